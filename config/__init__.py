@@ -1,0 +1,1 @@
+"""Settings, bounds and logging of an installation."""

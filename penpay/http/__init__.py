@@ -1,0 +1,1 @@
+"""HTTP: the public API, provider callbacks and the internal listener."""

@@ -1,0 +1,1 @@
+"""Supervision: a generic OTP-style tree, addresses that survive restarts, and our tree as data."""
