@@ -1,0 +1,44 @@
+"""What admission may look at without asking anybody: the newest immutable snapshots of the outside."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FxSnapshot:
+    """The mid rate (KES per USD times 10**6). `problem` says why no quote may be made from it, or is empty."""
+
+    mid_e6: int
+    as_of_at: datetime
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RailHealth:
+    """Whether a rail takes money calls now, and why not."""
+
+    up: bool
+    reason: str = ""
+    retry_after_s: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FloatSnapshot:
+    """A provider's balance as last seen, and what of it is already promised. Minor units."""
+
+    balance_minor: int
+    reserved_minor: int
+    as_of_at: datetime
+
+
+@dataclass(slots=True)
+class Board:
+    """One slot per fact; writers replace a whole snapshot, readers never wait. Lost on restart, by design."""
+
+    fx: FxSnapshot | None = None
+    rails: dict[str, RailHealth] = field(default_factory=dict)
+    floats: dict[str, FloatSnapshot] = field(default_factory=dict)
+
+    def rail(self, name: str) -> RailHealth:
+        """Health of `daraja` or `deriv`; unknown means down."""
+        return self.rails.get(name, RailHealth(up=False, reason="not started"))

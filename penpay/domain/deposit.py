@@ -1,0 +1,174 @@
+"""A deposit: what is known of it, and which states it may go through. `deposit_rules.py` decides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from penpay.domain import deposit_events as ev
+from penpay.domain.fx import LockedRate
+from penpay.domain.money import Money
+from penpay.domain.unit import OperationState
+
+
+class State(StrEnum):
+    """The saga's own states, shown to customers as `stage`."""
+
+    CREATED = "CREATED"
+    STK_SENDING = "STK_SENDING"
+    AWAITING_PAYER = "AWAITING_PAYER"
+    STK_UNKNOWN = "STK_UNKNOWN"
+    PAID = "PAID"
+    DERIV_SENDING = "DERIV_SENDING"
+    DERIV_HELD = "DERIV_HELD"
+    DERIV_UNKNOWN = "DERIV_UNKNOWN"
+    REFUND_SENDING = "REFUND_SENDING"
+    COMPLETED = "COMPLETED"
+    REVERSED = "REVERSED"
+    FAILED = "FAILED"
+    IN_REVIEW = "IN_REVIEW"
+
+
+FINAL = frozenset({State.COMPLETED, State.REVERSED, State.FAILED})
+
+_S = State
+_MONEY_IN = (_S.DERIV_SENDING, _S.REFUND_SENDING, _S.IN_REVIEW)
+"""Where a payment leads: credited, given back (paid too late), or looked at (another amount, frozen user)."""
+_STAFF = {ev.StaffCredited: (_S.DERIV_SENDING,), ev.StaffRefunded: (_S.REFUND_SENDING,), ev.StaffClosed: (_S.FAILED, _S.COMPLETED, _S.REVERSED)}
+_ANY_OPEN = {ev.Parked: (_S.IN_REVIEW,)}
+
+TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
+    _S.CREATED: {ev.StkStarted: (_S.STK_SENDING,)},
+    _S.STK_SENDING: {
+        ev.RecipientChecked: (_S.STK_SENDING, _S.FAILED),
+        ev.StkAccepted: (_S.AWAITING_PAYER,),
+        ev.StkRefused: (_S.FAILED,),
+        ev.StkNotSent: (_S.STK_SENDING, _S.FAILED),
+        ev.StkOutcomeUnknown: (_S.STK_UNKNOWN,),
+        ev.MpesaPaid: (*_MONEY_IN, _S.STK_SENDING),
+        ev.MpesaRefused: (_S.FAILED,),
+        ev.CancelRequested: (_S.FAILED,),
+        ev.Woke: (_S.STK_SENDING, _S.FAILED),
+        **_ANY_OPEN,
+    },
+    _S.AWAITING_PAYER: {
+        ev.MpesaPaid: (*_MONEY_IN, _S.AWAITING_PAYER),
+        ev.MpesaRefused: (_S.FAILED, _S.AWAITING_PAYER),
+        ev.QueryPending: (_S.AWAITING_PAYER,),
+        ev.PullClean: (_S.AWAITING_PAYER,),
+        ev.Woke: (_S.AWAITING_PAYER, _S.STK_UNKNOWN, _S.IN_REVIEW),
+        **_ANY_OPEN,
+    },
+    _S.STK_UNKNOWN: {
+        ev.StkAccepted: (_S.AWAITING_PAYER,),
+        ev.MpesaPaid: (*_MONEY_IN, _S.STK_UNKNOWN),
+        ev.MpesaRefused: (_S.FAILED, _S.STK_UNKNOWN),
+        ev.QueryPending: (_S.STK_UNKNOWN,),
+        ev.PullClean: (_S.STK_UNKNOWN, _S.FAILED),
+        ev.Woke: (_S.STK_UNKNOWN, _S.FAILED, _S.IN_REVIEW),
+        **_ANY_OPEN,
+    },
+    _S.PAID: {},
+    _S.DERIV_SENDING: {
+        ev.MpesaPaid: (_S.DERIV_SENDING, _S.IN_REVIEW),
+        ev.DerivConfirmed: (_S.COMPLETED, _S.IN_REVIEW),
+        ev.DerivRefused: (_S.REFUND_SENDING, _S.DERIV_HELD),
+        ev.DerivNotSent: (_S.DERIV_HELD,),
+        ev.DerivOutcomeUnknown: (_S.DERIV_UNKNOWN,),
+        ev.Woke: (_S.DERIV_SENDING, _S.IN_REVIEW),
+        **_ANY_OPEN,
+    },
+    _S.DERIV_HELD: {
+        ev.MpesaPaid: (_S.DERIV_HELD, _S.IN_REVIEW),
+        ev.DerivConfirmed: (_S.COMPLETED, _S.IN_REVIEW),
+        ev.Woke: (_S.DERIV_SENDING, _S.IN_REVIEW),
+        **_ANY_OPEN,
+    },
+    _S.DERIV_UNKNOWN: {
+        ev.MpesaPaid: (_S.DERIV_UNKNOWN, _S.IN_REVIEW),
+        ev.DerivConfirmed: (_S.COMPLETED, _S.IN_REVIEW),
+        ev.DerivRefused: (_S.DERIV_UNKNOWN,),
+        ev.DerivAbsent: (_S.DERIV_SENDING, _S.IN_REVIEW),
+        ev.DerivAmbiguous: (_S.IN_REVIEW,),
+        ev.Woke: (_S.DERIV_UNKNOWN, _S.IN_REVIEW),
+        **_ANY_OPEN,
+    },
+    _S.REFUND_SENDING: {
+        ev.MpesaPaid: (_S.REFUND_SENDING, _S.IN_REVIEW),
+        ev.DerivConfirmed: (_S.IN_REVIEW,),
+        ev.RefundAccepted: (_S.REFUND_SENDING,),
+        ev.RefundConfirmed: (_S.REVERSED,),
+        ev.RefundRefused: (_S.IN_REVIEW,),
+        ev.RefundNotSent: (_S.REFUND_SENDING,),
+        ev.RefundOutcomeUnknown: (_S.REFUND_SENDING,),
+        ev.Woke: (_S.REFUND_SENDING, _S.IN_REVIEW),
+        **_ANY_OPEN,
+    },
+    _S.IN_REVIEW: {
+        ev.MpesaPaid: (_S.IN_REVIEW,),
+        ev.DerivConfirmed: (_S.COMPLETED, _S.IN_REVIEW),
+        ev.DerivRefused: (_S.IN_REVIEW,),
+        ev.DerivOutcomeUnknown: (_S.IN_REVIEW,),
+        ev.RefundConfirmed: (_S.REVERSED, _S.IN_REVIEW),
+        ev.RefundRefused: (_S.IN_REVIEW,),
+        **_STAFF,
+    },
+    _S.COMPLETED: {ev.MpesaPaid: (_S.COMPLETED, _S.IN_REVIEW), ev.DerivConfirmed: (_S.IN_REVIEW,), ev.RefundConfirmed: (_S.IN_REVIEW,)},
+    _S.REVERSED: {ev.MpesaPaid: (_S.REVERSED, _S.IN_REVIEW), ev.DerivConfirmed: (_S.IN_REVIEW,)},
+    _S.FAILED: {ev.MpesaPaid: _MONEY_IN},
+}
+assert TRANSITIONS.keys() == set(State)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What the saga knows of one of its provider operations."""
+
+    id: str
+    state: OperationState
+    unknowns: int = 0
+    """How often an attempt of it ended without a proven outcome."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposit:
+    """One deposit. Times are UTC; `pushed_at` is when the push was acknowledged, or attempted when that is unknown."""
+
+    id: str
+    shard: int
+    user_id: str
+    state: State
+    version: int
+    send: Money
+    receive: Money
+    rate: LockedRate
+    quote_id: str
+    phone_mask: str
+    deriv_loginid: str
+    verify_first: bool
+    created_at: datetime
+    updated_at: datetime
+    stk: Operation | None = None
+    transfer: Operation | None = None
+    refund: Operation | None = None
+    recipient_ok: bool = False
+    checkout_request_id: str = ""
+    pushed_at: datetime | None = None
+    paid: Money | None = None
+    paid_at: datetime | None = None
+    paid_by: str = ""
+    receipt: str = ""
+    held_receipt: str = ""
+    held_paid_at: datetime | None = None
+    money_at: str = ""
+    """Where the customer's shillings stand: "", `customer`, `suspense`, `deriv_out`, `refund_out`, `gone`."""
+    refund_from: str = ""
+    """The account a refund is taken from: `customer` or `suspense`."""
+    deriv_transaction_id: str = ""
+    refund_receipt: str = ""
+    failed_queries: int = 0
+    polls: int = 0
+    state_since: datetime | None = None
+    next_wake_at: datetime | None = None
+    failure_code: str = ""
+    completed_at: datetime | None = None

@@ -1,0 +1,211 @@
+"""What can happen to a deposit. Facts in the past tense, with the evidence that they rest on."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from penpay.domain.money import Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened; `decide` says what follows from it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StkStarted(Event):
+    """Admission passed: the intent to push is recorded with the deposit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientChecked(Event):
+    """Deriv said whether the recipient could receive this amount, before anyone was asked to pay."""
+
+    ok: bool
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StkAccepted(Event):
+    """Safaricom took the push: a prompt is on its way. Nothing is paid."""
+
+    checkout_request_id: str
+    pushed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StkRefused(Event):
+    """Safaricom refused the push; no prompt was shown."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StkNotSent(Event):
+    """No byte of the push left. `expired`: the intent is too old to be sent at all."""
+
+    code: str
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StkOutcomeUnknown(Event):
+    """The push may have been taken; there is no acknowledgement."""
+
+    code: str
+    attempted_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MpesaPaid(Event):
+    """Money arrived. `source` is `callback`, `query` or `pull`.
+
+    A query names neither receipt nor time nor amount: it counts as the asked amount, paid at the push.
+    `trusted` is False for a callback that must be confirmed by an authenticated query first.
+    """
+
+    source: str
+    amount: Money
+    receipt: str = ""
+    paid_at: datetime | None = None
+    trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MpesaRefused(Event):
+    """The payer's side said no. `source` is `callback` or `query`; a query is believed only after the grace."""
+
+    source: str
+    code: str
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryPending(Event):
+    """Asked, and the provider does not know yet, or did not answer."""
+
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullClean(Event):
+    """The provider's list up to `until` holds no payment with our reference."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivConfirmed(Event):
+    """The dollars reached the customer. `proof` is `reply` or `statement`."""
+
+    transaction_id: str
+    amount: Money
+    proof: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivRefused(Event):
+    """Deriv refused before executing. `hold`: our side's cause (float, rate limit), so it is tried again later."""
+
+    code: str
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivNotSent(Event):
+    """No byte of the transfer left: it waits."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivOutcomeUnknown(Event):
+    """The transfer may have been executed."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivAbsent(Event):
+    """Proven not executed: two complete statement reads after the settle window, balances continuous."""
+
+    proof: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivAmbiguous(Event):
+    """The statement holds more than one candidate: a person decides."""
+
+    proof: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundAccepted(Event):
+    """Safaricom took the Reversal; its result comes later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundConfirmed(Event):
+    """The shillings went back to the payer."""
+
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundRefused(Event):
+    """The Reversal was refused for good."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundNotSent(Event):
+    """No byte of the Reversal left: it waits."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundOutcomeUnknown(Event):
+    """The Reversal may have been executed."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested(Event):
+    """The customer asked to cancel. It works only while nothing was attempted; the ledger checks that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Woke(Event):
+    """A waiting state's time came. `attempted`: the rail has made an attempt of the current operation."""
+
+    attempted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked(Event):
+    """The saga crashed too often to be run again by itself."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffCredited(Event):
+    """Two named people decided: the customer gets the dollars."""
+
+    approval: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffRefunded(Event):
+    """Two named people decided: the shillings go back."""
+
+    approval: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffClosed(Event):
+    """Two named people decided: nothing is held, nothing more will be done."""
+
+    approval: str

@@ -1,0 +1,47 @@
+"""Identifiers: ULIDs, shards and the short reference that M-Pesa shows. Pure: time and randomness are given."""
+
+import re
+import zlib
+
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
+_VALUES = {letter: value for value, letter in enumerate(CROCKFORD)}
+
+
+def ulid(ms: int, randomness: bytes) -> str:
+    """26 characters: 48 bits of milliseconds since 1970, then 80 bits of `randomness` (10 bytes)."""
+    assert len(randomness) == 10
+    number = (ms & ((1 << 48) - 1)) << 80 | int.from_bytes(randomness)
+    return "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def is_ulid(text: object) -> bool:
+    """True for the canonical upper-case text form only."""
+    return type(text) is str and _ULID.fullmatch(text) is not None
+
+
+def ulid_bytes(text: str) -> bytes:
+    """The 16 bytes behind a ULID's text."""
+    number = 0
+    for letter in text:
+        number = number << 5 | _VALUES[letter]
+    return number.to_bytes(16)
+
+
+def ulid_from_bytes(raw: bytes) -> str:
+    """The text of 16 bytes."""
+    number = int.from_bytes(raw)
+    return "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def shard_of(user_id: str, shards: int) -> int:
+    """The shard that owns a user and everything of theirs. Stable for ever; `shards` is fixed at installation."""
+    return zlib.crc32(user_id.encode()) % shards
+
+
+def account_reference(operation_id: str) -> str:
+    """The 12-character AccountReference of an STK push (Daraja allows at most 12, alphanumeric).
+
+    The tail of the operation's ULID: 55 random bits behind a letter that marks it as ours.
+    """
+    return "P" + operation_id[-11:]

@@ -1,0 +1,77 @@
+"""Every posting of the money flows, one function each. Legs of zero are left out."""
+
+from penpay.domain.fx import Exchange
+from penpay.domain.ledger import Account, AccountCode, Entry, Phase, Posting
+from penpay.domain.money import Currency, Money
+
+_C = AccountCode
+_KES = Currency.KES
+_USD = Currency.USD
+
+
+def _posting(key: str, phase: Phase, legs: list[tuple[Account, int]], *, resolves: str = "") -> Posting:
+    return Posting(key, phase, tuple(Entry(account, minor) for account, minor in legs if minor), resolves)
+
+
+class Books:
+    """The accounts of one user in one shard, and the postings between them."""
+
+    __slots__ = ("shard", "user_id")
+
+    def __init__(self, shard: int, user_id: str) -> None:
+        self.shard = shard
+        self.user_id = user_id
+
+    def _of(self, code: AccountCode, currency: Currency) -> Account:
+        return Account(self.shard, code, currency, self.user_id if code is _C.CUSTOMER else "")
+
+    def _move(self, key: str, phase: Phase, *, debit: AccountCode, credit: AccountCode, amount: Money, resolves: str = "") -> Posting:
+        legs = [(self._of(debit, amount.currency), amount.minor), (self._of(credit, amount.currency), -amount.minor)]
+        return _posting(key, phase, legs, resolves=resolves)
+
+    def deposit_paid(self, paid: Money) -> Posting:
+        """P1: shillings arrived on the paybill; they are the customer's."""
+        return self._move("paid", Phase.POSTED, debit=_C.MPESA_PAYBILL, credit=_C.CUSTOMER, amount=paid)
+
+    def deposit_hold(self, paid: Money) -> Posting:
+        """P2: held for the transfer to Deriv."""
+        return self._move("hold", Phase.PENDING, debit=_C.CUSTOMER, credit=_C.DERIV_OUT, amount=paid)
+
+    def deposit_void(self, paid: Money) -> Posting:
+        """The transfer did not happen: the hold goes back to the customer."""
+        return self._move("void", Phase.VOID, debit=_C.DERIV_OUT, credit=_C.CUSTOMER, amount=paid, resolves="hold")
+
+    def deposit_done(self, split: Exchange) -> Posting:
+        """P3: the dollars left the agent; both currencies cross over the position."""
+        legs = [
+            (self._of(_C.DERIV_OUT, _KES), split.kes_minor),
+            (self._of(_C.FX_POSITION, _KES), -split.position_minor),
+            (self._of(_C.FX_SPREAD, _KES), -split.spread_minor),
+            (self._of(_C.ROUNDING, _KES), -split.rounding_minor),
+            (self._of(_C.FX_POSITION, _USD), split.usd_minor),
+            (self._of(_C.DERIV_AGENT, _USD), -split.usd_minor),
+        ]
+        return _posting("done", Phase.POST, legs, resolves="hold")
+
+    def refund_hold(self, amount: Money, *, source: AccountCode = _C.CUSTOMER) -> Posting:
+        """Held for a Reversal; the money comes from the customer or from suspense."""
+        return self._move("refund_hold", Phase.PENDING, debit=source, credit=_C.REFUND_OUT, amount=amount)
+
+    def refund_void(self, amount: Money, *, source: AccountCode = _C.CUSTOMER) -> Posting:
+        """The Reversal was refused: the hold goes back to where it came from."""
+        return self._move("refund_void", Phase.VOID, debit=_C.REFUND_OUT, credit=source, amount=amount, resolves="refund_hold")
+
+    def refund_done(self, amount: Money) -> Posting:
+        """The Reversal happened: the shillings left the paybill."""
+        return self._move("refund_done", Phase.POST, debit=_C.REFUND_OUT, credit=_C.MPESA_PAYBILL, amount=amount, resolves="refund_hold")
+
+    def suspense(self, amount: Money) -> Posting:
+        """Money arrived that nobody may be credited with yet."""
+        asset = _C.MPESA_PAYBILL if amount.currency is _KES else _C.DERIV_AGENT
+        return self._move("suspense", Phase.POSTED, debit=asset, credit=_C.SUSPENSE, amount=amount)
+
+
+def opening(shard: int, code: AccountCode, amount: Money) -> Posting:
+    """A provider's balance as it was when this installation first saw it, against equity."""
+    legs = [(Account(shard, code, amount.currency), amount.minor), (Account(shard, _C.EQUITY, amount.currency), -amount.minor)]
+    return _posting("opening", Phase.POSTED, legs)

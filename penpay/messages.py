@@ -1,0 +1,339 @@
+"""What actors say to each other: frozen dataclasses grouped by receiver, the reply type beside each.
+
+Addresses are tree paths. A shard's actors live below `shards/<k>/`, an entity below its host.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from penpay.domain.fx import Direction
+from penpay.domain.money import Money
+from penpay.domain.unit import OperationKind, RejectCode, TransactionRow, UnitOfWork
+
+DARAJA_GATE = "rails/daraja/gate"
+DERIV_SESSION = "rails/deriv/session"
+DERIV_TRANSFERS = "rails/deriv/transfers"
+DERIV_RESOLVER = "rails/deriv/resolver"
+DERIV_CUSTOMERS = "rails/deriv/customers"
+FX_FEED = "rails/fx"
+SMS = "rails/sms"
+
+
+def ledger_of(shard: int) -> str:
+    """Address of a shard's only writer of money."""
+    return f"shards/{shard}/ledger"
+
+
+def user_of(shard: int, user_id: str) -> str:
+    """Address of a user's actor."""
+    return f"shards/{shard}/users/{user_id}"
+
+
+def saga_of(shard: int, transaction_id: str) -> str:
+    """Address of a transaction's saga."""
+    return f"shards/{shard}/sagas/{transaction_id}"
+
+
+def inbox_of(shard: int) -> str:
+    """Address of a shard's inbox consumer."""
+    return f"shards/{shard}/inbox"
+
+
+def outbox_of(shard: int) -> str:
+    """Address of a shard's outbox relay."""
+    return f"shards/{shard}/outbox"
+
+
+# --- ledger -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CommitUnit:
+    """Record one unit of work. Reply: `Committed` or `UnitRejected`; an asker may also get `OutcomeUnknown`."""
+
+    unit: UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The unit is durable. `replayed`: it was already, with the same content. `outbox_seq` is the shard's newest."""
+
+    unit_id: str
+    replayed: bool = False
+    outbox_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRejected:
+    """The unit changed nothing."""
+
+    unit_id: str
+    code: RejectCode
+    detail: str = ""
+
+
+# --- a user -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """Identity as the edge read it in this request, passed on so that admission asks nobody.
+
+    `phone` is E.164 digits without plus (2547…), personal: never logged. `data_key` is the user's wrapped data key.
+    """
+
+    user_id: str
+    shard: int
+    status: str
+    phone: str = field(repr=False)
+    phone_mask: str
+    phone_verified: bool
+    kyc_tier: int
+    deriv_loginid: str
+    data_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The business says no. `code` is one of `penpay.domain.problems.PROBLEMS`."""
+
+    code: str
+    detail: str = ""
+    retry_after_s: int = 0
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateQuote:
+    """Lock a rate for an amount in either currency. Reply: `Quote` or `Refusal`."""
+
+    customer: Customer
+    direction: Direction
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """A locked rate: `send` is what the customer gives, `receive` what they get. Used at most once."""
+
+    id: str
+    user_id: str
+    direction: Direction
+    send: Money
+    receive: Money
+    mid_rate_e6: int
+    spread_e6: int
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptDeposit:
+    """Admit a deposit. Exactly one of `quote_id` and `amount` is set. Reply: `HttpAnswer`.
+
+    Idempotent by (user, route, key_hash): the first answer again. `fingerprint` is the keyed hash of the body.
+    """
+
+    customer: Customer
+    route: str
+    key_hash: str
+    fingerprint: str
+    quote_id: str
+    amount: Money | None
+    phone: str = field(repr=False)
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswer:
+    """What the caller of an idempotent route gets. `transient`: nothing was stored, the same key may come again."""
+
+    status: int
+    body: bytes
+    content_type: str
+    location: str = ""
+    replayed: bool = False
+    retry_after_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DepositSettled:
+    """A deposit of this user no longer waits for the phone, or no longer counts. Tell; the row is the truth."""
+
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetUser:
+    """The user's status or limits changed elsewhere: drop the cached state. Tell."""
+
+
+# --- a saga -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SagaBegan:
+    """Admission recorded this transaction: go on from its row. Tell."""
+
+    row: TransactionRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxRow:
+    """One piece of durable evidence. `kind` is `stk`, `reversal`, `txstatus`, `balance`, `timeout`, `c2b` or `rail`.
+
+    `body` is the raw body, opened. `trusted_source`: the peer address was on the provider's list.
+    """
+
+    id: str
+    shard: int
+    kind: str
+    operation_id: str
+    body: bytes = field(repr=False)
+    trusted_source: bool
+    received_at: datetime
+    deliveries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceArrived:
+    """A stored row for this saga: from the consumer, the callback route or a rail. Tell; the row comes again if lost."""
+
+    row: InboxRow
+
+
+@dataclass(frozen=True, slots=True)
+class WakeUp:
+    """`next_wake_at` has come. Tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTransaction:
+    """The customer wants to cancel. Reply: `TransactionRow` (now FAILED) or `Refusal`."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeAnswered:
+    """A rail's answer to a read that this saga asked for. Nothing is lost with it: the saga asks again.
+
+    `outcome` by probe: stk: PAID, FAILED, PENDING · pull: PAID, CLEAN · transfer: CONFIRMED, ABSENT, AMBIGUOUS, PENDING
+    · recipient: OK, REFUSED · reversal: PENDING. UNANSWERED when the provider could not be asked.
+    """
+
+    probe: str
+    operation_id: str
+    outcome: str
+    code: str = ""
+    reference: str = ""
+    amount: Money | None = None
+    paid_at: datetime | None = None
+    until: datetime | None = None
+    proof: str = ""
+
+
+# --- the inbox consumer of a shard ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class InboxBell:
+    """Rows that were just stored, with their content. Tell; a sweep finds what no bell rang for."""
+
+    rows: tuple[InboxRow, ...]
+
+
+# --- rails ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """Run the provider call of an operation whose INTENT is committed. Tell; safe to repeat.
+
+    The rail records the attempt, sends, stores the end as an inbox row of kind `rail` and tells the saga.
+    """
+
+    operation_id: str
+    kind: OperationKind
+    shard: int
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeStk:
+    """Ask Safaricom about a push. Tell; the answer is a `ProbeAnswered` (probe `stk`) to the saga."""
+
+    operation_id: str
+    shard: int
+    transaction_id: str
+    checkout_request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbePull:
+    """Look for a payment with our reference in Safaricom's list. Tell; answer probe `pull`."""
+
+    operation_id: str
+    shard: int
+    transaction_id: str
+    reference: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeReversal:
+    """Ask for the state of a Reversal: the result arrives as an inbox row. Tell; answer probe `reversal`."""
+
+    operation_id: str
+    shard: int
+    transaction_id: str
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRecipient:
+    """Ask Deriv, by a dry run cached for 10 minutes, whether the recipient can receive. Tell; answer probe `recipient`."""
+
+    shard: int
+    transaction_id: str
+    loginid: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveTransfer:
+    """Find out from the agent's statement what became of an UNKNOWN transfer. Tell; answer probe `transfer`."""
+
+    operation_id: str
+    shard: int
+    transaction_id: str
+    reference: str
+    loginid: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class SendSms:
+    """One text message. Tell; best effort with retries, never blocks money."""
+
+    to: str = field(repr=False)
+    text: str = field(repr=False)
+    sender_reference: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetBalance:
+    """A customer's Deriv balance. Reply: `DerivBalance` or `Refusal`. `token` opens the customer's own session."""
+
+    user_id: str
+    loginid: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivBalance:
+    """Last known balance; `live` while a stream feeds it."""
+
+    balance: Money
+    as_of_at: datetime
+    live: bool

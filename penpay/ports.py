@@ -1,0 +1,359 @@
+"""What the core needs from outside. Adapters fulfil these; the simulation will too.
+
+Stores raise the errors at the top; gateways raise those of `penpay.domain.errors`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from penpay.domain.errors import StoreError
+from penpay.domain.money import Money
+from penpay.domain.unit import StoredAnswer, TransactionRow
+from penpay.messages import InboxRow, Quote
+
+
+class Deadlock(StoreError):  # noqa: N818 - errors of the store are named as the database names them
+    """1213: the whole transaction is gone. Run it again."""
+
+
+class LockTimeout(StoreError):  # noqa: N818
+    """1205, 1020, 3572: the transaction must be rolled back and run again."""
+
+
+class Duplicate(StoreError):  # noqa: N818
+    """1062: a unique key exists. `key` names it."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class CheckViolated(StoreError):  # noqa: N818
+    """A named CHECK or trigger said no."""
+
+
+class ConnectionLost(StoreError):  # noqa: N818
+    """The connection died. `commit_sent`: COMMIT may or may not have taken effect."""
+
+    def __init__(self, *, commit_sent: bool) -> None:
+        super().__init__(f"commit_sent={commit_sent}")
+        self.commit_sent = commit_sent
+
+
+class Clock(Protocol):
+    """Time. `now` is UTC wall time for records, `monotonic_s` for durations."""
+
+    def now(self) -> datetime: ...
+    def monotonic_s(self) -> float: ...
+
+
+class Ids(Protocol):
+    """Fresh identifiers."""
+
+    def ulid(self) -> str: ...
+
+
+class Addresses(Protocol):
+    """Actors reach each other by tree path; a restarted actor keeps its path."""
+
+    def tell(self, address: str, message: object) -> None: ...
+    async def ask(self, address: str, message: object, *, timeout_s: float = 5.0) -> Any: ...
+
+
+class Sealer(Protocol):
+    """AES-256-GCM over one field. `aad` is `table|column|row id`; the key id is part of the sealed bytes.
+
+    With a `data_key` (a user's wrapped key) the field can be forgotten by deleting that key. Raises `ValueError`
+    when the bytes were moved, altered or sealed under a key that is gone.
+    """
+
+    def new_data_key(self, user_id: str) -> bytes: ...
+    def seal(self, plaintext: bytes, *, aad: str, user_id: str = "", data_key: bytes = b"") -> bytes: ...
+    def open(self, sealed: bytes, *, aad: str, user_id: str = "", data_key: bytes = b"") -> bytes: ...
+    def blind_index(self, value: str) -> bytes: ...
+    def fingerprint(self, value: bytes) -> str: ...
+
+
+class CallbackTokens(Protocol):
+    """Unguessable single-purpose callback URLs (decisions, part 7)."""
+
+    def url(self, kind: str, shard: int, operation_id: str) -> str: ...
+    def verify(self, kind: str, token: str) -> tuple[int, str] | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationRow:
+    """A provider operation as stored. `request` and `sealed_request` are what its intent said."""
+
+    id: str
+    transaction_id: str
+    shard: int
+    user_id: str
+    kind: str
+    state: str
+    amount: Money
+    recipient: str
+    reference: str
+    request: Mapping[str, str]
+    provider_ref: str
+    code: str
+    attempts: int
+    """How many attempts rows exist."""
+    attempt_open: bool
+    """The newest attempt has no end yet."""
+    created_at: datetime
+    sealed_request: bytes = field(default=b"", repr=False)
+    data_key: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SagaRows:
+    """Everything a saga needs after a restart: its row, its operations, its unconsumed evidence in order."""
+
+    row: TransactionRow
+    operations: tuple[OperationRow, ...]
+    inbox: tuple[InboxRow, ...]
+
+
+class SagaStore(Protocol):
+    """Reads of one shard's sagas."""
+
+    async def load(self, transaction_id: str) -> SagaRows | None: ...
+    async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[str]: ...
+    async def crashed(self, transaction_id: str) -> int:
+        """Count one crash of this saga durably and answer the total: it survives hand-over and restart."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenDeposit:
+    """A deposit of a user that still counts."""
+
+    transaction_id: str
+    state: str
+    eat_day: str
+    usd_minor: int
+    kes_minor: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserRows:
+    """What admission must know of a user: status in the shard, today's counted deposits, open pushes."""
+
+    status: str
+    deposits: tuple[OpenDeposit, ...]
+    last_push_at: datetime | None
+
+
+class UserStore(Protocol):
+    """Reads and the one write (quotes) of the users' actors."""
+
+    async def load(self, user_id: str, *, eat_day: str) -> UserRows: ...
+    async def answer(self, user_id: str, route: str, key_hash: str) -> StoredAnswer | None: ...
+    async def add_quote(self, quote: Quote) -> None: ...
+    async def quote(self, quote_id: str, user_id: str) -> tuple[Quote, bool] | None:
+        """The quote and whether it was used."""
+        ...
+
+
+class InboxStore(Protocol):
+    """Durable evidence. Inserts are batched by the implementation; all bodies are sealed there."""
+
+    async def add(self, row: InboxRow, *, dedupe_key: str, source: str) -> bool:
+        """Store before answering; False when the de-duplication key exists already. Raises `Unavailable`."""
+        ...
+
+    async def waiting(self, shard: int, *, older_than: datetime, limit: int) -> Sequence[InboxRow]: ...
+    async def transactions_of(self, operation_ids: Sequence[str]) -> Mapping[str, str]: ...
+    async def delivered(self, inbox_ids: Sequence[str]) -> None:
+        """Count one delivery of each row."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnd:
+    """How one attempt ended: `CONFIRMED`, `REFUSED`, `UNKNOWN` or `NOT_SENT`. `body` is what the provider said, raw."""
+
+    operation_id: str
+    attempt: int
+    outcome: str
+    code: str = ""
+    provider_ref: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Permission to send: the attempt row is committed under the rail's fence."""
+
+    operation: OperationRow
+    number: int
+
+
+class AttemptStore(Protocol):
+    """The rails' own rows. Implementations batch concurrent calls into few transactions."""
+
+    async def begin(self, rail: str, epoch: int, operation_id: str, *, watermark: Mapping[str, str]) -> Attempt | None:
+        """Insert the next attempt if the operation is INTENT, has no open attempt and the user is not frozen; else None.
+
+        Raises `Conflict` when the rail's fence names another epoch: this rail no longer owns it.
+        """
+        ...
+
+    async def end(self, rail: str, epoch: int, end: AttemptEnd, *, shard: int, transaction_id: str) -> InboxRow:
+        """Store the end and the inbox row of kind `rail` in one transaction. Idempotent by (operation, attempt)."""
+        ...
+
+    async def abandoned(self, rail: str, epoch: int) -> Sequence[tuple[OperationRow, int]]:
+        """Attempts without an end that an earlier epoch of this rail made: their outcome is unknown."""
+        ...
+
+    async def intents(self, rail: str, *, older_than: datetime, limit: int) -> Sequence[OperationRow]:
+        """Operations in INTENT without an open attempt, of this rail's kinds, that nobody submitted lately."""
+        ...
+
+    async def unresolved(self, kind: str) -> Sequence[OperationRow]:
+        """Operations whose newest attempt is open or UNKNOWN (they block equal ones)."""
+        ...
+
+
+class OutboxStore(Protocol):
+    """Reads of the outbox for the relay and for SSE replay."""
+
+    async def after(self, shard: int, seq: int, *, limit: int) -> Sequence["OutboxRow"]: ...
+    async def cursor(self, shard: int) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """One event with its gapless place in the shard's order."""
+
+    shard: int
+    seq: int
+    stream: str
+    event_id: str
+    type: str
+    user_id: str
+    body: str
+
+
+class Streams(Protocol):
+    """Redis Streams: at least once, in order per shard, with a marker beside the last event."""
+
+    async def publish(self, shard: int, rows: Sequence[OutboxRow]) -> None: ...
+    async def marker(self, shard: int) -> int | None:
+        """The newest seq that Redis says it has for this shard; None after a flush."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Ownership of a shard (`shard/3`) or a rail (`rail/deriv`) until `deadline_s` of the local monotonic clock."""
+
+    name: str
+    epoch: int
+    deadline_s: float
+
+
+class LeaseStore(Protocol):
+    """Leases by database time. The owner is this process's boot id."""
+
+    async def acquire(self, name: str) -> Lease | None:
+        """Take a free, expired or own lease (epoch + 1 on the fence in the same transaction); None while another holds it."""
+        ...
+
+    async def renew(self, lease: Lease) -> Lease | None:
+        """Extend; None when owner or epoch changed: lost."""
+        ...
+
+    async def release(self, lease: Lease) -> None: ...
+
+
+# --- providers --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StkAck:
+    """Safaricom took a push."""
+
+    checkout_request_id: str
+    merchant_request_id: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StkStatus:
+    """Answer of an STK query. `result_code` is text, empty while the payment is being processed."""
+
+    result_code: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class PullRow:
+    """One payment of Safaricom's list."""
+
+    receipt: str
+    reference: str
+    amount: Money
+    paid_at: datetime
+
+
+class DarajaGateway(Protocol):
+    """Safaricom Daraja. Every call ends with a value, `NotSent`, `Refused` or `OutcomeUnknown`."""
+
+    async def stk_push(self, *, amount: Money, phone: str, reference: str, callback_url: str) -> StkAck: ...
+    async def stk_query(self, checkout_request_id: str) -> StkStatus: ...
+    async def reverse(self, *, receipt: str, amount: Money, result_url: str, timeout_url: str) -> str:
+        """Conversation id of an accepted Reversal."""
+        ...
+
+    async def transaction_status(self, *, receipt: str, conversation_id: str, result_url: str, timeout_url: str) -> str: ...
+    async def pull(self, *, since: datetime, until: datetime) -> Sequence[PullRow]: ...
+    async def account_balance(self, *, result_url: str, timeout_url: str) -> str: ...
+
+
+class DerivSocket(Protocol):
+    """One WebSocket connection, text frames. `send` returns once the frame was handed to the kernel."""
+
+    async def send(self, frame: str) -> None: ...
+    async def receive(self) -> str:
+        """Next frame; raises `ConnectionLost` when the socket is gone."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class DerivDialer(Protocol):
+    """Opens sockets. Raises `NotSent` when no connection could be made."""
+
+    async def connect(self) -> DerivSocket: ...
+
+
+class FxSource(Protocol):
+    """One source of the mid rate."""
+
+    async def mid(self) -> tuple[Decimal, datetime]:
+        """KES per USD and its time. Raises `Refused` for an absurd answer, `Unavailable` when it cannot be had."""
+        ...
+
+
+class SmsGateway(Protocol):
+    """Text messages."""
+
+    async def send(self, *, to: str, text: str) -> None: ...
+
+
+class Listener(Protocol):
+    """Something with sockets that is opened and closed with its actor."""
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+Opener = Callable[[], Awaitable[None]]
