@@ -1,0 +1,18 @@
+"""The harness: private servers for tests, started once per run and only when a test asks for them.
+
+Fixtures (tests/harness/servers.py), all usable from plain and from `async` tests:
+
+- `mariadb` (session): the `PrivateMariaDB` that all tests share. `mariadb.url()` is the runtime login's URL,
+  `mariadb.url("admin")` the one for `migrate`, both as `mysql://user:password@localhost/?unix_socket=…`;
+  `with mariadb.connect() as c:` is a blocking PyMySQL connection of the admin. Never stop this server.
+- `private_mariadb` (function): a running server of the test's own, on a copy of an initialised data folder (0.1 s);
+  `.kill()`, `.start()`, `.restart()`, `.stop()`, `.send(SIGSTOP)`;
+  `await .start_async()`, `.stop_async()`, `.restart_async()`.
+- `redis` (function): the shared `PrivateRedis`, flushed before the test; `.url()` is `unix://…`,
+  `.command("PING")`, `.flush()`.
+- `private_redis` (function): a running one of the test's own.
+- `run_folder` (function): a short folder for sockets and files of one test's child processes, removed afterwards.
+
+A server that is not installed fails the test; nothing is skipped. Data lies in memory where /dev/shm has room, with the
+durable settings on, so nothing differs from production but the disk.
+"""
