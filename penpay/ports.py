@@ -102,8 +102,8 @@ class OperationRow:
     code: str
     attempts: int
     """How many attempts rows exist."""
-    attempt_open: bool
-    """The newest attempt has no end yet."""
+    attempts_closed: int
+    """The newest attempt that the shard knows to have executed nothing; the rail may attempt when equal to `attempts`."""
     created_at: datetime
     sealed_request: bytes = field(default=b"", repr=False)
     data_key: bytes = field(default=b"", repr=False)
@@ -199,7 +199,7 @@ class AttemptStore(Protocol):
     """The rails' own rows. Implementations batch concurrent calls into few transactions."""
 
     async def begin(self, rail: str, epoch: int, operation_id: str, *, watermark: Mapping[str, str]) -> Attempt | None:
-        """Insert the next attempt if the operation is INTENT, has no open attempt and the user is not frozen; else None.
+        """Insert the next attempt if the operation is INTENT, attempts == attempts_closed and the user is not frozen; else None.
 
         Raises `Conflict` when the rail's fence names another epoch: this rail no longer owns it.
         """
@@ -214,11 +214,17 @@ class AttemptStore(Protocol):
         ...
 
     async def intents(self, rail: str, *, older_than: datetime, limit: int) -> Sequence[OperationRow]:
-        """Operations in INTENT without an open attempt, of this rail's kinds, that nobody submitted lately."""
+        """Operations in INTENT with attempts == attempts_closed == 0, of this rail's kinds, older than the given time.
+
+        A retry (attempts_closed > 0) is asked for by its saga only, because it waits for its time.
+        """
         ...
 
     async def unresolved(self, kind: str) -> Sequence[OperationRow]:
-        """Operations whose newest attempt is open or UNKNOWN (they block equal ones)."""
+        """Operations that may have executed something not yet known: attempts > attempts_closed and the state not final.
+
+        They block equal ones.
+        """
         ...
 
 

@@ -23,9 +23,13 @@ class OperationKind(StrEnum):
 
 
 class OperationState(StrEnum):
-    """`SENT` is the rail's (an attempt row exists); the shard writes the others. The last three are final."""
+    """Written by the shard only; that bytes left is the rail's attempt row. The last three are final.
+
+    `SENT`: the provider acknowledged it and the result comes later (STK, REVERSAL, B2C).
+    """
 
     INTENT = "INTENT"
+    SENT = "SENT"
     UNKNOWN = "UNKNOWN"
     CONFIRMED = "CONFIRMED"
     REFUSED = "REFUSED"
@@ -50,15 +54,18 @@ class NewOperation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationChange:
-    """A new state of an existing operation. To `WITHDRAWN` only from INTENT without an attempt.
+    """A new state of an existing operation. To `WITHDRAWN` only from INTENT while attempts == `attempts_closed`.
 
-    To `INTENT` from UNKNOWN only with a proof of absence: the rail may then make one more attempt.
+    `attempts_closed` (kept when None) is the number of the newest attempt that the shard knows to have executed nothing
+    (not sent, refused, or proven absent). The rail may make an attempt only while the operation is INTENT and its
+    count of attempts equals `attempts_closed`: so a retry happens only after the shard has decided it.
     """
 
     id: str
     to: OperationState
     provider_ref: str = ""
     code: str = ""
+    attempts_closed: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +235,7 @@ class RejectCode(StrEnum):
     ACCOUNT_FROZEN = "account_frozen"
     """A frozen user gets no new intent."""
     ATTEMPT_EXISTS = "attempt_exists"
-    """An intent cannot be withdrawn: the rail already made an attempt."""
+    """An intent cannot be withdrawn: the rail made an attempt that is not known to have executed nothing."""
     ILLEGAL_OPERATION = "illegal_operation"
     """The operation is not in a state that allows the change."""
     DUPLICATE_REFERENCE = "duplicate_reference"
