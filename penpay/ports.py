@@ -176,14 +176,21 @@ class InboxStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnd:
-    """How one attempt ended: `CONFIRMED`, `REFUSED`, `UNKNOWN` or `NOT_SENT`. `body` is what the provider said, raw."""
+    """How one attempt ended: `CONFIRMED`, `REFUSED`, `UNKNOWN` or `NOT_SENT`. `body` is what the provider said, raw.
+
+    All but `body` are the fields of `penpay.domain.rail_end.RailEnd`, whose encoding is the inbox row's body.
+    Attempt 0 closes an intent that was never attempted: only the inbox row is written.
+    """
 
     operation_id: str
     attempt: int
+    kind: str
     outcome: str
     code: str = ""
     provider_ref: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    hold: bool = False
+    at: datetime
     body: bytes = field(default=b"", repr=False)
 
 

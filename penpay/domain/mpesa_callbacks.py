@@ -1,0 +1,254 @@
+"""Reading what Safaricom posts to our callback URLs. Tolerant in form, strict in meaning, never a float.
+
+Source: Daraja pages for M-Pesa Express and the Result callbacks. Codes come as numbers or text, items as a list or a
+single object, values may be missing, phones masked. What contradicts itself is `BadInput`: evidence for a person.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from penpay.domain.errors import BadInput
+from penpay.domain.money import Money, kes
+
+PATHS: Mapping[str, str] = {
+    "d": "stk",
+    "r": "reversal",
+    "s": "txstatus",
+    "a": "balance",
+    "t": "timeout",
+    "p": "b2c",
+    "c": "c2b",
+}
+"""Letter in `/cb/<letter>/<token>` → kind of the inbox row. Letters: Safaricom refuses URLs with certain words."""
+
+EAT = timezone(timedelta(hours=3), "EAT")
+"""Nairobi's time, without daylight saving: the zone of all times that M-Pesa writes."""
+
+_AMOUNT = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,8})?", re.ASCII)
+_RECEIPT = re.compile(r"[A-Z0-9]{6,20}", re.ASCII)
+_ID = re.compile(r"[\w.\-]{1,128}", re.ASCII)
+_MASKED = re.compile(r"[0-9*+xX# ]*?([0-9]{0,12})", re.ASCII)
+_TIMES = (("%Y%m%d%H%M%S", 14), ("%d.%m.%Y %H:%M:%S", 19), ("%Y-%m-%d %H:%M:%S", 19))
+_DESCRIPTION_MAX = 200
+_PHONE_TAIL_MAX = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StkCallback:
+    """Outcome of a push. Code `0` is paid; then `amount` and `receipt` are there unless Safaricom left them out.
+
+    `phone_tail` holds the last digits that were not masked (at most 4, maybe none): compare no more than these.
+    """
+
+    checkout_request_id: str
+    merchant_request_id: str
+    result_code: str
+    result_desc: str
+    amount: Money | None = None
+    receipt: str = ""
+    paid_at: datetime | None = None
+    phone_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultCallback:
+    """A `Result` of Reversal, TransactionStatus, AccountBalance or B2C. A `transaction_id` proves no payment.
+
+    `parameters` may hold a key twice (`DebitPartyName`) or without a value (empty text).
+    """
+
+    result_type: str
+    result_code: str
+    result_desc: str
+    conversation_id: str
+    originator_conversation_id: str
+    transaction_id: str
+    parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+
+    def value(self, key: str) -> str:
+        """First non-empty value of a parameter, or empty."""
+        return next(filter(None, self.parameters.get(key, ())), "")
+
+    @property
+    def transaction_status(self) -> str:
+        """Verdict of TransactionStatus: `Completed`, `Cancelled`, `Declined` and `Expired` are final."""
+        return self.value("TransactionStatus")
+
+    @property
+    def amount(self) -> Money | None:
+        """The amount that the result speaks of, when it names one."""
+        text = self.value("Amount") or self.value("TransactionAmount")
+        return read_amount(text) if text else None
+
+    @property
+    def receipt(self) -> str:
+        """M-Pesa receipt of the payment that was asked about or made."""
+        return self.value("ReceiptNo") or self.value("TransactionReceipt") or self.transaction_id
+
+
+def parse_stk_callback(body: bytes) -> StkCallback:
+    """Read the callback of a push; raise `BadInput` when it is none or contradicts itself."""
+    callback = _object(_object(_json(body), "Body"), "stkCallback")
+    items = _pairs(_optional_object(callback, "CallbackMetadata").get("Item"), "Name")
+    amount, receipt = _only(items, "Amount"), _only(items, "MpesaReceiptNumber")
+    if receipt and not _RECEIPT.fullmatch(receipt):
+        raise BadInput("MpesaReceiptNumber", "not a receipt")
+    return StkCallback(
+        checkout_request_id=_identifier(callback, "CheckoutRequestID"),
+        merchant_request_id=_identifier(callback, "MerchantRequestID", required=False),
+        result_code=_code(callback, "ResultCode"),
+        result_desc=_description(callback),
+        amount=read_amount(amount) if amount else None,
+        receipt=receipt,
+        paid_at=read_time(_only(items, "TransactionDate")),
+        phone_tail=visible_tail(_only(items, "PhoneNumber")),
+    )
+
+
+def parse_result(body: bytes) -> ResultCallback:
+    """Read a `Result` body; raise `BadInput` when it is none."""
+    result = _object(_json(body), "Result")
+    parameters = _optional_object(result, "ResultParameters").get("ResultParameter")
+    return ResultCallback(
+        result_type=_code(result, "ResultType", default="0"),
+        result_code=_code(result, "ResultCode"),
+        result_desc=_description(result),
+        conversation_id=_identifier(result, "ConversationID", required=False),
+        originator_conversation_id=_identifier(result, "OriginatorConversationID", required=False),
+        transaction_id=_identifier(result, "TransactionID", required=False),
+        parameters=_pairs(parameters, "Key"),
+    )
+
+
+def account_balances(packed: str) -> dict[str, Money]:
+    """Available money per account of an AccountBalance result: `name|KES|current|available|reserved|uncleared&…`.
+
+    Accounts in another currency or below zero (charges) are left out. Raises `BadInput` for another shape.
+    """
+    found: dict[str, Money] = {}
+    for account in filter(None, packed.split("&")):
+        fields = account.split("|")
+        if len(fields) < 4:
+            raise BadInput("AccountBalance", "an account has too few fields")
+        name, currency, available = fields[0].strip(), fields[1], fields[3].strip()
+        if currency == "KES" and not available.startswith("-"):
+            found[name] = read_amount(available, zero=True)
+    return found
+
+
+def read_amount(text: str, *, zero: bool = False) -> Money:
+    """Shillings from a number's text, exactly; raise `BadInput` for signs, exponents, fractions of a cent, zero."""
+    if not _AMOUNT.fullmatch(text):
+        raise BadInput("Amount", "not an amount")
+    cents = Decimal(text) * 100
+    if cents != cents.to_integral_value() or (cents == 0 and not zero):
+        raise BadInput("Amount", "not an amount of whole cents above zero")
+    return kes(int(cents))
+
+
+def read_time(text: str) -> datetime | None:
+    """A time of M-Pesa (Nairobi) as UTC; None when it is missing or unreadable, for no money depends on it alone."""
+    for pattern, length in _TIMES:
+        if len(text) == length:
+            try:
+                return datetime.strptime(text, pattern).replace(tzinfo=EAT).astimezone(UTC)
+            except (ValueError, OverflowError):
+                continue
+    return None
+
+
+def visible_tail(phone: str) -> str:
+    """Last digits of a phone that the provider did not mask, at most 4; empty for hashes and other text."""
+    match = _MASKED.fullmatch(phone)
+    return match.group(1)[-_PHONE_TAIL_MAX:] if match else ""
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        raw = json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_unambiguous)
+    except (ValueError, RecursionError, InvalidOperation) as error:
+        raise BadInput("body", "not JSON") from error
+    if type(raw) is not dict:
+        raise BadInput("body", "not an object")
+    return raw
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose key comes twice with different values says nothing: two readers would differ."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if found.setdefault(key, value) != value:
+            raise ValueError(key)
+    return found
+
+
+def _object(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
+    child = parent.get(key)
+    if type(child) is not dict:
+        raise BadInput(key, "not an object")
+    return child
+
+
+def _optional_object(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {} if parent.get(key) is None else _object(parent, key)
+
+
+def _pairs(items: object, name_key: str) -> dict[str, tuple[str, ...]]:
+    """Name → values as text, from a list of items, a single item, or nothing."""
+    rows: list[Any] = [] if items is None else items if type(items) is list else [items]
+    found: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        if type(row) is not dict or type(row.get(name_key)) is not str:
+            raise BadInput(name_key, "an item has no name")
+        name = row[name_key]
+        found[name] = (*found.get(name, ()), _text(row.get("Value")))
+    return found
+
+
+def _only(items: Mapping[str, tuple[str, ...]], name: str) -> str:
+    values = set(filter(None, items.get(name, ())))
+    if len(values) > 1:
+        raise BadInput(name, "comes with two values")
+    return values.pop() if values else ""
+
+
+def _text(value: object) -> str:
+    """Text of a scalar; nested or missing values are empty. A decimal keeps its digits, without an exponent."""
+    if type(value) is str:
+        return value.strip()
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, Decimal):
+        return format(value, "f") if -32 < value.adjusted() < 32 else str(value)
+    return ""
+
+
+def _code(parent: Mapping[str, Any], key: str, *, default: str = "") -> str:
+    value = parent.get(key)
+    text = _text(value)
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        text = text.partition(".")[0]
+    text = text or default
+    if not text or len(text) > 32:
+        raise BadInput(key, "not a code")
+    return text
+
+
+def _description(parent: Mapping[str, Any]) -> str:
+    return _text(parent.get("ResultDesc"))[:_DESCRIPTION_MAX]
+
+
+def _identifier(parent: Mapping[str, Any], key: str, *, required: bool = True) -> str:
+    text = _text(parent.get(key))
+    if (required or text) and not _ID.fullmatch(text):
+        raise BadInput(key, "not an identifier")
+    return text

@@ -1,0 +1,95 @@
+"""How a provider call ended: the row that a rail leaves in the callback inbox, kind `rail`.
+
+The attempt store writes it, the saga reads it; JSON, text only, nothing personal.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from penpay.domain.errors import BadInput
+
+
+class Outcome(StrEnum):
+    """The four ends of an attempt. Only after `NOT_SENT` may the same operation be sent again without proof."""
+
+    CONFIRMED = "CONFIRMED"
+    """The provider took it (STK, Reversal: accepted, not yet paid) or executed it (Deriv)."""
+    REFUSED = "REFUSED"
+    UNKNOWN = "UNKNOWN"
+    NOT_SENT = "NOT_SENT"
+
+
+NO_ATTEMPT = 0
+"""Attempt number of an end that closes an intent which was never attempted."""
+
+EXPIRED = "expired"
+"""Code of an STK push that was too old to be sent (decisions, part 3)."""
+ABANDONED = "abandoned"
+"""Code of an attempt whose rail died before its end was stored: it may have been executed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RailEnd:
+    """One attempt's end. `kind` is an `OperationKind`, `at` the UTC time at which the rail knew it.
+
+    `code` is the provider's, or one of ours. `hold`: refused or not sent for a cause of our side (float, rate limit,
+    credentials), so it is worth another attempt later. `facts` by kind:
+    STK: `checkout_request_id`, `merchant_request_id` · REVERSAL: `conversation_id` · DERIV_TRANSFER:
+    `client_to_loginid`; `provider_ref` repeats the most telling one (Deriv's transaction id).
+    """
+
+    operation_id: str
+    attempt: int
+    kind: str
+    outcome: Outcome
+    code: str = ""
+    provider_ref: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    hold: bool = False
+    at: datetime
+
+
+def encode_rail_end(end: RailEnd) -> bytes:
+    """Body of the inbox row: canonical, so that the same end gives the same bytes."""
+    assert end.at.tzinfo is not None, "times are UTC-aware"
+    body = {
+        "operation_id": end.operation_id,
+        "attempt": end.attempt,
+        "kind": end.kind,
+        "outcome": end.outcome.value,
+        "code": end.code,
+        "provider_ref": end.provider_ref,
+        "facts": dict(end.facts),
+        "hold": end.hold,
+        "at": end.at.astimezone(UTC).isoformat(timespec="microseconds"),
+    }
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+
+
+def decode_rail_end(body: bytes) -> RailEnd:
+    """Read such a body; raise `BadInput` when it is none."""
+    try:
+        raw = json.loads(body)
+        facts = raw["facts"]
+        end = RailEnd(
+            operation_id=raw["operation_id"],
+            attempt=raw["attempt"],
+            kind=raw["kind"],
+            outcome=Outcome(raw["outcome"]),
+            code=raw["code"],
+            provider_ref=raw["provider_ref"],
+            facts=dict(facts.items()),
+            hold=raw["hold"],
+            at=datetime.fromisoformat(raw["at"]),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise BadInput("rail", "not the end of a rail's attempt") from error
+    texts = (end.operation_id, end.kind, end.code, end.provider_ref, *end.facts, *end.facts.values())
+    if any(type(text) is not str for text in texts) or type(end.attempt) is not int or type(end.hold) is not bool:
+        raise BadInput("rail", "a field has the wrong type")
+    if end.attempt < NO_ATTEMPT or end.at.tzinfo is None:
+        raise BadInput("rail", "a field is out of range")
+    return end
