@@ -1,0 +1,128 @@
+"""Log lines: one format for ours and for libraries, on stderr, without secrets or phone numbers.
+
+Redaction is the last step before rendering, so it sees what every source wrote. It works on names (a field called
+`token` is never shown) and on shapes (a Kenyan number inside a sentence is masked wherever it stands).
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_HIDDEN: Final = "[hidden]"
+_DEPTH_MAX: Final = 6
+_SECRET_NAMES = re.compile(
+    r"(?:^|_)(?:pin|password|passwd|passkey|secret|pepper|token\d*|authorization|cookie|otp|code_sent"
+    r"|verification_code|api_?key|private_key|full_?name|jwt|credential|securitycredential|consumer_key|cipher|plaintext)(?:$|_)",
+    re.IGNORECASE,
+)
+_PHONE_NAMES = re.compile(r"(?:^|_)(?:phone|msisdn|phone_?number|party_?a|party_?b|to)$", re.IGNORECASE)
+_MASKED_SHAPES: tuple[tuple[re.Pattern[str], Any], ...] = (
+    # Kenyan mobile numbers, with and without the country's code. Neighbouring digits mean another kind of number.
+    (re.compile(r"(?<![\w.])(\+?254|0)([17]\d{2})\d{3}(\d{3})(?![\w])"), lambda m: f"254{m[2][0]}****{m[3]}"),
+    (re.compile(r"[A-Za-z0-9._%+-]+@([A-Za-z0-9.-]+\.[A-Za-z]{2,})"), lambda m: f"***@{m[1]}"),
+    # Access tokens (JWT), Deriv tokens, bearer and basic headers, tokens and codes in a query, callback URLs.
+    (re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*"), _HIDDEN),
+    (re.compile(r"\ba1-[A-Za-z0-9]{8,}\b"), _HIDDEN),
+    (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {_HIDDEN}"),
+    (re.compile(r"([?&;](?:token|code|state|key|secret|password)\d*=)[^&\s\"']+", re.IGNORECASE), rf"\1{_HIDDEN}"),
+    (re.compile(r"(/cb/[a-z0-9_]+/)[0-9A-Fa-f]{8,}"), rf"\1{_HIDDEN}"),
+    (re.compile(r"(://[^:/@\s]+:)[^@/\s]+@"), rf"\1{_HIDDEN}@"),
+    (
+        re.compile(r"(\b(?:password|passkey|secret|pin|token|otp)[\"']?\s*[:=]\s*[\"']?)[^\s,;\"'}&]+", re.IGNORECASE),
+        rf"\1{_HIDDEN}",
+    ),
+)
+
+
+def redact(_logger: WrappedLogger | None, _name: str, event: EventDict) -> EventDict:
+    """Processor of structlog: the same line without what must not be written down. Also breaks line breaks."""
+    return {key: _clean(key, value, 0) for key, value in event.items()}
+
+
+def redact_text(text: str) -> str:
+    """Mask what looks like a secret, a phone number or an e-mail address, and make line breaks visible."""
+    for shape, mask in _MASKED_SHAPES:
+        text = shape.sub(mask, text)
+    return text.replace("\r", "\\r").replace("\n", "\\n")
+
+
+def configure_logging(
+    *, form: Literal["json", "console"] = "json", level: str = "info", stream: TextIO | None = None
+) -> None:
+    """Send structlog and the standard library's loggers through one chain to `stream` (stderr)."""
+    stream = stream or sys.stderr
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+    ]
+    final: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        redact,
+        _console(stream) if form == "console" else structlog.processors.JSONRenderer(serializer=_json),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()], processors=final
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # Every request is measured and counted already; a line for each costs more than the request's own work.
+    for noisy in ("aiohttp.access", "websockets.client", "websockets.server", "asyncio"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def _clean(name: str, value: Any, depth: int) -> Any:
+    if _SECRET_NAMES.search(name) and value not in (None, "", 0, False):
+        return _HIDDEN
+    if isinstance(value, str):
+        if _PHONE_NAMES.search(name) and value.lstrip("+").isdigit() and len(value) > 6:
+            return f"{value.lstrip('+')[:4]}****{value[-3:]}"
+        return redact_text(value) if name != "exception" else "\n".join(map(redact_text, value.split("\n")))
+    if depth >= _DEPTH_MAX:
+        return redact_text(repr(value))
+    if isinstance(value, Mapping):
+        return {str(key): _clean(str(key), inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_clean(name, inner, depth + 1) for inner in value]
+    if isinstance(value, int) and not isinstance(value, bool) and _PHONE_NAMES.search(name):
+        return _clean(name, str(value), depth)
+    if value is None or isinstance(value, (bool, int, float)):
+        return _clean_number(value)
+    return redact_text(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
+
+
+def _clean_number(value: float | None) -> float | str | None:
+    """A provider sends numbers of phones as integers."""
+    if isinstance(value, int) and not isinstance(value, bool) and 254_100_000_000 <= value <= 254_799_999_999:
+        return redact_text(str(value))
+    return value
+
+
+def _console(stream: TextIO) -> Processor:
+    return structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+
+
+def _json(event: Any, **_options: Any) -> str:
+    return orjson.dumps(event, default=str).decode()
