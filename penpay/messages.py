@@ -11,6 +11,7 @@ from penpay.domain.money import Money
 from penpay.domain.unit import OperationKind, RejectCode, TransactionRow, UnitOfWork
 
 DARAJA_GATE = "rails/daraja/gate"
+DARAJA_POLLERS = "rails/daraja/pollers"
 DERIV_SESSION = "rails/deriv/session"
 DERIV_TRANSFERS = "rails/deriv/transfers"
 DERIV_RESOLVER = "rails/deriv/resolver"
@@ -243,6 +244,16 @@ class InboxBell:
     rows: tuple[InboxRow, ...]
 
 
+# --- the outbox relay of a shard --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxBell:
+    """Events up to `seq` are durable. Tell; the relay looks by itself every now and then."""
+
+    seq: int
+
+
 # --- rails ------------------------------------------------------------------------------------------------------
 
 
@@ -282,12 +293,16 @@ class ProbePull:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeReversal:
-    """Ask for the state of a Reversal: the result arrives as an inbox row. Tell; answer probe `reversal`."""
+    """Ask for the state of a Reversal: the result arrives as an inbox row. Tell; answer probe `reversal`.
+
+    With the `conversation_id` of the Reversal it is asked about itself, else the payment of `receipt` is.
+    """
 
     operation_id: str
     shard: int
     transaction_id: str
     receipt: str
+    conversation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

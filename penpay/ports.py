@@ -173,13 +173,16 @@ class InboxStore(Protocol):
         """Count one delivery of each row."""
         ...
 
+    async def consumed_by_rail(self, inbox_ids: Sequence[str]) -> None:
+        """Mark rows of rail operations (shard 0xFFFF) consumed: no shard's ledger does it for them."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnd:
     """How one attempt ended: `CONFIRMED`, `REFUSED`, `UNKNOWN` or `NOT_SENT`. `body` is what the provider said, raw.
 
     All but `body` are the fields of `penpay.domain.rail_end.RailEnd`, whose encoding is the inbox row's body.
-    Attempt 0 closes an intent that was never attempted: only the inbox row is written.
     """
 
     operation_id: str
@@ -200,6 +203,15 @@ class Attempt:
 
     operation: OperationRow
     number: int
+
+
+@dataclass(frozen=True, slots=True)
+class SentAttempt:
+    """The newest attempt of an operation: when it was allowed, and what the provider's account looked like then."""
+
+    number: int
+    sent_at: datetime
+    watermark: Mapping[str, str]
 
 
 class AttemptStore(Protocol):
@@ -232,6 +244,14 @@ class AttemptStore(Protocol):
 
         They block equal ones.
         """
+        ...
+
+    async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
+        """The newest attempt of each operation that has one."""
+        ...
+
+    async def used_references(self, kind: str, refs: Sequence[str]) -> Mapping[str, str]:
+        """Which of a provider's ids are taken already, and by which operation: no evidence is used twice."""
         ...
 
 
@@ -320,6 +340,10 @@ class PullRow:
 class DarajaGateway(Protocol):
     """Safaricom Daraja. Every call ends with a value, `NotSent`, `Refused` or `OutcomeUnknown`."""
 
+    async def check(self) -> None:
+        """Fetch a fresh access token: the harmless question that tells whether Daraja answers again."""
+        ...
+
     async def stk_push(self, *, amount: Money, phone: str, reference: str, callback_url: str) -> StkAck: ...
     async def stk_query(self, checkout_request_id: str) -> StkStatus: ...
     async def reverse(self, *, receipt: str, amount: Money, result_url: str, timeout_url: str) -> str:
@@ -332,9 +356,14 @@ class DarajaGateway(Protocol):
 
 
 class DerivSocket(Protocol):
-    """One WebSocket connection, text frames. `send` returns once the frame was handed to the kernel."""
+    """One WebSocket connection, text frames."""
 
-    async def send(self, frame: str) -> None: ...
+    async def send(self, frame: str) -> None:
+        """Returns once the frame was handed to the kernel. Raises `NotSent` when it was closed before the first byte,
+        `ConnectionLost` when it broke later.
+        """
+        ...
+
     async def receive(self) -> str:
         """Next frame; raises `ConnectionLost` when the socket is gone."""
         ...

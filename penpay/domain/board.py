@@ -38,6 +38,8 @@ class Board:
     fx: FxSnapshot | None = None
     rails: dict[str, RailHealth] = field(default_factory=dict)
     floats: dict[str, FloatSnapshot] = field(default_factory=dict)
+    closed_shards: dict[int, str] = field(default_factory=dict)
+    """Shards whose recovery gate is closed, and why: no rail sends anything for them."""
 
     def rail(self, name: str) -> RailHealth:
         """Health of `daraja` or `deriv`; unknown means down."""

@@ -22,9 +22,6 @@ class Outcome(StrEnum):
     NOT_SENT = "NOT_SENT"
 
 
-NO_ATTEMPT = 0
-"""Attempt number of an end that closes an intent which was never attempted."""
-
 EXPIRED = "expired"
 """Code of an STK push that was too old to be sent (decisions, part 3)."""
 ABANDONED = "abandoned"
@@ -90,6 +87,6 @@ def decode_rail_end(body: bytes) -> RailEnd:
     texts = (end.operation_id, end.kind, end.code, end.provider_ref, *end.facts, *end.facts.values())
     if any(type(text) is not str for text in texts) or type(end.attempt) is not int or type(end.hold) is not bool:
         raise BadInput("rail", "a field has the wrong type")
-    if end.attempt < NO_ATTEMPT or end.at.tzinfo is None:
+    if end.attempt < 1 or end.at.tzinfo is None:
         raise BadInput("rail", "a field is out of range")
     return end
