@@ -85,7 +85,7 @@ def test_each_missing_mandatory_variable_is_named_in_one_line(name):
     [
         ("PENPAY_HTTP__PUBLIC_BIDN", "; did you mean PENPAY_HTTP__PUBLIC_BIND?"),
         ("PENPAY_http__public_bind", "; did you mean PENPAY_HTTP__PUBLIC_BIND?"),
-        ("PENPAY_NONSENSE", ""),
+        ("PENPAY_XYZZY", ""),
         ("PENPAY_LIMITS__DEPOSIT_MAX_USD__X", "; did you mean PENPAY_LIMITS__DEPOSIT_MAX_USD?"),
     ],
 )
