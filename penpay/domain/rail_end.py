@@ -22,6 +22,18 @@ class Outcome(StrEnum):
     NOT_SENT = "NOT_SENT"
 
 
+RATE_LIMITED = "rate_limited"
+"""Not sent: the provider said slower, before executing anything."""
+SUBSCRIBER_LOCKED = "subscriber_locked"
+"""Refused: the phone already shows a prompt; another may be pushed after a minute."""
+WRONG_CREDENTIALS = "wrong_credentials"
+DUPLICATE = "duplicate"
+"""The provider knows this very request already: an earlier attempt of it was taken."""
+UNREADABLE = "unreadable_answer"
+TIMED_OUT = "timed_out"
+DISCONNECTED = "disconnected"
+NOT_CONNECTED = "not_connected"
+
 EXPIRED = "expired"
 """Code of an STK push that was too old to be sent (decisions, part 3)."""
 ABANDONED = "abandoned"

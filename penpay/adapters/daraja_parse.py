@@ -1,0 +1,192 @@
+"""Daraja's synchronous answers, read: which of them prove that nothing was executed. Pure.
+
+Source: the error table of the Daraja reference. It is open-ended by nature: what is not listed proves nothing.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from penpay.domain.errors import BadInput, GatewayError, NotSent, OutcomeUnknown, Refused
+from penpay.domain.mpesa_callbacks import read_amount, read_time
+from penpay.domain.rail_end import DUPLICATE, RATE_LIMITED, SUBSCRIBER_LOCKED, UNREADABLE, WRONG_CREDENTIALS
+from penpay.ports import PullRow, StkAck, StkStatus
+
+INVALID_TOKEN = frozenset({"404.001.03", "401.002.01", "400.003.01"})
+"""The same fault under three codes: refused before processing, so one resend with a fresh token is safe."""
+
+_REFUSED = frozenset(
+    {
+        *("400.002.02", "400.002.05", "400.003.02"),  # a field of ours is wrong
+        *("404.001.01", "404.002.01", "404.003.01", "404.001.04", "405.001"),  # wrong address, method or header
+    }
+)
+_RATE_LIMITED = frozenset({"500.003.02", "500.003.03"})
+_OVERLOADED_CODE = "500.001.1001"
+_DUPLICATE_CODE = "500.002.1001"
+
+_PENDING = frozenset({"4999"})
+_DETAIL_MAX = 500
+_PULL_NONE = "1001"
+_PULL_SOME = frozenset({"1000", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer: status and body as they came."""
+
+    status: int
+    body: bytes
+
+    @property
+    def detail(self) -> str:
+        """The beginning of the body, as evidence. May hold personal data: store sealed, never log."""
+        return self.body[:_DETAIL_MAX].decode(errors="replace")
+
+    def envelope(self) -> Mapping[str, Any] | None:
+        """The JSON object of the body, or None."""
+        try:
+            raw = json.loads(self.body, parse_float=Decimal)
+        except (ValueError, RecursionError, InvalidOperation):
+            return None
+        return raw if type(raw) is dict else None
+
+
+def has_invalid_token(answer: Answer) -> bool:
+    """True when the access token was refused, and nothing else happened."""
+    envelope = answer.envelope()
+    return answer.status >= 400 and envelope is not None and envelope.get("errorCode") in INVALID_TOKEN
+
+
+def failure(answer: Answer) -> GatewayError:
+    """What an answer that is no success proves."""
+    envelope = answer.envelope()
+    code = "" if envelope is None else _text(envelope.get("errorCode"))
+    if envelope is None or not code:
+        return OutcomeUnknown(f"http_{answer.status}" if answer.status != 200 else UNREADABLE, answer.detail)
+    message = _text(envelope.get("errorMessage")).lower()
+    if code in INVALID_TOKEN:
+        return NotSent(code, answer.detail)
+    if code in _RATE_LIMITED or "spike arrest" in message or "quota violation" in message:
+        return NotSent(RATE_LIMITED, answer.detail)
+    if code in _REFUSED or "no apiproduct match" in message:
+        return Refused(code, answer.detail)
+    if code == _OVERLOADED_CODE:
+        return _overloaded(answer, message)
+    if code == _DUPLICATE_CODE and "duplicate" in message:
+        return OutcomeUnknown(DUPLICATE, answer.detail)
+    return OutcomeUnknown(code, answer.detail)
+
+
+def _overloaded(answer: Answer, message: str) -> GatewayError:
+    """`500.001.1001` stands for several faults; only its message tells which."""
+    if "unable to lock subscriber" in message or "already in process" in message:
+        return Refused(SUBSCRIBER_LOCKED, answer.detail)
+    if "wrong credentials" in message or "merchant does not exist" in message:
+        return Refused(WRONG_CREDENTIALS, answer.detail)
+    return OutcomeUnknown(_OVERLOADED_CODE, answer.detail)
+
+
+def access_token(answer: Answer) -> tuple[str, int]:
+    """Token and its life in seconds (Daraja writes the number as text). Raises `NotSent`: no operation was sent yet."""
+    envelope = answer.envelope()
+    token = "" if envelope is None else envelope.get("access_token")
+    if answer.status != 200 or envelope is None or type(token) is not str or not token:
+        # Wrong consumer credentials are a 400 without any body.
+        raise NotSent("token_refused" if answer.status in {400, 401, 403} else "token_unavailable", answer.detail)
+    life = _text(envelope.get("expires_in"))
+    return token, int(life) if re.fullmatch(r"[0-9]{1,6}", life, re.ASCII) else 0
+
+
+def accepted(answer: Answer) -> Mapping[str, Any]:
+    """The body of an accepted request; raises what any other answer proves.
+
+    A 200 with another ResponseCode was not accepted, but no list of its codes exists: unknown.
+    """
+    envelope = answer.envelope()
+    if answer.status != 200 or envelope is None or "errorCode" in envelope:
+        raise failure(answer)
+    code = _text(envelope.get("ResponseCode"))
+    if code != "0":
+        raise OutcomeUnknown(f"response_code_{code[:32]}" if code else UNREADABLE, answer.detail)
+    return envelope
+
+
+def stk_ack(answer: Answer) -> StkAck:
+    """Acknowledgement of a push. Accepted is not paid."""
+    envelope = accepted(answer)
+    checkout = _text(envelope.get("CheckoutRequestID"))
+    if not checkout:
+        raise OutcomeUnknown(UNREADABLE, answer.detail)
+    return StkAck(checkout, _text(envelope.get("MerchantRequestID")), answer.body)
+
+
+def stk_status(answer: Answer) -> StkStatus:
+    """Answer of a query. "Being processed" comes as an error and means: not known yet."""
+    envelope = answer.envelope() or {}
+    message = _text(envelope.get("errorMessage"))
+    if _text(envelope.get("errorCode")) == _OVERLOADED_CODE and "being processed" in message.lower():
+        return StkStatus("", message)
+    envelope = accepted(answer)
+    code = _text(envelope.get("ResultCode"))
+    if not code:
+        raise OutcomeUnknown(UNREADABLE, answer.detail)
+    return StkStatus("" if code in _PENDING else code, _text(envelope.get("ResultDesc")))
+
+
+def conversation_id(answer: Answer) -> str:
+    """Conversation id of an accepted request whose result comes later."""
+    found = _text(accepted(answer).get("ConversationID"))
+    if not found:
+        raise OutcomeUnknown(UNREADABLE, answer.detail)
+    return found
+
+
+def pull_rows(answer: Answer) -> Sequence[PullRow]:
+    """Payments of one page, empty when there are none. Rows come as lists in a list, or plainly."""
+    envelope = answer.envelope()
+    if answer.status != 200 or envelope is None or "errorCode" in envelope:
+        if envelope is not None and _text(envelope.get("errorCode")) == _PULL_NONE:
+            return ()
+        raise failure(answer)
+    code = _text(envelope.get("ResponseCode") or envelope.get("responseCode"))
+    if code == _PULL_NONE:
+        return ()
+    rows = envelope.get("Response")
+    if code not in _PULL_SOME or type(rows) is not list:
+        raise OutcomeUnknown(UNREADABLE, answer.detail)
+    flat = [row for entry in rows for row in (entry if type(entry) is list else [entry])]
+    try:
+        return [_pull_row(row) for row in flat]
+    except BadInput as error:
+        raise OutcomeUnknown(UNREADABLE, answer.detail) from error
+
+
+def _pull_row(row: object) -> PullRow:
+    if type(row) is not dict:
+        raise BadInput("Response", "a row is not an object")
+    fields = {str(key).lower(): value for key, value in row.items()}
+    receipt, paid_at = _text(fields.get("transactionid")), _pull_time(_text(fields.get("trxdate")))
+    if not receipt or paid_at is None:
+        raise BadInput("Response", "a row lacks its receipt or its time")
+    return PullRow(receipt, _text(fields.get("billreference")), read_amount(_text(fields.get("amount"))), paid_at)
+
+
+def _pull_time(text: str) -> datetime | None:
+    """ISO with a zone as it says; without one it is Nairobi's."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return read_time(text)
+    return at.astimezone(UTC) if at.tzinfo else read_time(at.strftime("%Y%m%d%H%M%S"))
+
+
+def _text(value: object) -> str:
+    """Text of a scalar. Codes come as numbers or text."""
+    if type(value) is str:
+        return value.strip()
+    return str(value) if type(value) in {int, Decimal} else ""
