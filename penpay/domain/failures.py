@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 _AGAIN = "Start a new deposit."
-_NOTHING = "No money was taken."
+_REVIEW = "Our team looks at it and will contact you."
 
 FAILURES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -22,31 +22,37 @@ FAILURES: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "2001": ("The M-Pesa PIN was wrong.", "Start a new deposit and enter the right PIN."),
         "9999": ("The payment prompt could not be shown.", _AGAIN),
-        # Ours.
+        "not_paid": ("No payment arrived. No money was taken.", _AGAIN),
+        # The saga's own.
         "cancelled": ("The deposit was cancelled before a prompt was sent.", _AGAIN),
-        "expired": ("The payment prompt could not be sent in time.", _AGAIN),
-        "not_paid": (f"No payment arrived. {_NOTHING}", _AGAIN),
         "stk_refused": ("M-Pesa did not take the payment prompt.", _AGAIN),
-        "stk_not_sent": ("The payment prompt could not be sent.", _AGAIN),
-        "recipient_refused": (
+        "stk_not_sent": ("The payment prompt could not be sent in time.", _AGAIN),
+        "deriv_recipient_refused": (
             "Deriv cannot credit the linked account with this amount.",
             "Check the Deriv account, or link another one.",
         ),
-        "deriv_refused": (
-            "Deriv refused the transfer; the payment is given back.",
-            "Check the Deriv account before a new deposit.",
-        ),
-        "paid_late": ("The payment came after the rate had expired; it is given back.", "Ask for a new quote."),
-        "amount_mismatch": ("Another amount arrived than was asked for.", "Our team looks at it and will contact you."),
+        "paid_too_late": ("The payment came after its rate had expired; it is given back.", "Ask for a new quote."),
+        "amount_mismatch": ("Another amount arrived than was asked for.", _REVIEW),
         "account_frozen": ("The account is frozen.", "Contact support."),
     }
 )
-_UNNAMED = ("The transaction could not be completed.", "Contact support and name the transaction.")
+_BY_PREFIX = (
+    ("mpesa_", ("M-Pesa did not make the payment.", _AGAIN)),
+    (
+        "deriv_",
+        ("Deriv refused the transfer; the payment is given back.", "Check the Deriv account before a new deposit."),
+    ),
+)
+_IN_REVIEW = ("Something needs a second look by our team.", _REVIEW)
 
 
 def failure_of(code: str) -> dict[str, str] | None:
     """The `failure` object of a transaction, or None without a code. An unknown code keeps its name."""
     if not code:
         return None
-    known = FAILURES.get(code) or FAILURES.get(code.rpartition("_")[2]) or _UNNAMED
+    known = FAILURES.get(code) or FAILURES.get(code.removeprefix("mpesa_")) or _general(code)
     return {"code": code, "message": known[0], "next_action": known[1]}
+
+
+def _general(code: str) -> tuple[str, str]:
+    return next((text for prefix, text in _BY_PREFIX if code.startswith(prefix)), _IN_REVIEW)

@@ -111,6 +111,10 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
         ("method_not_allowed", "This method is not allowed here", False, ""),
     )
     | _types(
+        408,
+        ("request_timeout", "The body did not arrive in time", True, _SAME),
+    )
+    | _types(
         409,
         ("quote_used", "The quote was used already", False, "Ask for a new quote."),
         ("quote_expired", "The quote has expired", False, "Ask for a new quote."),
@@ -129,6 +133,12 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
         ),
         ("withdrawal_open", "Another withdrawal is still open", True, "Wait until it has ended."),
         ("request_in_progress", "The first request with this key is still running", True, _SAME_KEY),
+        (
+            "phone_taken",
+            "Another account holds this phone number",
+            False,
+            "Sign in to that account, or contact support.",
+        ),
         (
             "deriv_account_taken",
             "This Deriv account is linked to another customer",

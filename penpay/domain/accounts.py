@@ -1,0 +1,137 @@
+"""What is stored of a customer's identity, as it passes between the edge and its store. Times are UTC.
+
+Phones are E.164 digits without plus. Tokens and codes travel as SHA-256 or keyed hashes, never as themselves.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """One signed-in customer as read for one request."""
+
+    user_id: str
+    shard: int
+    status: str
+    phone: str = field(repr=False)
+    phone_mask: str
+    phone_verified: bool
+    kyc_tier: int
+    pin_set: bool
+    deriv_loginid: str
+    """Empty without an active link."""
+    data_key: bytes = field(repr=False)
+    session_live: bool
+    """False once the session behind the access token was ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What a customer may see of themselves."""
+
+    email: str = field(repr=False)
+    full_name: str = field(repr=False)
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccount:
+    """A registration. `code_hash` is the keyed hash of the code that goes to the phone."""
+
+    user_id: str
+    shard: int
+    email: str = field(repr=False)
+    phone: str = field(repr=False)
+    full_name: str = field(repr=False)
+    password_hash: str = field(repr=False)
+    code_hash: bytes = field(repr=False)
+    code_expires_at: datetime
+    resend_at: datetime
+    created_at: datetime
+
+
+class Verification(StrEnum):
+    """What became of a code."""
+
+    VERIFIED = "verified"
+    WRONG = "wrong"
+    """Also: expired, used up, or nobody waits for one. The caller learns no more."""
+    TAKEN = "taken"
+    """Right, but another account holds this number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What a sign-in is checked against."""
+
+    user_id: str
+    shard: int
+    password_hash: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSession:
+    """One device signing in. An older session of the same device ends."""
+
+    id: str
+    user_id: str
+    device_id: str
+    device_name: str
+    platform: str
+    token_hash: bytes = field(repr=False)
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """A refresh token was exchanged. `token` is the one to use from now on."""
+
+    user_id: str
+    session_id: str
+    token: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFacts:
+    """What Deriv says of the owner of a token. `fullname` is empty for a virtual account."""
+
+    loginid: str
+    fullname: str = field(repr=False)
+    currency: str
+    scopes: tuple[str, ...]
+    is_virtual: bool
+    email: str = field(repr=False)
+
+
+class LinkStatus(StrEnum):
+    """State of a customer's Deriv link."""
+
+    NONE = "none"
+    ACTIVE = "active"
+    NAME_MISMATCH = "name_mismatch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivLink:
+    """A customer's Deriv account. `token` opens their own session and is sealed at rest."""
+
+    status: LinkStatus
+    loginid: str = ""
+    currency: str = ""
+    linked_at: datetime | None = None
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineStep:
+    """One recorded step of a transaction."""
+
+    at: datetime
+    from_state: str
+    event: str
+    to_state: str
+    data: dict[str, str]

@@ -1,0 +1,98 @@
+"""Who a customer is: phone numbers, e-mail addresses, passwords, PINs and names. Pure rules."""
+
+import re
+import unicodedata
+
+from penpay.domain.errors import BadInput
+
+EMAIL_MAX = 254
+"""Longest address that mail can carry (RFC 5321)."""
+PASSWORD_MIN = 8
+PASSWORD_MAX = 128
+NAME_MAX = 120
+CODE_DIGITS = 6
+CODE_ATTEMPTS_MAX = 5
+CODE_CANDIDATES_MAX = 5
+"""Unverified accounts with one phone that a code may still belong to; older ones must ask for a new code."""
+
+_PHONE = re.compile(r"(?:\+?254|0)([17][0-9]{8})", re.ASCII)
+_EMAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
+)
+_PIN = re.compile(r"[0-9]{6}", re.ASCII)
+_ASCENDING = "01234567890"
+_COMMON_WORDS = """
+    password passw0rd password1 password12 password123 12345678 123456789 1234567890 11111111 00000000 87654321
+    qwertyui qwerty12 qwerty123 qwertyuiop 1q2w3e4r 1qaz2wsx iloveyou iloveyou1 sunshine princess football
+    baseball superman trustno1 welcome1 welcome123 admin123 administrator letmein1 letmein123 abcd1234 abc12345
+    abcdefgh asdfghjk zaq12wsx computer internet starwars whatever michelle jennifer nairobi1 nairobi123 kenya123
+    kenya254 kenya2022 safaricom safaricom1 mpesa123 mpesa1234 harambee jesuschrist jesus123 godisgood blessing
+    changeme default1 secret123 liverpool chelsea1 arsenal1 manchester p@ssw0rd p@ssword
+"""
+_COMMON = frozenset(_COMMON_WORDS.split())
+
+
+def phone_e164(text: str, *, field: str = "phone") -> str:
+    """A Kenyan mobile number as E.164 digits without plus (2547… or 2541…), from the forms that people write.
+
+    Raises `BadInput`: M-Pesa reaches no other numbers.
+    """
+    found = _PHONE.fullmatch(text.translate(_SEPARATORS))
+    if found is None:
+        raise BadInput(field, "must be a Kenyan mobile number, for example 254712345678")
+    return "254" + found[1]
+
+
+_SEPARATORS = str.maketrans("", "", " -()")
+
+
+def mask_phone(phone: str) -> str:
+    """`2547****678`: enough for its owner to recognise, too little for others."""
+    return f"{phone[:4]}****{phone[-3:]}"
+
+
+def email_address(text: str, *, field: str = "email") -> str:
+    """An address in lower case. Raises `BadInput`."""
+    if len(text) > EMAIL_MAX or not _EMAIL.fullmatch(text):
+        raise BadInput(field, "must be an e-mail address")
+    return text.lower()
+
+
+def mask_email(email: str) -> str:
+    """`w***@example.com`."""
+    local, _, domain = email.partition("@")
+    return f"{local[:1]}***@{domain}"
+
+
+def password_problem(password: str, *, email: str, phone: str = "") -> str:
+    """Why this cannot be a password, or an empty string. No rules of composition (NIST 800-63B)."""
+    folded = password.casefold()
+    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        return f"must have {PASSWORD_MIN} to {PASSWORD_MAX} characters"
+    if folded in _COMMON or len(set(folded)) < 3:
+        return "is one of the passwords that everybody tries first"
+    if folded in {email.casefold(), email.partition("@")[0].casefold()} or (phone and phone[3:] in password):
+        return "must not be made of the e-mail address or phone number"
+    return ""
+
+
+def pin_problem(pin: str) -> str:
+    """Why this cannot be a PIN, or an empty string: six digits, not all equal, not a run."""
+    if not _PIN.fullmatch(pin):
+        return "must be six digits"
+    if len(set(pin)) < 3 or pin in _ASCENDING or pin in _ASCENDING[::-1] or pin[:3] == pin[3:]:
+        return "is too easy to guess"
+    return ""
+
+
+def name_tokens(name: str) -> frozenset[str]:
+    """The words of a name without accents, case, order and single letters."""
+    bare = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
+    return frozenset(word for word in re.split(r"[^\w]+|[\d_]+", bare.casefold().replace("'", "")) if len(word) > 1)
+
+
+def names_match(ours: str, theirs: str) -> bool:
+    """Whether two records name the same person: two words shared, or every word of the shorter name (decisions, 7)."""
+    left, right = name_tokens(ours), name_tokens(theirs)
+    shared = len(left & right)
+    return shared >= 2 or 0 < min(len(left), len(right)) == shared
