@@ -1,0 +1,293 @@
+"""The actor runtime's front door: everything that an actor, a supervisor or a composition root uses.
+
+An actor is a subclass of `AsyncioActor` (a task of its own; long-lived singletons) or of `EntityActor` (no task while
+idle; one per user or transaction). Both are Pykka actors made through Pykka's extension points, so `tell`, `ask`,
+`stop`, proxies and `ActorRegistry` mean what Pykka says, with three deliberate differences: an exception ends the
+incarnation also when it was an ask, a BaseException stays inside the one actor, and entities are not in the registry.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from contextvars import copy_context
+from types import TracebackType
+from typing import Any, ClassVar
+
+import pykka
+
+from actors.runtime.cell import Blueprint, Cell, Recipe, State, current_cell
+from actors.runtime.context import Context, current_context, with_context
+from actors.runtime.deadletters import DeadLetter, DeadLetters
+from actors.runtime.envelope import Broken
+from actors.runtime.errors import (
+    ActorCrashed,
+    ActorGone,
+    ActorKilled,
+    AskCycle,
+    AskTimeout,
+    EntityParked,
+    MailboxFull,
+    NoSuchActor,
+    StartFailed,
+    WouldBlockLoop,
+)
+from actors.runtime.exits import Exit, Owner, Terminated
+from actors.runtime.future import AsyncioFuture
+from actors.runtime.mailbox import Mailbox
+from actors.runtime.observer import NobodyObserves, RuntimeObserver
+from actors.runtime.ref import AsyncioActorRef
+from actors.runtime.replies import DEFER, DeferredReply
+from actors.runtime.system import BARE, ActorSystem, home_loop, use_loop
+from actors.runtime.timers import Timers
+from penpay.domain.errors import Unavailable
+
+__all__ = [
+    "BARE",
+    "DEFER",
+    "ActorCrashed",
+    "ActorGone",
+    "ActorKilled",
+    "ActorSystem",
+    "AskCycle",
+    "AskTimeout",
+    "AsyncioActor",
+    "AsyncioActorRef",
+    "AsyncioFuture",
+    "Blueprint",
+    "Cell",
+    "Context",
+    "DeadLetter",
+    "DeadLetters",
+    "DeferredReply",
+    "EntityActor",
+    "EntityParked",
+    "Exit",
+    "MailboxFull",
+    "NoSuchActor",
+    "NobodyObserves",
+    "Owner",
+    "Recipe",
+    "RuntimeActor",
+    "RuntimeObserver",
+    "StartFailed",
+    "State",
+    "Terminated",
+    "Timers",
+    "Unavailable",
+    "WouldBlockLoop",
+    "current_context",
+    "use_loop",
+    "with_context",
+]
+
+
+class RuntimeActor(pykka.Actor):
+    """What both kinds of actors share. Everything here runs on the loop, one message at a time.
+
+    `await` inside a handler keeps the mailbox closed: the next message waits. Expected refusals are return values;
+    `Unavailable` is a state that the asker learns; any other exception ends this incarnation.
+    """
+
+    KIND: ClassVar[str] = ""
+    """Label in metrics and in the tree; the class name when empty."""
+    LEVEL: ClassVar[int] = 0
+    """An actor asks only actors of a lower level (edge 5, saga 4, ledger 2, provider 1). 0: not checked."""
+    MAILBOX_MAX: ClassVar[int] = 1024
+    STALL_AFTER_S: ClassVar[float] = 30.0
+    """A supervisor kills and restarts an actor that has been at one message for longer."""
+    RESIDENT: ClassVar[bool]
+    REGISTERED: ClassVar[bool]
+    STARTS: ClassVar[bool] = False
+    """Set by the runtime: the class has an `on_start` of its own."""
+    STOPS: ClassVar[bool] = False
+    """Set by the runtime: the class has an `on_stop` of its own."""
+
+    _cell: Cell
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "KIND" not in cls.__dict__:
+            cls.KIND = cls.__name__
+        cls.STARTS = cls.on_start is not RuntimeActor.on_start
+        cls.STOPS = cls.on_stop is not RuntimeActor.on_stop
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        # Pykka's constructor would make an inbox, an Event and a ref of its own; here they belong to the cell.
+        if "_cell" not in self.__dict__:
+            self._cell = Cell(type(self), system=BARE, loop=home_loop())
+            self._cell.actor = self
+
+    # --- what an actor overrides ---
+
+    async def on_start(self) -> None:  # type: ignore[override]
+        """Prepare before the first message. An exception is a failed start; messages wait meanwhile."""
+
+    async def on_stop(self) -> None:  # type: ignore[override]
+        """Let go after the last message. Not called after a crash or a kill."""
+
+    async def on_failure(  # type: ignore[override]
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let go after a crash, instead of `on_stop`. State must not be trusted any more."""
+
+    async def on_receive(self, message: Any) -> Any:
+        """Handle a message. What it returns answers an ask."""
+        return super().on_receive(message)
+
+    def observable_state(self) -> Mapping[str, object]:
+        """What operators and tests may see. No secrets, no personal data."""
+        return {}
+
+    @classmethod
+    def on_abandoned(cls, message: Any) -> Exception:
+        """The answer to an ask that waited in the mailbox when a crash emptied it (`keep_mailbox=False`).
+
+        On the class: the incarnation is gone. The ledger answers `OutcomeUnknown` with the unit's id.
+        """
+        return ActorCrashed(f"{cls.__name__} dropped {type(message).__name__}")
+
+    def on_open_replies(self, replies: Sequence[DeferredReply], error: BaseException) -> None:
+        """The incarnation ends with these deferred replies open. Those still open afterwards fail with `error`."""
+
+    def on_incarnation_over(self) -> None:
+        """Called in every case, also when killed: release what only a plain call can. Must not raise."""
+
+    # --- what an actor uses ---
+
+    @property
+    def actor_ref(self) -> AsyncioActorRef:
+        """Reference to this actor; the same one after a restart."""
+        return self._cell.ref
+
+    @property
+    def address(self) -> str:
+        """Tree path, empty for an actor that was started bare."""
+        return self._cell.address
+
+    @property
+    def incarnation(self) -> int:
+        """1 for the first, one more after each restart."""
+        return self._cell.incarnation
+
+    @property
+    def timers(self) -> Timers:
+        """Messages to oneself, later; see `Timers`."""
+        cell = self._cell
+        if cell.timers is None:
+            cell.timers = Timers(cell)
+        return cell.timers
+
+    def spawn(self, coro: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+        """Run a child task. It only waits and reads; it is cancelled and awaited when the incarnation ends.
+
+        An exception that it does not handle itself crashes the incarnation.
+        """
+        cell = self._cell
+        context = copy_context()
+        context.run(current_cell.set, None)  # its asks are not part of the current message's chain
+        task = cell.loop.create_task(coro, name=f"{cell.address or type(self).__name__}:{name}", context=context)
+        if cell.tasks is None:
+            cell.tasks = set()
+        cell.tasks.add(task)
+        task.add_done_callback(self._child_task_done)
+        return task
+
+    def _child_task_done(self, task: asyncio.Task[Any]) -> None:
+        cell = self._cell
+        if cell.tasks is not None and cell.actor is self:
+            cell.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and cell.actor is self:
+            cell.control(Broken(error))
+
+    def defer(self) -> DeferredReply:
+        """Take the reply to the current message along; the handler then returns `DEFER`."""
+        cell = self._cell
+        letter = cell.current
+        assert letter is not None, "defer() outside of a handler"
+        reply = DeferredReply(cell, letter.reply_to, letter.message)
+        if cell.open_replies is None:
+            cell.open_replies = set()
+        if letter.reply_to is not None:
+            cell.open_replies.add(reply)
+        return reply
+
+    def exit(self, reason: str = "normal") -> None:
+        """End this incarnation after the current message. A transient child stays away for a clean reason."""
+        if self._cell.exit_wanted is None:
+            self._cell.exit_wanted = reason
+
+    def watch(self, ref: AsyncioActorRef) -> None:
+        """Receive `Terminated` whenever an incarnation of `ref` ends; at once if it is dead for good."""
+        ref._cell.watched_by(self._cell)  # noqa: SLF001 - the runtime's own inside
+
+    # --- Pykka's fields and extension points ---
+
+    @property
+    def _actor_ref(self) -> AsyncioActorRef:  # type: ignore[override]
+        return self._cell.ref
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]
+        """See pykka.Actor."""
+        return self._cell.urn
+
+    @property
+    def actor_inbox(self) -> Mailbox:  # type: ignore[override]
+        """See pykka.Actor."""
+        return self._cell.mailbox
+
+    @property
+    def actor_stopped(self) -> Any:  # type: ignore[override]
+        """See pykka.Actor."""
+        return self._cell.stopped
+
+    def __str__(self) -> str:
+        return str(self._cell)
+
+    @classmethod
+    def _create_actor_inbox(cls) -> Mailbox:  # type: ignore[override]
+        return Mailbox(cls.MAILBOX_MAX)
+
+    @staticmethod
+    def _create_future() -> AsyncioFuture:
+        return AsyncioFuture()
+
+    def _start_actor_loop(self) -> None:
+        cell = self._cell
+        if asyncio._get_running_loop() is cell.loop:  # noqa: SLF001 - does not raise, unlike the public form
+            cell.launch(self)
+        else:
+            cell.loop.call_soon_threadsafe(cell.launch, self)
+
+
+class AsyncioActor(RuntimeActor):
+    """An actor with an asyncio task of its own: few, long-lived."""
+
+    RESIDENT = True
+    REGISTERED = True
+
+
+class EntityActor(RuntimeActor):
+    """An actor without a task while it is idle: thousands, one per user or transaction.
+
+    A burst of messages gets a task that ends with the burst. Its host takes it out of memory after `IDLE_S` without
+    messages if `can_passivate()`; the next message to its address starts it again, from its rows.
+    """
+
+    RESIDENT = False
+    REGISTERED = False
+    MAILBOX_MAX = 64
+    IDLE_S: ClassVar[float] = 120.0
+
+    @classmethod
+    def start(cls, *args: Any, **kwargs: Any) -> AsyncioActorRef:
+        """Start a bare entity. Entities live in their host, not in Pykka's registry, whose removal is linear."""
+        entity = cls(*args, **kwargs)
+        entity._start_actor_loop()
+        return entity._cell.ref
+
+    def can_passivate(self) -> bool:
+        """May it be taken out of memory now? Asked only when nothing waits: no message, open reply or child task."""
+        return True

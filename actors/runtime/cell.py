@@ -1,0 +1,420 @@
+"""What stays of an actor while its incarnations come and go: reference, mailbox, address, and the state of its life.
+
+    NEW ──launch──▶ STARTING ──on_start──▶ RUNNING ──▶ WAITING ──launch──▶ STARTING …
+                        └──────── failed ────────────────▶ │ ──finish──▶ ENDED
+
+Everything here happens on the loop's thread, except `notify` and `deliver`.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import Context as TaskContext
+from contextvars import ContextVar
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import pykka
+from pykka.messages import _ActorStop
+
+from actors.runtime import incarnation as life
+from actors.runtime.context import Context
+from actors.runtime.deadletters import DeadLetter
+from actors.runtime.envelope import Letter, Question, Reply, Shutdown, Stamped
+from actors.runtime.errors import ActorCrashed, ActorGone, ActorKilled, AskCycle, MailboxFull, StartFailed
+from actors.runtime.exits import CRASH, KILLED, SHUTDOWN, START_FAILED, Exit, Owner, Terminated
+from actors.runtime.mailbox import Mailbox, Offer
+from actors.runtime.ref import AsyncioActorRef
+from actors.runtime.replies import DeferredReply
+from actors.runtime.system import ActorSystem, new_urn
+from actors.runtime.timers import Timers
+
+if TYPE_CHECKING:
+    from actors.base import RuntimeActor
+
+Arguments = Sequence[Any] | Mapping[str, Any]
+Blueprint = tuple[type["RuntimeActor"], Arguments]
+"""Class and constructor arguments (positional, or by keyword) of one incarnation."""
+Recipe = Callable[[], Blueprint]
+
+KILL_GRACE_S = 5.0
+"""How long a cancelled actor may take to let go before it is abandoned with an error in the log."""
+
+
+class State(Enum):
+    """Where in its life a cell is; see the module."""
+
+    NEW = "new"
+    STARTING = "starting"
+    RUNNING = "running"
+    WAITING = "waiting"
+    ENDED = "stopped"
+
+
+current_cell: "ContextVar[Cell | None]" = ContextVar("penpay_current_cell", default=None)
+"""The actor whose handler runs in this task."""
+
+
+class StoppedFlag:
+    """Pykka's `actor_stopped`: an Event's interface without an Event's 700 bytes until a thread waits for it."""
+
+    __slots__ = ("_event", "_set")
+
+    def __init__(self) -> None:
+        self._set = False
+        self._event: threading.Event | None = None
+
+    def is_set(self) -> bool:
+        """True once the actor takes no more messages."""
+        return self._set
+
+    def set(self) -> None:
+        """The actor takes no more messages."""
+        self._set = True
+        if self._event is not None:
+            self._event.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block a thread until it is set."""
+        if self._event is None:
+            self._event = threading.Event()
+        if self._set:
+            self._event.set()
+        return self._event.wait(timeout)
+
+
+class Cell:
+    """One actor across its incarnations."""
+
+    __slots__ = (
+        "_urn", "actor", "actor_class", "bound", "busy_since_s", "current", "exit_wanted", "handled", "incarnation",
+        "kill_reason", "last_active_s", "last_exit", "loop", "mailbox", "name", "open_replies", "over_waiters",
+        "owner", "ready_waiters", "recipe", "ref", "state", "stop_reply", "stopped", "system", "task", "tasks",
+        "timers", "waiter", "wake_posted", "watchers",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        actor_class: type["RuntimeActor"],
+        *,
+        system: ActorSystem,
+        loop: asyncio.AbstractEventLoop,
+        recipe: Recipe | None = None,
+        owner: Owner | None = None,
+        name: str = "",
+        mailbox_max: int | None = None,
+    ) -> None:
+        self.actor_class = actor_class
+        self.system = system
+        self.loop = loop
+        self.recipe = recipe
+        self.owner = owner
+        self.name = name
+        self.mailbox: Mailbox = actor_class._create_actor_inbox()  # noqa: SLF001 - Pykka's extension point
+        if mailbox_max is not None:
+            self.mailbox.mailbox_max = mailbox_max
+        self.mailbox.owner = self
+        self.stopped = StoppedFlag()
+        self.ref = AsyncioActorRef(self)
+        self.actor: RuntimeActor | None = None
+        self.state = State.NEW
+        self.incarnation = 0
+        self.handled = 0
+        self.task: asyncio.Task[None] | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        self.wake_posted = False
+        self.current: Letter | None = None
+        self.busy_since_s: float | None = None
+        self.bound: Context | None = None
+        self.exit_wanted: str | None = None
+        self.kill_reason: str | None = None
+        self.last_exit: Exit | None = None
+        self.last_active_s = 0.0
+        self.timers: Timers | None = None
+        self.tasks: set[asyncio.Task[Any]] | None = None
+        self.open_replies: set[DeferredReply] | None = None
+        self.watchers: dict[Cell, int] | None = None
+        self.ready_waiters: list[asyncio.Future[None]] | None = None
+        self.over_waiters: list[asyncio.Future[None]] | None = None
+        self.stop_reply: Reply | None = None
+        self._urn: str | None = None
+
+    # --- names ---
+
+    @property
+    def urn(self) -> str:
+        """Drawn when somebody asks for it."""
+        if self._urn is None:
+            self._urn = new_urn()
+        return self._urn
+
+    @property
+    def address(self) -> str:
+        """Tree path, empty for an actor that was started bare."""
+        if self.owner is None or not self.owner.address:
+            return self.name
+        return f"{self.owner.address}/{self.name}"
+
+    @property
+    def crash_id(self) -> str:
+        """Names this incarnation in errors and in the log."""
+        return f"{self.address or self.urn}#{self.incarnation}"
+
+    def __str__(self) -> str:
+        return f"{self.actor_class.__name__} ({self.address or self.urn})"
+
+    # --- life ---
+
+    def launch(self, actor: "RuntimeActor | None" = None) -> None:
+        """Begin the next incarnation. The owner learns the result by `child_ready` or `child_exited`, later."""
+        assert self.state in (State.NEW, State.WAITING), f"launch of {self} while {self.state}"
+        self.incarnation += 1
+        self.state = State.STARTING
+        self.exit_wanted = self.kill_reason = None
+        try:
+            self.actor = actor if actor is not None else self._build()
+        except Exception as error:  # noqa: BLE001 - boundary: a constructor's failure is a failed start, told to the owner
+            self.loop.call_soon(self.over, Exit(START_FAILED, error))
+            return
+        if self.actor_class.RESIDENT or self.actor_class.STARTS:
+            self.run(life.live(self))
+        else:
+            self.became_ready()
+            if len(self.mailbox):
+                self.wake()
+
+    def _build(self) -> "RuntimeActor":
+        assert self.recipe is not None, "a bare actor has one incarnation"
+        self.actor_class, arguments = self.recipe()
+        actor = self.actor_class.__new__(self.actor_class)
+        actor._cell = self  # noqa: SLF001 - the constructor finds its cell instead of making one
+        if isinstance(arguments, Mapping):
+            actor.__init__(**arguments)  # type: ignore[misc]
+        else:
+            actor.__init__(*arguments)  # type: ignore[misc]
+        return actor
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Give this actor its task. It starts from an empty context: it must not inherit that of whoever woke it."""
+        self.bound = None
+        task = self.loop.create_task(work, name=self.address or self.actor_class.__name__, context=TaskContext())
+        self.task = task
+        self.system.tasks.add(task)
+
+    def became_ready(self) -> None:
+        """`on_start` is done, messages are handled from now on."""
+        self.state = State.RUNNING
+        self.last_active_s = self.loop.time()
+        _release(self.ready_waiters)
+        self.ready_waiters = None
+        if self.owner is not None:
+            self.owner.child_ready(self)
+
+    def over(self, ending: Exit) -> None:
+        """The incarnation has ended and holds nothing any more."""
+        if self.state in (State.WAITING, State.ENDED):
+            return
+        started = self.state is State.RUNNING
+        self.state = State.WAITING
+        self.last_exit = ending
+        self.actor = None
+        self.current = self.busy_since_s = None
+        if not started and self.ready_waiters:
+            for waiter in self.ready_waiters:
+                if not waiter.done():
+                    waiter.set_exception(StartFailed(self.address or str(self), ending.error))
+            self.ready_waiters = None
+        self._tell_watchers(ending)
+        _release(self.over_waiters)
+        self.over_waiters = None
+        if self.owner is None:
+            self.finish(ending)
+        else:
+            self.owner.child_exited(self, ending)
+
+    def mark_stopped(self) -> None:
+        """Senders are refused from now on."""
+        if not self.stopped.is_set():
+            self.stopped.set()
+            if self.actor_class.REGISTERED:
+                pykka.ActorRegistry.unregister(self.ref)
+
+    def finish(self, ending: Exit) -> None:
+        """For good: the reference is dead, what waited in the mailbox is answered or recorded. Idempotent."""
+        if self.state is State.ENDED:
+            return
+        assert self.state in (State.WAITING, State.NEW), f"finish of {self} while {self.state}"
+        self.state = State.ENDED
+        self.last_exit = ending
+        self.mark_stopped()
+        error: Exception = ActorGone(f"{self.ref} stopped before handling the message")
+        if ending.reason == KILLED:
+            error = ActorKilled(self.crash_id)
+        self._answer_all(self.mailbox.close(), lambda _: error, reason="stopped")
+        self.actor = self.recipe = None
+
+    def abandon_mailbox(self) -> None:
+        """Empty the mailbox and keep it open: asks are answered with the class's `on_abandoned`, tells are recorded."""
+        self._answer_all(self.mailbox.drain(), self.actor_class.on_abandoned, reason="abandoned")
+
+    def _answer_all(self, letters: list[Letter], error: Callable[[Any], BaseException], *, reason: str) -> None:
+        for letter in letters:
+            message = letter.message
+            if letter.reply_to is None:
+                if not isinstance(message, _ActorStop | Shutdown) and not letter.incarnation:
+                    self.record_dead(message, reason)
+            elif isinstance(message, _ActorStop):
+                letter.reply_to.answer(None)
+            else:
+                letter.reply_to.refuse(error(message))
+
+    def record_dead(self, message: Any, reason: str) -> None:
+        """A message that nobody will handle."""
+        letter = DeadLetter(self.address, self.actor_class.KIND, reason, message)
+        self.system.dead_letters.record(letter, now_s=self.loop.time())
+
+    # --- being ended from outside ---
+
+    async def shutdown(self, timeout_s: float | None, *, reason: str = SHUTDOWN) -> None:
+        """End the current incarnation: after the current message, by force after `timeout_s` (None: wait without end).
+
+        Returns when it is over. A start that is still going on is broken off at once.
+        """
+        if self.state in (State.WAITING, State.ENDED, State.NEW):
+            return
+        over = self._when_over()
+        if self.state is State.STARTING or (timeout_s is not None and timeout_s <= 0):
+            self.kill(reason)
+        else:
+            self.mailbox.offer_control(Letter(Shutdown(reason), None, self.loop.time()))
+            self.wake()
+        done, _ = await asyncio.wait([over], timeout=timeout_s)
+        if not done:
+            self.kill(KILLED)
+            done, _ = await asyncio.wait([over], timeout=KILL_GRACE_S)
+        if not done:
+            life.log.error("actor does not let go; abandoned", actor=str(self))
+            self.over(Exit(KILLED))
+
+    def kill(self, reason: str = KILLED) -> None:
+        """Cancel the incarnation now. Its asker and its open replies are answered; `on_stop` does not run."""
+        if self.state not in (State.STARTING, State.RUNNING):
+            return
+        self.kill_reason = reason
+        if self.task is not None:
+            self.task.cancel()
+        elif self.tasks or self.open_replies:
+            self.run(life.end(self, Exit(reason)))
+        else:
+            life.clean_up(self, Exit(reason))
+            self.over(Exit(reason))
+
+    def _when_over(self) -> asyncio.Future[None]:
+        future = self.loop.create_future()
+        self.over_waiters = [*(self.over_waiters or ()), future]
+        return future
+
+    async def ready(self) -> None:
+        """Wait until the incarnation handles messages. Raises `StartFailed`."""
+        if self.state is State.RUNNING:
+            return
+        if self.state is State.ENDED:
+            raise StartFailed(self.address or str(self), self.last_exit.error if self.last_exit else None)
+        future = self.loop.create_future()
+        self.ready_waiters = [*(self.ready_waiters or ()), future]
+        await future
+
+    # --- death watch ---
+
+    def watched_by(self, watcher: "Cell") -> None:
+        """Tell `watcher` when an incarnation of this actor ends; at once when it is dead for good."""
+        if self.state is State.ENDED:
+            self._notice(watcher, watcher.incarnation, self.last_exit or Exit(KILLED))
+            return
+        if self.watchers is None:
+            self.watchers = {}
+        self.watchers[watcher] = watcher.incarnation
+
+    def _tell_watchers(self, ending: Exit) -> None:
+        for watcher, incarnation in list((self.watchers or {}).items()):
+            if watcher.state is State.ENDED or watcher.incarnation != incarnation:
+                assert self.watchers is not None
+                del self.watchers[watcher]
+            else:
+                self._notice(watcher, incarnation, ending)
+
+    def _notice(self, watcher: "Cell", incarnation: int, ending: Exit) -> None:
+        notice = Terminated(self.ref, ending.reason, self.incarnation)
+        watcher.mailbox.offer_control(Stamped(notice, self.loop.time(), incarnation))
+        watcher.wake()
+
+    # --- mail ---
+
+    def control(self, message: Any) -> None:
+        """Deliver to this incarnation ahead of everything else, beyond any bound."""
+        self.mailbox.offer_control(Stamped(message, self.loop.time(), self.incarnation))
+        self.wake()
+
+    def post(self, letter: Letter) -> None:
+        """Queue a letter and wake the actor. Raises `MailboxFull` or `ActorGone` in the sender."""
+        offer = self.mailbox.offer(letter, beyond_bound=type(letter.message) is _ActorStop)
+        if offer is Offer.ACCEPTED:
+            self.notify()
+        elif offer is Offer.FULL:
+            if self.system.measuring:
+                self.system.observer.shed(self.actor_class.KIND)
+            raise MailboxFull(str(self), self.mailbox.mailbox_max)
+        else:
+            raise ActorGone(f"{self.ref} not found")
+
+    def deliver(self, message: Any, reply: Reply | None) -> None:
+        """Queue a message that has no context. Any thread."""
+        now = self.loop.time()
+        self.post(Letter(message, None, now) if reply is None else Question(message, None, now, reply, None))
+
+    def notify(self) -> None:
+        """Something was queued, perhaps by a thread: one write to the loop's pipe per wake-up, not per message."""
+        if asyncio._get_running_loop() is self.loop:  # noqa: SLF001 - does not raise, unlike the public form
+            self.wake()
+        elif not self.wake_posted:
+            self.wake_posted = True
+            self.loop.call_soon_threadsafe(self._wake_from_thread)
+
+    def _wake_from_thread(self) -> None:
+        self.wake_posted = False
+        self.wake()
+
+    def wake(self) -> None:
+        """Look into the mailbox. Only on the loop, so that a consumer about to sleep cannot miss it."""
+        if self.waiter is not None:
+            if not self.waiter.done():
+                self.waiter.set_result(None)
+        elif self.task is None and self.state is State.RUNNING:
+            self.run(life.live(self))
+
+    def crash_error(self, ending: Exit) -> BaseException:
+        """What askers get that the incarnation leaves behind."""
+        if ending.reason == CRASH:
+            return ActorCrashed(self.crash_id, ending.error)
+        if ending.clean:
+            return ActorGone(f"{self.ref} stopped before answering")
+        return ActorKilled(self.crash_id)
+
+    def asked_by(self) -> "tuple[Cell, ...]":
+        """The actors that will wait for this one if it is asked now. Raises `AskCycle` if one of them is this one."""
+        asker = current_cell.get()
+        if asker is None:
+            return ()
+        chain = (*asker.current.chain, asker) if asker.current is not None else (asker,)
+        if self in chain:
+            raise AskCycle(" → ".join(str(cell) for cell in (*chain, self)))
+        level, below = self.actor_class.LEVEL, asker.actor_class.LEVEL
+        if level and below and level >= below:
+            raise AskCycle(f"{asker} (level {below}) asks up to {self} (level {level}): tell instead")
+        return chain
+
+
+def _release(waiters: list[asyncio.Future[None]] | None) -> None:
+    for waiter in waiters or ():
+        if not waiter.done():
+            waiter.set_result(None)

@@ -1,0 +1,123 @@
+"""The mailbox: a bounded lane for everybody, an unbounded one for supervision, safe to fill from any thread."""
+
+import threading
+from collections import deque
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from actors.runtime.envelope import ForeignReply, Letter
+
+if TYPE_CHECKING:
+    from actors.runtime.cell import Cell
+
+
+class Offer(IntEnum):
+    """What became of a letter. A refusal is a value: the caller knows whether to raise, to answer or to count it."""
+
+    ACCEPTED = 0
+    FULL = 1
+    CLOSED = 2
+
+
+class Mailbox:
+    """FIFO per sender. Any thread offers, only the actor's loop takes.
+
+    The lock makes "closed" and "appended" exclusive: each letter is either taken by the actor, or in the list that
+    `close` returns, or refused to its sender. Lanes exist only while they hold something: an empty deque costs more
+    than a whole idle entity.
+    """
+
+    __slots__ = ("_closed", "_control", "_lock", "_user", "mailbox_max", "owner")
+
+    def __init__(self, mailbox_max: int) -> None:
+        self._lock = threading.Lock()
+        self._user: deque[Letter] | None = None
+        self._control: deque[Letter] | None = None
+        self._closed = False
+        self.mailbox_max = mailbox_max
+        self.owner: Cell | None = None
+
+    def offer(self, letter: Letter, *, beyond_bound: bool = False) -> Offer:
+        """Queue a letter. Only stop requests and timers, which are few by construction, may go beyond the bound."""
+        with self._lock:
+            if self._closed:
+                return Offer.CLOSED
+            lane = self._user
+            if lane is None:
+                self._user = deque((letter,))
+                return Offer.ACCEPTED
+            if len(lane) >= self.mailbox_max and not beyond_bound:
+                return Offer.FULL
+            lane.append(letter)
+            return Offer.ACCEPTED
+
+    def offer_control(self, letter: Letter) -> Offer:
+        """Queue a letter that overtakes all others."""
+        with self._lock:
+            if self._closed:
+                return Offer.CLOSED
+            if self._control is None:
+                self._control = deque((letter,))
+            else:
+                self._control.append(letter)
+            return Offer.ACCEPTED
+
+    def take(self) -> Letter | None:
+        """The next letter, or None. Only on the actor's loop."""
+        lane = self._control
+        if lane:
+            return lane.popleft()
+        lane = self._user
+        return lane.popleft() if lane else None
+
+    def close(self) -> list[Letter]:
+        """Refuse everything from now on; what is left comes back to be answered or recorded."""
+        with self._lock:
+            self._closed = True
+            return self._empty()
+
+    def drain(self) -> list[Letter]:
+        """Take everything out and stay open."""
+        with self._lock:
+            return self._empty()
+
+    def _empty(self) -> list[Letter]:
+        left = [*(self._control or ()), *(self._user or ())]
+        self._user = self._control = None
+        return left
+
+    def trim(self) -> None:
+        """Give the empty lanes' memory back: the actor goes idle."""
+        with self._lock:
+            if not self._user:
+                self._user = None
+            if not self._control:
+                self._control = None
+
+    def __len__(self) -> int:
+        return len(self._user or ()) + len(self._control or ())
+
+    def __bool__(self) -> bool:
+        return True
+
+    def oldest_s(self, now_s: float) -> float:
+        """Age in seconds of the letter that waits longest in the user lane; 0 when none does."""
+        try:
+            return max(0.0, now_s - self._user[0].queued_at_s) if self._user else 0.0
+        except IndexError:  # another thread's view of the lane may be a moment old
+            return 0.0
+
+    # --- Pykka's names for an inbox ---
+
+    def put(self, envelope: Any, /) -> None:
+        """Deliver one of Pykka's own envelopes, made by code that knows only Pykka."""
+        assert self.owner is not None
+        self.owner.deliver(envelope.message, None if envelope.reply_to is None else ForeignReply(envelope.reply_to))
+
+    def get(self) -> Letter | None:
+        """The next letter. Pykka's loop would block here; ours waits elsewhere and never calls it."""
+        return self.take()
+
+    def empty(self) -> bool:
+        """True when nothing waits."""
+        return not len(self)
