@@ -30,6 +30,8 @@ class State(StrEnum):
 
 
 FINAL = frozenset({State.COMPLETED, State.REVERSED, State.FAILED})
+BEFORE_MONEY = frozenset({State.STK_SENDING, State.AWAITING_PAYER, State.STK_UNKNOWN, State.FAILED})
+"""States in which no shilling of the customer has been booked."""
 
 _S = State
 _MONEY_IN = (_S.DERIV_SENDING, _S.REFUND_SENDING, _S.IN_REVIEW)
@@ -46,7 +48,7 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
         ev.StkNotSent: (_S.STK_SENDING, _S.FAILED),
         ev.StkOutcomeUnknown: (_S.STK_UNKNOWN,),
         ev.MpesaPaid: (*_MONEY_IN, _S.STK_SENDING),
-        ev.MpesaRefused: (_S.FAILED,),
+        ev.MpesaRefused: (_S.FAILED, _S.STK_SENDING),
         ev.CancelRequested: (_S.FAILED,),
         ev.Woke: (_S.STK_SENDING, _S.FAILED),
         **_ANY_OPEN,
@@ -72,7 +74,7 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
     _S.DERIV_SENDING: {
         ev.MpesaPaid: (_S.DERIV_SENDING, _S.IN_REVIEW),
         ev.DerivConfirmed: (_S.COMPLETED, _S.IN_REVIEW),
-        ev.DerivRefused: (_S.REFUND_SENDING, _S.DERIV_HELD),
+        ev.DerivRefused: (_S.REFUND_SENDING, _S.DERIV_HELD, _S.IN_REVIEW),
         ev.DerivNotSent: (_S.DERIV_HELD,),
         ev.DerivOutcomeUnknown: (_S.DERIV_UNKNOWN,),
         ev.Woke: (_S.DERIV_SENDING, _S.IN_REVIEW),
@@ -115,9 +117,24 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
     },
     _S.COMPLETED: {ev.MpesaPaid: (_S.COMPLETED, _S.IN_REVIEW), ev.DerivConfirmed: (_S.IN_REVIEW,), ev.RefundConfirmed: (_S.IN_REVIEW,)},
     _S.REVERSED: {ev.MpesaPaid: (_S.REVERSED, _S.IN_REVIEW), ev.DerivConfirmed: (_S.IN_REVIEW,)},
-    _S.FAILED: {ev.MpesaPaid: _MONEY_IN},
+    _S.FAILED: {ev.MpesaPaid: (*_MONEY_IN, _S.FAILED), ev.Woke: (_S.FAILED, _S.IN_REVIEW)},
 }
 assert TRANSITIONS.keys() == set(State)
+
+
+def edges() -> frozenset[tuple[str, str]]:
+    """Every (from, to) that a transaction event of a deposit may record.
+
+    Arriving money is recorded as two steps, through PAID, although both are one unit of work.
+    """
+    found: set[tuple[str, str]] = set()
+    for source, row in TRANSITIONS.items():
+        for event, targets in row.items():
+            for target in targets:
+                if event is ev.MpesaPaid and target in _MONEY_IN and source in BEFORE_MONEY:
+                    found |= {(source.value, State.PAID.value), (State.PAID.value, target.value)}
+                found.add((source.value, target.value))
+    return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +145,10 @@ class Operation:
     state: OperationState
     unknowns: int = 0
     """How often an attempt of it ended without a proven outcome."""
+    attempt: int = 0
+    """The newest attempt whose end is known to be unknown."""
+    attempts_closed: int = 0
+    """The newest attempt that is known to have executed nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,7 @@ class StkNotSent(Event):
     """No byte of the push left. `expired`: the intent is too old to be sent at all."""
 
     code: str
+    attempt: int
     expired: bool = False
 
 
@@ -60,7 +61,8 @@ class MpesaPaid(Event):
     """Money arrived. `source` is `callback`, `query` or `pull`.
 
     A query names neither receipt nor time nor amount: it counts as the asked amount, paid at the push.
-    `trusted` is False for a callback that must be confirmed by an authenticated query first.
+    `trusted` is False for a callback that must be confirmed by an authenticated query first. `payer_matches` is False
+    when the visible digits of the payer's phone are not those that were asked.
     """
 
     source: str
@@ -68,6 +70,7 @@ class MpesaPaid(Event):
     receipt: str = ""
     paid_at: datetime | None = None
     trusted: bool = True
+    payer_matches: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,7 @@ class DerivRefused(Event):
     """Deriv refused before executing. `hold`: our side's cause (float, rate limit), so it is tried again later."""
 
     code: str
+    attempt: int
     hold: bool = False
 
 
@@ -115,6 +119,7 @@ class DerivNotSent(Event):
     """No byte of the transfer left: it waits."""
 
     code: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +127,7 @@ class DerivOutcomeUnknown(Event):
     """The transfer may have been executed."""
 
     code: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,9 +165,10 @@ class RefundRefused(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundNotSent(Event):
-    """No byte of the Reversal left: it waits."""
+    """No byte of the Reversal left, or it was refused for a cause that passes: it waits."""
 
     code: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

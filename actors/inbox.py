@@ -1,0 +1,109 @@
+"""The inbox consumer of a shard: brings stored evidence to its saga, at once when a bell rings, by a sweep otherwise."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from actors.base import AsyncioActor, MailboxFull
+from actors.recording import record
+from penpay.domain.errors import OutcomeUnknown, Unavailable
+from penpay.domain.unit import ReviewOpened, UnitOfWork
+from penpay.messages import EvidenceArrived, InboxBell, InboxRow, saga_of
+from penpay.ports import Addresses, Clock, Ids, InboxStore
+
+log = structlog.get_logger()
+
+PAGE_MAX = 500
+DELIVERIES_MAX = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxTimes:
+    """Seconds: how often to sweep, how old a row must be for it, how long a delivered row may stay unconsumed."""
+
+    sweep_s: float = 2.0
+    age_s: float = 2.0
+    redeliver_s: float = 15.0
+    review_due_s: float = 14400.0
+
+
+class InboxActor(AsyncioActor):
+    """Delivers each row until its saga's unit consumes it; a row that nobody can consume is put aside for a person."""
+
+    KIND = "inbox"
+    LEVEL = 5
+    MAILBOX_MAX = 4096
+
+    def __init__(self, *, shard: int, addresses: Addresses, store: InboxStore, clock: Clock, ids: Ids, times: InboxTimes) -> None:
+        super().__init__()
+        self._shard = shard
+        self._addresses = addresses
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._times = times
+        self._delivered: dict[str, float] = {}
+        self._problem = ""
+
+    def observable_state(self) -> Mapping[str, object]:
+        """Rows handed over lately, and why the sweep does not look, if it does not."""
+        return {"handed_over_lately": len(self._delivered), "problem": self._problem}
+
+    async def on_start(self) -> None:
+        """The first sweep takes what arrived while nobody was here."""
+        self.timers.every("sweep", self._times.sweep_s, "sweep")
+        self.actor_ref.tell("sweep")
+
+    async def on_receive(self, message: Any) -> None:
+        """A bell with fresh rows, or the time for a sweep."""
+        try:
+            if isinstance(message, InboxBell):
+                await self._deliver(message.rows)
+            else:
+                await self._sweep()
+            self._problem = ""
+        except (Unavailable, OutcomeUnknown) as error:
+            self._problem = str(error)
+
+    async def _sweep(self) -> None:
+        now_s = self._clock.monotonic_s()
+        self._delivered = {key: at for key, at in self._delivered.items() if now_s - at < self._times.redeliver_s}
+        older_than = self._clock.now() - timedelta(seconds=self._times.age_s)
+        rows = await self._store.waiting(self._shard, older_than=older_than, limit=PAGE_MAX)
+        fresh = [row for row in rows if row.id not in self._delivered]
+        tired = [row for row in fresh if row.deliveries >= DELIVERIES_MAX]
+        await self._deliver([row for row in fresh if row.deliveries < DELIVERIES_MAX], counted=True)
+        for row in tired:
+            await self._put_aside(row, f"not consumed after {row.deliveries} deliveries")
+
+    async def _deliver(self, rows: Sequence[InboxRow], *, counted: bool = False) -> None:
+        """Hand rows to their sagas. Only a sweep counts deliveries: a bell may ring for rows that are being consumed."""
+        if not rows:
+            return
+        owners = await self._store.transactions_of(sorted({row.operation_id for row in rows}))
+        handed: list[str] = []
+        for row in rows:
+            owner = owners.get(row.operation_id)
+            if owner is None:
+                if counted:
+                    await self._put_aside(row, "no operation of this installation")
+                continue
+            try:
+                self._addresses.tell(saga_of(self._shard, owner), EvidenceArrived(row))
+            except MailboxFull:
+                continue  # the next sweep brings it
+            handed.append(row.id)
+            self._delivered[row.id] = self._clock.monotonic_s()
+        if counted and handed:
+            await self._store.delivered(handed)
+
+    async def _put_aside(self, row: InboxRow, reason: str) -> None:
+        log.error("evidence_quarantined", kind=row.kind, operation_id=row.operation_id, reason=reason)
+        now = self._clock.now()
+        review = ReviewOpened(id=self._ids.ulid(), transaction_id="", operation_id=row.operation_id, kind="evidence_unmatched", reason=reason,
+                              owner_role="OPS", due_at=now + timedelta(seconds=self._times.review_due_s), evidence={"kind": row.kind})
+        unit = UnitOfWork(unit_id=f"quarantine:{row.id}", shard=self._shard, at=now, quarantines=(row.id,), reviews=(review,))
+        await record(self._addresses, unit)

@@ -1,0 +1,62 @@
+"""Recording a decision: the unit of work of a deposit, and the one way to hand a unit to the ledger."""
+
+from collections.abc import Sequence
+
+from actors.base import AskTimeout
+from penpay.domain.decision import Decision
+from penpay.domain.deposit_row import to_row
+from penpay.domain.errors import Unavailable
+from penpay.domain.presentation import evidence_of, json_bytes, render_transaction
+from penpay.domain.unit import AuditRecord, OutboxEvent, TransactionChange, TransactionRow, UnitOfWork
+from penpay.messages import Committed, CommitUnit, OutboxBell, UnitRejected, ledger_of, outbox_of
+from penpay.ports import Addresses
+
+
+def unit_of(decision: Decision, base: TransactionRow, *, actor: str, consumes: Sequence[str] = ()) -> UnitOfWork:
+    """The unit `<transaction>:<version>` that makes a decision durable, with its event for the streams and its audit.
+
+    `base` is the row before (for a new deposit: what admission fixed). Polls leave no event and no audit record.
+    """
+    deposit = decision.deposit
+    row = to_row(deposit, base)
+    told = decision.postings or any(step.from_state != step.to_state or step.data for step in decision.steps)
+    events = [f"{step.from_state}>{step.event}>{step.to_state}" for step in decision.steps]
+    return UnitOfWork(
+        unit_id=f"{deposit.id}:{deposit.version}",
+        shard=deposit.shard,
+        at=deposit.updated_at,
+        user_id=deposit.user_id,
+        transaction=TransactionChange(row=row, expected_version=decision.expected_version, events=decision.steps),
+        postings=decision.postings,
+        new_operations=decision.new_operations,
+        operations=decision.operations,
+        references=decision.references,
+        consumes=tuple(consumes),
+        outbox=(transaction_event(row),) if told else (),
+        audit=(AuditRecord(actor=actor, action="deposit.step", subject=deposit.id, detail={"steps": " ".join(events)}),) if told else (),
+        reviews=decision.reviews,
+        reviews_closed=decision.reviews_closed,
+    )
+
+
+def transaction_event(row: TransactionRow) -> OutboxEvent:
+    """What followers of a transaction are told: the object that the API shows, de-duplicated by its version."""
+    body = json_bytes(render_transaction(row, evidence_of(row))).decode()
+    return OutboxEvent(stream="transactions", event_id=f"{row.id}:{row.version}", type="transaction.updated", user_id=row.user_id, body=body)
+
+
+async def record(addresses: Addresses, unit: UnitOfWork, *, timeout_s: float = 8.0) -> Committed | UnitRejected:
+    """Make a unit durable. Raises `Unavailable` when the ledger did not answer in time, `OutcomeUnknown` when it crashed.
+
+    After either, the row is the truth: drop what is remembered and read it again. Idempotent by the unit's id.
+    """
+    try:
+        answer = await addresses.ask(ledger_of(unit.shard), CommitUnit(unit), timeout_s=timeout_s)
+    except AskTimeout as error:
+        raise Unavailable("ledger") from error
+    if isinstance(answer, Committed):
+        if unit.outbox:
+            addresses.tell(outbox_of(unit.shard), OutboxBell(answer.outbox_seq))
+        return answer
+    assert isinstance(answer, UnitRejected)
+    return answer

@@ -1,0 +1,153 @@
+"""From stored evidence and rails' answers to the events that `decide` knows. Reads, judges trust, changes nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from penpay.domain import deposit_events as ev
+from penpay.domain.deposit import Deposit
+from penpay.domain.errors import BadInput
+from penpay.domain.mpesa_callbacks import ResultCallback, StkCallback, parse_result, parse_stk_callback
+from penpay.domain.rail_end import EXPIRED, Outcome, RailEnd, decode_rail_end
+from penpay.domain.unit import OperationKind
+from penpay.messages import InboxRow, ProbeAnswered
+
+NOT_FINAL = frozenset({"4999"})
+"""Result codes that say that nothing is decided yet."""
+REVERSED_ALREADY = "R000001"
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """This row cannot belong to this deposit or cannot be read: a person looks at it, nothing is applied."""
+
+    reason: str
+
+
+def events_of(deposit: Deposit, row: InboxRow) -> Sequence[ev.Event] | Unusable:
+    """What a stored row says. An empty sequence: nothing that changes anything."""
+    try:
+        match row.kind:
+            case "rail":
+                return _rail(deposit, decode_rail_end(row.body))
+            case "stk":
+                return _stk(deposit, parse_stk_callback(row.body), row)
+            case "reversal":
+                return _reversal(parse_result(row.body), row)
+            case "txstatus":
+                return _transaction_status(parse_result(row.body))
+            case "timeout":
+                return ()
+            case _:
+                return Unusable(f"a deposit takes no {row.kind}")
+    except BadInput as error:
+        return Unusable(str(error.detail))
+
+
+def _rail(deposit: Deposit, end: RailEnd) -> Sequence[ev.Event] | Unusable:
+    match end.kind:
+        case OperationKind.STK:
+            return _stk_end(end)
+        case OperationKind.DERIV_TRANSFER:
+            return _transfer_end(deposit, end)
+        case OperationKind.REVERSAL:
+            return _refund_end(end)
+    return Unusable(f"a deposit has no {end.kind}")
+
+
+def _stk_end(end: RailEnd) -> Sequence[ev.Event]:
+    match end.outcome:
+        case Outcome.CONFIRMED:
+            return (ev.StkAccepted(checkout_request_id=end.facts.get("checkout_request_id", ""), pushed_at=end.at),)
+        case Outcome.REFUSED if not end.hold:
+            return (ev.StkRefused(code=end.code),)
+        case Outcome.UNKNOWN:
+            return (ev.StkOutcomeUnknown(code=end.code, attempted_at=end.at),)
+    return (ev.StkNotSent(code=end.code, attempt=end.attempt, expired=end.code == EXPIRED),)
+
+
+def _transfer_end(deposit: Deposit, end: RailEnd) -> Sequence[ev.Event]:
+    match end.outcome:
+        case Outcome.CONFIRMED:
+            return (ev.DerivConfirmed(transaction_id=end.provider_ref, amount=deposit.receive, proof="reply"),)
+        case Outcome.REFUSED:
+            return (ev.DerivRefused(code=end.code, attempt=end.attempt, hold=end.hold),)
+        case Outcome.UNKNOWN:
+            return (ev.DerivOutcomeUnknown(code=end.code, attempt=end.attempt),)
+    return (ev.DerivNotSent(code=end.code, attempt=end.attempt),)
+
+
+def _refund_end(end: RailEnd) -> Sequence[ev.Event]:
+    match end.outcome:
+        case Outcome.CONFIRMED:
+            return (ev.RefundAccepted(),)
+        case Outcome.REFUSED if not end.hold:
+            return (ev.RefundRefused(code=end.code),)
+        case Outcome.UNKNOWN:
+            return (ev.RefundOutcomeUnknown(code=end.code),)
+    return (ev.RefundNotSent(code=end.code, attempt=end.attempt),)
+
+
+def _stk(deposit: Deposit, callback: StkCallback, row: InboxRow) -> Sequence[ev.Event] | Unusable:
+    known = deposit.checkout_request_id
+    if known and callback.checkout_request_id != known:
+        return Unusable("the callback speaks of another CheckoutRequestID")
+    if callback.result_code != "0" and not callback.receipt:
+        final = callback.result_code not in NOT_FINAL
+        return (ev.MpesaRefused(source="callback", code=callback.result_code, final=final and row.trusted_source),)
+    if callback.amount is None or not callback.receipt:
+        # Success without a receipt or an amount is a claim: an authenticated query decides.
+        return (ev.MpesaPaid(source="callback", amount=deposit.send, trusted=False),)
+    tail = callback.phone_tail
+    return (
+        ev.MpesaPaid(
+            source="callback",
+            amount=callback.amount,
+            receipt=callback.receipt,
+            paid_at=callback.paid_at,
+            trusted=row.trusted_source and bool(known),
+            payer_matches=not tail or tail.endswith(deposit.phone_mask[-3:]) or deposit.phone_mask.endswith(tail),
+        ),
+    )
+
+
+def _reversal(result: ResultCallback, row: InboxRow) -> Sequence[ev.Event]:
+    if result.result_type == "1" or not row.trusted_source:
+        return ()  # not final, or from a stranger: the wake-up asks Safaricom for the status
+    if result.result_code == "0":
+        return (ev.RefundConfirmed(receipt=result.transaction_id or f"reversal-{row.operation_id}"),)
+    if result.result_code == REVERSED_ALREADY:
+        return (ev.RefundConfirmed(receipt=f"reversed-{row.operation_id}"),)
+    return (ev.RefundRefused(code=result.result_code),)
+
+
+def _transaction_status(result: ResultCallback) -> Sequence[ev.Event]:
+    """The query's own success is code 0; the verdict is the status of the Reversal it asked about."""
+    if result.result_code != "0" or result.transaction_status != "Completed":
+        return ()
+    return (ev.RefundConfirmed(receipt=result.receipt),) if result.receipt else ()
+
+
+def event_of_probe(deposit: Deposit, answer: ProbeAnswered) -> ev.Event | None:  # noqa: PLR0911 - one flat table
+    """What a rail's answer to a read says; None when it says nothing."""
+    match answer.probe, answer.outcome:
+        case "recipient", "OK":
+            return ev.RecipientChecked(ok=True)
+        case "recipient", "REFUSED":
+            return ev.RecipientChecked(ok=False, code=answer.code)
+        case "stk", "PAID":
+            return ev.MpesaPaid(source="query", amount=deposit.send)
+        case "stk", "FAILED":
+            return ev.MpesaRefused(source="query", code=answer.code, final=answer.code not in NOT_FINAL)
+        case "stk", "PENDING":
+            return ev.QueryPending(code=answer.code)
+        case "pull", "PAID" if answer.amount is not None:
+            return ev.MpesaPaid(source="pull", amount=answer.amount, receipt=answer.reference, paid_at=answer.paid_at)
+        case "pull", "CLEAN" if answer.until is not None:
+            return ev.PullClean(until=answer.until)
+        case "transfer", "CONFIRMED" if answer.amount is not None:
+            return ev.DerivConfirmed(transaction_id=answer.reference, amount=answer.amount, proof="statement")
+        case "transfer", "ABSENT":
+            return ev.DerivAbsent(proof=answer.proof)
+        case "transfer", "AMBIGUOUS":
+            return ev.DerivAmbiguous(proof=answer.proof)
+    return None

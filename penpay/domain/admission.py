@@ -1,0 +1,155 @@
+"""May this deposit begin? One rule after the other, in the order in which a customer would want to be told."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from penpay.domain.board import Board
+from penpay.domain.fx import Direction, LockedRate, asked_kes, credited_usd, disbursed_kes
+from penpay.domain.money import Currency, Money
+
+NAIROBI = timezone(timedelta(hours=3), "EAT")
+"""East Africa Time; Kenya has no summer time."""
+
+
+def eat_day(at: datetime) -> str:
+    """The Nairobi day of a UTC time, for example 2026-11-20. Daily limits count in these."""
+    return at.astimezone(NAIROBI).date().isoformat()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Business limits (settings `PENPAY_LIMITS__…`). Minor units and seconds."""
+
+    deposit_min_usd_minor: int = 200
+    deposit_max_usd_minor: int = 100_000
+    withdrawal_min_usd_minor: int = 500
+    withdrawal_max_usd_minor: int = 100_000
+    daily_usd_minor: int = 200_000
+    stk_min_kes_minor: int = 100
+    stk_max_kes_minor: int = 25_000_000
+    b2c_min_kes_minor: int = 1_000
+    b2c_max_kes_minor: int = 25_000_000
+    stk_min_interval_s: float = 60.0
+    stk_open_s: float = 180.0
+    quote_ttl_s: float = 900.0
+    fx_max_age_s: float = 60.0
+    spread_e6: int = 5_000_000
+    verify_from_kes_minor: int = 1_000_000
+    verify_daily_kes_minor: int = 3_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class No:
+    """Refused: a code of the problem catalogue."""
+
+    code: str
+    detail: str = ""
+    retry_after_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a quote promises."""
+
+    send: Money
+    receive: Money
+    rate: LockedRate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A user as admission sees them: counted money of today, the push that may still be open, the last push."""
+
+    status: str
+    phone_verified: bool
+    deriv_loginid: str
+    today_usd_minor: int
+    today_kes_minor: int
+    open_push_since: datetime | None
+    last_push_at: datetime | None
+
+
+def terms(direction: Direction, amount: Money, *, board: Board, limits: Limits, now: datetime) -> Terms | No:
+    """Convert at the rate of this moment. A deposit takes either currency, a withdrawal dollars only."""
+    fx = board.fx
+    if fx is None or fx.problem or (now - fx.as_of_at).total_seconds() > limits.fx_max_age_s:
+        return No("rates_unavailable", fx.problem if fx else "no rate yet", 5)
+    rate = LockedRate(direction, fx.mid_e6, limits.spread_e6)
+    if direction is Direction.WITHDRAWAL:
+        if amount.currency is not Currency.USD:
+            return No("amount_out_of_range", "a withdrawal is asked for in USD")
+        return Terms(amount, disbursed_kes(amount, rate), rate)
+    if amount.currency is Currency.USD:
+        return Terms(asked_kes(amount, rate), amount, rate)
+    if not amount.whole:
+        return No("amount_not_whole", "M-Pesa moves whole shillings")
+    return Terms(amount, credited_usd(amount, rate), rate)
+
+
+def amount_problem(direction: Direction, of: Terms, limits: Limits) -> No | None:
+    """Outside the limits of one transaction."""
+    deposit = direction is Direction.DEPOSIT
+    dollars, shillings = (of.receive, of.send) if deposit else (of.send, of.receive)
+    usd_range = (limits.deposit_min_usd_minor, limits.deposit_max_usd_minor) if deposit else (limits.withdrawal_min_usd_minor, limits.withdrawal_max_usd_minor)
+    kes_range = (limits.stk_min_kes_minor, limits.stk_max_kes_minor) if deposit else (limits.b2c_min_kes_minor, limits.b2c_max_kes_minor)
+    for money, (low, high) in ((dollars, usd_range), (shillings, kes_range)):
+        if not low <= money.minor <= high:
+            return No("amount_out_of_range", f"{money.currency} from {Money(low, money.currency).text()} to {Money(high, money.currency).text()}")
+    return None
+
+
+def refusal(of: Terms, standing: Standing, *, board: Board, limits: Limits, now: datetime) -> No | None:
+    """Why this deposit may not begin now, or None."""
+    if standing.status != "ACTIVE":
+        return No("account_frozen", "this account is under review")
+    if not standing.phone_verified:
+        return No("phone_not_verified", "verify the phone number first")
+    if not standing.deriv_loginid:
+        return No("deriv_not_linked", "link a Deriv USD account first")
+    return (
+        amount_problem(Direction.DEPOSIT, of, limits)
+        or _daily(of, standing, limits)
+        or _push(standing, limits, now)
+        or _rails(of, board)
+    )
+
+
+def _daily(of: Terms, standing: Standing, limits: Limits) -> No | None:
+    if standing.today_usd_minor + of.receive.minor > limits.daily_usd_minor:
+        left = max(0, limits.daily_usd_minor - standing.today_usd_minor)
+        return No("daily_limit_exceeded", f"{Money(left, Currency.USD).text()} USD are left today (Nairobi time)")
+    return None
+
+
+def _push(standing: Standing, limits: Limits, now: datetime) -> No | None:
+    """One open prompt per phone, and a pause between two: Safaricom refuses faster ones."""
+    waits = [
+        (since, seconds)
+        for since, seconds in ((standing.open_push_since, limits.stk_open_s), (standing.last_push_at, limits.stk_min_interval_s))
+        if since is not None and (now - since).total_seconds() < seconds
+    ]
+    if not waits:
+        return None
+    left_s = max(seconds - (now - since).total_seconds() for since, seconds in waits)
+    return No("stk_open", "a payment prompt for this phone is open or was sent a moment ago", int(left_s) + 1)
+
+
+def _rails(of: Terms, board: Board) -> No | None:
+    for name in ("daraja", "deriv"):
+        health = board.rail(name)
+        if not health.up:
+            return No("rail_down", f"{name}: {health.reason}", health.retry_after_s)
+    agent = board.floats.get("deriv_agent")
+    if agent is not None and agent.balance_minor - agent.reserved_minor < of.receive.minor:
+        return No("float_low", "deposits are paused until our account is topped up", 60)
+    return None
+
+
+def verify_first(of: Terms, standing: Standing, limits: Limits) -> bool:
+    """Whether a callback alone may not credit this one: it is large, or today's total is."""
+    return of.send.minor >= limits.verify_from_kes_minor or standing.today_kes_minor + of.send.minor > limits.verify_daily_kes_minor
+
+
+def later(at: datetime, delay_s: float) -> datetime:
+    """`delay_s` after `at`."""
+    return at + timedelta(seconds=delay_s)

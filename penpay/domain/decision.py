@@ -1,0 +1,189 @@
+"""What a decision consists of, and the draft that a rule fills in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from penpay.domain import deposit_events as ev
+from penpay.domain.deposit import Deposit, Operation, State
+from penpay.domain.ids import account_reference
+from penpay.domain.ledger import Posting
+from penpay.domain.money import Money
+from penpay.domain.postings import Books
+from penpay.domain.unit import (
+    NewOperation,
+    OperationChange,
+    OperationKind,
+    OperationState,
+    ProviderReference,
+    ReviewClosed,
+    ReviewOpened,
+    TransactionEvent,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Times of the deposit, in seconds (settings `PENPAY_TIMING__…`). Defaults are the decided ones."""
+
+    resend_s: float = 10.0
+    """How long a state that sends waits before it asks its rail again; the rail ignores what it already has."""
+    stk_intent_max_s: float = 120.0
+    stk_grace_s: float = 180.0
+    stk_poll_ladder_s: tuple[float, ...] = (20.0, 30.0, 60.0, 90.0, 120.0, 180.0)
+    stk_sparse_s: float = 300.0
+    stk_sparse_max_s: float = 3600.0
+    stk_unknown_min_s: float = 900.0
+    stk_watch_max_s: float = 86400.0
+    paid_in_time_s: float = 600.0
+    held_retry_s: float = 30.0
+    held_max_s: float = 86400.0
+    resolve_s: float = 30.0
+    unknown_max_s: float = 14400.0
+    unknowns_max: int = 2
+    refund_probe_s: float = 60.0
+    refund_max_s: float = 86400.0
+    review_due_s: float = 14400.0
+
+    def __post_init__(self) -> None:
+        assert self.stk_poll_ladder_s == tuple(sorted(self.stk_poll_ladder_s)), "a ladder climbs"
+        assert self.stk_grace_s < self.stk_unknown_min_s < self.stk_watch_max_s, "waiting ends before giving up begins"
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """The circumstances of a decision: when, ids to use, and whether the ledger said that the user is frozen."""
+
+    at: datetime
+    fresh_ids: tuple[str, ...]
+    frozen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something to do once the decision is durable; safe to repeat. `operation_id` names what it is about."""
+
+    name: str
+    operation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """All that one event changes; recorded in one unit of work, then the effects are run."""
+
+    deposit: Deposit
+    expected_version: int
+    steps: tuple[TransactionEvent, ...]
+    postings: tuple[Posting, ...]
+    new_operations: tuple[NewOperation, ...]
+    operations: tuple[OperationChange, ...]
+    references: tuple[ProviderReference, ...]
+    reviews: tuple[ReviewOpened, ...]
+    reviews_closed: tuple[ReviewClosed, ...]
+    effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """The event changes nothing."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The request cannot be granted in this state."""
+
+    code: str
+
+
+class Draft:
+    """A decision being made. Every method records; none reads a clock or the outside."""
+
+    def __init__(self, deposit: Deposit, event: ev.Event, occasion: Occasion, rules: Rules) -> None:
+        self._before = deposit
+        self._name = type(event).__name__
+        self._fresh = list(occasion.fresh_ids)
+        self.now = deposit
+        self.occasion = occasion
+        self.rules = rules
+        self.at = occasion.at
+        self.books = Books(deposit.shard, deposit.user_id)
+        self.steps: list[TransactionEvent] = []
+        self._postings: list[Posting] = []
+        self._new: list[NewOperation] = []
+        self._changes: list[OperationChange] = []
+        self._references: list[ProviderReference] = []
+        self._reviews: list[ReviewOpened] = []
+        self._closed: list[ReviewClosed] = []
+        self._effects: list[Effect] = []
+
+    def later(self, delay_s: float) -> datetime:
+        """The time `delay_s` from now."""
+        return self.at + timedelta(seconds=delay_s)
+
+    def set(self, **changes: Any) -> None:
+        """Change fields without a step of its own."""
+        self.now = replace(self.now, **changes)
+
+    def step(self, to: State, evidence: Mapping[str, str] | None = None, *, name: str = "", **changes: Any) -> None:
+        """Record one step to `to` (which may be the same state), with its evidence."""
+        kept = {key: value for key, value in (evidence or {}).items() if value}
+        self.steps.append(TransactionEvent(from_state=self.now.state.value, event=name or self._name, to_state=to.value, data=kept))
+        since = self.now.state_since if to is self.now.state else self.at
+        self.now = replace(self.now, state=to, state_since=since, **changes)
+
+    def post(self, posting: Posting) -> None:
+        """Book entries."""
+        self._postings.append(posting)
+
+    def open(self, slot: str, kind: OperationKind, amount: Money, *, recipient: str, request: dict[str, str] | None = None) -> None:
+        """Record the intent of a provider call in `slot` (`transfer` or `refund`)."""
+        operation_id = self._fresh.pop(0)
+        self._new.append(NewOperation(id=operation_id, kind=kind, amount=amount, recipient=recipient,
+                                      reference=account_reference(operation_id), request=request or {}))
+        self.set(**{slot: Operation(id=operation_id, state=OperationState.INTENT)})
+
+    def operation(self, slot: str, to: OperationState, *, code: str = "", provider_ref: str = "", attempts_closed: int | None = None,
+                  unknown_attempt: int = 0) -> None:
+        """Record a new state of the operation in `slot`."""
+        held: Operation | None = getattr(self.now, slot)
+        assert held is not None, f"no {slot} operation to change"
+        self._changes.append(OperationChange(id=held.id, to=to, provider_ref=provider_ref, code=code, attempts_closed=attempts_closed))
+        closed = held.attempts_closed if attempts_closed is None else attempts_closed
+        self.set(**{slot: replace(held, state=to, unknowns=held.unknowns + bool(unknown_attempt),
+                                 attempt=unknown_attempt or held.attempt, attempts_closed=closed)})
+
+    def reference(self, kind: str, ref: str, operation: Operation | None) -> None:
+        """Use up a provider's own id for this operation."""
+        assert operation is not None
+        self._references.append(ProviderReference(kind=kind, ref=ref, operation_id=operation.id))
+
+    def review(self, kind: str, owner_role: str, reason: str, evidence: Mapping[str, str] | None = None) -> None:
+        """Put a question in front of a person, without changing the state."""
+        operation = self.now.refund or self.now.transfer or self.now.stk
+        self._reviews.append(ReviewOpened(id=self._fresh.pop(0), transaction_id=self.now.id, operation_id=operation.id if operation else "",
+                                          kind=kind, reason=reason, owner_role=owner_role, due_at=self.later(self.rules.review_due_s),
+                                          evidence=dict(evidence or {})))
+
+    def to_review(self, kind: str, owner_role: str, reason: str, evidence: Mapping[str, str] | None = None, **changes: Any) -> None:
+        """Hand the deposit to a person."""
+        self.review(kind, owner_role, reason, evidence)
+        changes.setdefault("failure_code", self.now.failure_code or kind)
+        self.step(State.IN_REVIEW, {"review": kind, **(evidence or {})}, next_wake_at=None, completed_at=None, **changes)
+
+    def close_review(self, kind: str, resolution: str) -> None:
+        """Close open questions of this kind (`*`: all): the evidence answered them."""
+        self._closed.append(ReviewClosed(transaction_id=self.now.id, kind=kind, resolution=resolution))
+
+    def effect(self, name: str, operation: Operation | None = None) -> None:
+        """Do `name` once this is durable."""
+        self._effects.append(Effect(name, operation.id if operation else ""))
+
+    def decision(self) -> Decision:
+        """The finished decision; the version rises by one per decision, whatever its steps."""
+        deposit = replace(self.now, version=self._before.version + 1, updated_at=self.at)
+        return Decision(deposit=deposit, expected_version=self._before.version, steps=tuple(self.steps), postings=tuple(self._postings),
+                        new_operations=tuple(self._new), operations=tuple(self._changes), references=tuple(self._references),
+                        reviews=tuple(self._reviews), reviews_closed=tuple(self._closed), effects=tuple(self._effects))

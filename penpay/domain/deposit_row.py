@@ -1,0 +1,102 @@
+"""A deposit as the row that is the truth, and back. The JSON is canonical, so equal deposits have equal rows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from penpay.domain.deposit import Deposit, Operation, State
+from penpay.domain.fx import Direction, LockedRate
+from penpay.domain.money import kes
+from penpay.domain.unit import OperationState, TransactionRow
+
+STATUS: Mapping[State, str] = {
+    State.CREATED: "PENDING",
+    State.STK_SENDING: "PROCESSING",
+    State.AWAITING_PAYER: "AWAITING_MPESA_CALLBACK",
+    State.STK_UNKNOWN: "AWAITING_MPESA_CALLBACK",
+    State.PAID: "PROCESSING",
+    State.DERIV_SENDING: "AWAITING_DERIV_CONFIRMATION",
+    State.DERIV_HELD: "PROCESSING",
+    State.DERIV_UNKNOWN: "AWAITING_DERIV_CONFIRMATION",
+    State.REFUND_SENDING: "PROCESSING",
+    State.COMPLETED: "COMPLETED",
+    State.REVERSED: "REVERSED",
+    State.FAILED: "FAILED",
+    State.IN_REVIEW: "IN_REVIEW",
+}
+"""What customers see of each stage."""
+assert STATUS.keys() == set(State)
+
+_TEXT = ("checkout_request_id", "paid_by", "receipt", "held_receipt", "money_at", "refund_from", "deriv_transaction_id", "refund_receipt")
+_TIMES = ("pushed_at", "paid_at", "held_paid_at", "state_since")
+_COUNTS = ("failed_queries", "polls")
+_OPERATIONS = ("stk", "transfer", "refund")
+
+
+def to_row(deposit: Deposit, base: TransactionRow) -> TransactionRow:
+    """The row after a decision. `base` carries what admission fixed for ever (key, quote, day, limit)."""
+    return replace(
+        base,
+        state=deposit.state.value,
+        status=STATUS[deposit.state],
+        version=deposit.version,
+        counts=deposit.state is not State.FAILED,
+        failure_code=deposit.failure_code,
+        data=_data(deposit),
+        next_wake_at=deposit.next_wake_at,
+        updated_at=deposit.updated_at,
+        completed_at=deposit.completed_at,
+    )
+
+
+def from_row(row: TransactionRow) -> Deposit:
+    """The deposit behind its row."""
+    data: dict[str, Any] = json.loads(row.data)
+    return Deposit(
+        id=row.id,
+        shard=row.shard,
+        user_id=row.user_id,
+        state=State(row.state),
+        version=row.version,
+        send=row.send,
+        receive=row.receive,
+        rate=LockedRate(Direction.DEPOSIT, row.mid_rate_e6, row.spread_e6),
+        quote_id=row.quote_id,
+        phone_mask=row.phone_mask,
+        deriv_loginid=row.deriv_loginid,
+        verify_first=bool(data.get("verify_first")),
+        recipient_ok=bool(data.get("recipient_ok")),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        next_wake_at=row.next_wake_at,
+        failure_code=row.failure_code,
+        completed_at=row.completed_at,
+        paid=kes(data["paid_minor"]) if "paid_minor" in data else None,
+        **{name: _operation(data.get(name)) for name in _OPERATIONS},
+        **{name: data.get(name, "") for name in _TEXT},
+        **{name: data.get(name, 0) for name in _COUNTS},
+        **{name: datetime.fromisoformat(data[name]) if name in data else None for name in _TIMES},
+    )
+
+
+def _data(deposit: Deposit) -> str:
+    """Only what is set: most deposits are short."""
+    data: dict[str, Any] = {name: value for name in (*_TEXT, *_COUNTS) if (value := getattr(deposit, name))}
+    data |= {name: value.isoformat() for name in _TIMES if (value := getattr(deposit, name)) is not None}
+    for name in _OPERATIONS:
+        held: Operation | None = getattr(deposit, name)
+        if held is not None:
+            data[name] = [held.id, held.state.value, held.unknowns, held.attempt, held.attempts_closed]
+    if deposit.paid is not None:
+        data["paid_minor"] = deposit.paid.minor
+    data |= {name: True for name in ("verify_first", "recipient_ok") if getattr(deposit, name)}
+    return json.dumps(data, sort_keys=True, separators=(",", ":"))
+
+
+def _operation(stored: list[Any] | None) -> Operation | None:
+    if stored is None:
+        return None
+    operation_id, state, unknowns, attempt, closed = stored
+    return Operation(id=operation_id, state=OperationState(state), unknowns=unknowns, attempt=attempt, attempts_closed=closed)
