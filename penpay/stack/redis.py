@@ -1,15 +1,17 @@
 """A private Redis on a Unix socket."""
 
+import os
+import shutil
 import socket
 from pathlib import Path
 
-from penpay.stack.process import ChildProcess
+from penpay.stack.process import ChildProcess, ProcessFailed
 
 
 class PrivateRedis(ChildProcess):
     """Redis without persistence: for PenPay it accelerates, and losing it must cost nothing."""
 
-    def __init__(self, folder: Path, *, name: str = "redis", program: str = "redis-server") -> None:
+    def __init__(self, folder: Path, *, name: str = "redis") -> None:
         self.socket_path = folder / f"{name}.sock"
         options = {
             "port": "0",
@@ -23,7 +25,7 @@ class PrivateRedis(ChildProcess):
             # Rate-limit counters may go; streams are refilled from the outbox. Refusing writes would stop the relay.
             "maxmemory-policy": "volatile-ttl",
         }
-        argv = [program, *(part for key, value in options.items() for part in (f"--{key}", value))]
+        argv = [_program(folder), *(part for key, value in options.items() for part in (f"--{key}", value))]
         super().__init__(name, argv, folder=folder, start_timeout_s=10.0)
 
     def url(self, database: int = 0) -> str:
@@ -54,3 +56,17 @@ class PrivateRedis(ChildProcess):
                 return connection.makefile("rb").readline().decode().rstrip()
         except OSError:
             return ""
+
+
+def _program(folder: Path) -> str:
+    """The server. Debian's redis-tools brings the program without its name; it acts by the name it is called by."""
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
+    if found := shutil.which("redis-server", path=path):
+        return found
+    checker = shutil.which("redis-check-rdb", path=path)
+    if checker is None:
+        raise ProcessFailed("redis-server is not installed; on Debian: apt-get install redis-tools")
+    link = folder / "redis-server"
+    if not link.is_symlink():
+        link.symlink_to(Path(checker).resolve())
+    return str(link)

@@ -1,0 +1,91 @@
+"""The command `penpay`. Exit status: 0 fine, 1 a check failed, 2 the command or the configuration is wrong.
+
+Heavy modules are imported inside the commands, so that `penpay --help` answers at once.
+"""
+
+import os
+import shutil
+import sys
+from typing import Annotated
+
+import typer
+
+import penpay
+from config.environment import SettingsError
+
+app = typer.Typer(
+    name="penpay",
+    help="Actor-based payment runtime between M-Pesa and Deriv.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+CHECK_FAILED = 1
+USAGE = 2
+
+_PROGRAMS = {
+    "mariadbd": "mariadb-server-core",
+    "mariadb-install-db": "mariadb-server-core",
+    "my_print_defaults": "mariadb-client-core",
+    "redis-server": "redis-tools",
+}
+"""What the private stack of `demo` and `up` runs, and the Debian package of each."""
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands the flag over by position
+    if wanted:
+        typer.echo(f"penpay {penpay.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[  # noqa: ARG001 - typer acts on it through the callback
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
+
+
+@app.command()
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+    """Say whether this machine and this configuration can run PenPay, and what to do where not."""
+    import orjson  # noqa: PLC0415 - see the module's docstring
+
+    findings = [*_programs(), _configuration()]
+    if as_json:
+        rows = [{"check": name, "ok": ok, "detail": detail} for name, ok, detail in findings]
+        typer.echo(orjson.dumps(rows).decode())
+    else:
+        for name, ok, detail in findings:
+            typer.echo(f"{'ok  ' if ok else 'FAIL'} {name:<20} {detail}")
+    raise typer.Exit(0 if all(ok for _, ok, _ in findings) else CHECK_FAILED)
+
+
+def _programs() -> list[tuple[str, bool, str]]:
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
+    found = {name: shutil.which(name, path=path) for name in _PROGRAMS}
+    # Debian's redis-tools brings the server under another name.
+    found["redis-server"] = found["redis-server"] or shutil.which("redis-check-rdb", path=path)
+    return [(name, bool(found[name]), found[name] or f"apt-get install {_PROGRAMS[name]}") for name in _PROGRAMS]
+
+
+def _configuration() -> tuple[str, bool, str]:
+    from config.settings import load_settings  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        settings = load_settings(os.environ)
+    except SettingsError as error:
+        return "configuration", False, str(error)
+    return "configuration", True, f"{settings.app_env}, node {settings.node.name}, {settings.node.shards} shards"
+
+
+def main() -> None:
+    """Entry point: a configuration that cannot be used is one line and status 2."""
+    try:
+        app()
+    except SettingsError as error:
+        sys.stderr.write(f"penpay: {error}\n")
+        sys.exit(USAGE)
