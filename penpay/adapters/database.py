@@ -1,0 +1,154 @@
+"""Few connections, in lanes that cannot starve each other, and transactions that are run again when the database asks.
+
+A lane is a bounded set of sessions for one purpose. The callback writer has its own, so that evidence is stored even
+when everything else waits.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+from penpay.adapters.mysql import Connection, Dsn, Row
+from penpay.adapters.sql_text import Queries
+from penpay.domain.errors import StoreError, Unavailable
+from penpay.ports import ConnectionLost, Deadlock, LockTimeout
+
+Result = TypeVar("Result")
+
+GENERAL: Final = "general"
+CALLBACKS: Final = "callbacks"
+LEDGER: Final = "ledger"
+RAILS: Final = "rails"
+
+LANES: Final = {GENERAL: 6, CALLBACKS: 1, LEDGER: 4, RAILS: 2}
+"""Sessions per lane: 13 in all. MariaDB on two cores is at its best near 16."""
+ATTEMPTS: Final = 5
+_RECYCLE_S: Final = 1800.0
+"""Well below the server's idle limit (8 hours by default, an hour in some managed ones)."""
+
+
+class Lane:
+    """A bounded set of sessions, opened when first needed."""
+
+    def __init__(self, dsn: Dsn, size: int, *, acquire_timeout_s: float) -> None:
+        self._dsn = dsn
+        self._free: deque[Connection] = deque()
+        self._slots = asyncio.Semaphore(size)
+        self._acquire_timeout_s = acquire_timeout_s
+        self._closed = False
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Borrow a session. Raises `Unavailable` when none is free in time or none can be opened."""
+        try:
+            async with asyncio.timeout(self._acquire_timeout_s):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise Unavailable("database") from None
+        connection = None
+        try:
+            if self._closed:
+                raise Unavailable("database")
+            connection = await self._next()
+            yield connection
+        finally:
+            self._slots.release()
+            if connection is not None:
+                self._give_back(connection)
+
+    async def _next(self) -> Connection:
+        while self._free:
+            connection = self._free.pop()
+            fresh = asyncio.get_running_loop().time() - connection.opened_at_s < _RECYCLE_S
+            if fresh and connection.usable:
+                return connection
+            connection.close()
+        return await Connection.open(self._dsn)
+
+    def _give_back(self, connection: Connection) -> None:
+        # A session inside a transaction was left by an exception: only a new one surely holds no locks.
+        if self._closed or connection.in_transaction or not connection.usable:
+            connection.close()
+        else:
+            self._free.append(connection)
+
+    def close(self) -> None:
+        """Close what is free now and what comes back later."""
+        self._closed = True
+        while self._free:
+            self._free.pop().close()
+
+
+class Database:
+    """The runtime's way to the database of one installation. Make it on the loop that uses it."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "penpay_",
+        dice: random.Random | None = None,
+        acquire_timeout_s: float = 5.0,
+    ) -> None:
+        self.dsn = Dsn.parse(url)
+        self.prefix = prefix
+        # Jitter between runs of a transaction: not a secret, and seeded by tests that want it so.
+        self._dice = dice or random.Random()  # noqa: S311
+        self._lanes = {name: Lane(self.dsn, size, acquire_timeout_s=acquire_timeout_s) for name, size in LANES.items()}
+
+    def queries(self, name: str) -> Queries:
+        """The named queries of a file, for this installation."""
+        return Queries.load(name, prefix=self.prefix)
+
+    @asynccontextmanager
+    async def connection(self, lane: str = GENERAL) -> AsyncIterator[Connection]:
+        """A session for several statements; `ConnectionLost` and refusals come as they are."""
+        async with self._lanes[lane].connection() as connection:
+            yield connection
+
+    async def rows(self, statement: str, *, lane: str = GENERAL) -> tuple[Row, ...]:
+        """Read outside a transaction; tried once more on a new session. Raises `Unavailable`."""
+        return await self._again(lambda connection: connection.rows(statement), lane)
+
+    async def write(self, statement: str, *, lane: str = GENERAL) -> int:
+        """One statement that commits by itself and may be repeated without harm. Answers the affected rows."""
+        return await self._again(lambda connection: connection.query(statement), lane)
+
+    async def transact(self, work: Callable[[Connection], Awaitable[Result]], *, lane: str = GENERAL) -> Result:
+        """Run `work` in a transaction; again after a deadlock, a lock wait or a lost session.
+
+        `work` must be idempotent: it may run again although its commit took effect. Raises `Unavailable`.
+        """
+
+        async def whole(connection: Connection) -> Result:
+            await connection.begin()
+            try:
+                result = await work(connection)
+                await connection.commit()
+            except BaseException:
+                if connection.in_transaction and connection.usable:
+                    await connection.rollback()
+                raise
+            return result
+
+        return await self._again(whole, lane)
+
+    async def _again(self, work: Callable[[Connection], Awaitable[Result]], lane: str) -> Result:
+        last: StoreError = Unavailable("database")
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(self._dice.uniform(0.5, 1.0) * 0.02 * 2**attempt)
+            try:
+                async with self._lanes[lane].connection() as connection:
+                    return await work(connection)
+            except (Deadlock, LockTimeout, ConnectionLost) as error:
+                last = error
+        raise Unavailable("database") from last
+
+    def close(self) -> None:
+        """Close every session. Transactions under way are rolled back by the server."""
+        for lane in self._lanes.values():
+            lane.close()

@@ -1,0 +1,198 @@
+"""The driver, repaired, and what its errors mean. The only module that imports aiomysql.
+
+aiomysql 0.3.2 imports a name that newer PyMySQL versions turned into something else; every bytes parameter then fails.
+The name is put right before the import. Older PyMySQL versions are no way out: they carry two injection faults.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pymysql.converters
+from pymysql.constants import FIELD_TYPE
+from pymysql.err import InterfaceError, MySQLError
+
+from penpay.domain.errors import StoreError, Unavailable
+from penpay.ports import CheckViolated, ConnectionLost, Deadlock, Duplicate, LockTimeout
+
+
+def _refuse_dict(*_: object) -> str:
+    raise TypeError("a dict is not a parameter")
+
+
+if not callable(getattr(pymysql.converters, "escape_bytes_prefixed", None)):
+    pymysql.converters.escape_bytes_prefixed = pymysql.converters.escape_bytes
+if not callable(getattr(pymysql.converters, "escape_dict", None)):
+    pymysql.converters.escape_dict = _refuse_dict
+
+import aiomysql  # noqa: E402 - the repair above must come first
+
+Row = tuple[Any, ...]
+
+_SESSION = (
+    "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = 5",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+)
+
+DEADLOCK = frozenset({1213})
+LOCK_TIMEOUT = frozenset({1205, 1020, 3572, 1969, 3024, 1317})
+"""Lock waits, a record changed since it was read, and statements that the server stopped: roll back and run again."""
+CHECK = frozenset({4025, 3819, 1644})
+LOST = frozenset({2006, 2013, 2055, 1927, 1053, 1152, 1158, 1159, 1160, 1161})
+AWAY = frozenset({2002, 2003, 1040, 1041, 1021, 1114, 1290, 1836, 1203, 1226, 1129, 1037, 1038})
+"""No server, no room, or a server that may only read: a state that passes."""
+_DUPLICATE_KEY = re.compile(r"for key '(?:[^'.]*\.)?([^'.]+)'")
+
+
+def translated(error: MySQLError, *, commit_sent: bool = False) -> StoreError:
+    """What an error of the driver means to us. The class of the driver's exception says nothing reliable."""
+    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    text = str(error.args[1]) if len(error.args) > 1 else str(error)
+    if code in DEADLOCK:
+        return Deadlock(text)
+    if code in LOCK_TIMEOUT:
+        return LockTimeout(text)
+    if code == 1062:
+        found = _DUPLICATE_KEY.search(text)
+        return Duplicate(found.group(1) if found else "")
+    if code in CHECK:
+        return CheckViolated(text)
+    if code in AWAY:
+        return Unavailable("database")
+    if code in LOST or isinstance(error, InterfaceError):
+        return ConnectionLost(commit_sent=commit_sent)
+    return StoreError(code, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Dsn:
+    """Where the database is and as whom, read from `mysql://user:password@host:port/?unix_socket=…`."""
+
+    user: str
+    password: str = field(repr=False)
+    host: str = "localhost"
+    port: int = 3306
+    unix_socket: str = ""
+
+    @classmethod
+    def parse(cls, url: str) -> "Dsn":
+        """Read the URL of the settings, which have checked its scheme."""
+        parts = urlsplit(url)
+        query = parse_qs(parts.query)
+        return cls(
+            user=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+            host=parts.hostname or "localhost",
+            port=parts.port or 3306,
+            unix_socket=query.get("unix_socket", [""])[0],
+        )
+
+
+def _parse_datetime(text: str) -> datetime:
+    # `2026-11-20 14:58:15.000001`, the only form that DATETIME(6) columns come in.
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+_CONVERSIONS: Mapping[Any, Any] = {**pymysql.converters.conversions, FIELD_TYPE.DATETIME: _parse_datetime}
+
+
+class Connection:
+    """One session. Statements are complete texts: see `sql_text` for how values get into them safely.
+
+    After any exception of `query` other than a refused statement the session is closed and must be dropped.
+    """
+
+    __slots__ = ("_raw", "_timeout_s", "in_transaction", "opened_at_s")
+
+    def __init__(self, raw: Any, timeout_s: float) -> None:
+        self._raw = raw
+        self._timeout_s = timeout_s
+        self.in_transaction = False
+        self.opened_at_s = time.monotonic()
+
+    @classmethod
+    async def open(cls, dsn: Dsn, *, connect_timeout_s: float = 3.0, statement_timeout_s: float = 20.0) -> "Connection":
+        """Connect and set up the session. Raises `Unavailable` when there is no server to talk to."""
+        try:
+            async with asyncio.timeout(connect_timeout_s * 2):
+                raw = await aiomysql.connect(
+                    host=dsn.host,
+                    port=dsn.port,
+                    user=dsn.user,
+                    password=dsn.password,
+                    unix_socket=dsn.unix_socket or None,
+                    charset="utf8mb4",
+                    autocommit=True,
+                    connect_timeout=connect_timeout_s,
+                    conv=_CONVERSIONS,
+                )
+        except MySQLError as error:
+            meaning = translated(error)
+            raise Unavailable("database") if isinstance(meaning, ConnectionLost) else meaning from error
+        except TimeoutError:
+            raise Unavailable("database") from None
+        connection = cls(raw, statement_timeout_s)
+        try:
+            for statement in _SESSION:
+                await connection.query(statement)
+        except ConnectionLost:
+            raise Unavailable("database") from None
+        return connection
+
+    @property
+    def usable(self) -> bool:
+        """False once the session is known to be gone."""
+        if self._raw.closed:
+            return False
+        reader = self._raw._reader  # noqa: SLF001 - the driver's pool asks the same; there is no public way
+        return not (reader.at_eof() or reader.exception() or reader.eof_received)
+
+    @property
+    def session_id(self) -> int:
+        """The server's number of this session."""
+        return int(self._raw.thread_id())
+
+    async def query(self, statement: str, *, commits: bool = False) -> int:
+        """Run one statement; the number of affected rows. `commits`: an error leaves its effect unknown.
+
+        Cancelling closes the session: the server may still finish the statement.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return int(await self._raw.query(statement))
+        except MySQLError as error:
+            raise translated(error, commit_sent=commits) from error
+        except (OSError, TimeoutError) as error:
+            self._raw.close()
+            raise ConnectionLost(commit_sent=commits) from error
+
+    async def rows(self, statement: str) -> tuple[Row, ...]:
+        """Run one reading statement and answer all its rows."""
+        await self.query(statement)
+        result = self._raw._result  # noqa: SLF001 - the cursor class reads it the same way, at twice the cost
+        return result.rows or ()
+
+    async def begin(self) -> None:
+        """Open a transaction."""
+        await self.query("START TRANSACTION")
+        self.in_transaction = True
+
+    async def commit(self) -> None:
+        """Make it durable. `ConnectionLost` from here means that nobody knows."""
+        await self.query("COMMIT", commits=True)
+        self.in_transaction = False
+
+    async def rollback(self) -> None:
+        """Undo everything since `begin`."""
+        await self.query("ROLLBACK")
+        self.in_transaction = False
+
+    def close(self) -> None:
+        """Drop the session at once; an open transaction is rolled back by the server."""
+        self._raw.close()

@@ -1,0 +1,135 @@
+"""Named queries, and how values become part of a statement: the only place where SQL text is put together.
+
+Statements live in `sql/queries/*.sql`. A query begins with `-- name: …`, then a sentence that says what it is for.
+`{users}`, `{ledger}` and `{audit}` stand for the schemas, `:name` for a value, `{rows}` for the rows of an INSERT.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pymysql.converters import escape_string
+
+from penpay.data import data_dir
+
+SCHEMAS = ("users", "ledger", "audit")
+_NAME = re.compile(r"^-- name: ([a-z][a-z0-9_]*)\n", re.MULTILINE)
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z][a-z0-9_]*)")
+
+
+def text(value: str) -> str:
+    """A string literal. Sound because every session is utf8mb4 and no session may set NO_BACKSLASH_ESCAPES."""
+    return "'" + escape_string(value) + "'"
+
+
+def blob(value: bytes) -> str:
+    """A binary literal."""
+    return "x'" + value.hex() + "'"
+
+
+def instant(value: datetime) -> str:
+    """A UTC time with microseconds. A time without a zone is a bug of the caller."""
+    if value.tzinfo is not UTC:
+        assert value.tzinfo is not None, "a time without a zone"
+        value = value.astimezone(UTC)
+    return "'" + value.isoformat(" ", "microseconds")[:26] + "'"
+
+
+def literal(value: object) -> str:
+    """Any parameter. Lists stand for the inside of `IN (…)`; an empty one matches nothing."""
+    match value:
+        case None:
+            return "NULL"
+        case Enum():
+            return text(str(value.value))
+        case bool():
+            return "1" if value else "0"
+        case int():
+            return str(value)
+        case str():
+            return text(value)
+        case bytes():
+            return blob(value)
+        case datetime():
+            return instant(value)
+        case list() | tuple() | set() | frozenset():
+            return ", ".join(map(literal, value)) or "NULL"
+        case _:
+            raise TypeError(f"{type(value).__name__} is not a parameter")
+
+
+def json_text(data: Mapping[str, Any]) -> str:
+    """Canonical JSON of plain data: sorted keys, no spaces."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def row(*values: object) -> str:
+    """One row of an INSERT."""
+    return "(" + ", ".join(map(literal, values)) + ")"
+
+
+def schema_names(prefix: str) -> Mapping[str, str]:
+    """Schema placeholders and the real names behind them."""
+    return {schema: f"{prefix}{schema}" for schema in SCHEMAS}
+
+
+def with_schemas(statement: str, prefix: str) -> str:
+    """Put the schemas' names in."""
+    for schema, name in schema_names(prefix).items():
+        statement = statement.replace("{" + schema + "}", name)
+    return statement
+
+
+class Queries:
+    """The named queries of one file for one installation."""
+
+    def __init__(self, statements: Mapping[str, str]) -> None:
+        self._statements = statements
+
+    @classmethod
+    def load(cls, name: str, *, prefix: str) -> "Queries":
+        """Read `sql/queries/<name>.sql`."""
+        return cls(
+            {
+                key: with_schemas(body, prefix)
+                for key, body in parsed(data_dir("sql") / "queries" / f"{name}.sql").items()
+            }
+        )
+
+    def names(self) -> Iterable[str]:
+        """All names, for tests."""
+        return self._statements.keys()
+
+    def __call__(self, name: str, /, **values: object) -> str:
+        """The statement with its values; every parameter must be given, and nothing else."""
+        used: set[str] = set()
+
+        def put(match: re.Match[str]) -> str:
+            used.add(match.group(1))
+            return literal(values[match.group(1)])
+
+        statement = _PARAMETER.sub(put, self._statements[name])
+        assert used == values.keys(), f"{name}: unused {values.keys() - used}"
+        return statement
+
+    def with_rows(self, name: str, rows: Sequence[str]) -> str:
+        """A multi-row INSERT. `rows` are finished row texts."""
+        assert rows, "an INSERT without rows"
+        return self._statements[name].replace("{rows}", ",\n".join(rows), 1)
+
+
+@cache
+def parsed(path: Path) -> Mapping[str, str]:
+    """Named statements of a file, without their comments."""
+    pieces = _NAME.split(path.read_text())
+    found: dict[str, str] = {}
+    for name, body in zip(pieces[1::2], pieces[2::2], strict=True):
+        lines = [line for line in body.splitlines() if not line.lstrip().startswith("--")]
+        assert name not in found, f"{path.name} has {name} twice"
+        found[name] = "\n".join(lines).strip().removesuffix(";")
+    return found

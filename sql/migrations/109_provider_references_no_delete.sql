@@ -1,0 +1,5 @@
+-- Second lock behind the grants: rows of provider_references are never removed.
+CREATE TRIGGER IF NOT EXISTS {ledger}.provider_references_no_delete
+  BEFORE DELETE ON {ledger}.provider_references
+  FOR EACH ROW
+  SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'provider_references is append-only: no delete';

@@ -1,0 +1,5 @@
+-- Second lock behind the grants: rows of audit_log are never removed.
+CREATE TRIGGER IF NOT EXISTS {audit}.audit_log_no_delete
+  BEFORE DELETE ON {audit}.audit_log
+  FOR EACH ROW
+  SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'audit_log is append-only: no delete';
