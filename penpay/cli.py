@@ -42,7 +42,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands the flag
 @app.callback()
 def options(
     *,
-    version: Annotated[  # noqa: ARG001 - typer acts on it through the callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
