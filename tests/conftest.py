@@ -9,7 +9,7 @@ import pytest
 
 from penpay.stack import clean_environment
 
-pytest_plugins = ["tests.harness.servers"]
+pytest_plugins = ["tests.harness.servers", "tests.harness.databases"]
 
 hypothesis.settings.register_profile("house", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("house")

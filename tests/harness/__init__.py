@@ -1,6 +1,6 @@
 """The harness: private servers for tests, started once per run and only when a test asks for them.
 
-Fixtures (tests/harness/servers.py), all usable from plain and from `async` tests:
+Fixtures (servers.py, databases.py), all usable from plain and from `async` tests:
 
 - `mariadb` (session): the `PrivateMariaDB` that all tests share. `mariadb.url()` is the runtime login's URL,
   `mariadb.url("admin")` the one for `migrate`, both as `mysql://user:password@localhost/?unix_socket=…`;
@@ -8,6 +8,9 @@ Fixtures (tests/harness/servers.py), all usable from plain and from `async` test
 - `private_mariadb` (function): a running server of the test's own, on a copy of an initialised data folder (0.1 s);
   `.kill()`, `.start()`, `.restart()`, `.stop()`, `.send(SIGSTOP)`;
   `await .start_async()`, `.stop_async()`, `.restart_async()`.
+- `database` (function), `module_database` (module): three migrated schemas of their own on the shared server: `.url`,
+  `.admin_url`, `.prefix`, `.shards` (4), `.installation_id`, `.rows("SELECT … FROM {ledger}.units")` as admin.
+- `private_database` (function): the same on a `private_mariadb`, reached as `.server`, for tests that kill it.
 - `redis` (function): the shared `PrivateRedis`, flushed before the test; `.url()` is `unix://…`,
   `.command("PING")`, `.flush()`.
 - `private_redis` (function): a running one of the test's own.

@@ -26,8 +26,8 @@ def test_the_database_keeps_commits_and_fails_lost_races(mariadb):
     assert {name: actual[name] for name in expected} == expected
 
 
-def test_the_runtime_login_owns_nothing_at_first(mariadb):
-    with mariadb.connect("runtime") as connection, connection.cursor() as cursor:
+def test_the_runtime_login_owns_nothing_at_first(private_mariadb):
+    with private_mariadb.connect("runtime") as connection, connection.cursor() as cursor:
         cursor.execute("SHOW GRANTS")
         assert len(cursor.fetchall()) == 1
         cursor.execute("SHOW DATABASES")
