@@ -1,0 +1,320 @@
+"""Deriv v3 as requests and frames, without I/O: what is sent, what an answer means, what a refusal proves.
+
+Source: the Deriv reference, parts A2 to A12. Amounts are JSON numbers on this wire: written from whole cents and read
+as decimals, never through a float.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from penpay.domain.errors import BadInput
+from penpay.domain.money import Currency, Money
+from penpay.domain.statement import StatementRow
+
+Request = Mapping[str, "str | int | Money"]
+"""One call: the member named after the method, and its arguments. `req_id` is added when it is written."""
+
+STATEMENT_PAGE = 999
+AUTHORIZE_PAYMENTS = "payments"
+"""The scope without which a token looks valid and cannot move money."""
+
+_DESCRIPTION = re.compile(r"[0-9A-Za-z .,'-]{0,250}", re.ASCII)
+_LOGINID = re.compile(r"[A-Za-z]+[0-9]+", re.ASCII)
+_OUR_SHORTAGE = re.compile(r"insufficient|not enough (?:funds|money|balance)", re.IGNORECASE)
+_AUTH = frozenset({"InvalidToken", "AuthorizationRequired", "InvalidAppID", "PermissionDenied", "DisabledClient"})
+_RATE = frozenset({"RateLimit"})
+_FINAL = frozenset({"InputValidationFailed", "PaymentAgentTransferError"})
+_FINAL_PREFIX = "PaymentAgentWithdraw"
+
+AGENT_FUNDS = "agent_funds"
+"""Our own code for a refusal because the agent's account is short: it waits for a top-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A proven refusal: nothing was executed. `hold`: for a cause of our side, worth another attempt later."""
+
+    code: str
+    hold: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One message of Deriv. `members` is the whole object; `error_code` is empty for a success."""
+
+    msg_type: str
+    req_id: int | None
+    members: Mapping[str, Any] = field(repr=False)
+    error_code: str = ""
+    error_message: str = field(default="", repr=False)
+
+    @property
+    def is_stream(self) -> bool:
+        """It carries a subscription: the first answer of a stream or one of its later messages."""
+        return "subscription" in self.members
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a socket acts for after `authorize`."""
+
+    loginid: str
+    currency: str
+    scopes: frozenset[str]
+    is_virtual: bool
+    fullname: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTransaction:
+    """A message of the `transaction` stream: no counterparty, no remark. `amount` is signed."""
+
+    id: int
+    action: str
+    amount: Money
+    balance_after: Money
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """A transfer that was executed, or passed its dry run (`transaction_id` 0)."""
+
+    transaction_id: int
+    loginid: str
+    dry_run: bool
+
+
+# --- requests ---------------------------------------------------------------------------------------------------
+
+
+def authorize(token: str) -> Request:
+    """Act for the owner of a token on this socket."""
+    return {"authorize": token}
+
+
+def ping() -> Request:
+    """Ask for a sign of life."""
+    return {"ping": 1}
+
+
+def server_time() -> Request:
+    """Deriv's clock, for watermarks."""
+    return {"time": 1}
+
+
+def balance_stream() -> Request:
+    """The account's balance, now and whenever it changes."""
+    return {"balance": 1, "subscribe": 1}
+
+
+def transaction_stream() -> Request:
+    """Every movement of the account from now on."""
+    return {"transaction": 1, "subscribe": 1}
+
+
+def site_status_stream() -> Request:
+    """Whether the site is up; on `updating` it drops every socket within a minute."""
+    return {"website_status": 1, "subscribe": 1}
+
+
+def statement(*, since: datetime | None, offset: int, limit: int = STATEMENT_PAGE) -> Request:
+    """Movements of the account, newest first, with their descriptions. All kinds: balances are checked for gaps."""
+    request: dict[str, str | int | Money] = {"statement": 1, "description": 1, "limit": limit, "offset": offset}
+    if since is not None:
+        request["date_from"] = int(since.timestamp())
+    return request
+
+
+def transfer(*, amount: Money, loginid: str, reference: str, dry_run: bool = False) -> Request:
+    """Pay a customer from the agent's account. There is no idempotency key: never repeat it without proof."""
+    assert amount.currency is Currency.USD
+    assert amount.minor > 0
+    assert _LOGINID.fullmatch(loginid)
+    assert _DESCRIPTION.fullmatch(reference), "Deriv takes letters, digits, space and . , ' - in a description"
+    request: dict[str, str | int | Money] = {
+        "paymentagent_transfer": 1,
+        "amount": amount,
+        "currency": amount.currency.value,
+        "transfer_to": loginid,
+        "description": reference,
+    }
+    return {**request, "dry_run": 1} if dry_run else request
+
+
+def encode(request: Request, req_id: int) -> str:
+    """The text frame. Money becomes a number with exactly two digits after the dot."""
+    members = [f"{json.dumps(name)}:{_json_value(value)}" for name, value in request.items()]
+    return "{" + ",".join([*members, f'"req_id":{req_id}']) + "}"
+
+
+def method(request: Request) -> str:
+    """Name of the call, which Deriv repeats as `msg_type`."""
+    return next(iter(request))
+
+
+def _json_value(value: str | int | Money) -> str:
+    return value.text() if isinstance(value, Money) else json.dumps(value)
+
+
+# --- frames -----------------------------------------------------------------------------------------------------
+
+
+def decode(text: str) -> Frame:
+    """Read a frame; raise `BadInput` for what is no message of Deriv."""
+    try:
+        raw = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError, InvalidOperation) as error:
+        raise BadInput("frame", "not JSON") from error
+    if type(raw) is not dict:
+        raise BadInput("frame", "not an object")
+    fault = raw.get("error")
+    req_id = raw.get("req_id")
+    frame = Frame(
+        msg_type=_text(raw.get("msg_type")),
+        req_id=req_id if type(req_id) is int else None,
+        members=raw,
+        error_code="" if fault is None else _error_text(fault, "code") or "error_without_code",
+        error_message="" if fault is None else _error_text(fault, "message"),
+    )
+    if not frame.msg_type:
+        raise BadInput("msg_type", "missing")
+    return frame
+
+
+def refusal(frame: Frame) -> Refusal | None:
+    """What an error proves: a refusal before execution, or nothing (None): then the outcome is unknown."""
+    code = frame.error_code
+    if code in _RATE or code in _AUTH:
+        return Refusal(code, hold=True)
+    if code == "PaymentAgentTransferError" and _OUR_SHORTAGE.search(frame.error_message):
+        return Refusal(AGENT_FUNDS, hold=True)
+    if code in _FINAL or code.startswith(_FINAL_PREFIX):
+        return Refusal(code, hold=False)
+    return None
+
+
+def identity(frame: Frame) -> Identity:
+    """Answer of `authorize`."""
+    told = _object(frame, "authorize")
+    scopes = told.get("scopes")
+    if type(scopes) is not list:
+        raise BadInput("scopes", "not a list")
+    return Identity(
+        loginid=_text(told.get("loginid")),
+        currency=_text(told.get("currency")),
+        scopes=frozenset(map(_text, scopes)),
+        is_virtual=told.get("is_virtual") not in (0, False),
+        fullname=_text(told.get("fullname")),
+    )
+
+
+def site_status(frame: Frame) -> str:
+    """`up`, `down` or `updating`."""
+    return _text(_object(frame, "website_status").get("site_status"))
+
+
+def balance(frame: Frame) -> tuple[str, Money]:
+    """Account and its balance."""
+    told = _object(frame, "balance")
+    return _text(told.get("loginid")), _money(told.get("balance"), told.get("currency"))
+
+
+def account_transaction(frame: Frame) -> AccountTransaction | None:
+    """A movement of the account; None for the stream's first answer, which holds only the subscription."""
+    if "transaction" not in frame.members:
+        return None
+    told = _object(frame, "transaction")
+    return AccountTransaction(
+        id=_integer(told.get("transaction_id"), "transaction_id"),
+        action=_text(told.get("action")),
+        amount=_money(told.get("amount"), told.get("currency")),
+        balance_after=_money(told.get("balance"), told.get("currency")),
+        at=_epoch(told.get("transaction_time"), "transaction_time"),
+    )
+
+
+def told_time(frame: Frame) -> datetime:
+    """Answer of `time`."""
+    return _epoch(frame.members.get("time"), "time")
+
+
+def transferred(frame: Frame) -> Transferred:
+    """Answer of a transfer: 1 executed, 2 passed its dry run."""
+    result = frame.members.get("paymentagent_transfer")
+    if result not in (1, 2):
+        raise BadInput("paymentagent_transfer", "neither executed nor dry")
+    dry = result == 2
+    number = 0 if dry else _integer(frame.members.get("transaction_id"), "transaction_id")
+    return Transferred(number, _text(frame.members.get("client_to_loginid")), dry)
+
+
+def statement_rows(frame: Frame, currency: Currency) -> Sequence[StatementRow]:
+    """Rows of one page, as they came: newest first. `currency` is the account's, rows name none."""
+    rows = _object(frame, "statement").get("transactions")
+    if type(rows) is not list:
+        raise BadInput("transactions", "not a list")
+    return [_statement_row(row, currency) for row in rows]
+
+
+def _statement_row(row: object, currency: Currency) -> StatementRow:
+    if type(row) is not dict:
+        raise BadInput("transactions", "a row is not an object")
+    return StatementRow(
+        id=_integer(row.get("transaction_id"), "transaction_id"),
+        at=_epoch(row.get("transaction_time"), "transaction_time"),
+        action=_text(row.get("action_type")),
+        amount=_money(row.get("amount"), currency.value),
+        balance_after=_money(row.get("balance_after"), currency.value),
+        longcode=_text(row.get("longcode")),
+    )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _error_text(error: object, key: str) -> str:
+    return _text(error.get(key)) if isinstance(error, dict) else ""
+
+
+def _object(frame: Frame, name: str) -> Mapping[str, Any]:
+    found = frame.members.get(name)
+    if type(found) is not dict:
+        raise BadInput(name, "missing")
+    return found
+
+
+def _text(value: object) -> str:
+    return value if type(value) is str else ""
+
+
+def _integer(value: object, name: str) -> int:
+    if type(value) is not int or not 0 < value < 1 << 63:
+        raise BadInput(name, "not a number of Deriv")
+    return value
+
+
+def _epoch(value: object, name: str) -> datetime:
+    seconds = _integer(value, name)
+    if seconds > 1 << 33:
+        raise BadInput(name, "not a time")
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _money(value: object, currency: object) -> Money:
+    """Exact cents of a JSON number. Signed: statements write debits below zero."""
+    if type(currency) is not str or currency not in Currency.__members__:
+        raise BadInput("currency", "not a currency of PenPay")
+    if type(value) is int and abs(value) < 10**13:
+        return Money(value * 100, Currency(currency))
+    if not isinstance(value, Decimal) or not value.is_finite() or len(value.as_tuple().digits) > 20:
+        raise BadInput("amount", "not an amount")
+    if not -20 < value.adjusted() < 13 or value * 100 != (value * 100).to_integral_value():
+        raise BadInput("amount", "not an amount of whole cents")
+    return Money(int(value * 100), Currency(currency))

@@ -1,0 +1,167 @@
+"""The agent's statement as evidence of a transfer whose answer was lost.
+
+Source: the Deriv reference, part A12. The statement carries no id of ours for certain, so proof is built from order,
+amounts and balances that join without a gap.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from penpay.domain.errors import BadInput
+from penpay.domain.money import Currency, Money
+
+_DESCRIPTION = re.compile(r"PP-P[0-9A-HJKMNP-TV-Z]{11}(?![0-9A-Za-z])", re.ASCII)
+CLOCK_MARGIN = timedelta(seconds=60)
+"""The read begins this long before the attempt: clocks differ."""
+
+
+def description(reference: str) -> str:
+    """What a transfer says of itself: our reference, in letters that Deriv takes and a reader recognises."""
+    text = f"PP-{reference}"
+    assert _DESCRIPTION.fullmatch(text), "a reference is made by `ids.account_reference`"
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementRow:
+    """One movement of the agent's account. `amount` is signed: a debit is below zero."""
+
+    id: int
+    at: datetime
+    action: str
+    amount: Money
+    balance_after: Money
+    longcode: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watermark:
+    """The account just before an attempt: its newest movement and the balance after it, and Deriv's time.
+
+    `transaction_id` 0 means that nothing was known of the account: then absence cannot be proven by balances.
+    """
+
+    transaction_id: int
+    balance: Money
+    server_time_at: datetime
+
+    def as_text(self) -> dict[str, str]:
+        """What is stored with the attempt."""
+        return {
+            "transaction_id": str(self.transaction_id),
+            "balance_minor": str(self.balance.minor),
+            "currency": self.balance.currency.value,
+            "server_time_at": self.server_time_at.isoformat(),
+        }
+
+    @staticmethod
+    def from_text(stored: Mapping[str, str]) -> "Watermark":
+        """Read it back; raise `BadInput` when it is none."""
+        try:
+            balance = Money(int(stored["balance_minor"]), Currency(stored["currency"]))
+            at = datetime.fromisoformat(stored["server_time_at"])
+            return Watermark(transaction_id=int(stored["transaction_id"]), balance=balance, server_time_at=at)
+        except (KeyError, ValueError) as error:
+            raise BadInput("watermark", "unreadable") from error
+
+    @property
+    def read_since(self) -> datetime:
+        """Where a read of the statement has to begin for this attempt."""
+        return self.server_time_at - CLOCK_MARGIN
+
+
+class Found(StrEnum):
+    """What one read of the statement says about one attempt."""
+
+    CONFIRMED = "CONFIRMED"
+    AMBIGUOUS = "AMBIGUOUS"
+    CLEAN = "CLEAN"
+    """Nothing there, and balances join up: one of the two reads that absence needs."""
+    INCOMPLETE = "INCOMPLETE"
+    """Nothing there, but the read proves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The answer of one read. `row` is set for CONFIRMED; `proof` names what was seen, without personal data."""
+
+    found: Found
+    proof: str
+    row: StatementRow | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementRead:
+    """Rows newest first, complete back to the time asked for, and the account's balance as told around the read."""
+
+    rows: Sequence[StatementRow]
+    balances_minor: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostTransfer:
+    """What is known of the attempt. `settled_at`: from then on Deriv cannot still be executing it."""
+
+    amount: Money
+    reference: str
+    watermark: Watermark
+    settled_at: datetime
+
+
+def read_for_transfer(read: StatementRead, lost: LostTransfer, *, used: frozenset[int]) -> Reading:
+    """Match a lost transfer (decisions, part 6; Deriv reference A12.6).
+
+    `used` are movements that belong to other operations. A visible reference is certain; without any visible
+    reference the only new debit of the exact amount is ours; two are a question for a person.
+    """
+    debit = Money(-lost.amount.minor, lost.amount.currency)
+    free = [row for row in read.rows if row.id not in used]
+    ours = [row for row in free if _speaks_of(row, lost.reference)]
+    if len(ours) > 1 or any(row.amount != debit for row in ours):
+        return Reading(Found.AMBIGUOUS, f"our reference stands in {_names(ours)}")
+    if ours:
+        return Reading(Found.CONFIRMED, f"reference in the description of {ours[0].id}", ours[0])
+    candidates = [row for row in free if row.amount == debit and _is_after(row, lost.watermark) and not _shown(row)]
+    if candidates and (len(candidates) > 1 or any(_shown(row) for row in read.rows)):
+        return Reading(Found.AMBIGUOUS, f"debits of this amount without a reference: {_names(candidates)}")
+    if candidates:
+        return Reading(Found.CONFIRMED, f"the only new debit of this amount is {candidates[0].id}", candidates[0])
+    return _absence(read, lost)
+
+
+def _is_after(row: StatementRow, watermark: Watermark) -> bool:
+    return row.id > watermark.transaction_id and row.at >= watermark.read_since
+
+
+def _shown(row: StatementRow) -> bool:
+    return _DESCRIPTION.search(row.longcode) is not None
+
+
+def _speaks_of(row: StatementRow, reference: str) -> bool:
+    return any(found == description(reference) for found in _DESCRIPTION.findall(row.longcode))
+
+
+def _absence(read: StatementRead, lost: LostTransfer) -> Reading:
+    """Every balance since the watermark must follow from the rows: an executed transfer cannot hide between them."""
+    watermark = lost.watermark
+    if not watermark.transaction_id:
+        return Reading(Found.INCOMPLETE, "the attempt has no watermark")
+    newer = [row for row in read.rows if row.id > watermark.transaction_id]
+    balance_minor = watermark.balance.minor
+    for row in reversed(newer):
+        balance_minor += row.amount.minor
+        if row.balance_after.minor != balance_minor:
+            return Reading(Found.INCOMPLETE, f"the balance after {row.id} does not follow from the rows before it")
+    reaches_the_end = balance_minor in read.balances_minor or (newer and newer[0].at >= lost.settled_at)
+    if not reaches_the_end:
+        return Reading(Found.INCOMPLETE, "the newest row does not explain the account's balance")
+    newest = newer[0].id if newer else watermark.transaction_id
+    proof = f"{len(newer)} rows after {watermark.transaction_id} up to {newest}, balances continuous"
+    return Reading(Found.CLEAN, proof)
+
+
+def _names(rows: Sequence[StatementRow]) -> str:
+    return ", ".join(str(row.id) for row in rows)
