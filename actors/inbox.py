@@ -1,4 +1,4 @@
-"""The inbox consumer of a shard: brings stored evidence to its saga, at once when a bell rings, by a sweep otherwise."""
+"""The inbox consumer of a shard: brings stored evidence to its saga, at once or by a sweep."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,9 @@ class InboxActor(AsyncioActor):
     LEVEL = 5
     MAILBOX_MAX = 4096
 
-    def __init__(self, *, shard: int, addresses: Addresses, store: InboxStore, clock: Clock, ids: Ids, times: InboxTimes) -> None:
+    def __init__(
+        self, *, shard: int, addresses: Addresses, store: InboxStore, clock: Clock, ids: Ids, times: InboxTimes
+    ) -> None:
         super().__init__()
         self._shard = shard
         self._addresses = addresses
@@ -80,7 +82,7 @@ class InboxActor(AsyncioActor):
             await self._put_aside(row, f"not consumed after {row.deliveries} deliveries")
 
     async def _deliver(self, rows: Sequence[InboxRow], *, counted: bool = False) -> None:
-        """Hand rows to their sagas. Only a sweep counts deliveries: a bell may ring for rows that are being consumed."""
+        """Hand rows to their sagas. Only a sweep counts deliveries: a bell rings for rows that are on their way."""
         if not rows:
             return
         owners = await self._store.transactions_of(sorted({row.operation_id for row in rows}))
@@ -103,7 +105,17 @@ class InboxActor(AsyncioActor):
     async def _put_aside(self, row: InboxRow, reason: str) -> None:
         log.error("evidence_quarantined", kind=row.kind, operation_id=row.operation_id, reason=reason)
         now = self._clock.now()
-        review = ReviewOpened(id=self._ids.ulid(), transaction_id="", operation_id=row.operation_id, kind="evidence_unmatched", reason=reason,
-                              owner_role="OPS", due_at=now + timedelta(seconds=self._times.review_due_s), evidence={"kind": row.kind})
-        unit = UnitOfWork(unit_id=f"quarantine:{row.id}", shard=self._shard, at=now, quarantines=(row.id,), reviews=(review,))
+        review = ReviewOpened(
+            id=self._ids.ulid(),
+            transaction_id="",
+            operation_id=row.operation_id,
+            kind="evidence_unmatched",
+            reason=reason,
+            owner_role="OPS",
+            due_at=now + timedelta(seconds=self._times.review_due_s),
+            evidence={"kind": row.kind},
+        )
+        unit = UnitOfWork(
+            unit_id=f"quarantine:{row.id}", shard=self._shard, at=now, quarantines=(row.id,), reviews=(review,)
+        )
         await record(self._addresses, unit)

@@ -25,8 +25,18 @@ class OutboxActor(AsyncioActor):
     KIND = "outbox"
     LEVEL = 5
 
-    def __init__(self, *, shard: int, addresses: Addresses, store: OutboxStore, streams: Streams, clock: Clock, look_s: float = 0.5,
-                 cursor_s: float = 1.0, retry_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        shard: int,
+        addresses: Addresses,
+        store: OutboxStore,
+        streams: Streams,
+        clock: Clock,
+        look_s: float = 0.5,
+        cursor_s: float = 1.0,
+        retry_s: float = 1.0,
+    ) -> None:
         super().__init__()
         self._shard = shard
         self._addresses = addresses
@@ -77,10 +87,12 @@ class OutboxActor(AsyncioActor):
 
     async def _relay(self) -> None:
         sent = await self._position()
-        while rows := await self._store.after(self._shard, sent, limit=PAGE_MAX):
+        full = True
+        while full and (rows := await self._store.after(self._shard, sent, limit=PAGE_MAX)):
             await self._streams.publish(self._shard, rows)
             sent = self._sent = rows[-1].seq
             self._known = max(self._known, sent)
+            full = len(rows) == PAGE_MAX
 
     async def _position(self) -> int:
         """Where Redis stands. The marker is asked for now and then even while all goes well: a flush makes no noise."""
@@ -103,6 +115,8 @@ class OutboxActor(AsyncioActor):
         sent = self._sent
         if sent is None or sent <= self._recorded:
             return
-        unit = UnitOfWork(unit_id=f"shard:{self._shard}:cursor:{sent}", shard=self._shard, at=self._clock.now(), outbox_cursor=sent)
+        unit = UnitOfWork(
+            unit_id=f"shard:{self._shard}:cursor:{sent}", shard=self._shard, at=self._clock.now(), outbox_cursor=sent
+        )
         await record(self._addresses, unit)
         self._recorded = sent

@@ -33,7 +33,9 @@ def unit_of(decision: Decision, base: TransactionRow, *, actor: str, consumes: S
         references=decision.references,
         consumes=tuple(consumes),
         outbox=(transaction_event(row),) if told else (),
-        audit=(AuditRecord(actor=actor, action="deposit.step", subject=deposit.id, detail={"steps": " ".join(events)}),) if told else (),
+        audit=(AuditRecord(actor=actor, action="deposit.step", subject=deposit.id, detail={"steps": " ".join(events)}),)
+        if told
+        else (),
         reviews=decision.reviews,
         reviews_closed=decision.reviews_closed,
     )
@@ -42,11 +44,17 @@ def unit_of(decision: Decision, base: TransactionRow, *, actor: str, consumes: S
 def transaction_event(row: TransactionRow) -> OutboxEvent:
     """What followers of a transaction are told: the object that the API shows, de-duplicated by its version."""
     body = json_bytes(render_transaction(row, evidence_of(row))).decode()
-    return OutboxEvent(stream="transactions", event_id=f"{row.id}:{row.version}", type="transaction.updated", user_id=row.user_id, body=body)
+    return OutboxEvent(
+        stream="transactions",
+        event_id=f"{row.id}:{row.version}",
+        type="transaction.updated",
+        user_id=row.user_id,
+        body=body,
+    )
 
 
 async def record(addresses: Addresses, unit: UnitOfWork, *, timeout_s: float = 8.0) -> Committed | UnitRejected:
-    """Make a unit durable. Raises `Unavailable` when the ledger did not answer in time, `OutcomeUnknown` when it crashed.
+    """Make a unit durable. Raises `Unavailable` when the ledger did not answer, `OutcomeUnknown` when it crashed.
 
     After either, the row is the truth: drop what is remembered and read it again. Idempotent by the unit's id.
     """

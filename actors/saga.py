@@ -79,7 +79,11 @@ class DepositSagaActor(EntityActor):
     def observable_state(self) -> Mapping[str, object]:
         """Where the deposit stands; nothing personal."""
         known = self._deposit
-        return {"transaction": self._id, "state": known.state.value if known else "not loaded", "version": known.version if known else 0}
+        return {
+            "transaction": self._id,
+            "state": known.state.value if known else "not loaded",
+            "version": known.version if known else 0,
+        }
 
     async def on_receive(self, message: Any) -> Any:
         """One message, start to end. After anything but success the memory is dropped and the row is read again."""
@@ -153,7 +157,9 @@ class DepositSagaActor(EntityActor):
             assert self._deposit is not None
             assert self._row is not None
             fresh = tuple(self._parts.ids.ulid() for _ in range(FRESH_IDS))
-            result = decide(self._deposit, event, Occasion(self._parts.clock.now(), fresh, frozen=frozen), self._parts.rules)
+            result = decide(
+                self._deposit, event, Occasion(self._parts.clock.now(), fresh, frozen=frozen), self._parts.rules
+            )
             if not isinstance(result, Decision):
                 return result
             unit = unit_of(result, self._row, actor="saga", consumes=consumes)
@@ -229,18 +235,32 @@ class DepositSagaActor(EntityActor):
     async def _quarantine(self, row: InboxRow, reason: str) -> None:
         log.warning("evidence_quarantined", transaction_id=self._id, kind=row.kind, reason=reason)
         review = self._review("evidence_unusable", reason)
-        await record(self._parts.addresses, self._bare(f"quarantine:{row.id}", quarantines=(row.id,), reviews=(review,)))
+        await record(
+            self._parts.addresses, self._bare(f"quarantine:{row.id}", quarantines=(row.id,), reviews=(review,))
+        )
 
     async def _open_review(self, kind: str, reason: str) -> None:
-        await record(self._parts.addresses, self._bare(f"review:{self._parts.ids.ulid()}", reviews=(self._review(kind, reason),)))
+        await record(
+            self._parts.addresses, self._bare(f"review:{self._parts.ids.ulid()}", reviews=(self._review(kind, reason),))
+        )
 
     def _review(self, kind: str, reason: str) -> ReviewOpened:
         due_at = self._parts.clock.now() + timedelta(seconds=self._parts.rules.review_due_s)
-        return ReviewOpened(id=self._parts.ids.ulid(), transaction_id=self._id, operation_id="", kind=kind, reason=reason[:500], owner_role="OPS", due_at=due_at)
+        return ReviewOpened(
+            id=self._parts.ids.ulid(),
+            transaction_id=self._id,
+            operation_id="",
+            kind=kind,
+            reason=reason[:500],
+            owner_role="OPS",
+            due_at=due_at,
+        )
 
     def _bare(self, unit_id: str, **parts: Any) -> UnitOfWork:
         assert self._deposit is not None
-        return UnitOfWork(unit_id=unit_id, shard=self._parts.shard, at=self._parts.clock.now(), user_id=self._deposit.user_id, **parts)
+        return UnitOfWork(
+            unit_id=unit_id, shard=self._parts.shard, at=self._parts.clock.now(), user_id=self._deposit.user_id, **parts
+        )
 
     # --- act ----------------------------------------------------------------------------------------------------
 
@@ -256,31 +276,50 @@ class DepositSagaActor(EntityActor):
     def _message(self, effect: Effect) -> tuple[str, object]:
         d = self._deposit
         assert d is not None
-        where = {"shard": d.shard, "transaction_id": d.id}
-        about = {"operation_id": effect.operation_id, **where}
+        shard, tx, op = d.shard, d.id, effect.operation_id
         match effect.name:
             case "check_recipient":
-                return DERIV_TRANSFERS, CheckRecipient(loginid=d.deriv_loginid, amount=d.receive, **where)
+                check = CheckRecipient(shard=shard, transaction_id=tx, loginid=d.deriv_loginid, amount=d.receive)
+                return DERIV_TRANSFERS, check
             case "submit":
-                kind = self._kind_of(effect.operation_id)
-                return DERIV_TRANSFERS if kind is OperationKind.DERIV_TRANSFER else DARAJA_GATE, Submit(kind=kind, **about)
+                kind = self._kind_of(op)
+                rail = DERIV_TRANSFERS if kind is OperationKind.DERIV_TRANSFER else DARAJA_GATE
+                return rail, Submit(operation_id=op, shard=shard, transaction_id=tx, kind=kind)
             case "probe_stk":
-                return DARAJA_GATE, ProbeStk(checkout_request_id=d.checkout_request_id, **about)
+                checkout = d.checkout_request_id
+                return DARAJA_GATE, ProbeStk(
+                    operation_id=op, shard=shard, transaction_id=tx, checkout_request_id=checkout
+                )
             case "probe_pull":
-                return DARAJA_GATE, ProbePull(reference=account_reference(effect.operation_id), since=d.created_at, **about)
+                reference = account_reference(op)
+                pull = ProbePull(
+                    operation_id=op, shard=shard, transaction_id=tx, reference=reference, since=d.created_at
+                )
+                return DARAJA_GATE, pull
             case "probe_reversal":
-                return DARAJA_GATE, ProbeReversal(receipt=d.receipt, **about)
+                return DARAJA_GATE, ProbeReversal(operation_id=op, shard=shard, transaction_id=tx, receipt=d.receipt)
             case "resolve":
-                reference = account_reference(effect.operation_id)
-                return DERIV_RESOLVER, ResolveTransfer(reference=reference, loginid=d.deriv_loginid, amount=d.receive, **about)
+                resolve = ResolveTransfer(
+                    operation_id=op,
+                    shard=shard,
+                    transaction_id=tx,
+                    reference=account_reference(op),
+                    loginid=d.deriv_loginid,
+                    amount=d.receive,
+                )
+                return DERIV_RESOLVER, resolve
             case "settled":
-                return user_of(d.shard, d.user_id), DepositSettled(d.id)
+                return user_of(shard, d.user_id), DepositSettled(tx)
         raise ValueError(effect.name)
 
     def _kind_of(self, operation_id: str) -> OperationKind:
         d = self._deposit
         assert d is not None
-        for held, kind in ((d.stk, OperationKind.STK), (d.transfer, OperationKind.DERIV_TRANSFER), (d.refund, OperationKind.REVERSAL)):
+        for held, kind in (
+            (d.stk, OperationKind.STK),
+            (d.transfer, OperationKind.DERIV_TRANSFER),
+            (d.refund, OperationKind.REVERSAL),
+        ):
             if held is not None and held.id == operation_id:
                 return kind
         raise ValueError(operation_id)
@@ -288,7 +327,13 @@ class DepositSagaActor(EntityActor):
     def _log(self, decision: Decision, event: ev.Event) -> None:
         for step in decision.steps:
             if step.from_state != step.to_state:
-                log.info("transition", transaction_id=self._id, from_state=step.from_state, event=type(event).__name__, to_state=step.to_state)
+                log.info(
+                    "transition",
+                    transaction_id=self._id,
+                    from_state=step.from_state,
+                    event=type(event).__name__,
+                    to_state=step.to_state,
+                )
         if decision.deposit.state is State.IN_REVIEW:
             log.error("in_review", transaction_id=self._id, kinds=[review.kind for review in decision.reviews])
 
@@ -299,7 +344,8 @@ async def park(transaction_id: str, error: BaseException, parts: SagaParts) -> N
     if rows is None:
         return
     fresh = tuple(parts.ids.ulid() for _ in range(FRESH_IDS))
-    result = decide(from_row(rows.row), ev.Parked(error=type(error).__name__), Occasion(parts.clock.now(), fresh), parts.rules)
+    result = decide(
+        from_row(rows.row), ev.Parked(error=type(error).__name__), Occasion(parts.clock.now(), fresh), parts.rules
+    )
     if isinstance(result, Decision):
         await record(parts.addresses, unit_of(result, rows.row, actor="saga_host"))
-

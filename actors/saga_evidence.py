@@ -127,7 +127,7 @@ def _transaction_status(result: ResultCallback) -> Sequence[ev.Event]:
     return (ev.RefundConfirmed(receipt=result.receipt),) if result.receipt else ()
 
 
-def event_of_probe(deposit: Deposit, answer: ProbeAnswered) -> ev.Event | None:  # noqa: PLR0911 - one flat table
+def event_of_probe(deposit: Deposit, answer: ProbeAnswered) -> ev.Event | None:
     """What a rail's answer to a read says; None when it says nothing."""
     match answer.probe, answer.outcome:
         case "recipient", "OK":

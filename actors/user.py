@@ -25,8 +25,27 @@ from penpay.domain.ids import account_reference
 from penpay.domain.presentation import CONTENT_TYPE, evidence_of, json_bytes, render_transaction
 from penpay.domain.problems import CONTENT_TYPE as PROBLEM_TYPE
 from penpay.domain.problems import PROBLEMS, problem
-from penpay.domain.unit import NewOperation, OperationKind, OperationState, RejectCode, StoredAnswer, TransactionRow, UnitOfWork
-from penpay.messages import AcceptDeposit, Committed, CreateQuote, DepositSettled, ForgetUser, HttpAnswer, Quote, Refusal, SagaBegan, saga_of
+from penpay.domain.unit import (
+    NewOperation,
+    OperationKind,
+    OperationState,
+    RejectCode,
+    StoredAnswer,
+    TransactionRow,
+    UnitOfWork,
+)
+from penpay.messages import (
+    AcceptDeposit,
+    Committed,
+    CreateQuote,
+    DepositSettled,
+    ForgetUser,
+    HttpAnswer,
+    Quote,
+    Refusal,
+    SagaBegan,
+    saga_of,
+)
 from penpay.ports import Addresses, Clock, Ids, OpenDeposit, Sealer, UserRows, UserStore
 
 log = structlog.get_logger()
@@ -69,7 +88,11 @@ class UserActor(EntityActor):
 
     def observable_state(self) -> Mapping[str, object]:
         """Nothing personal: what is cached, in counts."""
-        return {"user": self._id, "loaded": self._rows is not None, "deposits_today": len(self._rows.deposits) if self._rows else 0}
+        return {
+            "user": self._id,
+            "loaded": self._rows is not None,
+            "deposits_today": len(self._rows.deposits) if self._rows else 0,
+        }
 
     async def on_receive(self, message: Any) -> Any:
         """One request at a time: that is what makes limits and the open push exact."""
@@ -98,8 +121,17 @@ class UserActor(EntityActor):
 
     def _new_quote(self, of: adm.Terms, direction: Direction, now: datetime) -> Quote:
         expires_at = adm.later(now, self._parts.limits.quote_ttl_s)
-        return Quote(id=self._parts.ids.ulid(), user_id=self._id, direction=direction, send=of.send, receive=of.receive,
-                     mid_rate_e6=of.rate.mid_e6, spread_e6=of.rate.spread_e6, created_at=now, expires_at=expires_at)
+        return Quote(
+            id=self._parts.ids.ulid(),
+            user_id=self._id,
+            direction=direction,
+            send=of.send,
+            receive=of.receive,
+            mid_rate_e6=of.rate.mid_e6,
+            spread_e6=of.rate.spread_e6,
+            created_at=now,
+            expires_at=expires_at,
+        )
 
     # --- deposits -----------------------------------------------------------------------------------------------
 
@@ -146,7 +178,9 @@ class UserActor(EntityActor):
         if reload:
             self._day = adm.eat_day(now)
             self._rows = await self._parts.store.load(self._id, eat_day=self._day)
-        return adm.refusal(_terms_of(quote), self._standing(asked), board=self._parts.board, limits=self._parts.limits, now=now)
+        return adm.refusal(
+            _terms_of(quote), self._standing(asked), board=self._parts.board, limits=self._parts.limits, now=now
+        )
 
     def _standing(self, asked: AcceptDeposit) -> adm.Standing:
         rows, customer = self._rows, asked.customer
@@ -165,7 +199,7 @@ class UserActor(EntityActor):
         )
 
     async def _begin(self, asked: AcceptDeposit, quote: Quote) -> HttpAnswer:
-        """One unit: the transaction in STK_SENDING, the intent, the stored answer, the used quote. Then the saga is told."""
+        """One unit: transaction in STK_SENDING, intent, stored answer, used quote. Then the saga is told."""
         now = self._parts.clock.now()
         unit, body = self._unit(asked, quote, now)
         answer = await record(self._parts.addresses, unit)
@@ -192,28 +226,58 @@ class UserActor(EntityActor):
         row = unit.transaction.row
         body = json_bytes(render_transaction(row, evidence_of(row)))
         push = NewOperation(
-            id=operation_id, kind=OperationKind.STK, amount=quote.send, recipient=asked.customer.phone_mask,
+            id=operation_id,
+            kind=OperationKind.STK,
+            amount=quote.send,
+            recipient=asked.customer.phone_mask,
             reference=account_reference(operation_id),
-            sealed_request=self._parts.sealer.seal(asked.customer.phone.encode(), aad=f"provider_operations|sealed_request|{operation_id}",
-                                                   user_id=self._id, data_key=asked.customer.data_key),
+            sealed_request=self._parts.sealer.seal(
+                asked.customer.phone.encode(),
+                aad=f"provider_operations|sealed_request|{operation_id}",
+                user_id=self._id,
+                data_key=asked.customer.data_key,
+            ),
         )
-        stored = self._answer(asked, status=202, body=body, content_type=CONTENT_TYPE, location=_location(row.id), transaction_id=row.id)
+        stored = self._answer(
+            asked, status=202, body=body, content_type=CONTENT_TYPE, location=_location(row.id), transaction_id=row.id
+        )
         return replace(unit, new_operations=(push,), answer=stored), body
 
-    def _deposit(self, asked: AcceptDeposit, quote: Quote, now: datetime, transaction_id: str, operation_id: str) -> Deposit:
+    def _deposit(
+        self, asked: AcceptDeposit, quote: Quote, now: datetime, transaction_id: str, operation_id: str
+    ) -> Deposit:
         customer = asked.customer
         first = adm.verify_first(_terms_of(quote), self._standing(asked), self._parts.limits)
         return Deposit(
-            id=transaction_id, shard=customer.shard, user_id=customer.user_id, state=State.CREATED, version=0, send=quote.send,
-            receive=quote.receive, rate=LockedRate(Direction.DEPOSIT, quote.mid_rate_e6, quote.spread_e6), quote_id=quote.id,
-            phone_mask=customer.phone_mask, deriv_loginid=customer.deriv_loginid, verify_first=first, created_at=now, updated_at=now,
-            state_since=now, stk=Operation(id=operation_id, state=OperationState.INTENT),
+            id=transaction_id,
+            shard=customer.shard,
+            user_id=customer.user_id,
+            state=State.CREATED,
+            version=0,
+            send=quote.send,
+            receive=quote.receive,
+            rate=LockedRate(Direction.DEPOSIT, quote.mid_rate_e6, quote.spread_e6),
+            quote_id=quote.id,
+            phone_mask=customer.phone_mask,
+            deriv_loginid=customer.deriv_loginid,
+            verify_first=first,
+            created_at=now,
+            updated_at=now,
+            state_since=now,
+            stk=Operation(id=operation_id, state=OperationState.INTENT),
         )
 
     def _remember(self, row: TransactionRow) -> None:
         rows = self._rows
         assert rows is not None
-        opened = OpenDeposit(transaction_id=row.id, state=row.state, eat_day=row.eat_day, usd_minor=row.receive.minor, kes_minor=row.send.minor, created_at=row.created_at)
+        opened = OpenDeposit(
+            transaction_id=row.id,
+            state=row.state,
+            eat_day=row.eat_day,
+            usd_minor=row.receive.minor,
+            kes_minor=row.send.minor,
+            created_at=row.created_at,
+        )
         self._rows = replace(rows, deposits=(*rows.deposits, opened), last_push_at=row.created_at)
 
     # --- answers ------------------------------------------------------------------------------------------------
@@ -240,8 +304,13 @@ class UserActor(EntityActor):
         if status not in STORED or no.code in NEVER_STORED:
             return fresh
         stored = self._answer(asked, status=status, body=body, content_type=PROBLEM_TYPE)
-        unit = UnitOfWork(unit_id=f"idem:{self._id}:{asked.route}:{asked.key_hash}"[:180], shard=self._parts.shard, at=self._parts.clock.now(),
-                          user_id=self._id, answer=stored)
+        unit = UnitOfWork(
+            unit_id=f"idem:{self._id}:{asked.route}:{asked.key_hash}"[:180],
+            shard=self._parts.shard,
+            at=self._parts.clock.now(),
+            user_id=self._id,
+            answer=stored,
+        )
         answer = await record(self._parts.addresses, unit)
         if isinstance(answer, Committed):
             return fresh
@@ -253,13 +322,37 @@ class UserActor(EntityActor):
             return None
         if stored.fingerprint != asked.fingerprint:
             return _problem_answer("idempotency_key_reused")
-        body = self._parts.sealer.open(stored.sealed_body, aad=_answer_aad(asked), user_id=self._id, data_key=asked.customer.data_key)
-        return HttpAnswer(status=stored.status, body=body, content_type=stored.content_type, location=stored.location, replayed=True)
+        body = self._parts.sealer.open(
+            stored.sealed_body, aad=_answer_aad(asked), user_id=self._id, data_key=asked.customer.data_key
+        )
+        return HttpAnswer(
+            status=stored.status, body=body, content_type=stored.content_type, location=stored.location, replayed=True
+        )
 
-    def _answer(self, asked: AcceptDeposit, *, status: int, body: bytes, content_type: str, location: str = "", transaction_id: str = "") -> StoredAnswer:
-        sealed = self._parts.sealer.seal(body, aad=_answer_aad(asked), user_id=self._id, data_key=asked.customer.data_key)
-        return StoredAnswer(user_id=self._id, route=asked.route, key_hash=asked.key_hash, fingerprint=asked.fingerprint, status=status,
-                            location=location, content_type=content_type, sealed_body=sealed, transaction_id=transaction_id)
+    def _answer(
+        self,
+        asked: AcceptDeposit,
+        *,
+        status: int,
+        body: bytes,
+        content_type: str,
+        location: str = "",
+        transaction_id: str = "",
+    ) -> StoredAnswer:
+        sealed = self._parts.sealer.seal(
+            body, aad=_answer_aad(asked), user_id=self._id, data_key=asked.customer.data_key
+        )
+        return StoredAnswer(
+            user_id=self._id,
+            route=asked.route,
+            key_hash=asked.key_hash,
+            fingerprint=asked.fingerprint,
+            status=status,
+            location=location,
+            content_type=content_type,
+            sealed_body=sealed,
+            transaction_id=transaction_id,
+        )
 
 
 def _answer_aad(asked: AcceptDeposit) -> str:
@@ -270,15 +363,37 @@ def _terms_of(quote: Quote) -> adm.Terms:
     return adm.Terms(quote.send, quote.receive, LockedRate(quote.direction, quote.mid_rate_e6, quote.spread_e6))
 
 
-def _base_row(asked: AcceptDeposit, quote: Quote, transaction_id: str, day: str, limit_usd_minor: int, now: datetime) -> TransactionRow:
+def _base_row(
+    asked: AcceptDeposit, quote: Quote, transaction_id: str, day: str, limit_usd_minor: int, now: datetime
+) -> TransactionRow:
     """What admission fixes for ever; the rest is filled from the deposit."""
     customer = asked.customer
     return TransactionRow(
-        id=transaction_id, shard=customer.shard, user_id=customer.user_id, type=Direction.DEPOSIT.value, state=State.CREATED.value,
-        status=STATUS[State.CREATED], version=0, send=quote.send, receive=quote.receive, quote_id=quote.id, mid_rate_e6=quote.mid_rate_e6,
-        spread_e6=quote.spread_e6, phone_mask=customer.phone_mask, deriv_loginid=customer.deriv_loginid, route=asked.route,
-        key_hash=asked.key_hash, eat_day=day, limit_usd_minor=limit_usd_minor, counts=True, failure_code="", data="{}",
-        next_wake_at=None, created_at=now, updated_at=now, completed_at=None,
+        id=transaction_id,
+        shard=customer.shard,
+        user_id=customer.user_id,
+        type=Direction.DEPOSIT.value,
+        state=State.CREATED.value,
+        status=STATUS[State.CREATED],
+        version=0,
+        send=quote.send,
+        receive=quote.receive,
+        quote_id=quote.id,
+        mid_rate_e6=quote.mid_rate_e6,
+        spread_e6=quote.spread_e6,
+        phone_mask=customer.phone_mask,
+        deriv_loginid=customer.deriv_loginid,
+        route=asked.route,
+        key_hash=asked.key_hash,
+        eat_day=day,
+        limit_usd_minor=limit_usd_minor,
+        counts=True,
+        failure_code="",
+        data="{}",
+        next_wake_at=None,
+        created_at=now,
+        updated_at=now,
+        completed_at=None,
     )
 
 
@@ -289,4 +404,3 @@ def _location(transaction_id: str) -> str:
 def _problem_answer(code: str, detail: str = "", retry_after_s: int = 0) -> HttpAnswer:
     body = json_bytes(problem(code, detail, retry_after_s=retry_after_s))
     return HttpAnswer(status=PROBLEMS[code].status, body=body, content_type=PROBLEM_TYPE, retry_after_s=retry_after_s)
-

@@ -198,7 +198,7 @@ class InboxRow:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceArrived:
-    """A stored row for this saga: from the consumer, the callback route or a rail. Tell; the row comes again if lost."""
+    """A stored row for this saga, from the consumer or a rail. Tell; the row comes again if lost."""
 
     row: InboxRow
 
@@ -307,7 +307,7 @@ class ProbeReversal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRecipient:
-    """Ask Deriv, by a dry run cached for 10 minutes, whether the recipient can receive. Tell; answer probe `recipient`."""
+    """Ask Deriv, by a dry run cached 10 minutes, whether the recipient can receive. Tell; answer probe `recipient`."""
 
     shard: int
     transaction_id: str

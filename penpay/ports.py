@@ -15,15 +15,15 @@ from penpay.domain.unit import StoredAnswer, TransactionRow
 from penpay.messages import InboxRow, Quote
 
 
-class Deadlock(StoreError):  # noqa: N818 - errors of the store are named as the database names them
+class Deadlock(StoreError):
     """1213: the whole transaction is gone. Run it again."""
 
 
-class LockTimeout(StoreError):  # noqa: N818
+class LockTimeout(StoreError):
     """1205, 1020, 3572: the transaction must be rolled back and run again."""
 
 
-class Duplicate(StoreError):  # noqa: N818
+class Duplicate(StoreError):
     """1062: a unique key exists. `key` names it."""
 
     def __init__(self, key: str) -> None:
@@ -31,11 +31,11 @@ class Duplicate(StoreError):  # noqa: N818
         self.key = key
 
 
-class CheckViolated(StoreError):  # noqa: N818
+class CheckViolated(StoreError):
     """A named CHECK or trigger said no."""
 
 
-class ConnectionLost(StoreError):  # noqa: N818
+class ConnectionLost(StoreError):
     """The connection died. `commit_sent`: COMMIT may or may not have taken effect."""
 
     def __init__(self, *, commit_sent: bool) -> None:
@@ -103,7 +103,7 @@ class OperationRow:
     attempts: int
     """How many attempts rows exist."""
     attempts_closed: int
-    """The newest attempt that the shard knows to have executed nothing; the rail may attempt when equal to `attempts`."""
+    """The newest attempt known to have executed nothing; the rail may attempt when equal to `attempts`."""
     created_at: datetime
     sealed_request: bytes = field(default=b"", repr=False)
     data_key: bytes = field(default=b"", repr=False)
@@ -218,7 +218,7 @@ class AttemptStore(Protocol):
     """The rails' own rows. Implementations batch concurrent calls into few transactions."""
 
     async def begin(self, rail: str, epoch: int, operation_id: str, *, watermark: Mapping[str, str]) -> Attempt | None:
-        """Insert the next attempt if the operation is INTENT, attempts == attempts_closed and the user is not frozen; else None.
+        """Insert the next attempt if INTENT, attempts == attempts_closed and the user is not frozen; else None.
 
         Raises `Conflict` when the rail's fence names another epoch: this rail no longer owns it.
         """
@@ -240,7 +240,7 @@ class AttemptStore(Protocol):
         ...
 
     async def unresolved(self, kind: str) -> Sequence[OperationRow]:
-        """Operations that may have executed something not yet known: attempts > attempts_closed and the state not final.
+        """Operations that may have executed something: attempts > attempts_closed and the state not final.
 
         They block equal ones.
         """
@@ -297,7 +297,7 @@ class LeaseStore(Protocol):
     """Leases by database time. The owner is this process's boot id."""
 
     async def acquire(self, name: str) -> Lease | None:
-        """Take a free, expired or own lease (epoch + 1 on the fence in the same transaction); None while another holds it."""
+        """Take a free, expired or own lease (epoch + 1 in the same transaction); None while another holds it."""
         ...
 
     async def renew(self, lease: Lease) -> Lease | None:
@@ -350,7 +350,9 @@ class DarajaGateway(Protocol):
         """Conversation id of an accepted Reversal."""
         ...
 
-    async def transaction_status(self, *, receipt: str, conversation_id: str, result_url: str, timeout_url: str) -> str: ...
+    async def transaction_status(
+        self, *, receipt: str, conversation_id: str, result_url: str, timeout_url: str
+    ) -> str: ...
     async def pull(self, *, since: datetime, until: datetime) -> Sequence[PullRow]: ...
     async def account_balance(self, *, result_url: str, timeout_url: str) -> str: ...
 
@@ -359,8 +361,9 @@ class DerivSocket(Protocol):
     """One WebSocket connection, text frames."""
 
     async def send(self, frame: str) -> None:
-        """Returns once the frame was handed to the kernel. Raises `NotSent` when it was closed before the first byte,
-        `ConnectionLost` when it broke later.
+        """Returns once the frame was handed to the kernel.
+
+        Raises `NotSent` when it was closed before the first byte, `ConnectionLost` when it broke later.
         """
         ...
 

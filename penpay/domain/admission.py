@@ -90,11 +90,22 @@ def amount_problem(direction: Direction, of: Terms, limits: Limits) -> No | None
     """Outside the limits of one transaction."""
     deposit = direction is Direction.DEPOSIT
     dollars, shillings = (of.receive, of.send) if deposit else (of.send, of.receive)
-    usd_range = (limits.deposit_min_usd_minor, limits.deposit_max_usd_minor) if deposit else (limits.withdrawal_min_usd_minor, limits.withdrawal_max_usd_minor)
-    kes_range = (limits.stk_min_kes_minor, limits.stk_max_kes_minor) if deposit else (limits.b2c_min_kes_minor, limits.b2c_max_kes_minor)
+    usd_range = (
+        (limits.deposit_min_usd_minor, limits.deposit_max_usd_minor)
+        if deposit
+        else (limits.withdrawal_min_usd_minor, limits.withdrawal_max_usd_minor)
+    )
+    kes_range = (
+        (limits.stk_min_kes_minor, limits.stk_max_kes_minor)
+        if deposit
+        else (limits.b2c_min_kes_minor, limits.b2c_max_kes_minor)
+    )
     for money, (low, high) in ((dollars, usd_range), (shillings, kes_range)):
         if not low <= money.minor <= high:
-            return No("amount_out_of_range", f"{money.currency} from {Money(low, money.currency).text()} to {Money(high, money.currency).text()}")
+            return No(
+                "amount_out_of_range",
+                f"{money.currency} from {Money(low, money.currency).text()} to {Money(high, money.currency).text()}",
+            )
     return None
 
 
@@ -125,7 +136,10 @@ def _push(standing: Standing, limits: Limits, now: datetime) -> No | None:
     """One open prompt per phone, and a pause between two: Safaricom refuses faster ones."""
     waits = [
         (since, seconds)
-        for since, seconds in ((standing.open_push_since, limits.stk_open_s), (standing.last_push_at, limits.stk_min_interval_s))
+        for since, seconds in (
+            (standing.open_push_since, limits.stk_open_s),
+            (standing.last_push_at, limits.stk_min_interval_s),
+        )
         if since is not None and (now - since).total_seconds() < seconds
     ]
     if not waits:
@@ -147,7 +161,10 @@ def _rails(of: Terms, board: Board) -> No | None:
 
 def verify_first(of: Terms, standing: Standing, limits: Limits) -> bool:
     """Whether a callback alone may not credit this one: it is large, or today's total is."""
-    return of.send.minor >= limits.verify_from_kes_minor or standing.today_kes_minor + of.send.minor > limits.verify_daily_kes_minor
+    return (
+        of.send.minor >= limits.verify_from_kes_minor
+        or standing.today_kes_minor + of.send.minor > limits.verify_daily_kes_minor
+    )
 
 
 def later(at: datetime, delay_s: float) -> datetime:

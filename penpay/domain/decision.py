@@ -123,6 +123,10 @@ class Draft:
         """The time `delay_s` from now."""
         return self.at + timedelta(seconds=delay_s)
 
+    def age_s(self, since: datetime) -> float:
+        """Seconds from `since` to now."""
+        return (self.at - since).total_seconds()
+
     def set(self, **changes: Any) -> None:
         """Change fields without a step of its own."""
         self.now = replace(self.now, **changes)
@@ -130,7 +134,9 @@ class Draft:
     def step(self, to: State, evidence: Mapping[str, str] | None = None, *, name: str = "", **changes: Any) -> None:
         """Record one step to `to` (which may be the same state), with its evidence."""
         kept = {key: value for key, value in (evidence or {}).items() if value}
-        self.steps.append(TransactionEvent(from_state=self.now.state.value, event=name or self._name, to_state=to.value, data=kept))
+        self.steps.append(
+            TransactionEvent(from_state=self.now.state.value, event=name or self._name, to_state=to.value, data=kept)
+        )
         since = self.now.state_since if to is self.now.state else self.at
         self.now = replace(self.now, state=to, state_since=since, **changes)
 
@@ -138,22 +144,51 @@ class Draft:
         """Book entries."""
         self._postings.append(posting)
 
-    def open(self, slot: str, kind: OperationKind, amount: Money, *, recipient: str, request: dict[str, str] | None = None) -> None:
+    def open(
+        self, slot: str, kind: OperationKind, amount: Money, *, recipient: str, request: dict[str, str] | None = None
+    ) -> None:
         """Record the intent of a provider call in `slot` (`transfer` or `refund`)."""
         operation_id = self._fresh.pop(0)
-        self._new.append(NewOperation(id=operation_id, kind=kind, amount=amount, recipient=recipient,
-                                      reference=account_reference(operation_id), request=request or {}))
+        self._new.append(
+            NewOperation(
+                id=operation_id,
+                kind=kind,
+                amount=amount,
+                recipient=recipient,
+                reference=account_reference(operation_id),
+                request=request or {},
+            )
+        )
         self.set(**{slot: Operation(id=operation_id, state=OperationState.INTENT)})
 
-    def operation(self, slot: str, to: OperationState, *, code: str = "", provider_ref: str = "", attempts_closed: int | None = None,
-                  unknown_attempt: int = 0) -> None:
+    def operation(
+        self,
+        slot: str,
+        to: OperationState,
+        *,
+        code: str = "",
+        provider_ref: str = "",
+        attempts_closed: int | None = None,
+        unknown_attempt: int = 0,
+    ) -> None:
         """Record a new state of the operation in `slot`."""
         held: Operation | None = getattr(self.now, slot)
         assert held is not None, f"no {slot} operation to change"
-        self._changes.append(OperationChange(id=held.id, to=to, provider_ref=provider_ref, code=code, attempts_closed=attempts_closed))
+        self._changes.append(
+            OperationChange(id=held.id, to=to, provider_ref=provider_ref, code=code, attempts_closed=attempts_closed)
+        )
         closed = held.attempts_closed if attempts_closed is None else attempts_closed
-        self.set(**{slot: replace(held, state=to, unknowns=held.unknowns + bool(unknown_attempt),
-                                 attempt=unknown_attempt or held.attempt, attempts_closed=closed)})
+        self.set(
+            **{
+                slot: replace(
+                    held,
+                    state=to,
+                    unknowns=held.unknowns + bool(unknown_attempt),
+                    attempt=unknown_attempt or held.attempt,
+                    attempts_closed=closed,
+                )
+            }
+        )
 
     def reference(self, kind: str, ref: str, operation: Operation | None) -> None:
         """Use up a provider's own id for this operation."""
@@ -163,15 +198,28 @@ class Draft:
     def review(self, kind: str, owner_role: str, reason: str, evidence: Mapping[str, str] | None = None) -> None:
         """Put a question in front of a person, without changing the state."""
         operation = self.now.refund or self.now.transfer or self.now.stk
-        self._reviews.append(ReviewOpened(id=self._fresh.pop(0), transaction_id=self.now.id, operation_id=operation.id if operation else "",
-                                          kind=kind, reason=reason, owner_role=owner_role, due_at=self.later(self.rules.review_due_s),
-                                          evidence=dict(evidence or {})))
+        self._reviews.append(
+            ReviewOpened(
+                id=self._fresh.pop(0),
+                transaction_id=self.now.id,
+                operation_id=operation.id if operation else "",
+                kind=kind,
+                reason=reason,
+                owner_role=owner_role,
+                due_at=self.later(self.rules.review_due_s),
+                evidence=dict(evidence or {}),
+            )
+        )
 
-    def to_review(self, kind: str, owner_role: str, reason: str, evidence: Mapping[str, str] | None = None, **changes: Any) -> None:
+    def to_review(
+        self, kind: str, owner_role: str, reason: str, evidence: Mapping[str, str] | None = None, **changes: Any
+    ) -> None:
         """Hand the deposit to a person."""
         self.review(kind, owner_role, reason, evidence)
         changes.setdefault("failure_code", self.now.failure_code or kind)
-        self.step(State.IN_REVIEW, {"review": kind, **(evidence or {})}, next_wake_at=None, completed_at=None, **changes)
+        self.step(
+            State.IN_REVIEW, {"review": kind, **(evidence or {})}, next_wake_at=None, completed_at=None, **changes
+        )
 
     def close_review(self, kind: str, resolution: str) -> None:
         """Close open questions of this kind (`*`: all): the evidence answered them."""
@@ -184,6 +232,15 @@ class Draft:
     def decision(self) -> Decision:
         """The finished decision; the version rises by one per decision, whatever its steps."""
         deposit = replace(self.now, version=self._before.version + 1, updated_at=self.at)
-        return Decision(deposit=deposit, expected_version=self._before.version, steps=tuple(self.steps), postings=tuple(self._postings),
-                        new_operations=tuple(self._new), operations=tuple(self._changes), references=tuple(self._references),
-                        reviews=tuple(self._reviews), reviews_closed=tuple(self._closed), effects=tuple(self._effects))
+        return Decision(
+            deposit=deposit,
+            expected_version=self._before.version,
+            steps=tuple(self.steps),
+            postings=tuple(self._postings),
+            new_operations=tuple(self._new),
+            operations=tuple(self._changes),
+            references=tuple(self._references),
+            reviews=tuple(self._reviews),
+            reviews_closed=tuple(self._closed),
+            effects=tuple(self._effects),
+        )

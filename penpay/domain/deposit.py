@@ -36,8 +36,12 @@ BEFORE_MONEY = frozenset({State.STK_SENDING, State.AWAITING_PAYER, State.STK_UNK
 _S = State
 _MONEY_IN = (_S.DERIV_SENDING, _S.REFUND_SENDING, _S.IN_REVIEW)
 """Where a payment leads: credited, given back (paid too late), or looked at (another amount, frozen user)."""
-_STAFF = {ev.StaffCredited: (_S.DERIV_SENDING,), ev.StaffRefunded: (_S.REFUND_SENDING,), ev.StaffClosed: (_S.FAILED, _S.COMPLETED, _S.REVERSED)}
-_ANY_OPEN = {ev.Parked: (_S.IN_REVIEW,)}
+_STAFF: Mapping[type[ev.Event], tuple[State, ...]] = {
+    ev.StaffCredited: (_S.DERIV_SENDING,),
+    ev.StaffRefunded: (_S.REFUND_SENDING,),
+    ev.StaffClosed: (_S.FAILED, _S.COMPLETED, _S.REVERSED),
+}
+_ANY_OPEN: Mapping[type[ev.Event], tuple[State, ...]] = {ev.Parked: (_S.IN_REVIEW,)}
 
 TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
     _S.CREATED: {ev.StkStarted: (_S.STK_SENDING,)},
@@ -115,7 +119,11 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
         ev.RefundRefused: (_S.IN_REVIEW,),
         **_STAFF,
     },
-    _S.COMPLETED: {ev.MpesaPaid: (_S.COMPLETED, _S.IN_REVIEW), ev.DerivConfirmed: (_S.IN_REVIEW,), ev.RefundConfirmed: (_S.IN_REVIEW,)},
+    _S.COMPLETED: {
+        ev.MpesaPaid: (_S.COMPLETED, _S.IN_REVIEW),
+        ev.DerivConfirmed: (_S.IN_REVIEW,),
+        ev.RefundConfirmed: (_S.IN_REVIEW,),
+    },
     _S.REVERSED: {ev.MpesaPaid: (_S.REVERSED, _S.IN_REVIEW), ev.DerivConfirmed: (_S.IN_REVIEW,)},
     _S.FAILED: {ev.MpesaPaid: (*_MONEY_IN, _S.FAILED), ev.Woke: (_S.FAILED, _S.IN_REVIEW)},
 }

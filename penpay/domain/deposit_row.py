@@ -29,7 +29,16 @@ STATUS: Mapping[State, str] = {
 """What customers see of each stage."""
 assert STATUS.keys() == set(State)
 
-_TEXT = ("checkout_request_id", "paid_by", "receipt", "held_receipt", "money_at", "refund_from", "deriv_transaction_id", "refund_receipt")
+_TEXT = (
+    "checkout_request_id",
+    "paid_by",
+    "receipt",
+    "held_receipt",
+    "money_at",
+    "refund_from",
+    "deriv_transaction_id",
+    "refund_receipt",
+)
 _TIMES = ("pushed_at", "paid_at", "held_paid_at", "state_since")
 _COUNTS = ("failed_queries", "polls")
 _OPERATIONS = ("stk", "transfer", "refund")
@@ -74,11 +83,15 @@ def from_row(row: TransactionRow) -> Deposit:
         failure_code=row.failure_code,
         completed_at=row.completed_at,
         paid=kes(data["paid_minor"]) if "paid_minor" in data else None,
-        **{name: _operation(data.get(name)) for name in _OPERATIONS},
-        **{name: data.get(name, "") for name in _TEXT},
-        **{name: data.get(name, 0) for name in _COUNTS},
-        **{name: datetime.fromisoformat(data[name]) if name in data else None for name in _TIMES},
+        **_known(data),
     )
+
+
+def _known(data: Mapping[str, Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {name: _operation(data.get(name)) for name in _OPERATIONS}
+    fields |= {name: data.get(name, "") for name in _TEXT}
+    fields |= {name: data.get(name, 0) for name in _COUNTS}
+    return fields | {name: datetime.fromisoformat(data[name]) if name in data else None for name in _TIMES}
 
 
 def _data(deposit: Deposit) -> str:
@@ -99,4 +112,6 @@ def _operation(stored: list[Any] | None) -> Operation | None:
     if stored is None:
         return None
     operation_id, state, unknowns, attempt, closed = stored
-    return Operation(id=operation_id, state=OperationState(state), unknowns=unknowns, attempt=attempt, attempts_closed=closed)
+    return Operation(
+        id=operation_id, state=OperationState(state), unknowns=unknowns, attempt=attempt, attempts_closed=closed
+    )

@@ -26,15 +26,15 @@ class GatewayError(PenPayError):
         self.reference = reference
 
 
-class NotSent(GatewayError):  # noqa: N818 - the three ends of a call are named for what happened
+class NotSent(GatewayError):
     """No byte of the request can have been executed. Only this may be retried blindly."""
 
 
-class Refused(GatewayError):  # noqa: N818 - see NotSent
+class Refused(GatewayError):
     """The provider refused before executing. On a retry it proves nothing about an earlier attempt."""
 
 
-class OutcomeUnknown(GatewayError):  # noqa: N818 - see NotSent
+class OutcomeUnknown(GatewayError):
     """The request may have been executed. It is resolved by evidence, never by sending again."""
 
 
@@ -42,11 +42,11 @@ class StoreError(PenPayError):
     """The database did not do what was asked."""
 
 
-class Conflict(StoreError):  # noqa: N818 - a lost race is a normal event
+class Conflict(StoreError):
     """The row moved on: reload it and decide again."""
 
 
-class Unavailable(StoreError):  # noqa: N818 - names a state of a dependency
+class Unavailable(StoreError):
     """A dependency cannot be used now. The actor that raises it lives on and keeps its mailbox."""
 
     def __init__(self, dependency: str, retry_after_s: float = 1.0) -> None:
@@ -55,7 +55,7 @@ class Unavailable(StoreError):  # noqa: N818 - names a state of a dependency
         self.retry_after_s = retry_after_s
 
 
-class BadInput(PenPayError, ValueError):  # noqa: N818 - the edge turns it into a 400
+class BadInput(PenPayError, ValueError):
     """A value from outside has the wrong shape. `field` names it for the caller."""
 
     def __init__(self, field: str, detail: str) -> None:

@@ -25,7 +25,9 @@ class Books:
     def _of(self, code: AccountCode, currency: Currency) -> Account:
         return Account(self.shard, code, currency, self.user_id if code is _C.CUSTOMER else "")
 
-    def _move(self, key: str, phase: Phase, *, debit: AccountCode, credit: AccountCode, amount: Money, resolves: str = "") -> Posting:
+    def _move(
+        self, key: str, phase: Phase, *, debit: AccountCode, credit: AccountCode, amount: Money, resolves: str = ""
+    ) -> Posting:
         legs = [(self._of(debit, amount.currency), amount.minor), (self._of(credit, amount.currency), -amount.minor)]
         return _posting(key, phase, legs, resolves=resolves)
 
@@ -59,11 +61,20 @@ class Books:
 
     def refund_void(self, amount: Money, *, source: AccountCode = _C.CUSTOMER) -> Posting:
         """The Reversal was refused: the hold goes back to where it came from."""
-        return self._move("refund_void", Phase.VOID, debit=_C.REFUND_OUT, credit=source, amount=amount, resolves="refund_hold")
+        return self._move(
+            "refund_void", Phase.VOID, debit=_C.REFUND_OUT, credit=source, amount=amount, resolves="refund_hold"
+        )
 
     def refund_done(self, amount: Money) -> Posting:
         """The Reversal happened: the shillings left the paybill."""
-        return self._move("refund_done", Phase.POST, debit=_C.REFUND_OUT, credit=_C.MPESA_PAYBILL, amount=amount, resolves="refund_hold")
+        return self._move(
+            "refund_done",
+            Phase.POST,
+            debit=_C.REFUND_OUT,
+            credit=_C.MPESA_PAYBILL,
+            amount=amount,
+            resolves="refund_hold",
+        )
 
     def suspense(self, amount: Money) -> Posting:
         """Money arrived that nobody may be credited with yet."""
@@ -73,5 +84,8 @@ class Books:
 
 def opening(shard: int, code: AccountCode, amount: Money) -> Posting:
     """A provider's balance as it was when this installation first saw it, against equity."""
-    legs = [(Account(shard, code, amount.currency), amount.minor), (Account(shard, _C.EQUITY, amount.currency), -amount.minor)]
+    legs = [
+        (Account(shard, code, amount.currency), amount.minor),
+        (Account(shard, _C.EQUITY, amount.currency), -amount.minor),
+    ]
     return _posting("opening", Phase.POSTED, legs)

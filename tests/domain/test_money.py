@@ -10,7 +10,27 @@ from penpay.domain.money import Currency, Money, kes, parse_amount, usd
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1", "1.0", "1.000", "01.00", "-1.00", "+1.00", "1e3", "1,000.00", " 1.00", "1.00 ", "NaN", "Infinity", "٣.00", "1.0٣", "1234567890123.00", "1.00\n", "0x1.00", "_1.00"],
+    [
+        "",
+        "1",
+        "1.0",
+        "1.000",
+        "01.00",
+        "-1.00",
+        "+1.00",
+        "1e3",
+        "1,000.00",
+        " 1.00",
+        "1.00 ",
+        "NaN",
+        "Infinity",
+        "٣.00",
+        "1.0٣",
+        "1234567890123.00",
+        "1.00\n",
+        "0x1.00",
+        "_1.00",
+    ],
 )
 def test_anything_but_the_wire_form_is_refused(text: str) -> None:
     with pytest.raises(BadInput) as refused:

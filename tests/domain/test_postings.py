@@ -42,7 +42,10 @@ def test_a_refund_holds_then_leaves_the_paybill() -> None:
     assert legs(BOOKS.deposit_void(kes(500))) == [("deriv_out:KES", 500), ("customer:KES", -500)]
     assert legs(BOOKS.refund_hold(kes(500))) == [("customer:KES", 500), ("refund_out:KES", -500)]
     assert legs(BOOKS.refund_done(kes(500))) == [("refund_out:KES", 500), ("mpesa_paybill:KES", -500)]
-    assert legs(BOOKS.refund_hold(kes(500), source=AccountCode.SUSPENSE)) == [("suspense:KES", 500), ("refund_out:KES", -500)]
+    assert legs(BOOKS.refund_hold(kes(500), source=AccountCode.SUSPENSE)) == [
+        ("suspense:KES", 500),
+        ("refund_out:KES", -500),
+    ]
 
 
 def test_an_opening_balance_stands_against_equity() -> None:

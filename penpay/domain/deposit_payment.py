@@ -1,0 +1,226 @@
+"""The rules of a deposit up to the money: the push, the payer's answer, and every way in which money arrives."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from penpay.domain import deposit_events as ev
+from penpay.domain.decision import Draft
+from penpay.domain.deposit import State
+from penpay.domain.deposit_transfer import open_refund, slug, start_refund, start_transfer
+from penpay.domain.ledger import AccountCode
+from penpay.domain.unit import OperationState
+
+_S = State
+_O = OperationState
+
+
+# --- the push ---------------------------------------------------------------------------------------------------
+
+
+def stk_started(d: Draft, _e: ev.StkStarted) -> None:
+    """The intent is recorded; before anyone is asked to pay, Deriv says whether the recipient can receive."""
+    d.step(_S.STK_SENDING, next_wake_at=d.later(d.rules.resend_s))
+    d.effect("check_recipient")
+
+
+def recipient_checked(d: Draft, e: ev.RecipientChecked) -> None:
+    """Push, or end before anyone was asked to pay."""
+    if e.ok:
+        d.step(_S.STK_SENDING, recipient_ok=True)
+        d.effect("submit", d.now.stk)
+    else:
+        fail(d, "recipient_refused", _O.WITHDRAWN, evidence={"code": e.code})
+
+
+def stk_accepted(d: Draft, e: ev.StkAccepted) -> None:
+    """A prompt is on its way: wait for the payer. A payment that was claimed meanwhile can now be asked about."""
+    d.operation("stk", _O.SENT)
+    wake = e.pushed_at + timedelta(seconds=d.rules.stk_poll_ladder_s[0])
+    d.step(
+        _S.AWAITING_PAYER,
+        {"checkout_request_id": e.checkout_request_id},
+        checkout_request_id=e.checkout_request_id,
+        pushed_at=e.pushed_at,
+        polls=0,
+        next_wake_at=wake,
+    )
+    if d.now.held_receipt:
+        d.effect("probe_stk", d.now.stk)
+
+
+def stk_refused(d: Draft, e: ev.StkRefused) -> None:
+    """No prompt was shown."""
+    fail(d, "stk_refused", _O.REFUSED, evidence={"code": e.code})
+
+
+def stk_not_sent(d: Draft, e: ev.StkNotSent) -> None:
+    """Nothing left: try again while the intent is young."""
+    if e.expired or d.age_s(d.now.created_at) >= d.rules.stk_intent_max_s:
+        fail(d, "stk_not_sent", _O.REFUSED, evidence={"code": e.code}, attempts_closed=e.attempt)
+    else:
+        d.operation("stk", _O.INTENT, attempts_closed=e.attempt)
+        d.step(_S.STK_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.resend_s))
+
+
+def stk_unknown(d: Draft, e: ev.StkOutcomeUnknown) -> None:
+    """The customer may have a prompt: never push again, look for the payment instead."""
+    d.operation("stk", _O.UNKNOWN, code=e.code)
+    d.step(
+        _S.STK_UNKNOWN,
+        {"code": e.code},
+        pushed_at=e.attempted_at,
+        polls=0,
+        next_wake_at=d.later(d.rules.stk_poll_ladder_s[0]),
+    )
+
+
+def cancel(d: Draft, _e: ev.CancelRequested) -> None:
+    """The customer changed their mind before anything was attempted."""
+    fail(d, "cancelled", _O.WITHDRAWN)
+
+
+def fail(
+    d: Draft,
+    code: str,
+    stk: OperationState,
+    *,
+    evidence: Mapping[str, str] | None = None,
+    attempts_closed: int | None = None,
+) -> None:
+    """End without money having moved."""
+    d.operation("stk", stk, code=code, attempts_closed=attempts_closed)
+    d.step(_S.FAILED, evidence, failure_code=code, completed_at=d.at, next_wake_at=None)
+    d.effect("settled")
+
+
+# --- money arrives ----------------------------------------------------------------------------------------------
+
+
+def paid(d: Draft, e: ev.MpesaPaid) -> None:
+    """Money, or a claim of money. What fits is credited, everything else is booked aside and looked at."""
+    if d.now.paid is not None:
+        _paid_again(d, e)
+    elif d.now.state is _S.IN_REVIEW:
+        _book(d, e, late=False, reviewed="payment_in_review")
+    elif not e.trusted or (d.now.verify_first and e.source == "callback"):
+        _hold_evidence(d, e)
+    elif e.amount != d.now.send:
+        _book(d, e, late=False, reviewed="amount_mismatch")
+    elif not e.payer_matches:
+        _book(d, e, late=False, reviewed="wrong_payer")
+    else:
+        _book(d, e, late=_late(d, e), reviewed="account_frozen" if d.occasion.frozen else "")
+
+
+def _hold_evidence(d: Draft, e: ev.MpesaPaid) -> None:
+    """A claim of payment that an authenticated query must confirm first."""
+    if d.now.held_receipt:
+        return
+    d.step(
+        d.now.state,
+        {"source": e.source, "receipt": e.receipt, "held_for": "query"},
+        held_receipt=e.receipt or "unknown",
+        held_paid_at=e.paid_at,
+        polls=0,
+        next_wake_at=d.later(d.rules.stk_poll_ladder_s[0]),
+    )
+    probe_payment(d)
+
+
+def _late(d: Draft, e: ev.MpesaPaid) -> bool:
+    """Paid by the provider's clock too long after the push for the locked rate. A query names no time: in time."""
+    paid_at = e.paid_at or d.now.held_paid_at
+    pushed_at = d.now.pushed_at or d.now.created_at
+    return paid_at is not None and paid_at > pushed_at + timedelta(seconds=d.rules.paid_in_time_s)
+
+
+def _book(d: Draft, e: ev.MpesaPaid, *, late: bool, reviewed: str) -> None:
+    """P1, and what it opens: the transfer, a refund (paid too late), or a question (another amount, frozen, in review)."""
+    receipt = e.receipt or (d.now.held_receipt if d.now.held_receipt != "unknown" else "")
+    suspense = late or reviewed in {"amount_mismatch", "wrong_payer", "payment_in_review"}
+    if receipt:
+        d.reference("mpesa_receipt", receipt, d.now.stk)
+    d.operation("stk", _O.CONFIRMED, provider_ref=receipt)
+    d.post(d.books.suspense(e.amount) if suspense else d.books.deposit_paid(e.amount))
+    paid_at = e.paid_at or d.now.held_paid_at or d.now.pushed_at or d.at
+    evidence = {"source": e.source, "receipt": receipt, "amount": e.amount.text()}
+    first = d.now.state if d.now.state is _S.IN_REVIEW else _S.PAID
+    d.step(
+        first,
+        evidence,
+        paid=e.amount,
+        paid_at=paid_at,
+        paid_by=e.source,
+        receipt=receipt,
+        completed_at=None,
+        failure_code="",
+        money_at="suspense" if suspense else "customer",
+        next_wake_at=None,
+    )
+    d.effect("settled")
+    if not receipt:
+        d.review("receipt_missing", "FINANCE", "credited on a query's word: the receipt comes from a callback or Pull")
+    if reviewed:
+        d.to_review(
+            reviewed, "FINANCE" if suspense else "COMPLIANCE", f"payment of {e.amount.text()} KES needs a decision"
+        )
+    elif late:
+        start_refund(d, source=AccountCode.SUSPENSE, reason="paid_late")
+    else:
+        start_transfer(d)
+
+
+def _paid_again(d: Draft, e: ev.MpesaPaid) -> None:
+    """More evidence for a deposit that is paid already: it may bring the receipt, and posts nothing."""
+    if not e.trusted or not e.receipt or e.receipt == d.now.receipt:
+        return
+    if d.now.receipt or e.amount != d.now.paid:
+        d.to_review(
+            "contradicting_payment", "FINANCE", f"second payment evidence: {e.receipt} of {e.amount.text()} KES"
+        )
+        return
+    d.reference("mpesa_receipt", e.receipt, d.now.stk)
+    d.close_review("receipt_missing", "receipt attached")
+    d.step(d.now.state, {"receipt": e.receipt, "source": e.source}, receipt=e.receipt)
+    if d.now.state is _S.REFUND_SENDING and d.now.refund is None:
+        open_refund(d)
+
+
+def refused_by_payer(d: Draft, e: ev.MpesaRefused) -> None:
+    """Final from a callback; from a query only behind the grace and said twice; never while a payment is claimed."""
+    early = d.age_s(d.now.pushed_at or d.now.created_at) < d.rules.stk_grace_s
+    if (e.source == "callback" and e.final and not d.now.held_receipt) or (
+        e.source == "query" and e.final and not early and not d.now.held_receipt and d.now.failed_queries >= 1
+    ):
+        fail(d, "mpesa_" + slug(e.code), _O.REFUSED, evidence={"code": e.code, "source": e.source})
+    elif e.source == "query" and not early:
+        d.step(
+            d.now.state,
+            {"code": e.code, "source": e.source},
+            failed_queries=d.now.failed_queries + 1,
+            next_wake_at=d.later(d.rules.stk_poll_ladder_s[0]),
+        )
+
+
+def query_pending(d: Draft, _e: ev.QueryPending) -> None:
+    """An answer without a verdict breaks a row of failed ones."""
+    if d.now.failed_queries:
+        d.step(d.now.state, failed_queries=0)
+
+
+def pull_clean(d: Draft, e: ev.PullClean) -> None:
+    """Absence from the provider's list counts only behind a quarter of an hour and without a claim."""
+    since = d.now.pushed_at or d.now.created_at
+    patient = d.age_s(since) >= d.rules.stk_unknown_min_s and e.until >= since + timedelta(
+        seconds=d.rules.stk_unknown_min_s
+    )
+    if d.now.state is _S.STK_UNKNOWN and patient and not d.now.held_receipt:
+        fail(d, "not_paid", _O.REFUSED, evidence={"pull_until": e.until.isoformat()})
+
+
+def probe_payment(d: Draft) -> None:
+    """Ask about the push itself where its id is known, otherwise look for the reference in the list of payments."""
+    if d.now.checkout_request_id and (d.now.state is not _S.STK_UNKNOWN or d.now.polls % 2 == 0):
+        d.effect("probe_stk", d.now.stk)
+    else:
+        d.effect("probe_pull", d.now.stk)

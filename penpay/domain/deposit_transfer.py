@@ -1,0 +1,197 @@
+"""The rules of a deposit behind the payment: dollars to the customer, or shillings back to the payer."""
+
+from penpay.domain import deposit_events as ev
+from penpay.domain.decision import Draft
+from penpay.domain.deposit import State
+from penpay.domain.fx import exchange
+from penpay.domain.ledger import AccountCode
+from penpay.domain.unit import OperationKind, OperationState
+
+_S = State
+_O = OperationState
+
+
+# --- dollars ----------------------------------------------------------------------------------------------------
+
+
+def start_transfer(d: Draft) -> None:
+    """Hold the shillings and record the intent to send the dollars."""
+    assert d.now.paid is not None
+    d.post(d.books.deposit_hold(d.now.paid))
+    d.open("transfer", OperationKind.DERIV_TRANSFER, d.now.receive, recipient=d.now.deriv_loginid)
+    d.step(_S.DERIV_SENDING, name="TransferStarted", money_at="deriv_out", next_wake_at=d.later(d.rules.resend_s))
+    d.effect("submit", d.now.transfer)
+
+
+def deriv_confirmed(d: Draft, e: ev.DerivConfirmed) -> None:
+    """The dollars arrived: book the exchange. Anything that was not asked for like this is looked at."""
+    if e.transaction_id == d.now.deriv_transaction_id:
+        return
+    expected = d.now.money_at == "deriv_out" and e.amount == d.now.receive and d.now.paid is not None
+    d.reference("deriv_transaction", e.transaction_id, d.now.transfer)
+    d.operation("transfer", _O.CONFIRMED, provider_ref=e.transaction_id)
+    evidence = {"deriv_transaction_id": e.transaction_id, "proof": e.proof}
+    if not expected:
+        d.to_review(
+            "contradicting_transfer",
+            "FINANCE",
+            f"Deriv executed {e.amount.text()} USD",
+            evidence,
+            deriv_transaction_id=e.transaction_id,
+        )
+        return
+    assert d.now.paid is not None
+    d.post(d.books.deposit_done(exchange(kes_minor=d.now.paid.minor, usd_minor=e.amount.minor, rate=d.now.rate)))
+    d.step(
+        _S.COMPLETED,
+        evidence,
+        deriv_transaction_id=e.transaction_id,
+        money_at="gone",
+        completed_at=d.at,
+        next_wake_at=None,
+        failure_code="",
+    )
+    d.close_review("*", "completed by evidence")
+
+
+def deriv_refused(d: Draft, e: ev.DerivRefused) -> None:
+    """Give the money back, or wait when the cause is ours. While an earlier attempt is unknown it proves nothing."""
+    if d.now.state is _S.DERIV_UNKNOWN or d.now.state is _S.IN_REVIEW:
+        d.step(d.now.state, {"code": e.code, "note": "a refusal proves nothing about an earlier attempt"})
+    elif e.hold:
+        _hold_transfer(d, e.code, e.attempt)
+    else:
+        d.operation("transfer", _O.REFUSED, code=e.code, attempts_closed=e.attempt)
+        _void_and_refund(d, "deriv_refused", e.code)
+
+
+def deriv_not_sent(d: Draft, e: ev.DerivNotSent) -> None:
+    """Nothing left: wait and try again."""
+    _hold_transfer(d, e.code, e.attempt)
+
+
+def _hold_transfer(d: Draft, code: str, attempt: int) -> None:
+    d.operation("transfer", _O.INTENT, code=code, attempts_closed=attempt)
+    d.step(_S.DERIV_HELD, {"code": code}, next_wake_at=d.later(d.rules.held_retry_s))
+
+
+def deriv_unknown(d: Draft, e: ev.DerivOutcomeUnknown) -> None:
+    """Only the statement can say what became of it."""
+    if d.now.state is _S.IN_REVIEW:
+        d.operation("transfer", _O.UNKNOWN, code=e.code)
+        d.step(d.now.state, {"code": e.code})
+        return
+    d.operation("transfer", _O.UNKNOWN, code=e.code, unknown_attempt=e.attempt)
+    d.step(_S.DERIV_UNKNOWN, {"code": e.code}, next_wake_at=d.later(d.rules.resolve_s))
+    d.effect("resolve", d.now.transfer)
+
+
+def deriv_absent(d: Draft, e: ev.DerivAbsent) -> None:
+    """Proven not executed: one more attempt, but not a third unknown."""
+    assert d.now.transfer is not None
+    if d.now.transfer.unknowns >= d.rules.unknowns_max:
+        d.to_review(
+            "transfer_unknown_twice", "OPS", "two attempts without an answer; both proven absent", {"proof": e.proof}
+        )
+        return
+    d.operation("transfer", _O.INTENT, attempts_closed=d.now.transfer.attempt)
+    d.step(_S.DERIV_SENDING, {"proof": e.proof}, next_wake_at=d.later(d.rules.resend_s))
+    d.effect("submit", d.now.transfer)
+
+
+def deriv_ambiguous(d: Draft, e: ev.DerivAmbiguous) -> None:
+    """Nobody guesses about money."""
+    d.to_review("transfer_ambiguous", "OPS", "more than one statement row could be this transfer", {"proof": e.proof})
+
+
+# --- money back -------------------------------------------------------------------------------------------------
+
+
+def _void_and_refund(d: Draft, reason: str, code: str) -> None:
+    assert d.now.paid is not None
+    d.post(d.books.deposit_void(d.now.paid))
+    start_refund(d, source=AccountCode.CUSTOMER, reason=reason, code=code)
+
+
+def start_refund(d: Draft, *, source: AccountCode, reason: str, code: str = "") -> None:
+    """Hold the shillings for the way back."""
+    assert d.now.paid is not None
+    d.post(d.books.refund_hold(d.now.paid, source=source))
+    d.step(
+        _S.REFUND_SENDING,
+        {"reason": reason, "code": code},
+        name="RefundStarted",
+        money_at="refund_out",
+        refund_from=source.value,
+        failure_code=reason,
+        next_wake_at=d.later(d.rules.resend_s),
+        polls=0,
+    )
+    if d.now.receipt:
+        open_refund(d)
+
+
+def open_refund(d: Draft) -> None:
+    """The Reversal names the original receipt; without one it waits for a callback or Pull to bring it."""
+    assert d.now.paid is not None
+    if d.occasion.frozen:
+        d.to_review("account_frozen", "COMPLIANCE", "a refund of a frozen customer needs a decision")
+        return
+    d.open("refund", OperationKind.REVERSAL, d.now.paid, recipient=d.now.phone_mask, request={"receipt": d.now.receipt})
+    d.effect("submit", d.now.refund)
+
+
+def refund_accepted(d: Draft, _e: ev.RefundAccepted) -> None:
+    """The result comes later."""
+    d.operation("refund", _O.SENT)
+    d.step(_S.REFUND_SENDING, next_wake_at=d.later(d.rules.refund_probe_s))
+
+
+def refund_confirmed(d: Draft, e: ev.RefundConfirmed) -> None:
+    """The shillings left: done. A reversal that we did not ask for is looked at."""
+    if e.receipt == d.now.refund_receipt:
+        return
+    d.reference("mpesa_reversal", e.receipt, d.now.refund)
+    d.operation("refund", _O.CONFIRMED, provider_ref=e.receipt)
+    if d.now.money_at != "refund_out" or d.now.paid is None:
+        d.to_review(
+            "contradicting_refund", "FINANCE", f"Safaricom reversed the payment: {e.receipt}", refund_receipt=e.receipt
+        )
+        return
+    d.post(d.books.refund_done(d.now.paid))
+    d.step(
+        _S.REVERSED,
+        {"receipt": e.receipt},
+        refund_receipt=e.receipt,
+        money_at="gone",
+        completed_at=d.at,
+        next_wake_at=None,
+    )
+    d.close_review("*", "refunded by evidence")
+
+
+def refund_refused(d: Draft, e: ev.RefundRefused) -> None:
+    """The money stays visible where it was, and a person decides."""
+    assert d.now.paid is not None
+    d.operation("refund", _O.REFUSED, code=e.code)
+    if d.now.money_at == "refund_out":
+        d.post(d.books.refund_void(d.now.paid, source=AccountCode(d.now.refund_from)))
+        d.set(money_at=d.now.refund_from)
+    d.to_review("refund_refused", "FINANCE", f"Safaricom refused the Reversal: {e.code}")
+
+
+def refund_not_sent(d: Draft, e: ev.RefundNotSent) -> None:
+    """Nothing left: wait and try again."""
+    d.operation("refund", _O.INTENT, code=e.code, attempts_closed=e.attempt)
+    d.step(_S.REFUND_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.held_retry_s))
+
+
+def refund_unknown(d: Draft, e: ev.RefundOutcomeUnknown) -> None:
+    """The provider's own refusal of a second reversal keeps this safe; its status is asked for."""
+    d.operation("refund", _O.UNKNOWN, code=e.code)
+    d.step(_S.REFUND_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.refund_probe_s))
+
+
+def slug(code: str) -> str:
+    """A provider's code as part of one of ours."""
+    return "".join(letter if letter.isalnum() else "_" for letter in code).lower()[:40]

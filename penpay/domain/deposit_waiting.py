@@ -1,0 +1,121 @@
+"""The rules of a deposit that waits: what to ask again, how often, and when a person takes over."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from penpay.domain import deposit_events as ev
+from penpay.domain.decision import Draft
+from penpay.domain.deposit import State
+from penpay.domain.deposit_payment import fail, probe_payment
+from penpay.domain.unit import OperationState
+
+_S = State
+_O = OperationState
+
+
+# --- time -------------------------------------------------------------------------------------------------------
+
+
+def woke(d: Draft, e: ev.Woke) -> None:
+    """A waiting state's time came."""
+    _WAKERS[d.now.state](d, e)
+
+
+def _wake_sending(d: Draft, e: ev.Woke) -> None:
+    if e.attempted:
+        d.step(_S.STK_SENDING, next_wake_at=d.later(d.rules.resend_s))
+        d.effect("submit", d.now.stk)
+    elif d.age_s(d.now.created_at) >= d.rules.stk_intent_max_s:
+        fail(d, "stk_not_sent", _O.WITHDRAWN)
+    else:
+        d.step(_S.STK_SENDING, next_wake_at=d.later(d.rules.resend_s))
+        d.effect("submit" if d.now.recipient_ok else "check_recipient", d.now.stk)
+
+
+def _wake_payer(d: Draft, _e: ev.Woke) -> None:
+    since = d.now.pushed_at or d.now.created_at
+    age_s = d.age_s(since)
+    if age_s >= d.rules.stk_watch_max_s:
+        d.to_review("payment_unknown", "OPS", "the provider never said whether the customer paid")
+        return
+    if d.now.held_receipt and age_s >= d.rules.stk_unknown_min_s:
+        d.to_review("payment_unconfirmed", "OPS", "a success callback that no query confirms")
+        return
+    target = _S.STK_UNKNOWN if age_s >= d.rules.stk_grace_s else _S.AWAITING_PAYER
+    if target is _S.STK_UNKNOWN and d.now.state is _S.AWAITING_PAYER:
+        d.operation("stk", _O.UNKNOWN)
+        d.effect("settled")
+    if d.now.state is _S.STK_UNKNOWN:
+        target = _S.STK_UNKNOWN
+    probe_payment(d)
+    d.step(target, polls=d.now.polls + 1, next_wake_at=_next_poll(d, since))
+
+
+def _next_poll(d: Draft, since: datetime) -> datetime:
+    """The ladder counts from the push; behind it the polls grow sparse."""
+    for rung in d.rules.stk_poll_ladder_s:
+        at = since + timedelta(seconds=rung)
+        if at > d.at:
+            return at
+    gap = min(
+        d.rules.stk_sparse_s * 2 ** max(0, d.now.polls - len(d.rules.stk_poll_ladder_s)), d.rules.stk_sparse_max_s
+    )
+    return d.later(gap)
+
+
+def _wake_transfer(d: Draft, _e: ev.Woke) -> None:
+    if d.age_s(d.now.paid_at or d.now.created_at) >= d.rules.held_max_s:
+        d.to_review("transfer_overdue", "OPS", "the transfer did not end in time")
+        return
+    pace = d.rules.resend_s if d.now.state is _S.DERIV_SENDING else d.rules.held_retry_s
+    d.step(_S.DERIV_SENDING, next_wake_at=d.later(pace))
+    d.effect("submit", d.now.transfer)
+
+
+def _wake_unknown(d: Draft, _e: ev.Woke) -> None:
+    if d.age_s(d.now.state_since or d.now.created_at) >= d.rules.unknown_max_s:
+        d.to_review("transfer_unknown", "OPS", "the statement neither shows nor excludes the transfer")
+        return
+    d.step(_S.DERIV_UNKNOWN, polls=d.now.polls + 1, next_wake_at=d.later(d.rules.resolve_s))
+    d.effect("resolve", d.now.transfer)
+
+
+def _wake_refund(d: Draft, _e: ev.Woke) -> None:
+    if d.age_s(d.now.state_since or d.now.created_at) >= d.rules.refund_max_s:
+        d.to_review("refund_overdue", "FINANCE", "the refund did not end in time")
+        return
+    refund = d.now.refund
+    d.step(_S.REFUND_SENDING, polls=d.now.polls + 1, next_wake_at=d.later(d.rules.refund_probe_s))
+    if refund is None:
+        d.effect("probe_pull", d.now.stk)
+    elif refund.state is _O.INTENT:
+        d.effect("submit", refund)
+    else:
+        d.effect("probe_reversal", refund)
+
+
+def _wake_failed(d: Draft, _e: ev.Woke) -> None:
+    """A late claim of payment waits for its confirmation."""
+    if not d.now.held_receipt:
+        return
+    if d.now.polls >= len(d.rules.stk_poll_ladder_s):
+        d.to_review("payment_unconfirmed", "OPS", "a late success callback that no query confirms")
+        return
+    probe_payment(d)
+    d.step(
+        _S.FAILED,
+        polls=d.now.polls + 1,
+        next_wake_at=d.later(d.rules.stk_poll_ladder_s[min(d.now.polls, len(d.rules.stk_poll_ladder_s) - 1)]),
+    )
+
+
+_WAKERS: Mapping[State, Callable[[Draft, ev.Woke], None]] = {
+    _S.STK_SENDING: _wake_sending,
+    _S.AWAITING_PAYER: _wake_payer,
+    _S.STK_UNKNOWN: _wake_payer,
+    _S.DERIV_SENDING: _wake_transfer,
+    _S.DERIV_HELD: _wake_transfer,
+    _S.DERIV_UNKNOWN: _wake_unknown,
+    _S.REFUND_SENDING: _wake_refund,
+    _S.FAILED: _wake_failed,
+}

@@ -1,0 +1,139 @@
+"""A ledger of a page, for tests of the rules: applies decisions and refuses what the real one would refuse."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from penpay.domain import deposit_events as ev
+from penpay.domain.decision import Decision, Effect, Ignored, Occasion, Rejected, Rules
+from penpay.domain.deposit import Deposit, Operation, State
+from penpay.domain.deposit_row import from_row, to_row
+from penpay.domain.deposit_rules import decide
+from penpay.domain.fx import Direction, LockedRate
+from penpay.domain.ledger import CHART, Kind, Phase, Side
+from penpay.domain.money import kes, usd
+from penpay.domain.unit import OperationState, TransactionRow
+
+T0 = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+RULES = Rules()
+SEND = kes(130_000)
+RECEIVE = usd(966)
+
+
+def base_row(deposit: Deposit) -> TransactionRow:
+    return TransactionRow(
+        id=deposit.id,
+        shard=deposit.shard,
+        user_id=deposit.user_id,
+        type="DEPOSIT",
+        state="CREATED",
+        status="PENDING",
+        version=0,
+        send=deposit.send,
+        receive=deposit.receive,
+        quote_id="",
+        mid_rate_e6=deposit.rate.mid_e6,
+        spread_e6=deposit.rate.spread_e6,
+        phone_mask=deposit.phone_mask,
+        deriv_loginid=deposit.deriv_loginid,
+        route="r",
+        key_hash="k",
+        eat_day="2026-03-01",
+        limit_usd_minor=200_000,
+        counts=True,
+        failure_code="",
+        data="{}",
+        next_wake_at=None,
+        created_at=T0,
+        updated_at=T0,
+        completed_at=None,
+    )
+
+
+def new_deposit(*, verify_first: bool = False) -> Deposit:
+    return Deposit(
+        id="T",
+        shard=3,
+        user_id="U",
+        state=State.CREATED,
+        version=0,
+        send=SEND,
+        receive=RECEIVE,
+        rate=LockedRate(Direction.DEPOSIT, 129_500_000, 5_000_000),
+        quote_id="",
+        phone_mask="2547****126",
+        deriv_loginid="CR1",
+        verify_first=verify_first,
+        created_at=T0,
+        updated_at=T0,
+        state_since=T0,
+        stk=Operation(id="op-stk", state=OperationState.INTENT),
+    )
+
+
+@dataclass
+class Story:
+    """One deposit, told by events at chosen times; every decision goes through its row and back."""
+
+    deposit: Deposit = field(default_factory=new_deposit)
+    at: datetime = T0
+    balances: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    keys: set[str] = field(default_factory=set)
+    resolved: set[str] = field(default_factory=set)
+    references: set[tuple[str, str]] = field(default_factory=set)
+    effects: list[Effect] = field(default_factory=list)
+    reviews: list[str] = field(default_factory=list)
+    edges: set[tuple[str, str]] = field(default_factory=set)
+    ids: int = 0
+    frozen: bool = False
+
+    def happens(self, event: ev.Event, *, after_s: float = 0) -> Decision | Ignored | Rejected:
+        self.at += timedelta(seconds=after_s)
+        fresh = tuple(f"id-{self.ids + n}" for n in range(3))
+        self.ids += 3
+        result = decide(self.deposit, event, Occasion(self.at, fresh, frozen=self.frozen), RULES)
+        if isinstance(result, Decision):
+            self._apply(result)
+        return result
+
+    def _apply(self, decision: Decision) -> None:
+        assert decision.expected_version == self.deposit.version
+        for posting in decision.postings:
+            assert posting.key not in self.keys, f"posting {posting.key} twice"
+            self.keys.add(posting.key)
+            if posting.resolves:
+                assert posting.resolves in self.keys
+                assert posting.resolves not in self.resolved, f"{posting.resolves} resolved twice"
+                self.resolved.add(posting.resolves)
+            for entry in posting.entries:
+                self.balances[f"{entry.account.code}:{entry.account.currency}"] += entry.amount_minor
+                side = CHART[entry.account.code][1]
+                kind = CHART[entry.account.code][0]
+                balance = self.balances[f"{entry.account.code}:{entry.account.currency}"]
+                if kind is not Kind.ASSET:
+                    assert side is Side.EITHER or (balance >= 0 if side is Side.DEBIT else balance <= 0), (
+                        f"{entry.account.id} at {balance}"
+                    )
+            assert posting.phase in Phase
+        for reference in decision.references:
+            assert (reference.kind, reference.ref) not in self.references
+            self.references.add((reference.kind, reference.ref))
+        self.edges |= {(step.from_state, step.to_state) for step in decision.steps}
+        self.effects = list(decision.effects)
+        self.reviews += [review.kind for review in decision.reviews]
+        row = to_row(decision.deposit, base_row(decision.deposit))
+        assert from_row(row) == decision.deposit, "the row does not carry the whole deposit"
+        self.deposit = decision.deposit
+
+    @property
+    def state(self) -> State:
+        return self.deposit.state
+
+    def balance(self, account: str) -> int:
+        return self.balances[account]
+
+    def clearing(self) -> int:
+        return sum(abs(self.balances[f"{name}:KES"]) for name in ("deriv_out", "refund_out"))
+
+    def does(self) -> list[str]:
+        return [effect.name for effect in self.effects]

@@ -1,0 +1,381 @@
+"""What follows from what: the deposit's rules, told as short stories."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penpay.domain import deposit_events as ev
+from penpay.domain.decision import Ignored, Rejected
+from penpay.domain.deposit import FINAL, TRANSITIONS, State, edges
+from penpay.domain.deposit_row import STATUS
+from penpay.domain.deposit_rules import HANDLERS
+from penpay.domain.money import kes, usd
+from penpay.domain.unit import OperationState
+from tests.domain.books import RECEIVE, SEND, T0, Story, new_deposit
+
+EVENTS = tuple(HANDLERS)
+
+
+def started(**more: bool) -> Story:
+    story = Story(deposit=new_deposit(**more))
+    story.happens(ev.StkStarted())
+    return story
+
+
+def accepted(**more: bool) -> Story:
+    story = started(**more)
+    story.happens(ev.RecipientChecked(ok=True), after_s=0.1)
+    story.happens(ev.StkAccepted(checkout_request_id="ws_1", pushed_at=story.at), after_s=0.5)
+    return story
+
+
+def callback(
+    receipt: str = "NLJ7RT61SV", *, amount: int = SEND.minor, late_s: float = 20, **more: bool
+) -> ev.MpesaPaid:
+    return ev.MpesaPaid(
+        source="callback", amount=kes(amount), receipt=receipt, paid_at=T0 + timedelta(seconds=late_s), **more
+    )
+
+
+def paid() -> Story:
+    story = accepted()
+    story.happens(callback(), after_s=20)
+    return story
+
+
+def confirmed(transaction_id: str = "991") -> ev.DerivConfirmed:
+    return ev.DerivConfirmed(transaction_id=transaction_id, amount=RECEIVE, proof="reply")
+
+
+# --- the good way -----------------------------------------------------------------------------------------------
+
+
+def test_a_deposit_goes_from_the_prompt_to_the_dollars() -> None:
+    story = started()
+    assert (story.state, story.does()) == (State.STK_SENDING, ["check_recipient"])
+    story.happens(ev.RecipientChecked(ok=True))
+    assert story.does() == ["submit"]
+    story.happens(ev.StkAccepted(checkout_request_id="ws_1", pushed_at=story.at), after_s=1)
+    assert story.state is State.AWAITING_PAYER
+    story.happens(callback(), after_s=10)
+    assert (story.state, story.does()) == (State.DERIV_SENDING, ["settled", "submit"])
+    assert (story.balance("mpesa_paybill:KES"), story.balance("deriv_out:KES")) == (130_000, -130_000)
+    story.happens(confirmed(), after_s=1)
+    assert story.state is State.COMPLETED
+    assert story.clearing() == 0
+    assert story.balance("deriv_agent:USD") == -966
+    assert story.deposit.next_wake_at is None
+
+
+def test_a_second_identical_callback_changes_nothing() -> None:
+    story = paid()
+    before = story.deposit
+    assert isinstance(story.happens(callback()), Ignored)
+    assert story.deposit == before
+
+
+def test_a_callback_before_the_acknowledgement_is_not_lost() -> None:
+    story = started()
+    story.happens(callback(trusted=False), after_s=1)
+    assert story.state is State.STK_SENDING
+    story.happens(ev.StkAccepted(checkout_request_id="ws_1", pushed_at=story.at), after_s=1)
+    assert (story.state, story.does()) == (State.AWAITING_PAYER, ["probe_stk"])
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=1)
+    assert story.state is State.DERIV_SENDING
+    assert story.deposit.receipt == "NLJ7RT61SV"
+
+
+# --- nobody paid ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["1", "1032", "1037", "2001"])
+def test_a_refusal_by_callback_ends_without_money(code: str) -> None:
+    story = accepted()
+    story.happens(ev.MpesaRefused(source="callback", code=code), after_s=5)
+    assert story.state is State.FAILED
+    assert story.deposit.failure_code == f"mpesa_{code}"
+    assert not story.keys
+
+
+def test_a_query_alone_fails_nothing_before_the_grace_has_passed() -> None:
+    story = accepted()
+    assert isinstance(story.happens(ev.MpesaRefused(source="query", code="1032"), after_s=30), Ignored)
+    assert story.state is State.AWAITING_PAYER
+
+
+def test_two_agreeing_queries_after_the_grace_fail_it_and_one_does_not() -> None:
+    story = accepted()
+    story.happens(ev.MpesaRefused(source="query", code="1032"), after_s=181)
+    assert story.state is State.AWAITING_PAYER
+    story.happens(ev.MpesaRefused(source="query", code="1032"), after_s=30)
+    assert story.state is State.FAILED
+
+
+def test_a_push_that_nobody_knows_fails_only_after_a_quarter_of_an_hour_and_a_clean_list() -> None:
+    story = started()
+    story.happens(ev.StkOutcomeUnknown(code="timeout", attempted_at=story.at))
+    assert story.state is State.STK_UNKNOWN
+    story.happens(ev.PullClean(until=story.at), after_s=600)
+    assert story.state is State.STK_UNKNOWN
+    story.happens(ev.PullClean(until=T0 + timedelta(seconds=500)), after_s=400)
+    assert story.state is State.STK_UNKNOWN, "the list must reach beyond the quarter of an hour"
+    story.happens(ev.PullClean(until=story.at), after_s=1)
+    assert story.state is State.FAILED
+
+
+def test_an_intent_too_old_to_be_sent_fails_without_a_push() -> None:
+    story = started()
+    story.happens(ev.Woke(attempted=False), after_s=121)
+    assert story.state is State.FAILED
+    assert story.deposit.stk is not None
+    assert story.deposit.stk.state is OperationState.WITHDRAWN
+
+
+def test_cancel_works_only_before_the_push() -> None:
+    early, late = started(), accepted()
+    early.happens(ev.CancelRequested())
+    assert (early.state, early.deposit.failure_code) == (State.FAILED, "cancelled")
+    assert late.happens(ev.CancelRequested()) == Rejected("not_cancellable")
+
+
+# --- money that comes another way -------------------------------------------------------------------------------
+
+
+def test_a_late_success_reopens_a_failed_deposit_and_is_credited_when_it_was_paid_in_time() -> None:
+    story = accepted()
+    story.happens(ev.MpesaRefused(source="callback", code="1037"), after_s=60)
+    story.happens(callback(late_s=300), after_s=3600 * 40)
+    assert story.state is State.DERIV_SENDING
+    story.happens(confirmed())
+    assert story.state is State.COMPLETED
+
+
+def test_a_payment_made_after_ten_minutes_is_refunded_from_suspense() -> None:
+    story = accepted()
+    story.happens(ev.MpesaRefused(source="callback", code="1037"), after_s=60)
+    story.happens(callback(late_s=700), after_s=700)
+    assert (story.state, story.balance("suspense:KES"), story.balance("refund_out:KES")) == (
+        State.REFUND_SENDING,
+        0,
+        -130_000,
+    )
+    story.happens(ev.RefundAccepted())
+    story.happens(ev.RefundConfirmed(receipt="R1"))
+    assert story.state is State.REVERSED
+    assert (story.clearing(), story.balance("mpesa_paybill:KES")) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("amount", "payer_matches", "kind"),
+    [(129_900, True, "amount_mismatch"), (130_100, True, "amount_mismatch"), (130_000, False, "wrong_payer")],
+)
+def test_what_arrives_otherwise_goes_to_suspense_and_a_person(amount: int, payer_matches: bool, kind: str) -> None:
+    story = accepted()
+    story.happens(callback(amount=amount, payer_matches=payer_matches), after_s=5)
+    assert (story.state, story.reviews, story.balance("suspense:KES")) == (State.IN_REVIEW, [kind], -amount)
+    assert story.balance("customer:KES") == 0
+
+
+def test_a_large_payment_waits_for_a_query() -> None:
+    story = accepted(verify_first=True)
+    story.happens(callback(), after_s=5)
+    assert (story.state, story.does(), story.keys) == (State.AWAITING_PAYER, ["probe_stk"], set())
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=5)
+    assert (story.state, story.deposit.receipt) == (State.DERIV_SENDING, "NLJ7RT61SV")
+
+
+def test_a_held_payment_that_no_query_confirms_goes_to_a_person_and_never_fails() -> None:
+    story = accepted(verify_first=True)
+    story.happens(callback(), after_s=5)
+    for _ in range(40):
+        story.happens(ev.MpesaRefused(source="query", code="1032"), after_s=15)
+        story.happens(ev.PullClean(until=story.at), after_s=15)
+        story.happens(ev.Woke(attempted=True), after_s=15)
+        assert story.state is not State.FAILED
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["payment_unconfirmed"])
+
+
+def test_a_query_credits_and_the_receipt_comes_later() -> None:
+    story = accepted()
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=30)
+    assert (story.state, story.deposit.receipt, story.reviews) == (State.DERIV_SENDING, "", ["receipt_missing"])
+    posted = set(story.keys)
+    story.happens(callback(), after_s=100)
+    assert (story.deposit.receipt, story.keys) == ("NLJ7RT61SV", posted)
+
+
+def test_a_refund_without_a_receipt_waits_for_one() -> None:
+    story = accepted()
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=30)
+    story.happens(ev.DerivRefused(code="PaymentAgentTransferError", attempt=1))
+    assert (story.state, story.deposit.refund) == (State.REFUND_SENDING, None)
+    story.happens(ev.Woke(attempted=True), after_s=60)
+    assert story.does() == ["probe_pull"]
+    story.happens(ev.MpesaPaid(source="pull", amount=SEND, receipt="ABC1234567"))
+    assert story.does() == ["submit"]
+    assert story.deposit.refund is not None
+
+
+def test_a_second_receipt_for_a_completed_deposit_is_looked_at() -> None:
+    story = paid()
+    story.happens(confirmed())
+    story.happens(callback("OTHER12345"))
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["contradicting_payment"])
+
+
+# --- dollars ----------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_transfer_is_given_back() -> None:
+    story = paid()
+    story.happens(ev.DerivRefused(code="PaymentAgentTransferError", attempt=1), after_s=1)
+    assert (story.state, story.does()) == (State.REFUND_SENDING, ["submit"])
+    story.happens(ev.RefundConfirmed(receipt="R1"), after_s=5)
+    assert (story.state, story.clearing(), story.balance("customer:KES")) == (State.REVERSED, 0, 0)
+
+
+def test_a_refusal_of_our_side_waits_and_tries_again() -> None:
+    story = paid()
+    story.happens(ev.DerivRefused(code="RateLimit", attempt=1, hold=True))
+    assert story.state is State.DERIV_HELD
+    story.happens(ev.Woke(attempted=True), after_s=30)
+    assert (story.state, story.does()) == (State.DERIV_SENDING, ["submit"])
+    assert story.deposit.transfer is not None
+    assert story.deposit.transfer.attempts_closed == 1
+
+
+def test_a_lost_reply_is_resolved_by_the_statement_and_never_resent() -> None:
+    story = paid()
+    story.happens(ev.DerivOutcomeUnknown(code="dropped", attempt=1))
+    assert (story.state, story.does()) == (State.DERIV_UNKNOWN, ["resolve"])
+    story.happens(ev.Woke(attempted=True), after_s=30)
+    assert story.does() == ["resolve"]
+    story.happens(ev.DerivConfirmed(transaction_id="7", amount=RECEIVE, proof="statement"), after_s=30)
+    assert story.state is State.COMPLETED
+
+
+def test_a_refusal_while_the_outcome_is_unknown_proves_nothing() -> None:
+    story = paid()
+    story.happens(ev.DerivOutcomeUnknown(code="dropped", attempt=1))
+    story.happens(ev.DerivRefused(code="PaymentAgentTransferError", attempt=1))
+    assert story.state is State.DERIV_UNKNOWN
+    assert "void" not in story.keys
+
+
+def test_proven_absence_allows_one_more_attempt_and_a_second_unknown_goes_to_a_person() -> None:
+    story = paid()
+    story.happens(ev.DerivOutcomeUnknown(code="dropped", attempt=1))
+    story.happens(ev.DerivAbsent(proof="two reads"), after_s=700)
+    assert (story.state, story.does()) == (State.DERIV_SENDING, ["submit"])
+    assert story.deposit.transfer is not None
+    assert story.deposit.transfer.attempts_closed == 1
+    story.happens(ev.DerivOutcomeUnknown(code="dropped", attempt=2))
+    story.happens(ev.DerivAbsent(proof="two reads"), after_s=700)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["transfer_unknown_twice"])
+
+
+def test_a_transfer_of_another_amount_stops_in_front_of_a_person() -> None:
+    story = paid()
+    story.happens(ev.DerivConfirmed(transaction_id="7", amount=usd(967), proof="reply"))
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["contradicting_transfer"])
+    assert "done" not in story.keys
+
+
+def test_a_frozen_customers_money_is_booked_and_nothing_is_sent() -> None:
+    story = accepted()
+    story.frozen = True
+    story.happens(callback(), after_s=5)
+    assert (story.state, story.balance("customer:KES"), story.deposit.transfer) == (State.IN_REVIEW, -130_000, None)
+
+
+def test_a_refused_refund_keeps_the_money_visible() -> None:
+    story = paid()
+    story.happens(ev.DerivRefused(code="x", attempt=1))
+    story.happens(ev.RefundRefused(code="2001"))
+    assert (story.state, story.balance("customer:KES"), story.clearing()) == (State.IN_REVIEW, -130_000, 0)
+
+
+# --- the table --------------------------------------------------------------------------------------------------
+
+
+def test_every_state_and_event_has_its_place() -> None:
+    assert TRANSITIONS.keys() == set(State) == STATUS.keys()
+    named = {event for row in TRANSITIONS.values() for event in row}
+    assert named == set(EVENTS), "an event that no state takes, or one without a rule"
+    assert {target for row in TRANSITIONS.values() for targets in row.values() for target in targets} | {
+        State.CREATED,
+        State.PAID,
+    } == set(State)
+
+
+amounts = st.sampled_from([SEND, SEND, SEND, kes(100)])
+receipts = st.sampled_from(["", "AAAAAAAAA1", "BBBBBBBBB2"])
+attempts = st.integers(min_value=1, max_value=3)
+things = st.one_of(
+    st.builds(ev.RecipientChecked, ok=st.booleans(), code=st.just("x")),
+    st.builds(ev.StkAccepted, checkout_request_id=st.just("ws_1"), pushed_at=st.just(T0)),
+    st.builds(ev.StkRefused, code=st.just("x")),
+    st.builds(ev.StkNotSent, code=st.just("x"), attempt=attempts, expired=st.booleans()),
+    st.builds(ev.StkOutcomeUnknown, code=st.just("x"), attempted_at=st.just(T0)),
+    st.builds(
+        ev.MpesaPaid,
+        source=st.sampled_from(["callback", "query", "pull"]),
+        amount=amounts,
+        receipt=receipts,
+        paid_at=st.sampled_from([None, T0, T0 + timedelta(seconds=900)]),
+        trusted=st.booleans(),
+        payer_matches=st.booleans(),
+    ),
+    st.builds(
+        ev.MpesaRefused, source=st.sampled_from(["callback", "query"]), code=st.just("1032"), final=st.booleans()
+    ),
+    st.builds(ev.QueryPending),
+    st.builds(ev.PullClean, until=st.just(T0 + timedelta(hours=2))),
+    st.builds(
+        ev.DerivConfirmed,
+        transaction_id=st.sampled_from(["7", "8"]),
+        amount=st.sampled_from([RECEIVE, usd(1)]),
+        proof=st.just("reply"),
+    ),
+    st.builds(ev.DerivRefused, code=st.just("x"), attempt=attempts, hold=st.booleans()),
+    st.builds(ev.DerivNotSent, code=st.just("x"), attempt=attempts),
+    st.builds(ev.DerivOutcomeUnknown, code=st.just("x"), attempt=attempts),
+    st.builds(ev.DerivAbsent, proof=st.just("x")),
+    st.builds(ev.DerivAmbiguous, proof=st.just("x")),
+    st.builds(ev.RefundAccepted),
+    st.builds(ev.RefundConfirmed, receipt=st.sampled_from(["R1", "R2"])),
+    st.builds(ev.RefundRefused, code=st.just("x")),
+    st.builds(ev.RefundNotSent, code=st.just("x"), attempt=attempts),
+    st.builds(ev.RefundOutcomeUnknown, code=st.just("x")),
+    st.builds(ev.CancelRequested),
+    st.builds(ev.Woke, attempted=st.booleans()),
+    st.builds(ev.Parked, error=st.just("x")),
+    st.builds(ev.StaffCredited, approval=st.just("a,b")),
+    st.builds(ev.StaffRefunded, approval=st.just("a,b")),
+    st.builds(ev.StaffClosed, approval=st.just("a,b")),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(
+        st.tuples(things, st.sampled_from([0, 5, 61, 700, 20_000]), st.sampled_from([False, False, False, True])),
+        max_size=14,
+    )
+)
+def test_no_order_of_events_breaks_the_books(history: list[tuple[ev.Event, int, bool]]) -> None:
+    story = started()
+    for event, after_s, frozen in history:
+        story.frozen = frozen
+        if not isinstance(event, (ev.StaffRefunded, ev.StaffCredited)) or not story.keys & {"hold", "refund_hold"}:
+            story.happens(event, after_s=after_s)
+        assert sum(amount for account, amount in story.balances.items() if account.endswith("KES")) == 0
+        if story.state is State.FAILED:
+            assert not {"paid", "suspense"} & story.keys, "FAILED while money was booked"
+        if story.state in FINAL:
+            assert story.clearing() == 0
+        elif story.state is not State.IN_REVIEW:
+            assert story.deposit.next_wake_at is not None, f"{story.state} waits for nothing"
+    assert story.edges <= edges()
