@@ -109,6 +109,15 @@ class Database:
         async with self._lanes[lane].connection() as connection:
             yield connection
 
+    @asynccontextmanager
+    async def reading(self, lane: str = GENERAL) -> AsyncIterator[Connection]:
+        """A session for several reads; every trouble of the database is `Unavailable`."""
+        try:
+            async with self._lanes[lane].connection() as connection:
+                yield connection
+        except (Deadlock, LockTimeout, ConnectionLost) as error:
+            raise Unavailable("database") from error
+
     async def rows(self, statement: str, *, lane: str = GENERAL) -> tuple[Row, ...]:
         """Read outside a transaction; tried once more on a new session. Raises `Unavailable`."""
         return await self._again(lambda connection: connection.rows(statement), lane)

@@ -20,7 +20,7 @@ RAILS = ("rail/daraja", "rail/deriv")
 LOCK_WAIT_S = 60
 
 
-class MigrationRefused(Exception):  # noqa: N818 - says what happened to the migration
+class MigrationRefused(Exception):
     """The files and the database contradict each other; nothing was changed."""
 
 
@@ -55,14 +55,14 @@ async def migrate(admin_url: str, *, runtime_url: str, prefix: str, shards: int,
         applied = await _apply_missing(connection, queries, prefix)
         installation_id = await _seed(connection, queries, shards=shards, new_installation_id=new_installation_id)
         if Dsn.parse(admin_url).user != Dsn.parse(runtime_url).user:
-            await _grant(connection, Dsn.parse(runtime_url), prefix)
+            await _grant(connection, queries, Dsn.parse(runtime_url), prefix)
         return Migrated(tuple(applied), installation_id)
     finally:
         connection.close()
 
 
 async def _apply_missing(connection: Connection, queries: Queries, prefix: str) -> list[str]:
-    history = dict(await connection.rows(queries("history")))
+    history: dict[str, str] = dict(await connection.rows(queries("history")))
     files = {path.stem: path.read_bytes() for path in migration_files()}
     hashes = {name: hashlib.sha256(body).hexdigest() for name, body in files.items()}
     if gone := sorted(history.keys() - files.keys()):
@@ -95,8 +95,8 @@ async def _seed(connection: Connection, queries: Queries, *, shards: int, new_in
     return str(installation_id)
 
 
-async def _grant(connection: Connection, runtime: Dsn, prefix: str) -> None:
-    found = await connection.rows(f"SELECT Host FROM mysql.user WHERE User = {literal(runtime.user)}")
+async def _grant(connection: Connection, queries: Queries, runtime: Dsn, prefix: str) -> None:
+    found = await connection.rows(queries("hosts_of", login=runtime.user))
     hosts = [host for (host,) in found]
     if not hosts:
         hosts = ["localhost" if runtime.unix_socket else "%"]

@@ -24,7 +24,8 @@ _PARAMETER = re.compile(r"(?<![:\w]):([a-z][a-z0-9_]*)")
 
 def text(value: str) -> str:
     """A string literal. Sound because every session is utf8mb4 and no session may set NO_BACKSLASH_ESCAPES."""
-    return "'" + escape_string(value) + "'"
+    escaped: str = escape_string(value)
+    return f"'{escaped}'"
 
 
 def blob(value: bytes) -> str:
@@ -94,12 +95,8 @@ class Queries:
     @classmethod
     def load(cls, name: str, *, prefix: str) -> "Queries":
         """Read `sql/queries/<name>.sql`."""
-        return cls(
-            {
-                key: with_schemas(body, prefix)
-                for key, body in parsed(data_dir("sql") / "queries" / f"{name}.sql").items()
-            }
-        )
+        found = parsed(data_dir("sql") / "queries" / f"{name}.sql")
+        return cls({key: with_schemas(body, prefix) for key, body in found.items()})
 
     def names(self) -> Iterable[str]:
         """All names, for tests."""

@@ -1,7 +1,7 @@
 """The tamper-evident chains: exact bytes of postings and audit records, and how each is tied to the one before.
 
-Fields are framed by their count and lengths, so that no two different lists of fields give the same bytes. The hash of a
-row covers the hash of the row before it in its shard. Verification needs nothing but these functions.
+Fields are framed by their count and lengths, so that no two different lists of fields give the same bytes. The hash of
+a row covers the hash of the row before it in its shard. Verification needs nothing but these functions.
 """
 
 from collections.abc import Iterable, Sequence

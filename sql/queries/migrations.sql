@@ -42,3 +42,7 @@ INSERT IGNORE INTO {audit}.audit_heads (chain, seq, hash) VALUES ('sys', 0, :gen
 -- name: allow_edges
 -- The state machines' edges, for the invariants. Edges of older versions stay allowed: their history is legal.
 INSERT IGNORE INTO {ledger}.allowed_edges (type, from_state, to_state) VALUES {rows};
+
+-- name: hosts_of
+-- Where the runtime login may come from, if it exists already.
+SELECT Host FROM mysql.user WHERE User = :login;

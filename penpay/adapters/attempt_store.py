@@ -1,0 +1,143 @@
+"""The rails' own rows: permission to send under the rail's fence, and how each attempt ended.
+
+Concurrent calls share transactions. No row means not sent; a row without an end means that it may have been executed.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+from penpay.adapters.attempt_ends import AttemptEnds, Ended
+from penpay.adapters.batching import Batcher
+from penpay.adapters.database import RAILS, Database
+from penpay.adapters.mysql import Connection
+from penpay.adapters.row_shapes import operation_row
+from penpay.adapters.sql_text import json_text, row
+from penpay.domain.errors import Conflict, StoreError
+from penpay.domain.unit import OperationState
+from penpay.messages import InboxRow
+from penpay.ports import Attempt, AttemptEnd, Clock, Ids, OperationRow, Sealer, SentAttempt
+
+BATCH_MAX = 64
+WAITING_MAX = 4096
+KINDS_OF = {
+    "rail/daraja": ("STK", "REVERSAL", "B2C"),
+    "rail/deriv": ("DERIV_TRANSFER", "DERIV_WITHDRAW", "DERIV_RETURN"),
+}
+
+
+def rail_name(rail: str) -> str:
+    """Name of a rail's fence row: `deriv` and `rail/deriv` mean the same."""
+    return rail if rail.startswith("rail/") else f"rail/{rail}"
+
+
+@dataclass(slots=True)
+class _Wish:
+    rail: str
+    epoch: int
+    operation_id: str
+    watermark: str
+    number: int = 0
+    """What an earlier run of the same batch inserted: it may be durable although its COMMIT was not answered."""
+
+
+class MySqlAttemptStore:
+    """`penpay.ports.AttemptStore` on the database. Raises `Unavailable` and, for a lost rail, `Conflict`."""
+
+    def __init__(self, database: Database, sealer: Sealer, *, clock: Clock, ids: Ids) -> None:
+        self._database = database
+        self._clock = clock
+        self._queries = database.queries("attempts")
+        self._begins: Batcher[_Wish, Attempt | None] = Batcher(self._begin, size=BATCH_MAX, waiting_max=WAITING_MAX)
+        ends = AttemptEnds(database, sealer, clock=clock, ids=ids)
+        self._ends: Batcher[Ended, InboxRow] = Batcher(ends.write, size=BATCH_MAX, waiting_max=WAITING_MAX)
+
+    async def begin(self, rail: str, epoch: int, operation_id: str, *, watermark: Mapping[str, str]) -> Attempt | None:
+        return await self._begins.put(_Wish(rail_name(rail), epoch, operation_id, json_text(watermark)))
+
+    async def end(self, rail: str, epoch: int, end: AttemptEnd, *, shard: int, transaction_id: str) -> InboxRow:
+        """Stored whatever became of the rail's lease since: what happened is known to whoever saw it."""
+        del transaction_id  # the operation's row says it
+        return await self._ends.put(Ended(rail_name(rail), epoch, end, shard))
+
+    async def _begin(self, wishes: Sequence[_Wish]) -> Sequence[Attempt | StoreError | None]:
+        answers: dict[int, Attempt | StoreError | None] = {}
+        by_owner: defaultdict[tuple[str, int], list[_Wish]] = defaultdict(list)
+        for wish in wishes:
+            by_owner[wish.rail, wish.epoch].append(wish)
+        for (rail, epoch), group in by_owner.items():
+            # One wish per operation: a second one in the same batch would find the first one's attempt open.
+            chosen = {wish.operation_id: wish for wish in reversed(group)}
+            answers |= {id(wish): None for wish in group}
+            try:
+                granted = await self._database.transact(partial(self._grant, rail, epoch, chosen), lane=RAILS)
+            except StoreError as error:
+                answers |= {id(wish): error for wish in group}
+                continue
+            answers |= {id(chosen[operation_id]): attempt for operation_id, attempt in granted.items()}
+        return [answers[id(wish)] for wish in wishes]
+
+    async def _grant(
+        self, rail: str, epoch: int, wishes: Mapping[str, _Wish], connection: Connection
+    ) -> Mapping[str, Attempt]:
+        fence = await connection.rows(self._queries("lock_fence", rail=rail))
+        if not fence or fence[0][0] != epoch:
+            raise Conflict(f"{rail} has another owner")
+        found = await connection.rows(self._queries("lock_operations", ids=list(wishes)))
+        users = {found_row[3] for found_row in found}
+        frozen = {user for (user,) in await connection.rows(self._queries("frozen", user_ids=users))}
+        data_keys: dict[str, bytes] = dict(await connection.rows(self._queries("data_keys", user_ids=users)))
+        newest = {
+            operation_id: (number, made_in)
+            for operation_id, number, made_in, _ in await connection.rows(
+                self._queries("attempts_of", ids=list(wishes))
+            )
+        }
+        granted: dict[str, Attempt] = {}
+        rows: list[str] = []
+        for found_row in found:
+            *columns, staff_approved = found_row
+            operation = operation_row((*columns, 0, data_keys.get(columns[3], b"")))
+            wish = wishes[operation.id]
+            attempts, made_in = newest.get(operation.id, (0, 0))
+            if attempts and attempts == wish.number and made_in == epoch:
+                granted[operation.id] = Attempt(replace(operation, attempts=attempts), attempts)
+                continue
+            is_frozen = operation.user_id in frozen and not staff_approved
+            if operation.state != OperationState.INTENT or attempts != operation.attempts_closed or is_frozen:
+                continue
+            wish.number = attempts + 1
+            granted[operation.id] = Attempt(replace(operation, attempts=wish.number), wish.number)
+            rows.append(
+                row(operation.id, wish.number, rail, epoch, wish.watermark, self._clock.now(), "", "", "", "{}")
+            )
+        if rows:
+            await connection.query(self._queries.with_rows("insert_attempts", rows))
+        return granted
+
+    async def abandoned(self, rail: str, epoch: int) -> Sequence[tuple[OperationRow, int]]:
+        open_attempts = await self._database.rows(self._queries("abandoned", rail=rail_name(rail), epoch=epoch))
+        operations = await self._operations({operation_id for operation_id, _ in open_attempts})
+        return [(operations[operation_id], number) for operation_id, number in open_attempts]
+
+    async def _operations(self, ids: set[str]) -> Mapping[str, OperationRow]:
+        rows = await self._database.rows(self._queries("operations", ids=ids)) if ids else ()
+        return {operation.id: operation for operation in map(operation_row, rows)}
+
+    async def intents(self, rail: str, *, older_than: datetime, limit: int) -> Sequence[OperationRow]:
+        kinds = KINDS_OF[rail_name(rail)]
+        query = self._queries("intents", kinds=kinds, older_than=older_than, limit=limit)
+        return list(map(operation_row, await self._database.rows(query)))
+
+    async def unresolved(self, kind: str) -> Sequence[OperationRow]:
+        return list(map(operation_row, await self._database.rows(self._queries("unresolved", kind=kind))))
+
+    async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
+        rows = await self._database.rows(self._queries("newest", ids=operation_ids))
+        return {id_: SentAttempt(number, sent_at, json.loads(watermark)) for id_, number, sent_at, watermark in rows}
+
+    async def used_references(self, kind: str, refs: Sequence[str]) -> Mapping[str, str]:
+        return dict(await self._database.rows(self._queries("used_references", kind=kind, refs=refs)))

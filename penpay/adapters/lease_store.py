@@ -1,0 +1,100 @@
+"""Who owns a shard or a rail: leases by database time, and fences that change hands with them.
+
+A node's name is claimed by a server lock in a session of its own. Whoever holds the claim takes over at once what an
+earlier process of that name left behind; leases of other names are waited out.
+"""
+
+import hashlib
+import time
+from contextlib import suppress
+
+from penpay.adapters.database import Database
+from penpay.adapters.mysql import Connection
+from penpay.domain.errors import StoreError, Unavailable
+from penpay.ports import ConnectionLost, Lease
+
+LOCAL_SHARE = 0.8
+"""The part of a lease after which we stop to believe in it: the rest is for a slow answer."""
+
+
+class MySqlLeaseStore:
+    """`penpay.ports.LeaseStore` on the database. `boot_id` is this process's own, `node` its lasting name."""
+
+    def __init__(self, database: Database, *, node: str, boot_id: str, lease_s: float = 15.0) -> None:
+        self._database = database
+        self._queries = database.queries("leases")
+        self._node = node
+        self._boot_id = boot_id
+        self._lease_ms = int(lease_s * 1000)
+        self._claim: Connection | None = None
+        self._lock = self._lock_name(database.prefix, node)
+
+    @staticmethod
+    def _lock_name(prefix: str, node: str) -> str:
+        name = f"{prefix}node:{node}"
+        # Server locks have at most 64 characters.
+        return name if len(name) <= 64 else f"{prefix[:20]}{hashlib.sha256(name.encode()).hexdigest()[:40]}"
+
+    async def claim_node(self) -> bool:
+        """Take this node's name, or make sure that we still have it; False while another process holds it.
+
+        To be called before the first `acquire`, and again with every renewal: after a restart of the database the
+        claim is simply taken anew.
+        """
+        if self._claim is not None and self._claim.usable:
+            with suppress(StoreError):
+                if (await self._claim.rows(self._queries("holds_claim", lock=self._lock)))[0][0]:
+                    return True
+        self.drop_claim()
+        self._claim = await Connection.open(self._database.dsn)
+        try:
+            taken: bool = (await self._claim.rows(self._queries("claim_node", lock=self._lock)))[0][0] == 1
+        except ConnectionLost:
+            self.drop_claim()
+            raise Unavailable("database") from None
+        if not taken:
+            self.drop_claim()
+        return taken
+
+    def drop_claim(self) -> None:
+        """Give the name back: the lock ends with its session."""
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
+
+    async def acquire(self, name: str) -> Lease | None:
+        asked_s = time.monotonic()
+
+        async def take(connection: Connection) -> int | None:
+            # The lease first, the fence second, as everywhere: two takers meet at the lease.
+            found = await connection.rows(self._queries("lock_lease", name=name))
+            if not found:
+                return None
+            owner, node, state, expired = found[0]
+            is_own = owner == self._boot_id or (node == self._node and self._claim is not None and self._claim.usable)
+            if not (state == "FREE" or expired or is_own):
+                return None
+            epoch = int((await connection.rows(self._queries("fence_epoch", name=name)))[0][0]) + 1
+            await connection.query(self._queries("take_fence", name=name, owner=self._boot_id, epoch=epoch))
+            query = self._queries(
+                "take_lease", name=name, owner=self._boot_id, node=self._node, epoch=epoch, lease_ms=self._lease_ms
+            )
+            await connection.query(query)
+            return epoch
+
+        epoch = await self._database.transact(take)
+        return None if epoch is None else Lease(name, epoch, self._deadline_s(asked_s))
+
+    async def renew(self, lease: Lease) -> Lease | None:
+        asked_s = time.monotonic()
+        query = self._queries("renew", name=lease.name, owner=self._boot_id, epoch=lease.epoch, lease_ms=self._lease_ms)
+        if await self._database.write(query) == 0:
+            return None
+        return Lease(lease.name, lease.epoch, self._deadline_s(asked_s))
+
+    async def release(self, lease: Lease) -> None:
+        """Safe to repeat. The fence keeps its owner: only the next one changes it."""
+        await self._database.write(self._queries("release", name=lease.name, owner=self._boot_id, epoch=lease.epoch))
+
+    def _deadline_s(self, asked_s: float) -> float:
+        return asked_s + self._lease_ms / 1000 * LOCAL_SHARE

@@ -1,0 +1,45 @@
+"""Reads of sagas, and the durable count of their crashes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from penpay.adapters.database import Database
+from penpay.adapters.mysql import Connection
+from penpay.adapters.row_shapes import inbox_row, operation_row, transaction_row
+from penpay.ports import SagaRows, Sealer
+
+
+class MySqlSagaStore:
+    """`penpay.ports.SagaStore` on the database. Raises `Unavailable`."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._queries = database.queries("sagas")
+
+    async def load(self, transaction_id: str) -> SagaRows | None:
+        """Row, operations and evidence. Evidence that arrives between the reads comes with its bell."""
+        async with self._database.reading() as connection:
+            found = await connection.rows(self._queries("transaction", id=transaction_id))
+            if not found:
+                return None
+            rows = await connection.rows(self._queries("operations", transaction_id=transaction_id))
+            operations = tuple(map(operation_row, rows))
+            operation_ids = [operation.id for operation in operations]
+            evidence = await connection.rows(self._queries("evidence", operation_ids=operation_ids))
+        inbox = tuple(inbox_row(row, self._sealer) for row in evidence)
+        return SagaRows(transaction_row(found[0]), operations, inbox)
+
+    async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[str]:
+        rows = await self._database.rows(self._queries("due", shard=shard, now=now, limit=limit))
+        return [transaction_id for (transaction_id,) in rows]
+
+    async def crashed(self, transaction_id: str) -> int:
+        """Counting twice after a lost connection only parks the saga a crash earlier."""
+
+        async def count(connection: Connection) -> int:
+            await connection.query(self._queries("count_crash", id=transaction_id))
+            rows = await connection.rows(self._queries("crashes", id=transaction_id))
+            return int(rows[0][0]) if rows else 0
+
+        return await self._database.transact(count)

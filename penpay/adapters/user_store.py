@@ -1,0 +1,82 @@
+"""What admission reads of a user, and the quotes that it locks."""
+
+from contextlib import suppress
+
+from penpay.adapters.database import Database
+from penpay.adapters.row_shapes import quote_row
+from penpay.domain.money import Currency
+from penpay.domain.unit import StoredAnswer
+from penpay.messages import Quote
+from penpay.ports import Duplicate, OpenDeposit, UserRows
+
+
+class MySqlUserStore:
+    """`penpay.ports.UserStore` on the database. Raises `Unavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queries = database.queries("admission")
+
+    async def load(self, user_id: str, *, eat_day: str) -> UserRows:
+        async with self._database.reading() as connection:
+            status = await connection.rows(self._queries("status", user_id=user_id))
+            deposits = await connection.rows(self._queries("deposits", user_id=user_id, eat_day=eat_day))
+            pushes = await connection.rows(self._queries("last_push", user_id=user_id))
+        return UserRows(
+            status=status[0][0] if status else "ACTIVE",
+            deposits=tuple(
+                OpenDeposit(
+                    transaction_id=id_,
+                    state=state,
+                    eat_day=day,
+                    usd_minor=limit_usd_minor,
+                    kes_minor=send_minor if send_currency == Currency.KES else 0,
+                    created_at=created_at,
+                )
+                for id_, state, day, limit_usd_minor, send_minor, send_currency, created_at in deposits
+            ),
+            last_push_at=pushes[0][0],
+        )
+
+    async def answer(self, user_id: str, route: str, key_hash: str) -> StoredAnswer | None:
+        query = self._queries("answer", user_id=user_id, route=route, key_hash=key_hash)
+        rows = await self._database.rows(query)
+        if not rows:
+            return None
+        owner, route, key_hash, fingerprint, status, location, content_type, sealed_body, transaction_id = rows[0]
+        return StoredAnswer(
+            user_id=owner,
+            route=route,
+            key_hash=key_hash,
+            fingerprint=fingerprint,
+            status=status,
+            location=location,
+            content_type=content_type,
+            sealed_body=sealed_body,
+            transaction_id=transaction_id,
+        )
+
+    async def add_quote(self, quote: Quote) -> None:
+        """Repeating it with the same id changes nothing."""
+        query = self._queries(
+            "add_quote",
+            id=quote.id,
+            user_id=quote.user_id,
+            direction=quote.direction,
+            send_minor=quote.send.minor,
+            send_currency=quote.send.currency,
+            receive_minor=quote.receive.minor,
+            receive_currency=quote.receive.currency,
+            mid_rate_e6=quote.mid_rate_e6,
+            spread_e6=quote.spread_e6,
+            created_at=quote.created_at,
+            expires_at=quote.expires_at,
+        )
+        # The same quote again, after a lost connection, is the one that is already there.
+        with suppress(Duplicate):
+            await self._database.write(query)
+
+    async def quote(self, quote_id: str, user_id: str) -> tuple[Quote, bool] | None:
+        """A used quote stays readable: the caller says so to the customer."""
+        rows = await self._database.rows(self._queries("quote", id=quote_id, user_id=user_id))
+        return quote_row(rows[0]) if rows else None

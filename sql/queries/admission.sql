@@ -1,0 +1,43 @@
+-- name: status
+-- Whether the user may start money calls; no row means ACTIVE.
+SELECT status FROM {ledger}.user_status WHERE user_id = :user_id;
+
+-- name: deposits
+-- Deposits that count for the day's limit, and those whose prompt may still be on the phone.
+SELECT id, state, eat_day, limit_usd_minor, send_minor, send_currency, created_at
+FROM {ledger}.transactions
+WHERE user_id = :user_id
+  AND type = 'DEPOSIT'
+  AND ((counts = 1 AND eat_day = :eat_day) OR state IN ('STK_SENDING', 'AWAITING_PAYER', 'STK_UNKNOWN'))
+ORDER BY created_at;
+
+-- name: last_push
+-- When the newest push of this user was allowed to leave.
+SELECT MAX(a.sent_at)
+FROM {ledger}.provider_operations o
+JOIN {ledger}.rail_attempts a ON a.operation_id = o.id
+WHERE o.user_id = :user_id AND o.kind = 'STK';
+
+-- name: answer
+-- The stored answer to an idempotent request.
+SELECT user_id, route, key_hash, fingerprint, status, location, content_type, sealed_body, transaction_id
+FROM {ledger}.answers
+WHERE user_id = :user_id AND route = :route AND key_hash = :key_hash;
+
+-- name: add_quote
+-- A locked rate.
+INSERT INTO {ledger}.quotes
+  (id, user_id, direction, send_minor, send_currency, receive_minor, receive_currency, mid_rate_e6, spread_e6,
+   created_at, expires_at)
+VALUES
+  (:id, :user_id, :direction, :send_minor, :send_currency, :receive_minor, :receive_currency, :mid_rate_e6, :spread_e6,
+   :created_at, :expires_at);
+
+-- name: quote
+-- A user's own quote, and whether a transaction has taken it.
+SELECT
+  q.id, q.user_id, q.direction, q.send_minor, q.send_currency, q.receive_minor, q.receive_currency, q.mid_rate_e6,
+  q.spread_e6, q.created_at, q.expires_at,
+  EXISTS (SELECT 1 FROM {ledger}.transactions t WHERE t.quote_id = q.id) AS used
+FROM {ledger}.quotes q
+WHERE q.id = :id AND q.user_id = :user_id;

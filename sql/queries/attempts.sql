@@ -1,0 +1,109 @@
+-- name: lock_fence
+-- Only the owner of the rail may make attempts: whoever takes it over waits for this transaction.
+SELECT epoch FROM {ledger}.fences WHERE name = :rail FOR UPDATE;
+
+-- name: lock_operations
+-- In the order of their ids, so that two batches never wait for each other in a circle.
+SELECT
+  id, transaction_id, shard, user_id, kind, state, amount_minor, currency, recipient, reference, request, provider_ref,
+  code, attempts_closed, created_at, sealed_request, staff_approved
+FROM {ledger}.provider_operations
+WHERE id IN (:ids)
+ORDER BY id
+FOR UPDATE;
+
+-- name: attempts_of
+-- The newest attempt of each operation, and who made it.
+SELECT operation_id, attempt, epoch, outcome FROM {ledger}.rail_attempts WHERE operation_id IN (:ids) ORDER BY attempt;
+
+-- name: frozen
+-- Users of these that may not start money calls.
+SELECT user_id FROM {ledger}.user_status WHERE user_id IN (:user_ids) AND status = 'FROZEN';
+
+-- name: data_keys
+-- The users' wrapped keys, which open the payees.
+SELECT user_id, wrapped FROM {users}.data_keys WHERE user_id IN (:user_ids);
+
+-- name: insert_attempts
+-- Permission to send; committed before the first byte.
+INSERT INTO {ledger}.rail_attempts
+  (operation_id, attempt, rail, epoch, watermark, sent_at, outcome, code, provider_ref, facts)
+VALUES {rows};
+
+-- name: end_attempts
+-- How attempts ended. The first end stays, but an unknown one gives way to what is known. The outcome comes last,
+-- because each assignment sees those before it.
+INSERT INTO {ledger}.rail_attempts
+  (operation_id, attempt, rail, epoch, watermark, sent_at, outcome, code, provider_ref, facts, sealed_body, ended_at)
+VALUES {rows}
+ON DUPLICATE KEY UPDATE
+  code = IF(outcome IN ('', 'UNKNOWN'), VALUES(code), code),
+  provider_ref = IF(outcome IN ('', 'UNKNOWN'), VALUES(provider_ref), provider_ref),
+  facts = IF(outcome IN ('', 'UNKNOWN'), VALUES(facts), facts),
+  sealed_body = IF(outcome IN ('', 'UNKNOWN'), VALUES(sealed_body), sealed_body),
+  ended_at = IF(outcome IN ('', 'UNKNOWN'), VALUES(ended_at), ended_at),
+  outcome = IF(outcome IN ('', 'UNKNOWN'), VALUES(outcome), outcome);
+
+-- name: rail_rows
+-- The rows that the ends of attempts left in the inbox.
+SELECT dedupe_key, id, shard, kind, operation_id, sealed_body, trusted_source, received_at, deliveries
+FROM {ledger}.callback_inbox
+WHERE dedupe_key IN (:dedupe_keys);
+
+-- name: abandoned
+-- Attempts without an end that an earlier owner of the rail made.
+SELECT operation_id, attempt FROM {ledger}.rail_attempts WHERE rail = :rail AND outcome = '' AND epoch < :epoch;
+
+-- name: operations
+-- Operations by id, with their number of attempts and the user's data key.
+SELECT
+  o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
+  o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request,
+  (SELECT COUNT(*) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id) AS attempts,
+  k.wrapped
+FROM {ledger}.provider_operations o
+LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
+WHERE o.id IN (:ids);
+
+-- name: intents
+-- First attempts that nobody has made yet. A retry is asked for by its saga only: it waits for its time.
+SELECT
+  o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
+  o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request, 0 AS attempts, k.wrapped
+FROM {ledger}.provider_operations o
+LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
+WHERE o.kind IN (:kinds)
+  AND o.state = 'INTENT'
+  AND o.attempts_closed = 0
+  AND o.created_at < :older_than
+  AND NOT EXISTS (SELECT 1 FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id)
+ORDER BY o.created_at
+LIMIT :limit;
+
+-- name: unresolved
+-- Operations that may have executed something that is not known yet.
+SELECT
+  o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
+  o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request, n.attempts, k.wrapped
+FROM {ledger}.provider_operations o
+JOIN (
+  SELECT a.operation_id, COUNT(*) AS attempts
+  FROM {ledger}.rail_attempts a
+  JOIN {ledger}.provider_operations p ON p.id = a.operation_id
+  WHERE p.kind = :kind AND p.state IN ('INTENT', 'SENT', 'UNKNOWN')
+  GROUP BY a.operation_id
+) n ON n.operation_id = o.id
+LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
+WHERE n.attempts > o.attempts_closed
+ORDER BY o.created_at;
+
+-- name: newest
+-- The newest attempt of each operation.
+SELECT a.operation_id, a.attempt, a.sent_at, a.watermark
+FROM {ledger}.rail_attempts a
+WHERE a.operation_id IN (:ids)
+ORDER BY a.attempt;
+
+-- name: used_references
+-- Which of these ids of a provider are taken, and by which operation.
+SELECT ref, operation_id FROM {ledger}.provider_references WHERE kind = :kind AND ref IN (:refs);

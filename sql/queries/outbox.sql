@@ -1,0 +1,11 @@
+-- name: after
+-- The next events of a shard, in order.
+SELECT shard, seq, stream, event_id, type, user_id, body
+FROM {ledger}.outbox
+WHERE shard = :shard AND seq > :seq
+ORDER BY seq
+LIMIT :limit;
+
+-- name: cursor
+-- How far the relay has come.
+SELECT seq FROM {ledger}.outbox_cursors WHERE shard = :shard;

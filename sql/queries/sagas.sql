@@ -1,0 +1,50 @@
+-- name: transaction
+-- The row that is the truth about a transaction.
+SELECT
+  id, shard, user_id, type, state, status, version, send_minor, send_currency, receive_minor, receive_currency,
+  quote_id, mid_rate_e6, spread_e6, phone_mask, deriv_loginid, route, key_hash, eat_day, limit_usd_minor, counts,
+  failure_code, data, next_wake_at, created_at, updated_at, completed_at
+FROM {ledger}.transactions
+WHERE id = :id;
+
+-- name: operations
+-- Its provider operations with what the rails did about each. The data key belongs to the user and opens the payee.
+SELECT
+  o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
+  o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request,
+  (SELECT COUNT(*) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id) AS attempts,
+  k.wrapped
+FROM {ledger}.provider_operations o
+LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
+WHERE o.transaction_id = :transaction_id
+ORDER BY o.created_at, o.id;
+
+-- name: evidence
+-- What arrived for these operations and no unit has consumed yet, in the order of arrival.
+SELECT id, shard, kind, operation_id, sealed_body, trusted_source, received_at, deliveries
+FROM {ledger}.callback_inbox
+WHERE operation_id IN (:operation_ids) AND status = 'NEW'
+ORDER BY received_at, id;
+
+-- name: due
+-- Waiting transactions whose time has come: money that must go on first, customers who have not paid last.
+SELECT id
+FROM {ledger}.transactions
+WHERE shard = :shard AND next_wake_at <= :now
+ORDER BY
+  CASE
+    WHEN state IN ('DEBITED', 'B2C_SENDING', 'B2C_HELD', 'AWAITING_RESULT', 'RETURN_SENDING') THEN 0
+    WHEN state IN ('PAID', 'DERIV_SENDING', 'DERIV_HELD', 'REFUND_SENDING') THEN 1
+    WHEN state LIKE '%UNKNOWN' THEN 2
+    ELSE 3
+  END,
+  next_wake_at
+LIMIT :limit;
+
+-- name: count_crash
+-- A saga crashed once more; the count outlives the process.
+UPDATE {ledger}.transactions SET crashes = crashes + 1 WHERE id = :id;
+
+-- name: crashes
+-- How often a saga has crashed.
+SELECT crashes FROM {ledger}.transactions WHERE id = :id;
