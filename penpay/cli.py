@@ -12,6 +12,7 @@ import typer
 
 import penpay
 from config.environment import SettingsError
+from penpay.domain.errors import Unavailable
 
 app = typer.Typer(
     name="penpay",
@@ -62,6 +63,41 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="For machines
         for name, ok, detail in findings:
             typer.echo(f"{'ok  ' if ok else 'FAIL'} {name:<20} {detail}")
     raise typer.Exit(0 if all(ok for _, ok, _ in findings) else CHECK_FAILED)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema. Uses PENPAY_DATABASE__ADMIN_URL when it is set."""
+    import asyncio  # noqa: PLC0415 - see the module's docstring
+
+    from config.sections import DatabaseSettings, NodeSettings  # noqa: PLC0415
+    from config.settings import load_section  # noqa: PLC0415
+    from penpay.adapters import migrations  # noqa: PLC0415
+    from penpay.adapters.system import RandomUlids  # noqa: PLC0415
+
+    database = load_section(os.environ, DatabaseSettings)
+    try:
+        done = asyncio.run(
+            migrations.migrate(
+                database.migration_url.get_secret_value(),
+                runtime_url=database.url.get_secret_value(),
+                prefix=database.prefix,
+                shards=load_section(os.environ, NodeSettings).shards,
+                new_installation_id=RandomUlids().ulid(),
+            )
+        )
+    except (migrations.MigrationRefused, Unavailable) as error:
+        sys.stderr.write(f"penpay: {error}\n")
+        raise typer.Exit(CHECK_FAILED) from None
+    typer.echo(f"installation {done.installation_id}: {len(done.applied)} migrations applied")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def sandbox(context: typer.Context) -> None:
+    """Run the simulated rails; `penpay sandbox --help` lists its options."""
+    from penpay.sandbox.__main__ import main as run  # noqa: PLC0415 - see the module's docstring
+
+    run(context.args)
 
 
 def _programs() -> list[tuple[str, bool, str]]:

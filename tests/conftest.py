@@ -9,7 +9,7 @@ import pytest
 
 from penpay.stack import clean_environment
 
-pytest_plugins = ["tests.harness.servers", "tests.harness.databases"]
+pytest_plugins = ["tests.harness.servers", "tests.harness.databases", "tests.harness.processes"]
 
 hypothesis.settings.register_profile("house", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("house")
@@ -37,7 +37,14 @@ def _refuse_the_outside(event: str, arguments: tuple[object, ...]) -> None:
 
 sys.addaudithook(_refuse_the_outside)
 
-_MARKS_BY_FIXTURE = {"mariadb": "mysql", "private_mariadb": "mysql", "redis": "redis", "node": "e2e", "sandbox": "e2e"}
+_MARKS_BY_FIXTURE = {
+    "mariadb": "mysql",
+    "private_mariadb": "mysql",
+    "redis": "redis",
+    "installation": "e2e",
+    "make_installation": "e2e",
+    "sandbox": "e2e",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,6 +5,7 @@ socket path may have about 107 bytes; children die with their parent; each run c
 """
 
 from penpay.stack.folder import RunFolder, clean_environment, free_port
+from penpay.stack.installation import NodeProcess, PrivateInstallation
 from penpay.stack.mariadb import Login, PrivateMariaDB
 from penpay.stack.process import ChildProcess, ProcessFailed
 from penpay.stack.redis import PrivateRedis
@@ -12,6 +13,8 @@ from penpay.stack.redis import PrivateRedis
 __all__ = [
     "ChildProcess",
     "Login",
+    "NodeProcess",
+    "PrivateInstallation",
     "PrivateMariaDB",
     "PrivateRedis",
     "ProcessFailed",

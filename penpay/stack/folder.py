@@ -68,7 +68,7 @@ def memory_folder(needed_bytes: int = 1 << 30) -> Path:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that was free a moment ago; a process that finds it taken is started again with another."""
+    """A TCP port that was free a moment ago: the system hands out others before it comes back to this one."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])

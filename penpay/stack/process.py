@@ -14,7 +14,7 @@ _POLL_S = 0.01
 _LOG_TAIL_LINES = 20
 
 
-class ProcessFailed(RuntimeError):  # noqa: N818 - says what happened to the process
+class ProcessFailed(RuntimeError):
     """A child ended or stayed unready. The text carries the end of its log."""
 
 

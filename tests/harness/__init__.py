@@ -1,6 +1,6 @@
 """The harness: private servers for tests, started once per run and only when a test asks for them.
 
-Fixtures (servers.py, databases.py), all usable from plain and from `async` tests:
+Fixtures (servers.py, databases.py, processes.py), all usable from plain and from `async` tests:
 
 - `mariadb` (session): the `PrivateMariaDB` that all tests share. `mariadb.url()` is the runtime login's URL,
   `mariadb.url("admin")` the one for `migrate`, both as `mysql://user:password@localhost/?unix_socket=…`;
@@ -14,6 +14,11 @@ Fixtures (servers.py, databases.py), all usable from plain and from `async` test
 - `redis` (function): the shared `PrivateRedis`, flushed before the test; `.url()` is `unix://…`,
   `.command("PING")`, `.flush()`.
 - `private_redis` (function): a running one of the test's own.
+- `sandbox` (function): the simulated rails as a process; `.ready_report()` has `url`, `control_url` and `environment`.
+- `installation` (module): a running `PrivateInstallation` (database, redis, sandbox, migrations, one node), sagas 30
+  times faster: `.node.public_url`, `.node.internal_url`, `.node.kill()`, `.control_url`, `.ops_token`, `.mariadb`,
+  `.redis`, `.run("check", "--json")`, `.add_node("node-2")`. `node` is `installation.node`.
+- `make_installation` (function): the class, for a test that needs other settings or breaks things; call `.start()`.
 - `run_folder` (function): a short folder for sockets and files of one test's child processes, removed afterwards.
 
 A server that is not installed fails the test; nothing is skipped. Data lies in memory where /dev/shm has room, with the
