@@ -38,9 +38,13 @@ class Board:
     fx: FxSnapshot | None = None
     rails: dict[str, RailHealth] = field(default_factory=dict)
     floats: dict[str, FloatSnapshot] = field(default_factory=dict)
+    unopened: set[str] = field(default_factory=set)
+    """Rails whose opening balance is not booked yet: they take no money call before."""
     closed_shards: dict[int, str] = field(default_factory=dict)
     """Shards whose recovery gate is closed, and why: no rail sends anything for them."""
 
     def rail(self, name: str) -> RailHealth:
         """Health of `daraja` or `deriv`; unknown means down."""
+        if name in self.unopened:
+            return RailHealth(up=False, reason="opening balance not booked yet")
         return self.rails.get(name, RailHealth(up=False, reason="not started"))

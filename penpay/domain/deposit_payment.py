@@ -135,7 +135,7 @@ def _late(d: Draft, e: ev.MpesaPaid) -> bool:
 
 
 def _book(d: Draft, e: ev.MpesaPaid, *, late: bool, reviewed: str) -> None:
-    """P1, and what it opens: the transfer, a refund (paid too late), or a question (another amount, frozen, in review)."""
+    """P1, and what it opens: the transfer, a refund (paid too late), or a question to a person."""
     receipt = e.receipt or (d.now.held_receipt if d.now.held_receipt != "unknown" else "")
     suspense = late or reviewed in {"amount_mismatch", "wrong_payer", "payment_in_review"}
     if receipt:
