@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pykka
 
-from actors.runtime.cell import Blueprint, Cell, Recipe, State, current_cell
+from actors.runtime import exits
+from actors.runtime.cell import Blueprint, Cell, Recipe
 from actors.runtime.context import Context, current_context, with_context
 from actors.runtime.deadletters import DeadLetter, DeadLetters
 from actors.runtime.envelope import Broken
@@ -36,6 +37,7 @@ from actors.runtime.mailbox import Mailbox
 from actors.runtime.observer import NobodyObserves, RuntimeObserver
 from actors.runtime.ref import AsyncioActorRef
 from actors.runtime.replies import DEFER, DeferredReply
+from actors.runtime.states import State, current_cell
 from actors.runtime.system import BARE, ActorSystem, home_loop, use_loop
 from actors.runtime.timers import Timers
 from penpay.domain.errors import Unavailable
@@ -75,12 +77,30 @@ __all__ = [
     "Unavailable",
     "WouldBlockLoop",
     "current_context",
+    "exits",
+    "home_loop",
     "use_loop",
     "with_context",
 ]
 
 
-class RuntimeActor(pykka.Actor):
+if TYPE_CHECKING:
+
+    class PykkaActor:
+        """Pykka's Actor without its plain-function hooks, which a type checker would hold against `async` ones."""
+
+        @classmethod
+        def start(cls, *args: Any, **kwargs: Any) -> AsyncioActorRef: ...
+        def stop(self) -> None: ...
+        def on_receive(self, message: Any) -> Any: ...
+        def _handle_receive(self, message: Any) -> Any: ...
+        def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+
+else:
+    PykkaActor = pykka.Actor
+
+
+class RuntimeActor(PykkaActor):
     """What both kinds of actors share. Everything here runs on the loop, one message at a time.
 
     `await` inside a handler keeps the mailbox closed: the next message waits. Expected refusals are return values;
@@ -94,6 +114,8 @@ class RuntimeActor(pykka.Actor):
     MAILBOX_MAX: ClassVar[int] = 1024
     STALL_AFTER_S: ClassVar[float] = 30.0
     """A supervisor kills and restarts an actor that has been at one message for longer."""
+    IDLE_S: ClassVar[float] = 120.0
+    """Entities: how long without a message before the host takes it out of memory."""
     RESIDENT: ClassVar[bool]
     REGISTERED: ClassVar[bool]
     STARTS: ClassVar[bool] = False
@@ -118,13 +140,13 @@ class RuntimeActor(pykka.Actor):
 
     # --- what an actor overrides ---
 
-    async def on_start(self) -> None:  # type: ignore[override]
+    async def on_start(self) -> None:
         """Prepare before the first message. An exception is a failed start; messages wait meanwhile."""
 
-    async def on_stop(self) -> None:  # type: ignore[override]
+    async def on_stop(self) -> None:
         """Let go after the last message. Not called after a crash or a kill."""
 
-    async def on_failure(  # type: ignore[override]
+    async def on_failure(
         self,
         exception_type: type[BaseException] | None,
         exception_value: BaseException | None,
@@ -225,21 +247,21 @@ class RuntimeActor(pykka.Actor):
     # --- Pykka's fields and extension points ---
 
     @property
-    def _actor_ref(self) -> AsyncioActorRef:  # type: ignore[override]
+    def _actor_ref(self) -> AsyncioActorRef:
         return self._cell.ref
 
     @property
-    def actor_urn(self) -> str:  # type: ignore[override]
+    def actor_urn(self) -> str:
         """See pykka.Actor."""
         return self._cell.urn
 
     @property
-    def actor_inbox(self) -> Mailbox:  # type: ignore[override]
+    def actor_inbox(self) -> Mailbox:
         """See pykka.Actor."""
         return self._cell.mailbox
 
     @property
-    def actor_stopped(self) -> Any:  # type: ignore[override]
+    def actor_stopped(self) -> Any:
         """See pykka.Actor."""
         return self._cell.stopped
 
@@ -247,7 +269,7 @@ class RuntimeActor(pykka.Actor):
         return str(self._cell)
 
     @classmethod
-    def _create_actor_inbox(cls) -> Mailbox:  # type: ignore[override]
+    def _create_actor_inbox(cls) -> Mailbox:
         return Mailbox(cls.MAILBOX_MAX)
 
     @staticmethod
@@ -279,7 +301,6 @@ class EntityActor(RuntimeActor):
     RESIDENT = False
     REGISTERED = False
     MAILBOX_MAX = 64
-    IDLE_S: ClassVar[float] = 120.0
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> AsyncioActorRef:

@@ -7,11 +7,8 @@ Everything here happens on the loop's thread, except `notify` and `deliver`.
 """
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context as TaskContext
-from contextvars import ContextVar
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pykka
@@ -22,10 +19,11 @@ from actors.runtime.context import Context
 from actors.runtime.deadletters import DeadLetter
 from actors.runtime.envelope import Letter, Question, Reply, Shutdown, Stamped
 from actors.runtime.errors import ActorCrashed, ActorGone, ActorKilled, AskCycle, MailboxFull, StartFailed
-from actors.runtime.exits import CRASH, KILLED, SHUTDOWN, START_FAILED, Exit, Owner, Terminated
+from actors.runtime.exits import CRASH, KILLED, PASSIVATED, SHUTDOWN, START_FAILED, Exit, Owner, Terminated
 from actors.runtime.mailbox import Mailbox, Offer
 from actors.runtime.ref import AsyncioActorRef
 from actors.runtime.replies import DeferredReply
+from actors.runtime.states import State, StoppedFlag, current_cell
 from actors.runtime.system import ActorSystem, new_urn
 from actors.runtime.timers import Timers
 
@@ -41,56 +39,14 @@ KILL_GRACE_S = 5.0
 """How long a cancelled actor may take to let go before it is abandoned with an error in the log."""
 
 
-class State(Enum):
-    """Where in its life a cell is; see the module."""
-
-    NEW = "new"
-    STARTING = "starting"
-    RUNNING = "running"
-    WAITING = "waiting"
-    ENDED = "stopped"
-
-
-current_cell: "ContextVar[Cell | None]" = ContextVar("penpay_current_cell", default=None)
-"""The actor whose handler runs in this task."""
-
-
-class StoppedFlag:
-    """Pykka's `actor_stopped`: an Event's interface without an Event's 700 bytes until a thread waits for it."""
-
-    __slots__ = ("_event", "_set")
-
-    def __init__(self) -> None:
-        self._set = False
-        self._event: threading.Event | None = None
-
-    def is_set(self) -> bool:
-        """True once the actor takes no more messages."""
-        return self._set
-
-    def set(self) -> None:
-        """The actor takes no more messages."""
-        self._set = True
-        if self._event is not None:
-            self._event.set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block a thread until it is set."""
-        if self._event is None:
-            self._event = threading.Event()
-        if self._set:
-            self._event.set()
-        return self._event.wait(timeout)
-
-
 class Cell:
     """One actor across its incarnations."""
 
     __slots__ = (
         "_urn", "actor", "actor_class", "bound", "busy_since_s", "current", "exit_wanted", "handled", "incarnation",
         "kill_reason", "last_active_s", "last_exit", "loop", "mailbox", "name", "open_replies", "over_waiters",
-        "owner", "ready_waiters", "recipe", "ref", "state", "stop_reply", "stopped", "system", "task", "tasks",
-        "timers", "waiter", "wake_posted", "watchers",
+        "owner", "ready_at_s", "ready_waiters", "recipe", "ref", "state", "stop_reply", "stopped", "system", "task",
+        "tasks", "timers", "waiter", "wake_posted", "watchers",
     )  # fmt: skip
 
     def __init__(
@@ -129,7 +85,7 @@ class Cell:
         self.exit_wanted: str | None = None
         self.kill_reason: str | None = None
         self.last_exit: Exit | None = None
-        self.last_active_s = 0.0
+        self.last_active_s = self.ready_at_s = 0.0
         self.timers: Timers | None = None
         self.tasks: set[asyncio.Task[Any]] | None = None
         self.open_replies: set[DeferredReply] | None = None
@@ -162,6 +118,16 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.actor_class.__name__} ({self.address or self.urn})"
+
+    @property
+    def idle(self) -> bool:
+        """A live entity between bursts: no task, nothing queued."""
+        return self.state is State.RUNNING and self.task is None and not len(self.mailbox)
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Nobody waits for this incarnation and it waits for nobody."""
+        return not self.tasks and not self.open_replies
 
     # --- life ---
 
@@ -204,7 +170,7 @@ class Cell:
     def became_ready(self) -> None:
         """`on_start` is done, messages are handled from now on."""
         self.state = State.RUNNING
-        self.last_active_s = self.loop.time()
+        self.ready_at_s = self.last_active_s = self.loop.time()
         _release(self.ready_waiters)
         self.ready_waiters = None
         if self.owner is not None:
@@ -239,18 +205,18 @@ class Cell:
             if self.actor_class.REGISTERED:
                 pykka.ActorRegistry.unregister(self.ref)
 
-    def finish(self, ending: Exit) -> None:
-        """For good: the reference is dead, what waited in the mailbox is answered or recorded. Idempotent."""
+    def finish(self, ending: Exit, *, refusal: Exception | None = None, reason: str = "stopped") -> None:
+        """For good: the reference is dead, what waited is answered (with `refusal`) or recorded. Idempotent."""
         if self.state is State.ENDED:
             return
         assert self.state in (State.WAITING, State.NEW), f"finish of {self} while {self.state}"
         self.state = State.ENDED
         self.last_exit = ending
         self.mark_stopped()
-        error: Exception = ActorGone(f"{self.ref} stopped before handling the message")
-        if ending.reason == KILLED:
+        error = refusal or ActorGone(f"{self.ref} stopped before handling the message")
+        if ending.reason == KILLED and refusal is None:
             error = ActorKilled(self.crash_id)
-        self._answer_all(self.mailbox.close(), lambda _: error, reason="stopped")
+        self._answer_all(self.mailbox.close(), lambda _: error, reason=reason)
         self.actor = self.recipe = None
 
     def abandon_mailbox(self) -> None:
@@ -282,6 +248,9 @@ class Cell:
         """
         if self.state in (State.WAITING, State.ENDED, State.NEW):
             return
+        if self.idle and self.holds_nothing and not self.actor_class.STOPS:
+            self.kill(reason)  # nothing to wait for: an entity that holds nothing is a row already
+            return
         over = self._when_over()
         if self.state is State.STARTING or (timeout_s is not None and timeout_s <= 0):
             self.kill(reason)
@@ -308,6 +277,19 @@ class Cell:
         else:
             life.clean_up(self, Exit(reason))
             self.over(Exit(reason))
+
+    def passivate(self) -> None:
+        """Take an idle entity out of memory: one loop step from "nothing waits" to "gone".
+
+        With an `on_stop` of its own it takes longer, and what is sent meanwhile waits in the mailbox for the owner.
+        """
+        assert self.idle, f"{self} is not idle"
+        ending = Exit(PASSIVATED)
+        if self.actor_class.STOPS:
+            self.run(life.end(self, ending))
+        else:
+            life.clean_up(self, ending)
+            self.over(ending)
 
     def _when_over(self) -> asyncio.Future[None]:
         future = self.loop.create_future()

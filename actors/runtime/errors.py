@@ -49,7 +49,7 @@ class EntityParked(Unavailable):
         self.address = address
 
 
-class ActorCrashed(Exception):  # noqa: N818 - named for what happened, like its siblings
+class ActorCrashed(Exception):
     """The receiver's incarnation ended before it answered. `crash_id` names the incarnation in the log."""
 
     def __init__(self, crash_id: str, cause: BaseException | None = None) -> None:
@@ -66,15 +66,15 @@ class AskTimeout(pykka.Timeout):
     """No answer within the ask's deadline. What the receiver did, if anything, is unknown."""
 
 
-class AskCycle(RuntimeError):  # noqa: N818
+class AskCycle(RuntimeError):
     """Answering would need the asker's own answer, or the ask goes up instead of down."""
 
 
-class WouldBlockLoop(RuntimeError):  # noqa: N818
+class WouldBlockLoop(RuntimeError):
     """The caller would have blocked the event loop that has to produce the answer."""
 
 
-class StartFailed(Exception):  # noqa: N818
+class StartFailed(Exception):
     """The actor at `address` did not come up. The cause is the exception of its `on_start`."""
 
     def __init__(self, address: str, cause: BaseException | None) -> None:

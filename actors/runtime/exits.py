@@ -54,8 +54,8 @@ class Terminated:
 class Owner(Protocol):
     """Whoever starts an actor and decides what its end means. Both calls come on the loop, outside of any handler."""
 
-    address: str
-
+    @property
+    def address(self) -> str: ...
     def child_ready(self, cell: "Cell") -> None: ...
     def child_exited(self, cell: "Cell", ending: Exit) -> None:
         """The incarnation is over and cleaned up. Now `cell.launch()` it again or `cell.finish(ending)` it."""

@@ -22,6 +22,7 @@ from actors.runtime.envelope import Broken, Letter, Shutdown
 from actors.runtime.errors import ActorCrashed, ActorKilled, AskTimeout
 from actors.runtime.exits import CRASH, KILLED, NORMAL, START_FAILED, Exit
 from actors.runtime.replies import DEFER
+from actors.runtime.states import State, current_cell
 from penpay.domain.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ _ENDING = frozenset({_ActorStop, Shutdown})
 
 async def live(cell: "Cell") -> None:
     """The task of an actor. A resident one stays until its end; an entity's returns whenever the mailbox is empty."""
-    from actors.runtime.cell import State, current_cell  # noqa: PLC0415 - the cell is made of this module
-
     current_cell.set(cell)
     try:
         ending: Exit | None = None
