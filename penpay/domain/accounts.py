@@ -1,6 +1,6 @@
 """What is stored of a customer's identity, as it passes between the edge and its store. Times are UTC.
 
-Phones are E.164 digits without plus. Tokens and codes travel as SHA-256 or keyed hashes, never as themselves.
+Phones are E.164 digits without plus. Codes travel as keyed hashes only.
 """
 
 from dataclasses import dataclass, field
@@ -80,7 +80,8 @@ class NewSession:
     device_id: str
     device_name: str
     platform: str
-    token_hash: bytes = field(repr=False)
+    token: str = field(repr=False)
+    """The first refresh token; the store keeps its SHA-256 only."""
     created_at: datetime
     expires_at: datetime
 

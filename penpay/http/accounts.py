@@ -1,0 +1,111 @@
+"""What the edge needs from the store of identities, and from the two kinds of secrets around it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from penpay.domain.accounts import (
+    AccountFacts,
+    Credentials,
+    DerivLink,
+    Identity,
+    LinkStatus,
+    NewAccount,
+    NewSession,
+    Profile,
+    Rotation,
+    Verification,
+)
+
+
+class Accounts(Protocol):
+    """Customers as stored. Written with row locks by any node; all methods raise `Unavailable`."""
+
+    async def identity(self, user_id: str, session_id: str) -> Identity | None:
+        """One SELECT: everything that a request must know of who sent it."""
+        ...
+
+    async def profile(self, user_id: str) -> Profile | None: ...
+
+    async def register(self, new: NewAccount) -> bool:
+        """False when the address is known; nothing was changed then, after the same work."""
+        ...
+
+    async def renew_code(
+        self, phone: str, *, code_hash: bytes, expires_at: datetime, resend_at: datetime, at: datetime
+    ) -> bool:
+        """Replace the code of the newest unverified account with this phone. False: nobody waits, or too soon."""
+        ...
+
+    async def verify_phone(self, phone: str, *, code_hash: bytes, at: datetime) -> Verification:
+        """Use a code up. Wrong tries are counted in the database before anything is answered."""
+        ...
+
+    async def credentials(self, email: str) -> Credentials | None: ...
+    async def password_hash(self, user_id: str) -> str: ...
+    async def set_password_hash(self, user_id: str, password_hash: str, *, at: datetime) -> None: ...
+    async def set_pin_hash(self, user_id: str, pin_hash: str, *, at: datetime) -> None: ...
+
+    async def open_session(self, new: NewSession, *, devices_max: int) -> bool:
+        """Sign a device in; its older session ends. False when as many other devices are signed in already."""
+        ...
+
+    async def rotate(self, token: str, *, device_id: str, successor: str, at: datetime) -> Rotation | None:
+        """Spend a refresh token. None: unknown, ended, of another device, or spent before.
+
+        A spent token that comes back ends the session, unless the same device repeats within seconds: then it gets
+        the very same successor.
+        """
+        ...
+
+    async def close_sessions(self, token: str, *, device_id: str, everywhere: bool, at: datetime) -> bool: ...
+
+    async def open_link(self, user_id: str, *, state: str, expires_at: datetime, at: datetime) -> None:
+        """Remember who left for Deriv's page."""
+        ...
+
+    async def use_link_state(self, state: str, *, at: datetime) -> str:
+        """The user who left with this state, once; empty otherwise."""
+        ...
+
+    async def link(self, user_id: str, facts: AccountFacts, token: str, status: LinkStatus, *, at: datetime) -> bool:
+        """Store a link. False when the account is actively linked to somebody else."""
+        ...
+
+    async def deriv_link(self, user_id: str) -> DerivLink: ...
+    async def unlink(self, user_id: str, *, at: datetime) -> None: ...
+
+
+class DerivAccounts(Protocol):
+    """Asks Deriv whose token this is. Raises `Refused` for a token that it does not take, else `GatewayError`."""
+
+    async def authorize(self, token: str) -> AccountFacts: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Who an access token speaks for."""
+
+    user_id: str
+    session_id: str
+
+
+class AccessTokens(Protocol):
+    """Short-lived signed tokens."""
+
+    def issue(self, claims: Claims, *, at: datetime) -> str: ...
+    def read(self, token: str, *, at: datetime) -> Claims | None:
+        """None for every token that is not exactly one of ours and valid now."""
+        ...
+
+
+class Passwords(Protocol):
+    """Slow hashes, off the loop, in bounded lanes. Raises `Unavailable` when a lane is full."""
+
+    async def hash_password(self, password: str) -> str: ...
+    async def check_password(self, stored: str, password: str) -> bool:
+        """An empty `stored` costs the same time and is never right."""
+        ...
+
+    def is_outdated(self, stored: str) -> bool: ...
+    async def hash_pin(self, user_id: str, pin: str) -> str: ...

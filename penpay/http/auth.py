@@ -1,0 +1,207 @@
+"""Registering, verifying a phone, and sessions. No answer tells whether an address or a number is known.
+
+Source: decisions.md part 7, faults.md S1-S8. Hashing happens off the loop, in bounded lanes.
+"""
+
+from datetime import datetime, timedelta
+
+import structlog
+from aiohttp import web
+
+from penpay.domain.accounts import NewAccount, NewSession, Verification
+from penpay.domain.errors import BadInput, Unavailable
+from penpay.domain.identity import email_address, mask_phone, password_problem, phone_e164
+from penpay.domain.ids import shard_of
+from penpay.domain.presentation import time_text
+from penpay.domain.throttle import Hit
+from penpay.http.accounts import Claims
+from penpay.http.dispatch import Call
+from penpay.http.edge import Edge
+from penpay.http.replies import Stop, json_response
+from penpay.http.schemas import (
+    LoginRequest,
+    LogoutRequest,
+    RefreshRequest,
+    RegisterRequest,
+    ResendRequest,
+    VerifyPhoneRequest,
+)
+from penpay.messages import SMS, SendSms
+
+COOKIE = "penpay_refresh"
+COOKIE_PATH = "/api/v1/auth"
+_log = structlog.get_logger()
+
+
+async def register(call: Call) -> web.Response:
+    """Open an account and send a code. A known address gets the same answer after the same work."""
+    body: RegisterRequest = call.body
+    edge, at = call.edge, call.edge.clock.now()
+    email, phone = email_address(body.email), phone_e164(body.phone)
+    if problem := password_problem(body.password, email=email, phone=phone):
+        raise BadInput("password", problem)
+    rates = edge.settings.rates
+    await call.limit(Hit(rates.register_address, call.address_key()), Hit(rates.resend, _phone_key(edge, phone)))
+    code = edge.secrets.code()
+    user_id = edge.ids.ulid()
+    new = NewAccount(
+        user_id=user_id,
+        shard=shard_of(user_id, edge.settings.shards),
+        email=email,
+        phone=phone,
+        full_name=" ".join(body.full_name.split()),
+        password_hash=await edge.passwords.hash_password(body.password),
+        code_hash=_code_hash(edge, phone, code),
+        code_expires_at=at + timedelta(seconds=edge.settings.code_s),
+        resend_at=at + timedelta(seconds=edge.settings.code_resend_s),
+        created_at=at,
+    )
+    await edge.accounts.register(new)
+    # For a known address this code opens nothing: its hash was not stored.
+    _send_code(edge, phone, code)
+    return json_response(
+        {"email": email, "phone": mask_phone(phone), "verification": _verification(edge, phone, at)}, status=201
+    )
+
+
+async def verify_phone(call: Call) -> web.Response:
+    """Use the code up; from then on the number belongs to this account alone."""
+    body: VerifyPhoneRequest = call.body
+    edge = call.edge
+    phone = phone_e164(body.phone)
+    await call.limit(Hit(edge.settings.rates.code, _phone_key(edge, phone)))
+    result = await edge.accounts.verify_phone(phone, code_hash=_code_hash(edge, phone, body.code), at=edge.clock.now())
+    if result is Verification.TAKEN:
+        raise Stop("phone_taken")
+    if result is Verification.WRONG:
+        raise Stop("code_invalid")
+    return json_response({"phone": mask_phone(phone), "verified": True})
+
+
+async def resend_code(call: Call) -> web.Response:
+    """Another code, if somebody waits for one; the answer is the same if not."""
+    body: ResendRequest = call.body
+    edge, at = call.edge, call.edge.clock.now()
+    phone = phone_e164(body.phone)
+    await call.limit(Hit(edge.settings.rates.resend, _phone_key(edge, phone)))
+    code = edge.secrets.code()
+    renewed = await edge.accounts.renew_code(
+        phone,
+        code_hash=_code_hash(edge, phone, code),
+        expires_at=at + timedelta(seconds=edge.settings.code_s),
+        resend_at=at + timedelta(seconds=edge.settings.code_resend_s),
+        at=at,
+    )
+    if renewed:
+        _send_code(edge, phone, code)
+    return json_response(_verification(edge, phone, at), status=202)
+
+
+async def login(call: Call) -> web.Response:
+    """Sign a device in."""
+    body: LoginRequest = call.body
+    edge, at = call.edge, call.edge.clock.now()
+    email = email_address(body.email)
+    rates = edge.settings.rates
+    account_key = edge.sealer.blind_index(f"login|{email}").hex()
+    await call.limit(Hit(rates.login_account, account_key), Hit(rates.login_address, call.address_key()))
+    found = await edge.accounts.credentials(email)
+    right = await edge.passwords.check_password(found.password_hash if found else "", body.password)
+    if found is None or not right:
+        raise Stop("credentials_invalid")
+    if edge.passwords.is_outdated(found.password_hash):
+        renewed = await edge.passwords.hash_password(body.password)
+        await edge.accounts.set_password_hash(found.user_id, renewed, at=at)
+    token = edge.secrets.token()
+    session = NewSession(
+        id=edge.ids.ulid(),
+        user_id=found.user_id,
+        device_id=body.device.id,
+        device_name=body.device.name,
+        platform=body.device.platform,
+        token=token,
+        created_at=at,
+        expires_at=at + timedelta(seconds=edge.settings.refresh_token_s),
+    )
+    if not await edge.accounts.open_session(session, devices_max=edge.settings.devices_max):
+        raise Stop("device_limit")
+    claims = Claims(found.user_id, session.id)
+    return _tokens(edge, claims, token, session.expires_at, at, in_cookie=body.refresh_in == "cookie")
+
+
+async def refresh(call: Call) -> web.Response:
+    """Exchange a refresh token. One that was exchanged before ends the session: somebody copied it."""
+    body: RefreshRequest = call.body
+    edge, at = call.edge, call.edge.clock.now()
+    given = body.refresh_token or call.request.cookies.get(COOKIE, "")
+    rotation = await edge.accounts.rotate(given, device_id=body.device_id, successor=edge.secrets.token(), at=at)
+    if rotation is None:
+        raise Stop("refresh_invalid")
+    claims = Claims(rotation.user_id, rotation.session_id)
+    return _tokens(edge, claims, rotation.token, rotation.expires_at, at, in_cookie=body.refresh_token is None)
+
+
+async def logout(call: Call) -> web.Response:
+    """End the session; an unknown token is no error, since nobody is signed in with it."""
+    body: LogoutRequest = call.body
+    given = body.refresh_token or call.request.cookies.get(COOKIE, "")
+    await call.edge.accounts.close_sessions(
+        given, device_id=body.device_id, everywhere=body.everywhere, at=call.edge.clock.now()
+    )
+    response = web.Response(status=204)
+    if body.refresh_token is None:
+        response.del_cookie(COOKIE, path=COOKIE_PATH)
+    return response
+
+
+def _tokens(
+    edge: Edge, claims: Claims, token: str, expires_at: datetime, at: datetime, *, in_cookie: bool
+) -> web.Response:
+    left_s = int((expires_at - at).total_seconds())
+    body: dict[str, object] = {
+        "access_token": edge.tokens.issue(claims, at=at),
+        "token_type": "Bearer",
+        "expires_in": edge.settings.access_token_s,
+        "refresh_expires_in": left_s,
+    }
+    if not in_cookie:
+        body["refresh_token"] = token
+        return json_response(body)
+    response = json_response(body)
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=left_s,
+        path=COOKIE_PATH,
+        httponly=True,
+        samesite="Strict",
+        secure=edge.settings.public_url.startswith("https:"),
+    )
+    return response
+
+
+def _verification(edge: Edge, phone: str, at: datetime) -> dict[str, str]:
+    return {
+        "sent_to": mask_phone(phone),
+        "expires_at": time_text(at + timedelta(seconds=edge.settings.code_s)),
+        "resend_at": time_text(at + timedelta(seconds=edge.settings.code_resend_s)),
+    }
+
+
+def _phone_key(edge: Edge, phone: str) -> str:
+    """What limits per phone count; numbers themselves do not leave for the shared counter."""
+    return edge.sealer.blind_index(f"limit|{phone}").hex()
+
+
+def _code_hash(edge: Edge, phone: str, code: str) -> bytes:
+    return edge.sealer.blind_index(f"code|{phone}|{code}")
+
+
+def _send_code(edge: Edge, phone: str, code: str) -> None:
+    minutes = edge.settings.code_s // 60
+    text = f"Your PenPay code is {code}. It is valid for {minutes} minutes. Nobody from PenPay will ever ask for it."
+    try:
+        edge.addresses.tell(SMS, SendSms(to=phone, text=text, sender_reference="phone-code"))
+    except Unavailable:
+        # The account exists all the same, and another code can be asked for.
+        _log.warning("a code could not be handed to the SMS rail")

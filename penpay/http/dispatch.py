@@ -1,0 +1,204 @@
+"""From an HTTP request to one of our handlers: sign-in, Idempotency-Key, body and limits, in that order.
+
+A `Route` says all that is special about a call; the OpenAPI document is made from the same table.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from config import limits
+from penpay.domain.accounts import Identity
+from penpay.domain.answers import comparable, key_hash_of
+from penpay.domain.ids import is_ulid
+from penpay.domain.throttle import Hit, Rule
+from penpay.http.accounts import Claims
+from penpay.http.edge import Edge
+from penpay.http.json_body import MalformedJson, parse_object
+from penpay.http.peers import limited_as, peer_address
+from penpay.http.rates import RateRules
+from penpay.http.replies import REQUEST_ID, Stop, invalid_fields
+from penpay.messages import Customer
+
+_VISIBLE_ASCII = re.compile(rf"[!-~]{{1,{limits.IDEMPOTENCY_KEY_MAX}}}")
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One request, as far as it was understood. `signed` is None on routes without sign-in."""
+
+    edge: Edge
+    request: web.Request
+    route: "Route"
+    claims: Claims | None = None
+    signed: Identity | None = None
+    body: Any = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    query: Any = None
+    key_hash: str = ""
+
+    @property
+    def who(self) -> Identity:
+        """The signed-in customer; only on routes that need one."""
+        assert self.signed is not None
+        return self.signed
+
+    @property
+    def request_id(self) -> str:
+        """What ties log lines and answers of this request together."""
+        return str(self.request[REQUEST_ID])
+
+    @property
+    def customer(self) -> Customer:
+        """The customer in the form that the core takes."""
+        who = self.who
+        return Customer(
+            user_id=who.user_id,
+            shard=who.shard,
+            status=who.status,
+            phone=who.phone,
+            phone_mask=who.phone_mask,
+            phone_verified=who.phone_verified,
+            kyc_tier=who.kyc_tier,
+            deriv_loginid=who.deriv_loginid,
+            data_key=who.data_key,
+        )
+
+    def fingerprint(self) -> str:
+        """Keyed hash of the body, the same for every order of its fields."""
+        return self.edge.sealer.fingerprint(comparable(self.raw))
+
+    def path_id(self) -> str:
+        """The id in the path; what cannot be an id was never given out."""
+        value = self.request.match_info["id"]
+        if not is_ulid(value):
+            raise Stop("not_found")
+        return value
+
+    def address_key(self) -> str:
+        """What limits per address count."""
+        return limited_as(peer_address(self.request, self.edge.settings.trusted_proxies))
+
+    async def limit(self, *hits: Hit) -> None:
+        """Count these hits; 429 when one rule is full."""
+        wait_s = await self.edge.rate_limits.wait_s(hits)
+        if wait_s:
+            raise Stop("rate_limited", retry_after_s=wait_s)
+
+
+Handle = Callable[[Call], Awaitable[web.StreamResponse]]
+Rules = Callable[[RateRules], Sequence[Rule]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One call of the API. `rules` limit the signed-in account; `answers` and `problems` are for the documentation."""
+
+    method: str
+    path: str
+    handle: Handle
+    summary: str
+    tag: str
+    answers: Mapping[int, type[BaseModel] | None]
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    signed_in: bool = True
+    idempotent: bool = False
+    rules: Rules | None = None
+    problems: tuple[str, ...] = ()
+    media_type: str = "application/json"
+
+
+def bound(edge: Edge, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The aiohttp handler of a route."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        call = Call(edge=edge, request=request, route=route)
+        if route.signed_in:
+            call.claims = _claims(edge, request)
+        if route.idempotent:
+            call.key_hash = _key_hash(request)
+        if route.body is not None:
+            await _read_body(call, route.body)
+        if route.query is not None:
+            _read_query(call, route.query)
+        if call.claims is not None:
+            await _admit(call, call.claims)
+        return await route.handle(call)
+
+    return handler
+
+
+def _claims(edge: Edge, request: web.Request) -> Claims:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    claims = edge.tokens.read(token.strip(), at=edge.clock.now()) if scheme.lower() == "bearer" else None
+    if claims is None:
+        raise Stop("unauthorized")
+    return claims
+
+
+def _key_hash(request: web.Request) -> str:
+    keys = request.headers.getall("Idempotency-Key", ())
+    if not keys:
+        raise Stop("idempotency_key_missing")
+    if len(keys) > 1 or not _VISIBLE_ASCII.fullmatch(keys[0]):
+        raise Stop("idempotency_key_invalid")
+    return key_hash_of(keys[0])
+
+
+async def _read_body(call: Call, model: type[BaseModel]) -> None:
+    request = call.request
+    if request.content_type != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Stop("unsupported_media_type")
+    if (request.charset or "utf-8").lower().replace("_", "-") not in {"utf-8", "utf8"}:
+        raise Stop("unsupported_media_type", "send UTF-8")
+    raw = await read_bytes(request, limits.BODY_BYTES_MAX)
+    try:
+        call.raw = parse_object(raw)
+        call.body = model.model_validate(call.raw)
+    except MalformedJson as error:
+        raise Stop("malformed_json", f"The body {error}.") from None
+    except ValidationError as error:
+        raise invalid_fields(error) from None
+
+
+async def read_bytes(request: web.Request, bytes_max: int) -> bytes:
+    """The whole body, within its size and time; 413 or 408 otherwise."""
+    if (request.content_length or 0) > bytes_max:
+        raise Stop("payload_too_large")
+    try:
+        async with asyncio.timeout(limits.READ_BODY_S):
+            raw = await request.read()
+    except TimeoutError:
+        raise Stop("request_timeout") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise Stop("payload_too_large") from None
+    if len(raw) > bytes_max:
+        raise Stop("payload_too_large")
+    return raw
+
+
+def _read_query(call: Call, model: type[BaseModel]) -> None:
+    query = call.request.query
+    if len(set(query)) != len(query):
+        raise Stop("invalid_request", "A parameter is named twice.")
+    try:
+        call.query = model.model_validate(dict(query))
+    except ValidationError as error:
+        raise invalid_fields(error) from None
+
+
+async def _admit(call: Call, claims: Claims) -> None:
+    """Count against the account's limits, then read who this is: one SELECT per request."""
+    edge = call.edge
+    if call.route.rules is not None:
+        rules = call.route.rules(edge.settings.rates)
+        await call.limit(*(Hit(rule, claims.user_id, call.key_hash) for rule in rules))
+    call.signed = await edge.accounts.identity(claims.user_id, claims.session_id)
+    if call.signed is None or not call.signed.session_live:
+        raise Stop("unauthorized", "The session has ended.")

@@ -1,0 +1,113 @@
+"""Everything that the public listener works with, handed in by the composition root."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from config import limits
+from penpay.domain.errors import Unavailable
+from penpay.domain.throttle import Hit
+from penpay.domain.timeline import Deadlines
+from penpay.http.accounts import AccessTokens, Accounts, DerivAccounts, Passwords
+from penpay.http.event_hub import EventHub
+from penpay.http.rates import RateRules, rate_rules
+from penpay.http.reads import Reads
+from penpay.ports import Addresses, CallbackTokens, Clock, Ids, InboxStore, Sealer
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Secrets(Protocol):
+    """Unguessable values."""
+
+    def token(self) -> str:
+        """At least 256 bits, URL-safe."""
+        ...
+
+    def code(self) -> str:
+        """Six digits."""
+        ...
+
+
+class RateLimits(Protocol):
+    """Counts hits over all nodes."""
+
+    async def wait_s(self, hits: Sequence[Hit]) -> int:
+        """Count the hits; 0, or whole seconds until the fullest rule has room again.
+
+        Raises `Unavailable` for a strict rule while the shared counter is away.
+        """
+        ...
+
+
+class EdgeMetrics(Protocol):
+    """What the edge reports about itself."""
+
+    def request(self, *, route: str, method: str, status: int, seconds: float) -> None: ...
+    def callback(self, *, kind: str, verdict: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSettings:
+    """What of the configuration the public edge needs. Times in seconds, money in cents."""
+
+    public_url: str
+    shards: int
+    relaxed: bool
+    """Development or testing: an empty Deriv name passes, cookies work without TLS."""
+    deriv_oauth_url: str
+    deriv_app_id: str
+    trusted_proxies: tuple[Network, ...] = ()
+    callback_allowlist: tuple[Network, ...] = ()
+    callback_enforce: bool = True
+    rates: RateRules = field(default_factory=rate_rules)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    ask_s: float = 8.0
+    access_token_s: int = 900
+    refresh_token_s: int = 2_592_000
+    code_s: int = 600
+    code_resend_s: int = 60
+    link_state_s: int = 600
+    devices_max: int = 2
+    deposit_min_usd_minor: int = 200
+    deposit_max_usd_minor: int = 100_000
+    deposit_day_usd_minor: int = 200_000
+
+
+@dataclass(slots=True)
+class Admission:
+    """How much the listener takes at once. Callbacks have a lane of their own that opens first and closes last."""
+
+    requests_max: int = limits.REQUESTS_MAX
+    callbacks_max: int = limits.CALLBACKS_MAX
+    open: bool = True
+    """False while starting or draining: everything but callbacks and the documentation is answered 503."""
+    requests: int = 0
+    callbacks: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """The parts. `lost_answers` are what an ask may raise although the message may have been executed."""
+
+    settings: EdgeSettings
+    addresses: Addresses
+    accounts: Accounts
+    reads: Reads
+    inbox: InboxStore
+    callback_tokens: CallbackTokens
+    sealer: Sealer
+    tokens: AccessTokens
+    passwords: Passwords
+    deriv_accounts: DerivAccounts
+    rate_limits: RateLimits
+    events: EventHub
+    clock: Clock
+    ids: Ids
+    secrets: Secrets
+    metrics: EdgeMetrics
+    admission: Admission = field(default_factory=Admission)
+    lost_answers: tuple[type[Exception], ...] = (TimeoutError,)
+    unavailable_codes: Mapping[type[Unavailable], str] = field(default_factory=dict)
+    """Problem codes of the runtime's own refusals (a full mailbox, a shard that lives elsewhere)."""

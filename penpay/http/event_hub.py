@@ -1,0 +1,64 @@
+"""Live events for the signed-in customers of this node. A missed event is read again from SQL by its place."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from config.limits import EVENT_QUEUE_MAX, EVENT_STREAMS_MAX, EVENT_STREAMS_PER_USER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveEvent:
+    """One outbox event as it came from the streams. `body` is JSON text."""
+
+    shard: int
+    seq: int
+    type: str
+    user_id: str
+    body: str
+
+
+@dataclass(slots=True, eq=False)
+class Subscription:
+    """One open stream. `lagged`: it was too slow and lost events; its reader must read them from SQL."""
+
+    user_id: str
+    queue: asyncio.Queue[LiveEvent] = field(default_factory=lambda: asyncio.Queue(EVENT_QUEUE_MAX))
+    lagged: bool = False
+
+
+class EventHub:
+    """Hands each event to its user's open streams. Fed by the stream reader, or by the outbox relay itself."""
+
+    def __init__(self, *, streams_max: int = EVENT_STREAMS_MAX, per_user: int = EVENT_STREAMS_PER_USER) -> None:
+        self._by_user: dict[str, set[Subscription]] = {}
+        self._streams_max = streams_max
+        self._per_user = per_user
+        self.streams = 0
+
+    def subscribe(self, user_id: str) -> Subscription | None:
+        """Open a stream; None when this user or this node has too many."""
+        mine = self._by_user.get(user_id, set())
+        if self.streams >= self._streams_max or len(mine) >= self._per_user:
+            return None
+        subscription = Subscription(user_id)
+        mine.add(subscription)
+        self._by_user[user_id] = mine
+        self.streams += 1
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Close a stream; repeating it changes nothing."""
+        mine = self._by_user.get(subscription.user_id, set())
+        if subscription in mine:
+            mine.remove(subscription)
+            self.streams -= 1
+        if not mine:
+            self._by_user.pop(subscription.user_id, None)
+
+    def publish(self, event: LiveEvent) -> None:
+        """Never waits: a full stream is marked and catches up by itself."""
+        for subscription in self._by_user.get(event.user_id, ()):
+            try:
+                subscription.queue.put_nowait(event)
+            except asyncio.QueueFull:
+                subscription.lagged = True

@@ -1,0 +1,98 @@
+"""Around every request of the public listener: its id, admission, the clock, and the one place where errors end."""
+
+import re
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from penpay.domain.errors import BadInput, Unavailable
+from penpay.http.edge import Edge
+from penpay.http.replies import REQUEST_ID, Stop, invalid_field, problem_response
+
+_log = structlog.get_logger()
+_GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+_BY_STATUS = {
+    400: "malformed_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+}
+ALWAYS_OPEN = ("/cb/", "/docs", "/openapi.json", "/problems/")
+"""Callbacks count in a lane of their own; documents cost nothing and help while the rest is closed."""
+
+
+def around(edge: Edge) -> Middleware:
+    """The one middleware of the public application."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("X-Request-Id", "")
+        request[REQUEST_ID] = given if _GIVEN_ID.fullmatch(given) else edge.ids.ulid()
+        began_s = edge.clock.monotonic_s()
+        response = await _answered(edge, request, handler)
+        edge.metrics.request(
+            route=_route_of(request),
+            method=request.method if request.method in _METHODS else "other",
+            status=response.status,
+            seconds=edge.clock.monotonic_s() - began_s,
+        )
+        return response
+
+    return middleware
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+
+def _route_of(request: web.Request) -> str:
+    """The route's pattern: never an id, so that the label stays small."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "none"
+
+
+async def _answered(edge: Edge, request: web.Request, handler: Handler) -> web.StreamResponse:
+    admission = edge.admission
+    if request.path.startswith(ALWAYS_OPEN):
+        return await _guarded(edge, request, handler)
+    if not admission.open:
+        return problem_response(Stop("not_ready", retry_after_s=2), request.path)
+    if admission.requests >= admission.requests_max:
+        return problem_response(Stop("overloaded"), request.path)
+    admission.requests += 1
+    try:
+        return await _guarded(edge, request, handler)
+    finally:
+        admission.requests -= 1
+
+
+async def _guarded(edge: Edge, request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Stop as stop:
+        return problem_response(stop, request.path)
+    except BadInput as error:
+        return problem_response(invalid_field(error), request.path)
+    except Unavailable as error:
+        return problem_response(_unavailable(edge, error), request.path)
+    except edge.lost_answers:
+        return problem_response(Stop("outcome_unknown"), request.path)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = problem_response(Stop(_BY_STATUS.get(error.status, "malformed_request")), request.path)
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
+    except ConnectionResetError:
+        # The client left while we were writing: there is nobody to answer.
+        raise
+    except Exception:  # noqa: BLE001 - the boundary: the client gets nothing of what broke, the log all of it, once
+        _log.exception("request failed", request_id=request[REQUEST_ID], route=_route_of(request))
+        return problem_response(Stop("internal_error"), request.path)
+
+
+def _unavailable(edge: Edge, error: Unavailable) -> Stop:
+    codes = (code for kind, code in edge.unavailable_codes.items() if isinstance(error, kind))
+    return Stop(next(codes, "unavailable"), retry_after_s=max(1, round(error.retry_after_s)))

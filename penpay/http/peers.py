@@ -1,0 +1,52 @@
+"""Who is really calling: the peer's address, seen through the proxies that we trust and no others."""
+
+import ipaddress
+from collections.abc import Sequence
+from functools import lru_cache
+
+from aiohttp import web
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
+
+
+def peer_address(request: web.BaseRequest, trusted: Sequence[Network]) -> Address:
+    """The nearest address that is not a trusted proxy's. A Unix socket is this machine.
+
+    `X-Forwarded-For` is read from the right, and only while each hop is trusted: what stands further left was
+    written by the client.
+    """
+    address = _parsed(request.remote or "") or _LOOPBACK
+    if not trusted or not within(address, trusted):
+        return address
+    for hop in reversed(",".join(request.headers.getall("X-Forwarded-For", ())).split(",")):
+        written = _parsed(hop.strip())
+        if written is None:
+            return address
+        address = written
+        if not within(address, trusted):
+            return address
+    return address
+
+
+def within(address: Address, networks: Sequence[Network]) -> bool:
+    """Whether the address lies in one of the networks. An IPv4 address in IPv6 clothes is the IPv4 address."""
+    return any(address.version == network.version and address in network for network in networks)
+
+
+def limited_as(address: Address) -> str:
+    """What a rate limit counts: an IPv4 address, or the /64 that one IPv6 customer has to themselves."""
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.IPv6Network((address, 64), strict=False).network_address)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return address.ipv4_mapped or address if address.version == 6 else address

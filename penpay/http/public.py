@@ -1,0 +1,57 @@
+"""The public listener: API, callbacks and documentation."""
+
+from aiohttp import web
+
+from config.limits import CALLBACK_BYTES_MAX
+from penpay.domain.presentation import json_bytes
+from penpay.domain.problems import PROBLEMS
+from penpay.http import callbacks, docs
+from penpay.http.dispatch import bound
+from penpay.http.edge import Edge
+from penpay.http.middleware import around
+from penpay.http.openapi import document
+from penpay.http.replies import Stop, common_headers, json_response
+from penpay.http.routes import PREFIX, ROUTES
+
+
+def public_app(edge: Edge) -> web.Application:
+    """The application behind `PENPAY_HTTP__PUBLIC_BIND`."""
+    app = web.Application(middlewares=[around(edge)], client_max_size=CALLBACK_BYTES_MAX)
+    app.on_response_prepare.append(common_headers)
+    for route in ROUTES:
+        app.router.add_route(route.method, PREFIX + route.path, bound(edge, route))
+    _add_callbacks(app, edge)
+    _add_documents(app, edge)
+    return app
+
+
+def _add_callbacks(app: web.Application, edge: Edge) -> None:
+    async def callback(request: web.Request) -> web.Response:
+        return await callbacks.receive(edge, request)
+
+    app.router.add_route("POST", "/cb/{kind}/{token}", callback)
+
+
+def _add_documents(app: web.Application, edge: Edge) -> None:
+    openapi = json_bytes(document(ROUTES, prefix=PREFIX, server_url=edge.settings.public_url.rstrip("/")))
+
+    async def openapi_document(_request: web.Request) -> web.Response:
+        return web.Response(body=openapi, content_type="application/json", charset="utf-8")
+
+    async def problem_type(request: web.Request) -> web.Response:
+        known = PROBLEMS.get(request.match_info["code"])
+        if known is None:
+            raise Stop("not_found")
+        return json_response(
+            {
+                "code": known.code,
+                "status": known.status,
+                "title": known.title,
+                "retryable": known.retryable,
+                "next_action": known.next_action,
+            }
+        )
+
+    app.router.add_route("GET", "/openapi.json", openapi_document)
+    app.router.add_route("GET", "/problems/{code}", problem_type)
+    docs.add(app)

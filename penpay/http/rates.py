@@ -1,0 +1,57 @@
+"""How often a customer or an address may do what. Source: faults.md S25."""
+
+from dataclasses import dataclass
+
+from penpay.domain.throttle import Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateRules:
+    """The rules of the public listener."""
+
+    login_account: Rule
+    login_address: Rule
+    register_address: Rule
+    code: Rule
+    """Guessing a code, a PIN's password, or asking for codes: per phone or account."""
+    resend: Rule
+    deposit_minute: Rule
+    deposit_hour: Rule
+    read: Rule
+    callback_address: Rule
+    """Only for addresses that are not on the provider's list."""
+
+
+def rate_rules(  # noqa: PLR0913 - one figure per rule, all by name
+    *,
+    login_per_minute: int = 5,
+    login_per_minute_address: int = 20,
+    register_per_hour_address: int = 3,
+    otp_per_15_minutes: int = 5,
+    otp_resend_s: int = 60,
+    deposit_per_minute: int = 6,
+    deposit_per_hour: int = 30,
+    read_per_minute: int = 60,
+    callback_per_minute_address: int = 600,
+    address_factor: int = 1,
+) -> RateRules:
+    """The rules from their figures. `address_factor` is 1,000 in development, where everybody is one address.
+
+    Sign-in and codes are strict: without the shared counter nobody gets in. Deposits count distinct keys, so that a
+    repeated request costs nothing.
+    """
+    return RateRules(
+        login_account=Rule(name="login", limit=login_per_minute, window_s=60, strict=True),
+        login_address=Rule(
+            name="login-address", limit=login_per_minute_address * address_factor, window_s=60, strict=True
+        ),
+        register_address=Rule(
+            name="register-address", limit=register_per_hour_address * address_factor, window_s=3600, strict=True
+        ),
+        code=Rule(name="code", limit=otp_per_15_minutes, window_s=900, strict=True),
+        resend=Rule(name="resend", limit=1, window_s=otp_resend_s, strict=True),
+        deposit_minute=Rule(name="deposit-minute", limit=deposit_per_minute, window_s=60, distinct=True),
+        deposit_hour=Rule(name="deposit-hour", limit=deposit_per_hour, window_s=3600, distinct=True),
+        read=Rule(name="read", limit=read_per_minute, window_s=60),
+        callback_address=Rule(name="callback-address", limit=callback_per_minute_address * address_factor, window_s=60),
+    )

@@ -1,0 +1,84 @@
+"""What leaves the edge: JSON, problem details, and the headers that every response carries."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from penpay.domain.errors import BadInput
+from penpay.domain.presentation import json_bytes
+from penpay.domain.problems import CONTENT_TYPE as PROBLEM_TYPE
+from penpay.domain.problems import PROBLEMS, problem
+
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+_JSON = "application/json"
+
+
+class Stop(Exception):
+    """The request ends here, with a problem of the catalogue."""
+
+    def __init__(
+        self, code: str, detail: str = "", *, retry_after_s: int = 0, errors: Iterable[Mapping[str, str]] = ()
+    ) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        self.errors = tuple(errors)
+
+
+def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An answer of ours."""
+    return web.Response(
+        body=json_bytes(value), status=status, content_type=_JSON, charset="utf-8", headers=dict(headers or {})
+    )
+
+
+def problem_response(stop: Stop, instance: str) -> web.Response:
+    """The problem that a `Stop` names. 429 and 503 always say when to come again."""
+    known = PROBLEMS[stop.code]
+    retry_after_s = stop.retry_after_s or (1 if known.status in {429, 503} else 0)
+    body = problem(stop.code, stop.detail, instance, retry_after_s=retry_after_s, errors=stop.errors)
+    headers = {"Retry-After": str(retry_after_s)} if retry_after_s else {}
+    if known.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="penpay"'
+    return web.Response(body=json_bytes(body), status=known.status, content_type=PROBLEM_TYPE, headers=headers)
+
+
+def invalid_fields(error: ValidationError) -> Stop:
+    """A 400 that names every field in question, and never repeats what was sent."""
+    return Stop(
+        "invalid_request",
+        errors=[
+            {"field": ".".join(map(str, one["loc"])), "message": _said(dict(one))}
+            for one in error.errors(include_url=False, include_input=False)
+        ],
+    )
+
+
+_SAID = {
+    "extra_forbidden": "is not a field of this request",
+    "missing": "is required",
+    "string_type": "must be a string",
+    "string_pattern_mismatch": "does not have the documented form",
+}
+
+
+def _said(error: dict[str, Any]) -> str:
+    return _SAID.get(error["type"]) or str(error["msg"])
+
+
+def invalid_field(error: BadInput) -> Stop:
+    """A 400 for a value that a parser of the domain refused."""
+    return Stop("invalid_request", errors=[{"field": error.field, "message": error.detail}])
+
+
+async def common_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """On every response, also on those that aiohttp makes itself. Software and version are nobody's business."""
+    headers = response.headers
+    headers["Server"] = "penpay"
+    headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault("Cache-Control", "no-store")
+    headers.setdefault("Referrer-Policy", "no-referrer")

@@ -1,0 +1,335 @@
+"""Bodies of the public API. The requests are enforced, the answers documented; both appear in `/openapi.json`.
+
+Unknown fields and other types are refused: `"1"` is no number and `1` is no text.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from penpay.domain.identity import EMAIL_MAX, NAME_MAX, PASSWORD_MAX
+
+AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,11})\.[0-9]{2}$"
+ULID_PATTERN = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
+
+Ulid = Annotated[str, Field(pattern=ULID_PATTERN, examples=["01KAF0Z3T9V5N5W6H3C8Q2YB7D"])]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-20T12:00:00.000Z"])]
+PhoneText = Annotated[str, Field(min_length=9, max_length=20, examples=["254712345678"])]
+EmailText = Annotated[str, Field(min_length=3, max_length=EMAIL_MAX, examples=["wanjiku@example.com"])]
+CodeText = Annotated[str, Field(pattern=r"^[0-9]{6}$", examples=["123456"])]
+DeviceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$", examples=["pixel-8-4f2a"])]
+RefreshText = Annotated[str, Field(min_length=32, max_length=128)]
+
+
+class Request(BaseModel):
+    """A body that a client sends."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Answer(BaseModel):
+    """A body that a client gets. Fields may be added later."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Amount(Request):
+    """Money: a decimal string with two digits, and its currency."""
+
+    amount: Annotated[str, Field(pattern=AMOUNT_PATTERN, examples=["1300.00"])]
+    currency: Literal["KES", "USD"]
+
+
+class QuoteRequest(Request):
+    """Ask for a locked rate. A deposit takes KES or USD, a withdrawal USD."""
+
+    type: Literal["DEPOSIT", "WITHDRAWAL"]
+    amount: Amount
+
+
+class DepositRequest(Request):
+    """Exactly one of `quote_id` and `amount`. `phone`, if sent, is the account's own verified number."""
+
+    quote_id: Ulid | None = None
+    amount: Amount | None = None
+    phone: PhoneText | None = None
+
+
+class RegisterRequest(Request):
+    """Open an account."""
+
+    email: EmailText
+    phone: PhoneText
+    password: Annotated[str, Field(min_length=8, max_length=PASSWORD_MAX)]
+    full_name: Annotated[str, Field(min_length=2, max_length=NAME_MAX, pattern=r"^[^\p{Cc}<>]+$")]
+
+
+class VerifyPhoneRequest(Request):
+    """The code that arrived by SMS."""
+
+    phone: PhoneText
+    code: CodeText
+
+
+class ResendRequest(Request):
+    """Ask for another code."""
+
+    phone: PhoneText
+
+
+class Device(Request):
+    """The device that signs in. Two may be signed in at once."""
+
+    id: DeviceId
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\p{Cc}<>]+$", examples=["Pixel 8"])]
+    platform: Literal["android", "ios", "web", "other"]
+
+
+class LoginRequest(Request):
+    """Sign in. A web client may ask for the refresh token as an HttpOnly cookie."""
+
+    email: EmailText
+    password: Annotated[str, Field(min_length=1, max_length=PASSWORD_MAX)]
+    device: Device
+    refresh_in: Literal["body", "cookie"] = "body"
+
+
+class RefreshRequest(Request):
+    """Exchange a refresh token; each works once. Without `refresh_token` the cookie is used."""
+
+    refresh_token: RefreshText | None = None
+    device_id: DeviceId
+
+
+class LogoutRequest(Request):
+    """End this session, or with `everywhere` every session of the account."""
+
+    refresh_token: RefreshText | None = None
+    device_id: DeviceId
+    everywhere: bool = False
+
+
+class PinRequest(Request):
+    """Set or change the six-digit PIN of withdrawals."""
+
+    pin: CodeText
+    password: Annotated[str, Field(min_length=1, max_length=PASSWORD_MAX)]
+
+
+class TransactionsQuery(Request):
+    """Filters of the history. `from` and `to` are RFC 3339 times; the newest come first."""
+
+    type: Literal["DEPOSIT", "WITHDRAWAL"] | None = None
+    status: (
+        Literal[
+            "PENDING",
+            "PROCESSING",
+            "AWAITING_MPESA_CALLBACK",
+            "AWAITING_DERIV_CONFIRMATION",
+            "AWAITING_MPESA_DISBURSEMENT",
+            "IN_REVIEW",
+            "COMPLETED",
+            "FAILED",
+            "REVERSED",
+        ]
+        | None
+    ) = None
+    from_: Annotated[str | None, Field(alias="from", max_length=40)] = None
+    to: Annotated[str | None, Field(max_length=40)] = None
+    cursor: Ulid | None = None
+    limit: Annotated[str | None, Field(pattern=r"^[1-9][0-9]{0,2}$", description="1 to 100, default 20")] = None
+
+
+# --- answers ------------------------------------------------------------------------------------------------------
+
+
+class Verification(Answer):
+    """Where the code went, until when it works, and when another may be asked for."""
+
+    sent_to: str
+    expires_at: Time
+    resend_at: Time
+
+
+class Registered(Answer):
+    """The account waits for its phone to be verified."""
+
+    email: str
+    phone: str
+    verification: Verification
+
+
+class PhoneVerified(Answer):
+    """The phone belongs to the account now."""
+
+    phone: str
+    verified: bool
+
+
+class Tokens(Answer):
+    """A signed-in session. `refresh_token` is missing when it went into a cookie."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    refresh_token: str | None = None
+    refresh_expires_in: int
+
+
+class QuoteAnswer(Answer):
+    """A locked rate, for one use until `expires_at`. Rates are KES per USD."""
+
+    id: Ulid
+    type: Literal["DEPOSIT", "WITHDRAWAL"]
+    send: Amount
+    receive: Amount
+    mid_rate: str
+    spread: str
+    rate: str
+    fees: list[Amount]
+    expires_at: Time
+
+
+class LockedQuote(Answer):
+    """The rate of a transaction."""
+
+    id: Ulid | None
+    mid_rate: str
+    spread: str
+    rate: str
+
+
+class Failure(Answer):
+    """Why a transaction did not simply complete."""
+
+    code: str
+    message: str
+    next_action: str
+
+
+class Transaction(Answer):
+    """One deposit or withdrawal. `stage` is finer than `status`."""
+
+    id: Ulid
+    type: Literal["DEPOSIT", "WITHDRAWAL"]
+    status: str
+    stage: str
+    send: Amount
+    receive: Amount
+    quote: LockedQuote
+    phone: str
+    deriv_loginid: str
+    evidence: dict[str, str | None]
+    failure: Failure | None
+    created_at: Time
+    updated_at: Time
+    completed_at: Time | None
+
+
+class Transactions(Answer):
+    """A page of the history; `next_cursor` is null on the last one."""
+
+    items: list[Transaction]
+    next_cursor: Ulid | None
+
+
+class Step(Answer):
+    """One recorded step."""
+
+    at: Time
+    event: str
+    from_: Annotated[str | None, Field(alias="from")]
+    stage: str
+    evidence: dict[str, str]
+
+
+class Timeline(Answer):
+    """Where the money is, and how it got there."""
+
+    transaction_id: Ulid
+    status: str
+    stage: str
+    outlook: str
+    steps: list[Step]
+
+
+class DerivBalanceAnswer(Answer):
+    """The Deriv account's balance as last seen; `live` while Deriv keeps us told."""
+
+    amount: str
+    currency: str
+    as_of: Time
+    live: bool
+
+
+class Balance(Answer):
+    """Balances of the signed-in customer. `deriv` is null while Deriv cannot be asked."""
+
+    deriv: DerivBalanceAnswer | None
+    in_flight: list[Amount]
+
+
+class LimitsLeft(Answer):
+    """What may still be deposited today (Nairobi day)."""
+
+    per_transaction_min: Amount
+    per_transaction_max: Amount
+    today_max: Amount
+    today_left: Amount
+
+
+class DerivLinkAnswer(Answer):
+    """State of the Deriv link. `next_action` says what to do when it is not active."""
+
+    status: Literal["none", "active", "name_mismatch"]
+    loginid: str | None
+    currency: str | None
+    linked_at: Time | None
+    next_action: str | None
+
+
+class Me(Answer):
+    """The signed-in customer."""
+
+    id: Ulid
+    email: str
+    phone: str
+    phone_verified: bool
+    full_name: str
+    status: str
+    kyc_tier: int
+    pin_set: bool
+    deriv: DerivLinkAnswer
+    limits: dict[str, LimitsLeft]
+    created_at: Time
+
+
+class LinkStart(Answer):
+    """Send the browser here."""
+
+    authorize_url: str
+    expires_at: Time
+
+
+class FieldError(Answer):
+    """One field that is not valid."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    code: str
+    retryable: bool
+    retry_after_s: int | None = None
+    next_action: str | None = None
+    errors: list[FieldError] | None = None

@@ -1,0 +1,88 @@
+"""History, one transaction, where its money is, and cancelling it. Read from the rows: any node answers."""
+
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from config.limits import PAGE_DEFAULT, PAGE_MAX
+from penpay.domain.errors import BadInput
+from penpay.domain.presentation import evidence_of, render_transaction
+from penpay.domain.timeline import render_timeline
+from penpay.domain.unit import TransactionRow
+from penpay.http.dispatch import Call
+from penpay.http.quotes import refused
+from penpay.http.reads import HistoryFilter
+from penpay.http.replies import Stop, json_response
+from penpay.http.schemas import TransactionsQuery
+from penpay.messages import CancelTransaction, Refusal, saga_of
+
+
+async def listed(call: Call) -> web.Response:
+    """One page of the history."""
+    query: TransactionsQuery = call.query
+    limit = int(query.limit or PAGE_DEFAULT)
+    if limit > PAGE_MAX:
+        raise BadInput("limit", f"must be 1 to {PAGE_MAX}")
+    which = HistoryFilter(
+        type=query.type or "",
+        status=query.status or "",
+        from_at=_time(query.from_, "from"),
+        to_at=_time(query.to, "to"),
+        before_id=query.cursor or "",
+        limit=limit + 1,
+    )
+    rows = await call.edge.reads.transactions(call.who.user_id, which)
+    page = rows[:limit]
+    return json_response(
+        {"items": [_rendered(row) for row in page], "next_cursor": page[-1].id if len(rows) > limit else None}
+    )
+
+
+async def one(call: Call) -> web.Response:
+    """One transaction; its ETag is its version."""
+    row = await _own(call)
+    etag = f'"{row.id}-{row.version}"'
+    if etag in (part.strip() for part in call.request.headers.get("If-None-Match", "").split(",")):
+        return web.Response(status=304, headers={"ETag": etag})
+    return json_response(_rendered(row), headers={"ETag": etag})
+
+
+async def timeline(call: Call) -> web.Response:
+    """Where the money is."""
+    row = await _own(call)
+    steps = await call.edge.reads.steps(row.id)
+    return json_response(render_timeline(row, steps, call.edge.settings.deadlines))
+
+
+async def cancel(call: Call) -> web.Response:
+    """Cancel while nothing was sent to the provider. The ledger decides that, not what we read here."""
+    row = await _own(call)
+    reply = await call.edge.addresses.ask(
+        saga_of(row.shard, row.id), CancelTransaction(call.who.user_id), timeout_s=call.edge.settings.ask_s
+    )
+    if isinstance(reply, Refusal):
+        raise refused(reply)
+    return json_response(_rendered(reply))
+
+
+async def _own(call: Call) -> TransactionRow:
+    row = await call.edge.reads.transaction(call.who.user_id, call.path_id())
+    if row is None:
+        raise Stop("not_found")
+    return row
+
+
+def _rendered(row: TransactionRow) -> dict[str, object]:
+    return render_transaction(row, evidence_of(row))
+
+
+def _time(text: str | None, field: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise BadInput(field, "must be an RFC 3339 time with its zone")
+    return at.astimezone(UTC)

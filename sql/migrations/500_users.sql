@@ -1,0 +1,28 @@
+-- Customers. Personal fields are sealed under the customer's own data key; look-ups go through keyed indexes.
+CREATE TABLE IF NOT EXISTS {users}.users (
+  id CHAR(26) NOT NULL,
+  shard SMALLINT NOT NULL,
+  email_index BINARY(32) NOT NULL,
+  phone_index BINARY(32) NOT NULL,
+  verified_phone_index BINARY(32) NULL,
+  email_sealed VARBINARY(512) NOT NULL,
+  phone_sealed VARBINARY(128) NOT NULL,
+  name_sealed VARBINARY(768) NOT NULL,
+  phone_mask VARCHAR(24) NOT NULL,
+  password_hash VARCHAR(255) NOT NULL,
+  pin_hash VARCHAR(255) NOT NULL DEFAULT '',
+  pin_failures INT NOT NULL DEFAULT 0,
+  pin_locked_until DATETIME(6) NULL,
+  kyc_tier TINYINT NOT NULL,
+  withdrawals_held_until DATETIME(6) NULL,
+  phone_verified_at DATETIME(6) NULL,
+  created_at DATETIME(6) NOT NULL,
+  updated_at DATETIME(6) NOT NULL,
+  PRIMARY KEY (id),
+  UNIQUE KEY uq_users_email (email_index),
+  UNIQUE KEY uq_users_verified_phone (verified_phone_index),
+  KEY ix_users_phone (phone_index, created_at),
+  CONSTRAINT ck_users_tier CHECK (kyc_tier BETWEEN 0 AND 3),
+  CONSTRAINT ck_users_pin_failures CHECK (pin_failures >= 0),
+  CONSTRAINT ck_users_verified CHECK ((phone_verified_at IS NULL) = (verified_phone_index IS NULL))
+) ENGINE=InnoDB DEFAULT CHARSET=ascii COLLATE=ascii_bin;
