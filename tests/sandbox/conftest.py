@@ -104,6 +104,19 @@ class Rails:
         keep = {key: body[key] for key in ("BusinessShortCode", "Password", "Timestamp")}
         return await self.post("/mpesa/stkpushquery/v1/query", {**keep, "CheckoutRequestID": checkout_id})
 
+    async def ended(self, checkout_id: str) -> None:
+        """Wait until the query no longer says that the prompt is being processed."""
+        async with asyncio.timeout(5):
+            while (await self.query(checkout_id))[0] != 200:  # noqa: ASYNC110 - the state is in another process's API
+                await asyncio.sleep(0.01)
+
+    async def delivered(self, count: int) -> list[dict[str, Any]]:
+        """Wait until so many deliveries were attempted."""
+        async with asyncio.timeout(5):
+            while len(log := (await self.control("/deliveries"))["deliveries"]) < count:  # noqa: ASYNC110 - the same
+                await asyncio.sleep(0.01)
+        return log
+
     async def paid(self, **changes: Any) -> dict[str, Any]:
         """A push that its customer pays; returns the callback's items by name."""
         status, _ = await self.push(**changes)

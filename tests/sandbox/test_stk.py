@@ -1,5 +1,3 @@
-import asyncio
-
 import pytest
 
 from tests.sandbox.conftest import PHONE
@@ -131,9 +129,7 @@ async def test_a_silent_customer_causes_no_callback_and_ends_as_1037(rails):
     assert (pending_status, pending["errorCode"]) == (500, "500.001.1001")
     assert pending["requestId"] == ack["CheckoutRequestID"]
     assert "being processed" in pending["errorMessage"]
-    async with asyncio.timeout(5):
-        while (await rails.query(ack["CheckoutRequestID"]))[0] != 200:
-            await asyncio.sleep(0.02)
+    await rails.ended(ack["CheckoutRequestID"])
     _, ended = await rails.query(ack["CheckoutRequestID"])
     assert ended["ResultCode"] == "1037"
     assert (await rails.control("/deliveries"))["deliveries"] == []
@@ -142,9 +138,7 @@ async def test_a_silent_customer_causes_no_callback_and_ends_as_1037(rails):
 async def test_a_lost_callback_leaves_the_payment_to_the_query(rails):
     await rails.control(f"/phones/{PHONE}/script", {"steps": [{"callback": "lost"}]})
     _, ack = await rails.push()
-    async with asyncio.timeout(5):
-        while (await rails.query(ack["CheckoutRequestID"]))[0] != 200:
-            await asyncio.sleep(0.01)
+    await rails.ended(ack["CheckoutRequestID"])
     _, query = await rails.query(ack["CheckoutRequestID"])
     assert query["ResultCode"] == "0"
     assert not query.keys() & {"MpesaReceiptNumber", "Amount", "PhoneNumber"}
@@ -242,9 +236,7 @@ async def test_the_shape_of_the_metadata_varies_when_a_step_says_so(rails):
 
 async def test_a_callback_is_sent_once_and_never_again(rails):
     await rails.push(CallBackURL="http://127.0.0.1:9/cb/d/00aa")
-    async with asyncio.timeout(5):
-        while not (log := (await rails.control("/deliveries"))["deliveries"]):
-            await asyncio.sleep(0.01)
+    log = await rails.delivered(1)
     assert [(one["kind"], one["status"]) for one in log] == [("stk", 0)]
 
 
