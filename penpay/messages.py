@@ -262,12 +262,15 @@ class Submit:
     """Run the provider call of an operation whose INTENT is committed. Tell; safe to repeat.
 
     The rail records the attempt, sends, stores the end as an inbox row of kind `rail` and tells the saga.
+    `loginid` and `amount` are set for Deriv operations: equal ones wait for each other before an attempt is made.
     """
 
     operation_id: str
     kind: OperationKind
     shard: int
     transaction_id: str
+    loginid: str = ""
+    amount: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,7 @@ class DarajaAccount:
     consumer_key: str
     consumer_secret: str = field(repr=False)
     shortcode: str
+    paying_shortcode: str
     passkey: str = field(repr=False)
     initiator_name: str
     security_credential: str = field(repr=False)
@@ -119,11 +120,11 @@ class HttpDaraja:
         }
         return parse.conversation_id(await self._post("/mpesa/transactionstatus/v1/query", body))
 
-    async def account_balance(self, *, result_url: str, timeout_url: str) -> str:
-        """Ask for the balances of the short code. The result comes later."""
+    async def account_balance(self, *, payouts: bool, result_url: str, timeout_url: str) -> str:
+        """Ask for the balances of the receiving short code, or of the paying one. The result comes later."""
         body = {
             **self._as_initiator("AccountBalance"),
-            "PartyA": self._account.shortcode,
+            "PartyA": self._account.paying_shortcode if payouts else self._account.shortcode,
             "IdentifierType": "4",
             "ResultURL": result_url,
             "QueueTimeOutURL": timeout_url,

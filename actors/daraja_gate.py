@@ -1,0 +1,283 @@
+"""The one way to Safaricom: pushes and Reversals under pacing and breakers, and the questions that sagas ask."""
+
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from actors.base import MailboxFull
+from actors.breaker import Breaker, BreakerState
+from actors.pacing import TokenBucket
+from actors.rail_sender import LEASE_PASSED, NOT_BEGUN, CallResult, RailSender, SenderParts, result_of, tell_saga
+from penpay.domain.board import RailHealth
+from penpay.domain.errors import GatewayError
+from penpay.domain.rail_end import DUPLICATE, EXPIRED, RATE_LIMITED, WRONG_CREDENTIALS, Outcome
+from penpay.domain.unit import OperationKind
+from penpay.messages import DARAJA_POLLERS, ProbeAnswered, ProbePull, ProbeReversal, ProbeStk, Submit
+from penpay.ports import Attempt, CallbackTokens, DarajaGateway, OperationRow, Sealer
+
+log = structlog.get_logger("penpay.rails")
+
+PAYEE_UNREADABLE = "payee_unreadable"
+"""Refused by ourselves: the sealed phone cannot be opened (the customer's key is gone). Nothing was sent."""
+_OF_OUR_SIDE = frozenset({WRONG_CREDENTIALS})
+_ANSWERED = frozenset({DUPLICATE, RATE_LIMITED})
+"""Codes of calls that failed and yet show that Daraja is there."""
+_NOT_CALLED = frozenset({EXPIRED, LEASE_PASSED, NOT_BEGUN, PAYEE_UNREADABLE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """Rates are calls a second, 0 means unpaced."""
+
+    stk_per_s: float = 5.0
+    other_per_s: float = 5.0
+    stk_max_age_s: float = 120.0
+    questions_max: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateParts:
+    """What the gate needs beside what every sender has."""
+
+    sender: SenderParts
+    daraja: DarajaGateway
+    tokens: CallbackTokens
+    sealer: Sealer
+    settings: GateSettings = GateSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question of a saga was answered."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _ProbeDue:
+    """The breaker of an operation may ask its harmless question."""
+
+    kind: OperationKind
+
+
+@dataclass(frozen=True, slots=True)
+class _Probed:
+    """The answer of that question."""
+
+    kind: OperationKind
+    ok: bool
+
+
+class DarajaGateActor(RailSender):
+    """Sends STK pushes and Reversals, one pace and one breaker for each, and answers probes.
+
+    Constructor: `parts: GateParts`.
+    """
+
+    RAIL = "daraja"
+    KINDS = frozenset({OperationKind.STK, OperationKind.REVERSAL})
+
+    def __init__(self, parts: GateParts) -> None:
+        super().__init__(parts.sender)
+        self._gate = parts
+        self._buckets = {
+            OperationKind.STK: TokenBucket(parts.settings.stk_per_s),
+            OperationKind.REVERSAL: TokenBucket(parts.settings.other_per_s),
+        }
+        self._breakers = {kind: Breaker() for kind in self.KINDS}
+        self._questions: set[str] = set()
+
+    async def on_start(self) -> None:
+        """Health is published at once: admission waits for it."""
+        await super().on_start()
+        self._publish()
+
+    async def on_stop(self) -> None:
+        """No new business while away."""
+        self.parts.board.rails[self.RAIL] = RailHealth(up=False, reason="stopping")
+        await super().on_stop()
+
+    async def on_receive(self, message: Any) -> Any:
+        """Questions of sagas; everything else is the sender's."""
+        match message:
+            case ProbeStk():
+                self._ask(f"stk:{message.operation_id}", self._stk(message), message, "stk")
+            case ProbeReversal():
+                self._ask(f"reversal:{message.operation_id}", self._reversal(message), message, "reversal")
+            case ProbePull():
+                self._forward(message)
+            case _Asked(key):
+                self._questions.discard(key)
+            case _ProbeDue(kind):
+                self._breakers[kind].probe()
+                self.spawn(self._probe(kind), name=f"probe:{kind}")
+            case _Probed(kind, ok):
+                self._breakers[kind].probed(ok=ok, now_s=self.parts.clock.monotonic_s())
+                self._schedule_probe(kind)
+                self.pump()
+            case _:
+                await super().on_receive(message)
+        self._publish()
+
+    def observable_state(self) -> Mapping[str, object]:
+        """Breakers and rates in force."""
+        breakers = {kind.value: breaker.state.value for kind, breaker in self._breakers.items()}
+        rates = {kind.value: bucket.per_s for kind, bucket in self._buckets.items()}
+        return {**super().observable_state(), "breakers": breakers, "per_s": rates, "questions": len(self._questions)}
+
+    # --- sending ---
+
+    def wait_s(self, submit: Submit) -> float | None:
+        """Pacing; an open breaker keeps everything queued until its probe succeeds."""
+        if not self._breakers[submit.kind].closed:
+            return None
+        return self._buckets[submit.kind].wait_s(self.parts.clock.monotonic_s())
+
+    def started(self, submit: Submit) -> None:
+        """Counted when it starts, also when no attempt comes of it."""
+        self._buckets[submit.kind].take(self.parts.clock.monotonic_s())
+
+    async def perform(self, attempt: Attempt) -> CallResult:
+        """Open the payee, call, and say what it came to."""
+        operation = attempt.operation
+        try:
+            if operation.kind == OperationKind.STK:
+                return await self._push(operation)
+            return await self._reverse(operation)
+        except GatewayError as error:
+            return result_of(error, hold=error.code in _OF_OUR_SIDE)
+
+    async def _push(self, operation: OperationRow) -> CallResult:
+        age = self.parts.clock.now() - operation.created_at
+        if age > timedelta(seconds=self._gate.settings.stk_max_age_s):
+            # The customer has long put the phone away: a prompt now would only confuse.
+            return CallResult(outcome=Outcome.NOT_SENT, code=EXPIRED)
+        try:
+            phone = self._gate.sealer.open(
+                operation.sealed_request,
+                aad=f"provider_operations|sealed_request|{operation.id}",
+                user_id=operation.user_id,
+                data_key=operation.data_key,
+            )
+        except ValueError:
+            return CallResult(outcome=Outcome.REFUSED, code=PAYEE_UNREADABLE)
+        ack = await self._gate.daraja.stk_push(
+            amount=operation.amount,
+            phone=phone.decode(),
+            reference=operation.reference,
+            callback_url=self._gate.tokens.url("stk", operation.shard, operation.id),
+        )
+        return CallResult(
+            outcome=Outcome.CONFIRMED,
+            provider_ref=ack.checkout_request_id,
+            facts={
+                "checkout_request_id": ack.checkout_request_id,
+                "merchant_request_id": ack.merchant_request_id,
+            },
+            body=ack.body,
+        )
+
+    async def _reverse(self, operation: OperationRow) -> CallResult:
+        conversation_id = await self._gate.daraja.reverse(
+            receipt=operation.request["receipt"],
+            amount=operation.amount,
+            result_url=self._gate.tokens.url("reversal", operation.shard, operation.id),
+            timeout_url=self._gate.tokens.url("timeout", operation.shard, operation.id),
+        )
+        return CallResult(
+            outcome=Outcome.CONFIRMED, provider_ref=conversation_id, facts={"conversation_id": conversation_id}
+        )
+
+    def ended(self, submit: Submit, result: CallResult | None) -> None:
+        """Feed pace and breaker."""
+        if result is None or result.code in _NOT_CALLED:
+            return
+        bucket, breaker = self._buckets[submit.kind], self._breakers[submit.kind]
+        if result.code == RATE_LIMITED:
+            bucket.slower()
+        elif result.outcome is Outcome.CONFIRMED:
+            bucket.succeeded()
+        answered = result.outcome in {Outcome.CONFIRMED, Outcome.REFUSED} or result.code in _ANSWERED
+        breaker.ended(ok=answered, now_s=self.parts.clock.monotonic_s())
+        self._schedule_probe(submit.kind)
+
+    # --- breaker and health ---
+
+    def _schedule_probe(self, kind: OperationKind) -> None:
+        breaker = self._breakers[kind]
+        key = ("probe", kind)
+        if breaker.state is BreakerState.OPEN and key not in self.timers:
+            log.warning("breaker open", rail=self.RAIL, operation=kind.value)
+            self.timers.once(key, breaker.wait_s(self.parts.clock.monotonic_s()), _ProbeDue(kind))
+
+    async def _probe(self, kind: OperationKind) -> None:
+        try:
+            await self._gate.daraja.check()
+        except GatewayError:
+            self.note(("probed", kind), _Probed(kind, ok=False))
+        else:
+            self.note(("probed", kind), _Probed(kind, ok=True))
+
+    def _publish(self) -> None:
+        if self.parts.lease.current() is None:
+            health = RailHealth(up=False, reason="another node runs this rail, or the database is away")
+        elif not self._breakers[OperationKind.STK].closed:
+            health = RailHealth(up=False, reason="Safaricom does not answer", retry_after_s=30)
+        else:
+            health = RailHealth(up=True)
+        self.parts.board.rails[self.RAIL] = health
+
+    # --- questions ---
+
+    def _ask(
+        self, key: str, question: Coroutine[Any, Any, ProbeAnswered], asked: ProbeStk | ProbeReversal, probe: str
+    ) -> None:
+        if key in self._questions or len(self._questions) >= self._gate.settings.questions_max:
+            question.close()
+            if key not in self._questions:
+                self._answer(asked, _unanswered(probe, asked, "too_many_questions"))
+            return
+        self._questions.add(key)
+        self.spawn(self._answering(key, question, asked, probe), name=key)
+
+    async def _answering(
+        self, key: str, question: Coroutine[Any, Any, ProbeAnswered], asked: ProbeStk | ProbeReversal, probe: str
+    ) -> None:
+        try:
+            answer = await question
+        except GatewayError as error:
+            answer = _unanswered(probe, asked, error.code)
+        self._answer(asked, answer)
+        self.note(("asked", key), _Asked(key))
+
+    def _answer(self, asked: ProbeStk | ProbeReversal | ProbePull, answer: ProbeAnswered) -> None:
+        tell_saga(self.parts.addresses, asked.shard, asked.transaction_id, answer)
+
+    async def _stk(self, asked: ProbeStk) -> ProbeAnswered:
+        """A success is proof, a failure only a hint until the grace has passed: the saga judges."""
+        status = await self._gate.daraja.stk_query(asked.checkout_request_id)
+        outcome = "PAID" if status.result_code == "0" else "FAILED" if status.result_code else "PENDING"
+        return ProbeAnswered(probe="stk", operation_id=asked.operation_id, outcome=outcome, code=status.result_code)
+
+    async def _reversal(self, asked: ProbeReversal) -> ProbeAnswered:
+        """The status comes by callback, as an inbox row of the same operation."""
+        await self._gate.daraja.transaction_status(
+            receipt=asked.receipt,
+            conversation_id=asked.conversation_id,
+            result_url=self._gate.tokens.url("txstatus", asked.shard, asked.operation_id),
+            timeout_url=self._gate.tokens.url("timeout", asked.shard, asked.operation_id),
+        )
+        return ProbeAnswered(probe="reversal", operation_id=asked.operation_id, outcome="PENDING")
+
+    def _forward(self, asked: ProbePull) -> None:
+        try:
+            self.parts.addresses.tell(DARAJA_POLLERS, asked)
+        except MailboxFull:
+            self._answer(asked, _unanswered("pull", asked, "too_many_questions"))
+
+
+def _unanswered(probe: str, asked: ProbeStk | ProbeReversal | ProbePull, code: str) -> ProbeAnswered:
+    return ProbeAnswered(probe=probe, operation_id=asked.operation_id, outcome="UNANSWERED", code=code)

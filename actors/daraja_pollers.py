@@ -1,0 +1,245 @@
+"""What Safaricom tells only when asked: the balances of our short code, and the list of payments (Pull)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from actors.base import AsyncioActor
+from actors.rail_lease import LeaseHolder
+from actors.rail_sender import tell_saga
+from penpay.domain.board import Board, FloatSnapshot
+from penpay.domain.errors import BadInput, GatewayError, StoreError
+from penpay.domain.mpesa_callbacks import account_balances, parse_result
+from penpay.messages import ProbeAnswered, ProbePull
+from penpay.ports import Addresses, CallbackTokens, Clock, DarajaGateway, Ids, InboxStore, PullRow
+
+log = structlog.get_logger("penpay.rails")
+
+RAIL_SHARD = 0xFFFF
+"""Shard of callbacks that belong to a rail and to no customer."""
+_PULL_REACH = timedelta(hours=47)
+"""Safaricom lists 48 hours; an hour for clocks."""
+_PULL_MARGIN = timedelta(minutes=5)
+_PROBES_MAX = 5000
+_BALANCE_PAGE = 50
+_QUESTIONS_KEPT = 20
+FLOATS = {"mpesa_paybill": ("Working Account", "Utility Account"), "mpesa_utility": ("Utility Account",)}
+"""Our name → Safaricom's accounts: of the receiving short code together, of the paying one what payouts come from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollerSettings:
+    """Seconds between questions."""
+
+    balance_every_s: float = 60.0
+    pull_every_s: float = 60.0
+    sweep_every_s: float = 2.0
+    """How often the results of balance questions are looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollerParts:
+    """What the pollers work with."""
+
+    lease: LeaseHolder
+    daraja: DarajaGateway
+    tokens: CallbackTokens
+    inbox: InboxStore
+    addresses: Addresses
+    clock: Clock
+    ids: Ids
+    board: Board
+    settings: PollerSettings = PollerSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class _AskBalance:
+    """Time to ask for the balances."""
+
+
+@dataclass(frozen=True, slots=True)
+class _LookForBalance:
+    """Time to look for a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pull:
+    """Time for the regular look at the list, so that its failing is known before it is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pulled:
+    """The list was read; `rows` is None when it could not be. It covers `since` to `until`."""
+
+    since: datetime
+    until: datetime
+    rows: tuple[PullRow, ...] | None
+    code: str = ""
+
+
+class DarajaPollersActor(AsyncioActor):
+    """Asks for balances and answers `ProbePull`: one read of the list serves every saga that waits for it.
+
+    Constructor: `parts: PollerParts`.
+    """
+
+    LEVEL = 1
+
+    def __init__(self, parts: PollerParts) -> None:
+        super().__init__()
+        self._parts = parts
+        self._waiting: dict[str, ProbePull] = {}
+        self._asked: dict[str, ProbePull] = {}
+        """Whose question the running read answers."""
+        self._balances: dict[str, str] = {}
+        """Operation of a question → float that its result tells."""
+        self._pulling = False
+        self._pull_problem = "not read yet"
+
+    async def on_start(self) -> None:
+        """Ask for the balances at once: admission compares with them."""
+        settings = self._parts.settings
+        self.timers.once("first", 0.0, _AskBalance())
+        self.timers.every("balance", settings.balance_every_s, _AskBalance())
+        self.timers.every("look", settings.sweep_every_s, _LookForBalance())
+        self.timers.every("pull", settings.pull_every_s, _Pull())
+
+    async def on_receive(self, message: Any) -> Any:
+        """Probes, and its own timers."""
+        match message:
+            case ProbePull():
+                self._probe(message)
+            case _Pull():
+                self._start_pull()
+            case _Pulled():
+                self._pulled(message)
+            case _AskBalance():
+                self._ask_balances()
+            case _LookForBalance():
+                await self._look_for_balance()
+            case _:
+                raise AssertionError(f"pollers do not take {type(message).__name__}")
+
+    def observable_state(self) -> Mapping[str, object]:
+        """Probes that wait, and the list's last problem."""
+        return {"waiting": len(self._waiting), "pulling": self._pulling, "pull_problem": self._pull_problem}
+
+    # --- the list of payments ---
+
+    def _probe(self, probe: ProbePull) -> None:
+        if len(self._waiting) >= _PROBES_MAX:
+            self._answer(probe, "UNANSWERED", code="too_many_questions")
+            return
+        self._waiting[probe.operation_id] = probe
+        self._start_pull()
+
+    def _start_pull(self) -> None:
+        """One read at a time. Who asks while it runs waits for the next one: this one may have begun too early."""
+        if self._pulling or self._parts.lease.current() is None:
+            return
+        self._pulling = True
+        until = self._parts.clock.now()
+        oldest = min((probe.since for probe in self._waiting.values()), default=until) - _PULL_MARGIN
+        self.spawn(self._pull(max(oldest, until - _PULL_REACH), until), name="pull")
+        self._asked, self._waiting = self._waiting, {}
+
+    async def _pull(self, since: datetime, until: datetime) -> None:
+        try:
+            rows = await self._parts.daraja.pull(since=since, until=until)
+        except GatewayError as error:
+            pulled = _Pulled(since, until, None, error.code)
+        else:
+            pulled = _Pulled(since, until, tuple(rows))
+        self.timers.once("pulled", 0.0, pulled)
+
+    def _pulled(self, pulled: _Pulled) -> None:
+        self._pulling = False
+        self._pull_problem = pulled.code
+        asked, self._asked = self._asked, {}
+        by_reference = {row.reference: row for row in pulled.rows or ()}
+        for probe in asked.values():
+            found = by_reference.get(probe.reference)
+            if pulled.rows is None:
+                self._answer(probe, "UNANSWERED", code=pulled.code)
+            elif found is not None:
+                self._answer(probe, "PAID", row=found)
+            elif probe.since < pulled.since:
+                # The list does not reach back to this push: its silence says nothing.
+                self._answer(probe, "UNANSWERED", code="beyond_the_list")
+            else:
+                self._answer(probe, "CLEAN", until=pulled.until)
+        if self._waiting:
+            self._start_pull()
+
+    def _answer(
+        self,
+        probe: ProbePull,
+        outcome: str,
+        *,
+        code: str = "",
+        row: PullRow | None = None,
+        until: datetime | None = None,
+    ) -> None:
+        answer = ProbeAnswered(
+            probe="pull",
+            operation_id=probe.operation_id,
+            outcome=outcome,
+            code=code,
+            reference=row.receipt if row else "",
+            amount=row.amount if row else None,
+            paid_at=row.paid_at if row else None,
+            until=until,
+        )
+        tell_saga(self._parts.addresses, probe.shard, probe.transaction_id, answer)
+
+    # --- balances ---
+
+    def _ask_balances(self) -> None:
+        if self._parts.lease.current() is None:
+            return
+        for name in FLOATS:
+            operation_id = self._parts.ids.ulid()
+            self._balances[operation_id] = name
+            self.spawn(self._ask_balance(operation_id, payouts=name == "mpesa_utility"), name=f"balance:{name}")
+        while len(self._balances) > _QUESTIONS_KEPT:
+            del self._balances[next(iter(self._balances))]
+
+    async def _ask_balance(self, operation_id: str, *, payouts: bool) -> None:
+        try:
+            await self._parts.daraja.account_balance(
+                payouts=payouts,
+                result_url=self._parts.tokens.url("balance", RAIL_SHARD, operation_id),
+                timeout_url=self._parts.tokens.url("timeout", RAIL_SHARD, operation_id),
+            )
+        except GatewayError as error:
+            log.warning("balances of a short code not asked", code=error.code)
+
+    async def _look_for_balance(self) -> None:
+        """Results arrive as inbox rows of the rail's own shard, which no ledger consumes."""
+        now = self._parts.clock.now()
+        try:
+            rows = await self._parts.inbox.waiting(RAIL_SHARD, older_than=now, limit=_BALANCE_PAGE)
+            for row in rows:
+                name = self._balances.pop(row.operation_id, "")
+                if row.kind == "balance" and row.trusted_source and name:
+                    self._read_balance(name, row.body, row.received_at)
+            if rows:
+                await self._parts.inbox.consumed_by_rail([row.id for row in rows])
+        except StoreError as error:
+            log.warning("balances not read", error=type(error).__name__)
+
+    def _read_balance(self, name: str, body: bytes, at: datetime) -> None:
+        try:
+            result = parse_result(body)
+            told = account_balances(result.value("AccountBalance")) if result.result_code == "0" else {}
+        except BadInput as error:
+            log.warning("balances unreadable", field=error.field)
+            return
+        found = [told[account].minor for account in FLOATS[name] if account in told]
+        if found:
+            before = self._parts.board.floats.get(name)
+            reserved_minor = before.reserved_minor if before else 0
+            self._parts.board.floats[name] = FloatSnapshot(sum(found), reserved_minor, at)

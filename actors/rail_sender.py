@@ -1,0 +1,367 @@
+"""How a rail runs a provider call: attempt row → lease deadline → call → end row → saga. The same for every rail.
+
+No attempt row means not sent. A call that was begun ends in a row: confirmed, refused, unknown or not sent. What an
+earlier incarnation or another node left without an end becomes UNKNOWN, for nobody can say what happened to it.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import islice
+from typing import Any, ClassVar
+
+import structlog
+
+from actors.base import AsyncioActor, Context, MailboxFull, Unavailable, with_context
+from actors.rail_lease import LeaseHolder
+from penpay.domain.board import Board
+from penpay.domain.errors import Conflict, GatewayError, NotSent, Refused, StoreError
+from penpay.domain.rail_end import ABANDONED, Outcome
+from penpay.domain.unit import OperationKind
+from penpay.messages import EvidenceArrived, Submit, saga_of
+from penpay.ports import Addresses, Attempt, AttemptEnd, AttemptStore, Clock, Lease, OperationRow
+
+log = structlog.get_logger("penpay.rails")
+
+LEASE_PASSED = "lease_passed"
+"""Not sent: between the attempt's row and the first byte this node's ownership ran out."""
+NOT_BEGUN = "not_begun"
+"""Not sent: the answer to the attempt's row was lost, so nothing followed it."""
+_LOOK_AHEAD = 256
+"""Queued operations that are looked at for one that may start now."""
+_BACKOFF_FIRST_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderSettings:
+    """Bounds and times of one rail's sender."""
+
+    queue_max: int = 2000
+    in_flight_max: int = 64
+    sweep_every_s: float = 5.0
+    sweep_older_than_s: float = 2.0
+    sweep_page: int = 200
+    restart_wait_s: float = 10.0
+    backoff_max_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderParts:
+    """What every rail's sender works with."""
+
+    lease: LeaseHolder
+    attempts: AttemptStore
+    addresses: Addresses
+    clock: Clock
+    board: Board
+    settings: SenderSettings = field(default_factory=SenderSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallResult:
+    """What one provider call came to. See `RailEnd` for the meaning of the fields."""
+
+    outcome: Outcome
+    code: str = ""
+    provider_ref: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    hold: bool = False
+    body: bytes = field(default=b"", repr=False)
+
+
+def result_of(error: GatewayError, *, hold: bool = False) -> CallResult:
+    """A call that did not simply succeed. What was not sent may always be tried again."""
+    outcome = (
+        Outcome.NOT_SENT
+        if isinstance(error, NotSent)
+        else Outcome.REFUSED
+        if isinstance(error, Refused)
+        else Outcome.UNKNOWN
+    )
+    hold = hold or outcome is Outcome.NOT_SENT
+    return CallResult(outcome=outcome, code=error.code, hold=hold, body=error.detail.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class _Sweep:
+    """Time to look for what nobody submitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pump:
+    """Pacing lets the next one start."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Swept:
+    """A sweep ended. `epoch` is set when the leftovers of earlier epochs have been given their ends."""
+
+    epoch: int = 0
+    intents: Sequence[OperationRow] = ()
+    unresolved: Sequence[OperationRow] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call is over and its end stored; `result` is None when no attempt was made."""
+
+    submit: Submit
+    result: CallResult | None
+
+
+class RailSender(AsyncioActor):
+    """Base of the actors that send. One incarnation has one epoch; two may not run at once.
+
+    A rail fills in `RAIL`, `KINDS`, `perform` and, where it paces or serialises, `wait_s`, `started`, `ended`.
+    """
+
+    LEVEL = 1
+    RAIL: ClassVar[str]
+    KINDS: ClassVar[frozenset[OperationKind]]
+
+    def __init__(self, parts: SenderParts) -> None:
+        super().__init__()
+        self.parts = parts
+        self._queue: dict[str, Submit] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._epoch = 0
+        """Of the lease whose leftovers are dealt with; nothing is sent under another one."""
+        self._sweeping = False
+
+    # --- what a rail fills in ---
+
+    async def perform(self, attempt: Attempt) -> CallResult:
+        """Make the call. Raises only what is a bug."""
+        raise NotImplementedError
+
+    def wait_s(self, submit: Submit) -> float | None:
+        """0: may start now. Seconds: pacing. None: waits until another one ends, or the rail opens."""
+        del submit
+        return 0.0
+
+    def started(self, submit: Submit) -> None:
+        """This one is started now."""
+
+    def ended(self, submit: Submit, result: CallResult | None) -> None:
+        """This one is over."""
+
+    def watermark(self) -> Mapping[str, str]:
+        """What of the provider's account is stored with an attempt."""
+        return {}
+
+    async def unresolved(self) -> Sequence[OperationRow] | None:
+        """Operations that block equal ones, if this rail has such a rule. Read in every sweep."""
+        return None
+
+    def blocked_by(self, rows: Sequence[OperationRow]) -> None:
+        """What the sweep read."""
+
+    # --- messages ---
+
+    async def on_start(self) -> None:
+        """A new epoch first: what the last incarnation left open is then an earlier epoch's."""
+        try:
+            await self.parts.lease.take()
+        except Unavailable:
+            log.warning("rail starts without the database", rail=self.RAIL)
+        self.timers.every("sweep", self.parts.settings.sweep_every_s, _Sweep())
+        self._start_sweep()
+
+    async def on_stop(self) -> None:
+        """Wait for replies in flight; what takes longer is left without an end, and will be UNKNOWN."""
+        self._queue.clear()
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=self.parts.settings.restart_wait_s)
+
+    async def on_receive(self, message: Any) -> Any:
+        """Submissions, and its own notes."""
+        match message:
+            case Submit():
+                self._enqueue(message)
+            case Ended(submit, result):
+                del self._running[submit.operation_id]
+                self.ended(submit, result)
+            case _Sweep():
+                self._start_sweep()
+            case _Swept():
+                self._swept(message)
+            case _Pump():
+                pass
+            case _:
+                raise AssertionError(f"{type(self).__name__} does not take {type(message).__name__}")
+        self.pump()
+
+    def observable_state(self) -> Mapping[str, object]:
+        """Queue, calls in flight, epoch."""
+        return {"queued": len(self._queue), "in_flight": len(self._running), "epoch": self._epoch}
+
+    def _enqueue(self, submit: Submit) -> None:
+        known = submit.operation_id in self._queue or submit.operation_id in self._running
+        if known or submit.kind not in self.KINDS or submit.shard in self.parts.board.closed_shards:
+            return
+        if len(self._queue) >= self.parts.settings.queue_max:
+            log.warning("rail queue full, the intent's row brings it back", rail=self.RAIL)
+            return
+        self._queue[submit.operation_id] = submit
+
+    def pump(self) -> None:
+        """Start what may start."""
+        lease = self.parts.lease.current()
+        if lease is None or lease.epoch != self._epoch:
+            return
+        room = self.parts.settings.in_flight_max - len(self._running)
+        waits: list[float] = []
+        for submit in list(islice(self._queue.values(), _LOOK_AHEAD)) if room > 0 else ():
+            wait_s = self.wait_s(submit)
+            if wait_s == 0.0:
+                del self._queue[submit.operation_id]
+                self.started(submit)
+                run = self.spawn(self._run(submit, lease), name=f"call:{submit.operation_id}")
+                self._running[submit.operation_id] = run
+                room -= 1
+                if not room:
+                    return
+            elif wait_s is not None:
+                waits.append(wait_s)
+        if waits:
+            self.timers.once("pump", min(waits), _Pump())
+
+    def note(self, key: object, message: object) -> None:
+        """Bring something from a child task into the mailbox, also when that is full."""
+        self.timers.once(key, 0.0, message)
+
+    # --- one call, in a child task: it outlives every message, and a restart asked for waits for it ---
+
+    async def _run(self, submit: Submit, lease: Lease) -> None:
+        with with_context(Context(transaction_id=submit.transaction_id)):
+            attempt = await self._begin(submit, lease)
+            result = None
+            if attempt is not None:
+                owned = self.parts.lease.current()
+                if owned is None or owned.epoch != lease.epoch:
+                    result = CallResult(outcome=Outcome.NOT_SENT, code=LEASE_PASSED, hold=True)
+                else:
+                    result = await self.perform(attempt)
+                await self._store_end(submit, attempt.number, result)
+        self.note(("ended", submit.operation_id), Ended(submit, result))
+
+    async def _begin(self, submit: Submit, lease: Lease) -> Attempt | None:
+        try:
+            return await self.parts.attempts.begin(
+                self.RAIL, lease.epoch, submit.operation_id, watermark=self.watermark()
+            )
+        except Conflict:
+            log.warning("rail no longer owns its lease", rail=self.RAIL)
+        except StoreError as error:
+            log.warning("attempt not recorded", rail=self.RAIL, error=type(error).__name__)
+            await self._close_doubtful(submit)
+        return None
+
+    async def _close_doubtful(self, submit: Submit) -> None:
+        """The attempt's row may exist although its commit was never acknowledged. Nothing was sent for it."""
+        delay_s = _BACKOFF_FIRST_S
+        while True:
+            await asyncio.sleep(delay_s)
+            delay_s = min(self.parts.settings.backoff_max_s, delay_s * 2)
+            try:
+                newest = (await self.parts.attempts.newest([submit.operation_id])).get(submit.operation_id)
+            except StoreError:
+                continue
+            if newest is not None:
+                result = CallResult(outcome=Outcome.NOT_SENT, code=NOT_BEGUN, hold=True)
+                await self._store_end(submit, newest.number, result)
+            return
+
+    async def _store_end(self, submit: Submit, number: int, result: CallResult) -> None:
+        """Keep the end in memory until the database has it, then tell the saga. Storing it twice changes nothing."""
+        end = AttemptEnd(
+            operation_id=submit.operation_id,
+            attempt=number,
+            kind=submit.kind.value,
+            outcome=result.outcome.value,
+            code=result.code,
+            provider_ref=result.provider_ref,
+            facts=result.facts,
+            hold=result.hold,
+            at=self.parts.clock.now(),
+            body=result.body,
+        )
+        delay_s = _BACKOFF_FIRST_S
+        while True:
+            lease = self.parts.lease.current()
+            epoch = lease.epoch if lease is not None else self._epoch
+            try:
+                row = await self.parts.attempts.end(
+                    self.RAIL, epoch, end, shard=submit.shard, transaction_id=submit.transaction_id
+                )
+            except Conflict:
+                if self.parts.lease.current() is None:
+                    # Another node runs this rail now; it has called the attempt unknown and will find the evidence.
+                    log.warning("end of a call lost to another owner", rail=self.RAIL, outcome=end.outcome)
+                    return
+            except StoreError as error:
+                log.warning("end of a call waits for the database", rail=self.RAIL, error=type(error).__name__)
+            else:
+                log.info("attempt ended", rail=self.RAIL, kind=end.kind, outcome=end.outcome, code=end.code)
+                tell_saga(self.parts.addresses, submit.shard, submit.transaction_id, EvidenceArrived(row))
+                return
+            await asyncio.sleep(delay_s)
+            delay_s = min(self.parts.settings.backoff_max_s, delay_s * 2)
+
+    # --- the sweep: leftovers of earlier epochs, blockers, intents that nobody submitted ---
+
+    def _start_sweep(self) -> None:
+        lease = self.parts.lease.current()
+        if lease is not None and not self._sweeping:
+            self._sweeping = True
+            self.spawn(self._sweep(lease), name="sweep")
+
+    async def _sweep(self, lease: Lease) -> None:
+        swept = _Swept()
+        try:
+            if lease.epoch != self._epoch:
+                await self._end_abandoned(lease)
+            unresolved = await self.unresolved()
+            older_than = self.parts.clock.now() - timedelta(seconds=self.parts.settings.sweep_older_than_s)
+            page = self.parts.settings.sweep_page
+            intents = await self.parts.attempts.intents(self.RAIL, older_than=older_than, limit=page)
+            swept = _Swept(lease.epoch, intents, unresolved)
+        except StoreError as error:
+            log.warning("sweep of a rail failed", rail=self.RAIL, error=type(error).__name__)
+        self.note("swept", swept)
+
+    async def _end_abandoned(self, lease: Lease) -> None:
+        for row, number in await self.parts.attempts.abandoned(self.RAIL, lease.epoch):
+            if row.id not in self._running:
+                result = CallResult(outcome=Outcome.UNKNOWN, code=ABANDONED)
+                await self._store_end(submit_of(row), number, result)
+
+    def _swept(self, swept: _Swept) -> None:
+        self._sweeping = False
+        if swept.unresolved is not None:
+            self.blocked_by(swept.unresolved)
+        if swept.epoch:
+            self._epoch = swept.epoch
+        for row in swept.intents:
+            self._enqueue(submit_of(row))
+
+
+def tell_saga(addresses: Addresses, shard: int, transaction_id: str, message: object) -> None:
+    """Ring a saga's bell. What is told can be read or asked again, so a full mailbox is no loss."""
+    try:
+        addresses.tell(saga_of(shard, transaction_id), message)
+    except MailboxFull:
+        log.debug("saga is busy", shard=shard, message_type=type(message).__name__)
+
+
+def submit_of(row: OperationRow) -> Submit:
+    """The submission that a stored operation stands for."""
+    return Submit(
+        operation_id=row.id,
+        kind=OperationKind(row.kind),
+        shard=row.shard,
+        transaction_id=row.transaction_id,
+        loginid=row.recipient,
+        amount=row.amount,
+    )
