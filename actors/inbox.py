@@ -9,7 +9,7 @@ import structlog
 
 from actors.base import AsyncioActor, MailboxFull
 from actors.recording import record
-from penpay.domain.errors import OutcomeUnknown, Unavailable
+from penpay.domain.errors import Unavailable
 from penpay.domain.unit import ReviewOpened, UnitOfWork
 from penpay.messages import EvidenceArrived, InboxBell, InboxRow, saga_of
 from penpay.ports import Addresses, Clock, Ids, InboxStore
@@ -67,7 +67,7 @@ class InboxActor(AsyncioActor):
             else:
                 await self._sweep()
             self._problem = ""
-        except (Unavailable, OutcomeUnknown) as error:
+        except Unavailable as error:
             self._problem = str(error)
 
     async def _sweep(self) -> None:

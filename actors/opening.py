@@ -8,7 +8,7 @@ import structlog
 from actors.base import AsyncioActor, NoSuchActor
 from actors.recording import record
 from penpay.domain.board import Board
-from penpay.domain.errors import OutcomeUnknown, Unavailable
+from penpay.domain.errors import Unavailable
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Currency, Money
 from penpay.domain.postings import opening
@@ -72,7 +72,7 @@ class OpeningActor(AsyncioActor):
             for account in tuple(self._missing):
                 if await self._settle(*account):
                     self._missing.remove(account)
-        except (Unavailable, OutcomeUnknown, NoSuchActor):
+        except (Unavailable, NoSuchActor):
             return  # no ledger yet, or not ours: the next look asks again
         self._board.unopened &= {rail for rail, _, _ in self._missing}
         if not self._missing:

@@ -7,7 +7,7 @@ import structlog
 
 from actors.base import AsyncioActor
 from actors.recording import record
-from penpay.domain.errors import OutcomeUnknown, Unavailable
+from penpay.domain.errors import Unavailable
 from penpay.domain.unit import UnitOfWork
 from penpay.messages import OutboxBell
 from penpay.ports import Addresses, Clock, OutboxStore, Streams
@@ -81,7 +81,7 @@ class OutboxActor(AsyncioActor):
         try:
             await step()
             self._problem = ""
-        except (Unavailable, OutcomeUnknown) as error:
+        except Unavailable as error:
             self._problem = str(error)
             self._sent = None  # where Redis stands is asked again
 

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from actors.base import AsyncioActor
-from penpay.domain.errors import OutcomeUnknown, Unavailable
+from penpay.domain.errors import Unavailable
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ class PeriodicActor(AsyncioActor):
         try:
             self._last = await self._job()
             self._runs += 1
-        except (Unavailable, OutcomeUnknown) as error:
+        except Unavailable as error:
             self._last = f"postponed: {error}"
             log.warning("job_postponed", job=self._name, reason=str(error))
         return self._last

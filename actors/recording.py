@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from actors.base import AskTimeout
 from penpay.domain.decision import Decision
 from penpay.domain.deposit_row import to_row
-from penpay.domain.errors import Unavailable
+from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.presentation import evidence_of, json_bytes, render_transaction
 from penpay.domain.unit import AuditRecord, OutboxEvent, TransactionChange, TransactionRow, UnitOfWork
 from penpay.messages import Committed, CommitUnit, OutboxBell, UnitRejected, ledger_of, outbox_of
@@ -54,13 +54,13 @@ def transaction_event(row: TransactionRow) -> OutboxEvent:
 
 
 async def record(addresses: Addresses, unit: UnitOfWork, *, timeout_s: float = 8.0) -> Committed | UnitRejected:
-    """Make a unit durable. Raises `Unavailable` when the ledger did not answer, `OutcomeUnknown` when it crashed.
+    """Make a unit durable. Raises `Unavailable` when the ledger did not answer in time, or crashed over it.
 
-    After either, the row is the truth: drop what is remembered and read it again. Idempotent by the unit's id.
+    Then the unit may or may not be durable: drop what is remembered and read the row again. Idempotent by the id.
     """
     try:
         answer = await addresses.ask(ledger_of(unit.shard), CommitUnit(unit), timeout_s=timeout_s)
-    except AskTimeout as error:
+    except (AskTimeout, OutcomeUnknown) as error:
         raise Unavailable("ledger") from error
     if isinstance(answer, Committed):
         if unit.outbox:

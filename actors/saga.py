@@ -15,7 +15,7 @@ from penpay.domain.decision import Decision, Effect, Ignored, Occasion, Rejected
 from penpay.domain.deposit import Deposit, State
 from penpay.domain.deposit_row import from_row
 from penpay.domain.deposit_rules import decide
-from penpay.domain.errors import OutcomeUnknown, Unavailable
+from penpay.domain.errors import Unavailable
 from penpay.domain.ids import account_reference
 from penpay.domain.unit import OperationKind, RejectCode, ReviewOpened, TransactionRow, UnitOfWork
 from penpay.messages import (
@@ -89,7 +89,7 @@ class DepositSagaActor(EntityActor):
         """One message, start to end. After anything but success the memory is dropped and the row is read again."""
         try:
             return await self._handle(message)
-        except (Unavailable, OutcomeUnknown):
+        except Unavailable:
             self._forget()
             raise
 
@@ -331,7 +331,7 @@ class DepositSagaActor(EntityActor):
                     "transition",
                     transaction_id=self._id,
                     from_state=step.from_state,
-                    event=type(event).__name__,
+                    because=type(event).__name__,
                     to_state=step.to_state,
                 )
         if decision.deposit.state is State.IN_REVIEW:

@@ -19,7 +19,7 @@ from penpay.domain.decision import Decision, Occasion, Rules
 from penpay.domain.deposit import Deposit, Operation, State
 from penpay.domain.deposit_row import STATUS
 from penpay.domain.deposit_rules import decide
-from penpay.domain.errors import OutcomeUnknown, Unavailable
+from penpay.domain.errors import Unavailable
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.ids import account_reference
 from penpay.domain.presentation import CONTENT_TYPE, evidence_of, json_bytes, render_transaction
@@ -143,7 +143,7 @@ class UserActor(EntityActor):
                 return await self._refuse(asked, quote)
             refused = await self._admission(asked, quote)
             return await self._refuse(asked, refused) if refused else await self._begin(asked, quote)
-        except (Unavailable, OutcomeUnknown):
+        except Unavailable:
             self._rows = None
             replay = await self._replay(asked)
             return replay or _problem_answer("outcome_unknown", "the request may have been taken", 2)

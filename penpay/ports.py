@@ -359,7 +359,6 @@ class DarajaGateway(Protocol):
         ...
 
 
-
 class DerivSocket(Protocol):
     """One WebSocket connection, text frames."""
 

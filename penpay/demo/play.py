@@ -1,0 +1,126 @@
+"""One customer of the demo, from registration to the end of their deposit."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from penpay.client import ApiProblem, Client
+from penpay.demo.rails import SandboxControl
+from penpay.demo.scenarios import Scenario
+
+_CODE = re.compile(r"\b(\d{6})\b")
+FINAL = frozenset({"COMPLETED", "FAILED", "REVERSED", "IN_REVIEW"})
+
+
+@dataclass(slots=True)
+class Deposit:
+    """One played deposit and where it stands."""
+
+    scenario: Scenario
+    number: int
+    transaction_id: str = ""
+    status: str = "-"
+    stage: str = "-"
+    problem: str = ""
+    receipt: str = ""
+    loginid: str = ""
+    trace: tuple[str, ...] = ()
+
+    @property
+    def right(self) -> bool:
+        """It ended as its scenario says, with its evidence."""
+        shown = bool(self.receipt) or not self.scenario.receipt or self.scenario.ends == "FAILED"
+        return self.status == self.scenario.ends and shown and not self.problem
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where the demo plays."""
+
+    public_url: str
+    session: aiohttp.ClientSession
+    control: SandboxControl
+    end_within_s: float
+
+
+async def play(stage: Stage, deposit: Deposit, changed: Callable[[], None]) -> None:
+    """Register, link, script the rails, deposit, and watch until the end or the time is over."""
+    try:
+        client = Client(stage.public_url, stage.session)
+        msisdn = f"2547{deposit.number:08d}"
+        deposit.loginid = await _sign_up(stage, client, msisdn, deposit.number)
+        await stage.control.script_phone(msisdn, deposit.scenario.phone)
+        await stage.control.script_transfer(deposit.loginid, deposit.scenario.deriv)
+        asked = await client.deposit(
+            f"{deposit.scenario.kes + 10 * (deposit.number % 40)}.00", "KES", key=secrets.token_hex(8)
+        )
+        deposit.transaction_id = str(asked["id"])
+        changed()
+        if deposit.scenario.forged:
+            await _forge(stage, msisdn)
+        await _watch(stage, client, deposit, changed)
+    except (ApiProblem, aiohttp.ClientError, TimeoutError, RuntimeError, LookupError) as error:
+        deposit.problem = f"{type(error).__name__}: {error}"
+    changed()
+
+
+async def _sign_up(stage: Stage, client: Client, msisdn: str, number: int) -> str:
+    email, password = f"customer{number}@example.com", f"a long enough password {number}"
+    name = f"Wanjiru Kamau {_letters(number)}"
+    await client.register(email=email, phone=f"+{msisdn}", password=password, full_name=name)
+    await client.verify_phone(f"+{msisdn}", await _sms_code(stage, msisdn))
+    await client.login(email=email, password=password, device_id=f"demo-{number}")
+    customer = await stage.control.post("/deriv/customers", {"fullname": name, "email": email})
+    loginid = str(customer["loginid"])
+    async with stage.session.get(f"{await client.link_deriv()}&login={loginid}", allow_redirects=False) as page:
+        back = page.headers["Location"]
+    parts = urlsplit(back)
+    async with stage.session.get(
+        f"{stage.public_url}{parts.path}?{parts.query}", headers={"Accept": "application/json"}
+    ) as linked:
+        if linked.status != 200:
+            raise RuntimeError(f"linking answered {linked.status}: {await linked.text()}")
+    return loginid
+
+
+def _letters(number: int) -> str:
+    """A family name without digits, as Deriv shows names."""
+    return "".join(chr(ord("a") + int(digit)) for digit in str(number)).title()
+
+
+async def _sms_code(stage: Stage, msisdn: str) -> str:
+    for _ in range(200):
+        found = _CODE.search(await stage.control.newest_sms(msisdn))
+        if found:
+            return found[1]
+        await asyncio.sleep(0.05)
+    raise TimeoutError("no SMS with a code arrived")
+
+
+async def _forge(stage: Stage, msisdn: str) -> None:
+    """A stranger posts a perfect success callback to a made-up address."""
+    url = f"{stage.public_url}/cb/d/{secrets.token_hex(35)}"
+    answer = await stage.control.post("/forge", {"url": url, "amount_kes": 2100, "msisdn": msisdn})
+    if answer["status"] != 404:
+        raise RuntimeError(f"a forged callback was answered {answer['status']}, not 404")
+
+
+async def _watch(stage: Stage, client: Client, deposit: Deposit, changed: Callable[[], None]) -> None:
+    seen: list[str] = []
+    async with asyncio.timeout(stage.end_within_s):
+        while True:
+            now = await client.transaction(deposit.transaction_id)
+            if not seen or seen[-1] != now["stage"]:
+                seen.append(str(now["stage"]))
+            deposit.status, deposit.stage = str(now["status"]), str(now["stage"])
+            deposit.receipt = str(now["evidence"].get("mpesa_receipt") or "")
+            deposit.trace = tuple(seen)
+            changed()
+            if deposit.status in FINAL:
+                return
+            await asyncio.sleep(0.5)

@@ -1,0 +1,312 @@
+"""The saga: evidence in any order becomes decisions, each recorded before anything is done."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from actors.base import AsyncioActorRef
+from actors.saga import DepositSagaActor, SagaParts, park
+from actors.user import UserActor, UserParts
+from penpay.domain.admission import Limits
+from penpay.domain.decision import Rules
+from penpay.domain.errors import OutcomeUnknown, Unavailable
+from penpay.domain.money import kes, usd
+from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
+from penpay.domain.unit import TransactionRow
+from penpay.messages import (
+    DARAJA_GATE,
+    DERIV_RESOLVER,
+    DERIV_TRANSFERS,
+    AcceptDeposit,
+    CancelTransaction,
+    CheckRecipient,
+    EvidenceArrived,
+    InboxRow,
+    ProbeAnswered,
+    ProbeStk,
+    Refusal,
+    ResolveTransfer,
+    SagaBegan,
+    Submit,
+    WakeUp,
+)
+from tests.actors.house import House, PlainSealer, customer
+
+
+@pytest.fixture
+async def house() -> House:
+    house = House()
+    parts = UserParts(
+        shard=3,
+        addresses=house,
+        store=house,
+        clock=house.clock,
+        ids=house.ids,
+        sealer=PlainSealer(),
+        board=house.board,
+        limits=Limits(),
+        rules=Rules(),
+    )
+    user = UserActor.start("U1", parts)
+    await user.aask(
+        AcceptDeposit(
+            customer=customer(),
+            route="r",
+            key_hash="k",
+            fingerprint="f",
+            quote_id="",
+            amount=kes(130_000),
+            phone="",
+            request_id="",
+        )
+    )
+    await user.shutdown(1)
+    return house
+
+
+def row_of(house: House) -> TransactionRow:
+    (row,) = house.rows.values()
+    return row
+
+
+def parts_of(house: House) -> SagaParts:
+    return SagaParts(shard=3, addresses=house, store=house, clock=house.clock, ids=house.ids, rules=Rules())
+
+
+@pytest.fixture
+async def saga(house: House) -> AsyncIterator[AsyncioActorRef]:
+    ref = DepositSagaActor.start(row_of(house).id, parts_of(house))
+    yield ref
+    await ref.shutdown(1)
+
+
+def operation(house: House, kind: str) -> str:
+    made = [made for unit in house.units.values() for made in unit.new_operations if made.kind == kind]
+    return made[-1].id
+
+
+def evidence(house: House, kind: str, body: bytes, *, of: str = "STK", trusted: bool = True) -> EvidenceArrived:
+    row = InboxRow(
+        id=house.ids.ulid(),
+        shard=3,
+        kind=kind,
+        operation_id=operation(house, of),
+        body=body,
+        trusted_source=trusted,
+        received_at=house.clock.now(),
+    )
+    return EvidenceArrived(row)
+
+
+def rail(house: House, kind: str, outcome: Outcome, *, attempt: int = 1, **more: Any) -> EvidenceArrived:
+    end = RailEnd(
+        operation_id=operation(house, kind), attempt=attempt, kind=kind, outcome=outcome, at=house.clock.now(), **more
+    )
+    return evidence(house, "rail", encode_rail_end(end), of=kind)
+
+
+def accepted(house: House) -> EvidenceArrived:
+    return rail(house, "STK", Outcome.CONFIRMED, facts={"checkout_request_id": "ws_1", "merchant_request_id": "m"})
+
+
+def paid_body(
+    at: datetime,
+    *,
+    amount: float = 1300.0,
+    receipt: str = "NLJ7RT61SV",
+    checkout: str = "ws_1",
+    code: int = 0,
+    phone: object = 254712345126,
+) -> bytes:
+    stamp = int((at + timedelta(hours=3)).strftime("%Y%m%d%H%M%S"))
+    items = [
+        {"Name": "Amount", "Value": amount},
+        {"Name": "MpesaReceiptNumber", "Value": receipt},
+        {"Name": "Balance"},
+        {"Name": "TransactionDate", "Value": stamp},
+        {"Name": "PhoneNumber", "Value": phone},
+    ]
+    callback: dict[str, Any] = {
+        "MerchantRequestID": "m",
+        "CheckoutRequestID": checkout,
+        "ResultCode": code,
+        "ResultDesc": "x",
+    }
+    if code == 0:
+        callback["CallbackMetadata"] = {"Item": items}
+    return json.dumps({"Body": {"stkCallback": callback}}).encode()
+
+
+async def settle(saga: AsyncioActorRef, *messages: object) -> None:
+    """All of them, one after the other; the last answer comes when the others are done."""
+    for message in messages:
+        await saga.aask(message)
+
+
+async def test_a_deposit_runs_from_admission_to_the_dollars(house: House, saga: AsyncioActorRef) -> None:
+    await settle(saga, SagaBegan(row_of(house)))
+    (check,) = house.told_to(DERIV_TRANSFERS)
+    assert isinstance(check, CheckRecipient)
+    await settle(saga, ProbeAnswered(probe="recipient", operation_id="", outcome="OK"))
+    assert [message.operation_id for message in house.told_to(DARAJA_GATE) if isinstance(message, Submit)] == [
+        operation(house, "STK")
+    ]
+    await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now())))
+    assert row_of(house).state == "DERIV_SENDING"
+    await settle(saga, rail(house, "DERIV_TRANSFER", Outcome.CONFIRMED, provider_ref="991"))
+    row = row_of(house)
+    assert (row.state, row.status, row.next_wake_at) == ("COMPLETED", "COMPLETED", None)
+    assert [posting.key for unit in house.units.values() for posting in unit.postings] == ["paid", "hold", "done"]
+
+
+async def test_every_consumed_row_is_consumed_by_the_unit_that_it_caused(house: House, saga: AsyncioActorRef) -> None:
+    first, second = accepted(house), evidence(house, "stk", paid_body(house.clock.now()))
+    await settle(saga, first, second)
+    by_unit = {unit.unit_id.rpartition(":")[2]: unit.consumes for unit in house.units.values()}
+    assert (by_unit["2"], by_unit["3"]) == ((first.row.id,), (second.row.id,))
+
+
+async def test_a_duplicate_callback_is_consumed_and_changes_nothing(house: House, saga: AsyncioActorRef) -> None:
+    body = paid_body(house.clock.now())
+    await settle(saga, accepted(house), evidence(house, "stk", body))
+    version = row_of(house).version
+    again = evidence(house, "stk", body)
+    await settle(saga, again)
+    assert row_of(house).version == version
+    assert again.row.id in house.consumed
+
+
+async def test_a_callback_for_another_push_is_put_aside(house: House, saga: AsyncioActorRef) -> None:
+    swapped = evidence(house, "stk", paid_body(house.clock.now(), checkout="ws_other"))
+    await settle(saga, accepted(house), swapped)
+    assert row_of(house).state == "AWAITING_PAYER"
+    assert swapped.row.id in house.quarantined
+    assert house.reviews == ["evidence_unusable"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[1]", b'{"Body":{}}', b"\xff\xfe", b'{"Body":{"stkCallback":{"ResultCode":0}}}']
+)
+async def test_garbage_is_put_aside_and_applied_to_nothing(house: House, saga: AsyncioActorRef, body: bytes) -> None:
+    await settle(saga, accepted(house), evidence(house, "stk", body))
+    assert (row_of(house).state, house.reviews) == ("AWAITING_PAYER", ["evidence_unusable"])
+
+
+async def test_a_success_from_an_unknown_address_waits_for_a_query(house: House, saga: AsyncioActorRef) -> None:
+    await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now()), trusted=False))
+    assert row_of(house).state == "AWAITING_PAYER"
+    assert isinstance(house.told_to(DARAJA_GATE)[-1], ProbeStk)
+    await settle(saga, ProbeAnswered(probe="stk", operation_id=operation(house, "STK"), outcome="PAID"))
+    assert row_of(house).state == "DERIV_SENDING"
+
+
+async def test_a_success_without_a_receipt_credits_nothing_by_itself(house: House, saga: AsyncioActorRef) -> None:
+    bare = json.dumps(
+        {
+            "Body": {
+                "stkCallback": {
+                    "MerchantRequestID": "m",
+                    "CheckoutRequestID": "ws_1",
+                    "ResultCode": "0",
+                    "ResultDesc": "ok",
+                }
+            }
+        }
+    )
+    await settle(saga, accepted(house), evidence(house, "stk", bare.encode()))
+    assert row_of(house).state == "AWAITING_PAYER"
+
+
+async def test_a_masked_phone_that_fits_is_the_payer_and_another_is_not(house: House, saga: AsyncioActorRef) -> None:
+    await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now(), phone="2547****999")))
+    assert (row_of(house).state, house.reviews) == ("IN_REVIEW", ["wrong_payer"])
+
+
+async def test_a_receipt_that_another_deposit_used_is_not_credited(house: House, saga: AsyncioActorRef) -> None:
+    house.references[("mpesa_receipt", "NLJ7RT61SV")] = "somebody else's operation"
+    await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now())))
+    assert (row_of(house).state, house.reviews) == ("AWAITING_PAYER", ["reference_taken"])
+
+
+async def test_a_lost_reply_goes_to_the_resolver(house: House, saga: AsyncioActorRef) -> None:
+    await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now())))
+    await settle(saga, rail(house, "DERIV_TRANSFER", Outcome.UNKNOWN, code="dropped"))
+    (resolve,) = house.told_to(DERIV_RESOLVER)
+    assert isinstance(resolve, ResolveTransfer)
+    found = ProbeAnswered(
+        probe="transfer", operation_id=resolve.operation_id, outcome="CONFIRMED", reference="77", amount=usd(966)
+    )
+    await settle(saga, found)
+    assert row_of(house).state == "COMPLETED"
+
+
+async def test_an_answer_about_another_operation_is_no_evidence(house: House, saga: AsyncioActorRef) -> None:
+    await settle(
+        saga, accepted(house), ProbeAnswered(probe="stk", operation_id="01K000000000000000000000ZZ", outcome="PAID")
+    )
+    assert row_of(house).state == "AWAITING_PAYER"
+
+
+@pytest.mark.parametrize("failure", [Unavailable("database"), OutcomeUnknown("crash")])
+async def test_a_unit_whose_outcome_is_unknown_is_decided_again_from_the_row(
+    house: House, saga: AsyncioActorRef, failure: Exception
+) -> None:
+    await settle(saga, accepted(house))
+    arrived = evidence(house, "stk", paid_body(house.clock.now()))
+    house.failing.append(failure)
+    with pytest.raises(Unavailable):
+        await saga.aask(arrived)
+    house.waiting.append(arrived.row)
+    await settle(saga, arrived)
+    assert row_of(house).state == "DERIV_SENDING"
+
+
+async def test_a_lost_race_is_decided_again(house: House, saga: AsyncioActorRef) -> None:
+    await settle(saga, accepted(house))
+    row = row_of(house)
+    house.rows[row.id] = replace(row, version=row.version + 1)
+    await settle(saga, evidence(house, "stk", paid_body(house.clock.now())))
+    assert (row_of(house).state, row_of(house).version) == ("DERIV_SENDING", row.version + 2)
+
+
+async def test_a_frozen_customers_payment_is_booked_without_an_intent(house: House, saga: AsyncioActorRef) -> None:
+    await settle(saga, accepted(house))
+    house.frozen.add("U1")
+    await settle(saga, evidence(house, "stk", paid_body(house.clock.now())))
+    assert (row_of(house).state, house.reviews) == ("IN_REVIEW", ["account_frozen"])
+    assert [posting.key for unit in house.units.values() for posting in unit.postings] == ["paid"]
+
+
+async def test_evidence_that_waited_in_the_inbox_is_applied_on_waking(house: House, saga: AsyncioActorRef) -> None:
+    house.waiting.append(accepted(house).row)
+    house.clock.turn(11)
+    await settle(saga, WakeUp())
+    assert row_of(house).state == "AWAITING_PAYER"
+
+
+async def test_cancel_works_until_the_rail_has_made_an_attempt(house: House, saga: AsyncioActorRef) -> None:
+    house.attempted.add(operation(house, "STK"))
+    refused = await saga.aask(CancelTransaction("U1"))
+    assert isinstance(refused, Refusal)
+    assert refused.code == "not_cancellable"
+    house.attempted.clear()
+    cancelled = await saga.aask(CancelTransaction("U1"))
+    assert isinstance(cancelled, TransactionRow)
+    assert (cancelled.state, cancelled.failure_code) == ("FAILED", "cancelled")
+
+
+async def test_a_stranger_cannot_cancel(saga: AsyncioActorRef) -> None:
+    refused = await saga.aask(CancelTransaction("U2"))
+    assert isinstance(refused, Refusal)
+    assert refused.code == "not_found"
+
+
+async def test_a_parked_saga_stands_in_front_of_a_person_once(house: House) -> None:
+    transaction_id = row_of(house).id
+    for _ in range(2):
+        await park(transaction_id, RuntimeError("poison"), parts_of(house))
+    assert (row_of(house).state, house.reviews) == ("IN_REVIEW", ["parked"])
