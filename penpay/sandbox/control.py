@@ -53,7 +53,8 @@ STK_STEP, every key optional
   and the FAULT keys
 
 FAULT keys
-  fault             nothing executed: error (error_http, error_code, error_message) | html | reset
+  fault             nothing executed: error (error_http, error_code, error_message) | html | reset |
+                    refused_200 (HTTP 200 with ResponseCode 1)
                     executed and recorded: reset_after | html_after | truncated | late (fault_delay_s)
 
 DARAJA
@@ -64,7 +65,8 @@ POST /control/daraja/script          {"knobs"?: {…}, "steps"?: [{"op": …, "m
   match             request fields by their wire names, e.g. {"TransactionID": "TK…"}; times 0 = for ever
   further keys      FAULT keys for all; stk: STK_STEP keys; reversal, status, balance, b2c: result_code (forces it),
                     delay_s, callback send | lost | queue_timeout | queue_timeout_then_send, callback_delay_s, copies,
-                    code_type natural | string, reference object | array, transaction_status (of status)
+                    code_type natural | string, reference object | array, result_type (1 = not final),
+                    transaction_status (of status)
   order for a push  phone and amount, the phone's steps, op stk steps, stk_by_amount, stk_default
   knobs             latency_s, token_ttl_s, answer_delay_s, prompt_timeout_s, push_interval_s, result_delay_s,
                     status_lag_s, status_not_found_code, pull_lag_s, pull_page, spike_per_s, wallet_max_minor,

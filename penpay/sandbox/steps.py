@@ -92,6 +92,7 @@ class ResultStep(Step):
     copies: int = 1
     code_type: str = "natural"
     reference: str = "object"
+    result_type: int = 0
     transaction_status: str = ""
 
 
@@ -105,7 +106,7 @@ class DerivStep(Step):
 
 
 DARAJA_OPS = ("oauth", "stk", "query", "reversal", "status", "balance", "pull", "b2c")
-HTTP_FAULTS = ("", "error", "reset", "html", "reset_after", "html_after", "truncated", "late")
+HTTP_FAULTS = ("", "error", "refused_200", "reset", "html", "reset_after", "html_after", "truncated", "late")
 DERIV_FAULTS = (
     "",
     "before_read",

@@ -100,3 +100,10 @@ async def test_an_unreadable_reply_comes_after_execution(rails, fault):
     with pytest.raises((aiohttp.ContentTypeError, ValueError)):
         await rails.push()
     assert len((await rails.control("/truth"))["pushes"]) == 1
+
+
+async def test_a_refusal_may_come_as_http_200(rails):
+    await rails.control("/daraja/script", {"steps": [{"op": "stk", "fault": "refused_200"}]})
+    status, body = await rails.push()
+    assert (status, body["ResponseCode"]) == (200, "1")
+    assert (await rails.control("/truth"))["pushes"] == []

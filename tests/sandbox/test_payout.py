@@ -97,3 +97,9 @@ async def test_reference_data_may_be_an_array(rails):
     await rails.control("/daraja/script", {"steps": [{"op": "b2c", "reference": "array"}]})
     await rails.payout(UUID)
     assert isinstance((await rails.inbox.next_result())["ReferenceData"]["ReferenceItem"], list)
+
+
+async def test_a_result_may_say_that_it_is_not_the_last_word(rails):
+    await rails.control("/daraja/script", {"steps": [{"op": "b2c", "result_type": 1}]})
+    await rails.payout(UUID)
+    assert (await rails.inbox.next_result())["ResultType"] == 1

@@ -176,6 +176,10 @@ class Gate:
         """Faults in which nothing is executed."""
         if step.fault == "error":
             return self.error(Refusal(step.error_http, step.error_code, step.error_message))
+        if step.fault == "refused_200":
+            # Some refusals come as a success of HTTP whose ResponseCode is not 0.
+            soft = {"ResponseCode": "1", "ResponseDescription": step.error_message}
+            return web.Response(body=orjson.dumps(soft), content_type="application/json")
         if step.fault == "html":
             return _html(502)
         if step.fault == "reset":

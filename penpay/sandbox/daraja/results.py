@@ -73,7 +73,7 @@ def result_body(
 ) -> bytes:
     """A Result. Without parameters the member is absent, as it is on failure; a None value leaves out `Value`."""
     result: dict[str, Any] = {
-        "ResultType": "0" if step.code_type == "string" else 0,
+        "ResultType": str(step.result_type) if step.code_type == "string" else step.result_type,
         "ResultCode": code_value(code, step.code_type),
         "ResultDesc": describe(code),
         "OriginatorConversationID": originator_id,
