@@ -58,6 +58,7 @@ class Supervisor(AsyncioActor):
         self._children = {each.name: Child(each, surroundings) for each in specs}
         assert len(self._children) == len(specs), f"two children of {spec.name} share a name"
         self._ordered = isinstance(spec, SupervisorSpec) and spec.strategy != "one_for_one"
+        self._in_order = False
         self._booting: set[Child] = set()
         self._commands: list[tuple[DeferredReply, list[Child]]] = []
         self._over = False
@@ -269,14 +270,16 @@ class Supervisor(AsyncioActor):
                 return [each for each in later if each.phase not in (Phase.DONE, Phase.HELD) or each is child]
 
     def _advance(self) -> None:
-        """Start what may be started: everybody, or with an ordered strategy the first that is not ready yet."""
+        """Start what may be started: everybody, or where order matters the first that is not ready yet."""
         for child in self._children.values():
             if child.phase in (Phase.RUNNING, Phase.DONE):
                 continue
             if child.phase is Phase.STOPPED:
                 self._launch(child)
-            if self._ordered:
+            if self._ordered or self._in_order:
                 break
+        else:
+            self._in_order = False
         self._answer_commands()
 
     def _check_stalls(self) -> None:
@@ -294,6 +297,7 @@ class Supervisor(AsyncioActor):
             reply.fail(NoSuchActor(f"{self.address}/{name}"))
             return DEFER
         affected = self._affected(child) if child is not None else everyone
+        self._in_order = self._in_order or child is None
         await self._stop_children(affected, keep=True)
         for each in affected:
             each.phase = Phase.STOPPED
@@ -335,7 +339,7 @@ def kill_if_stalled(cell: Cell) -> None:
         return
     message = type(cell.current.message).__name__ if cell.current is not None else ""
     frames = awaiting_frames(cell.task)
-    log.error("actor is stuck; killing it", actor=cell.address, message=message, busy_s=round(busy_s, 1), stack=frames)
+    log.error("actor is stuck; killing it", actor=cell.address, message=message, busy_s=round(busy_s, 1), awaiting=frames)
     cell.kill(exits.STALLED)
 
 

@@ -166,6 +166,18 @@ class Cell:
         task = self.loop.create_task(work, name=self.address or self.actor_class.__name__, context=TaskContext())
         self.task = task
         self.system.tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: "asyncio.Task[None]") -> None:
+        self.system.tasks.discard(task)
+        if self.task is not task:
+            return
+        # Cancelled before its first step, when none of its own code could run; or broken, which is our own bug.
+        self.task = None
+        error = None if task.cancelled() else task.exception()
+        ending = Exit(CRASH, error) if error is not None else Exit(self.kill_reason or KILLED)
+        life.clean_up(self, ending)
+        self.over(ending)
 
     def became_ready(self) -> None:
         """`on_start` is done, messages are handled from now on."""

@@ -56,10 +56,8 @@ async def live(cell: "Cell") -> None:
         # Between messages: nobody's question is lost.
         ending = Exit(cell.kill_reason or KILLED)
         _uncancel()
-    if ending is None:
-        _retire(cell)
-        return
-    await end(cell, ending)
+    if ending is not None:
+        await end(cell, ending)
 
 
 async def _start(cell: "Cell") -> Exit | None:
@@ -213,7 +211,6 @@ async def end(cell: "Cell", ending: Exit) -> None:
         for task in cell.tasks or ():
             task.cancel()
     clean_up(cell, ending)
-    _retire(cell)
     cell.task = None
     stop_reply, cell.stop_reply = cell.stop_reply, None
     cell.over(ending)
@@ -278,12 +275,6 @@ async def maybe(result: Awaitable[Any] | Any) -> Any:
 def _cancelled_from_outside(error: BaseException) -> bool:
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def _retire(cell: "Cell") -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    cell.system.tasks.discard(task)
 
 
 def _uncancel() -> None:

@@ -1,0 +1,113 @@
+"""Restart, stop and start by path, and what the tree shows."""
+
+import asyncio
+
+import pytest
+
+from actors.base import NoSuchActor
+from supervisors.root import CommandRefused
+
+
+@pytest.fixture
+async def tree(house):
+    inner = house.supervisor("rails", "rest_for_one", house.child("lease"), house.child("session"))
+    return await house.start(house.supervisor("penpay", "one_for_one", inner, house.child("edge"), max_restarts=1))
+
+
+async def test_restart_answers_when_the_actor_is_ready_again(house, tree):
+    await tree.restart("edge")
+    assert house.take()[-2:] == ["-edge", "+edge"]
+    assert await house.ask("edge", "incarnation") == 2
+
+
+async def test_restart_takes_dependents_along(house, tree):
+    house.take()
+    await tree.restart("rails/lease")
+    assert house.take() == ["-session", "-lease", "+lease", "+session"]
+
+
+async def test_restart_of_a_supervisor_restarts_all_below_it(house, tree):
+    house.take()
+    await tree.restart("rails")
+    assert house.take() == ["-session", "-lease", "+lease", "+session"]
+
+
+@pytest.mark.parametrize("path", ["penpay", "", "/penpay/"])
+async def test_restart_of_the_root_restarts_everything(house, tree, path):
+    house.take()
+    await tree.restart(path)
+    assert house.take() == ["-edge", "-session", "-lease", "+lease", "+session", "+edge"]
+
+
+async def test_an_operators_restarts_are_not_counted(house, tree):
+    for _ in range(5):
+        await tree.restart("edge")
+    assert not tree.failed.done()
+
+
+async def test_a_restart_under_way_refuses_another_of_the_same_path(house, tree):
+    first = asyncio.ensure_future(tree.restart("rails"))
+    await asyncio.sleep(0)
+    with pytest.raises(CommandRefused):
+        await tree.restart("rails")
+    await first
+    await tree.restart("rails")
+
+
+async def test_a_stopped_actor_stays_away_until_started(house, tree):
+    await tree.stop_child("edge")
+    assert tree.describe()["children"][1]["state"] == "held"
+    with pytest.raises(NoSuchActor):
+        await house.ask("edge", "hello")
+    await tree.start_child("edge")
+    assert await house.ask("edge", "hello") == "hello"
+
+
+async def test_stopping_an_actor_stops_its_dependents(house, tree):
+    house.take()
+    await tree.stop_child("rails/lease")
+    assert house.take() == ["-session", "-lease"]
+    await tree.start_child("rails/lease")
+    assert house.take() == ["+lease", "+session"]
+
+
+async def test_a_path_that_nobody_has_is_named(house, tree):
+    for path in ("nowhere", "rails/nobody", "no/such/path"):
+        with pytest.raises(NoSuchActor):
+            await tree.restart(path)
+
+
+async def test_describe_shows_every_node_with_the_fields_of_the_contract(house, tree):
+    house.tell("edge", "boom")
+    assert await house.ask("edge", "incarnation") == 2
+    root = tree.describe()
+    assert root["path"] == "penpay"
+    nodes = {}
+
+    def walk(node):
+        nodes[node["path"]] = node
+        for child in node["children"]:
+            walk(child)
+
+    walk(root)
+    assert set(nodes) == {"penpay", "rails", "rails/lease", "rails/session", "edge"}
+    fields = {"path", "kind", "state", "restarts", "mailbox_depth", "oldest_message_s", "last_failure", "children"}
+    assert all(fields <= set(node) for node in nodes.values())
+    assert all(node["state"] == "running" for node in nodes.values())
+    assert nodes["edge"]["restarts"] == 1
+    assert "ValueError" in nodes["edge"]["last_failure"]
+    assert nodes["edge"]["kind"] == "worker"
+
+
+async def test_the_mailbox_of_a_busy_actor_is_visible(house, tree, until):
+    house.tell("edge", "sleep")
+    house.tell("edge", "waits")
+    await until(lambda: tree.describe()["children"][1]["oldest_message_s"] > 0)
+    assert tree.describe()["children"][1]["mailbox_depth"] == 1
+    tree.registry.cell("edge").ref.kill()
+
+
+async def test_a_tell_to_nobody_is_a_dead_letter(house, tree):
+    house.tell("nowhere", "hello")
+    letter = tree.system.dead_letters.ring[-1]
+    assert (letter.address, letter.reason, letter.message) == ("nowhere", "no_such_actor", "hello")
