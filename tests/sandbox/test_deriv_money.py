@@ -157,7 +157,7 @@ async def test_a_drop_around_a_transfer_moves_money_only_after_execution(rails, 
 async def test_a_late_reply_comes_on_the_same_socket_after_others(rails):
     await rails.customer()
     agent = await rails.agent()
-    step = {"op": "paymentagent_transfer", "fault": "late_reply", "fault_delay_s": 0.1}
+    step = {"op": "paymentagent_transfer", "fault": "late_reply", "fault_delay_s": 0.4}
     await rails.control("/deriv/script", {"steps": [step]})
     await agent.send(transfer())
     assert (await agent.ask({"ping": 1}))["ping"] == "pong"
@@ -168,7 +168,7 @@ async def test_a_late_reply_comes_on_the_same_socket_after_others(rails):
 async def test_a_transfer_can_be_executed_after_its_socket_is_gone(rails):
     await rails.customer()
     agent = await rails.agent()
-    step = {"op": "paymentagent_transfer", "fault": "late_execute", "fault_delay_s": 0.15}
+    step = {"op": "paymentagent_transfer", "fault": "late_execute", "fault_delay_s": 0.5}
     await rails.control("/deriv/script", {"steps": [step]})
     await agent.send(transfer())
     assert await agent.dropped()

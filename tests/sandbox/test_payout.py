@@ -46,7 +46,7 @@ async def test_a_dropped_acknowledgement_leaves_a_recorded_payout(rails):
 
 
 async def test_a_queue_timeout_may_be_followed_by_success(rails):
-    step = {"op": "b2c", "callback": "queue_timeout_then_send", "callback_delay_s": 0.1}
+    step = {"op": "b2c", "callback": "queue_timeout_then_send", "callback_delay_s": 0.4}
     await rails.control("/daraja/script", {"steps": [step]})
     await rails.payout(UUID)
     first_path, _ = await rails.inbox.next()

@@ -122,7 +122,7 @@ async def test_steps_are_used_up_in_order_and_amounts_keep_theirs(rails):
 
 
 async def test_a_silent_customer_causes_no_callback_and_ends_as_1037(rails):
-    await rails.control("/daraja/script", {"knobs": {"prompt_timeout_s": 0.1}})
+    await rails.control("/daraja/script", {"knobs": {"prompt_timeout_s": 0.5}})
     await rails.control(f"/phones/{PHONE}/script", {"steps": [{"outcome": "silent"}]})
     _, ack = await rails.push()
     pending_status, pending = await rails.query(ack["CheckoutRequestID"])
@@ -174,7 +174,7 @@ async def test_the_callback_can_come_before_the_acknowledgement(rails):
 
 
 async def test_a_late_callback_overtaken_by_another_phone_is_a_reorder(rails):
-    await rails.control(f"/phones/{PHONE}/script", {"steps": [{"callback_delay_s": 0.2}]})
+    await rails.control(f"/phones/{PHONE}/script", {"steps": [{"callback_delay_s": 0.5}]})
     _, first = await rails.push()
     _, second = await rails.push(PhoneNumber="254711000001", PartyA="254711000001")
     order = [(await rails.inbox.next_stk())["CheckoutRequestID"] for _ in range(2)]
@@ -182,7 +182,7 @@ async def test_a_late_callback_overtaken_by_another_phone_is_a_reorder(rails):
 
 
 async def test_a_cancellation_may_be_followed_by_the_payment(rails):
-    await rails.control(f"/phones/{PHONE}/script", {"steps": [{"extra": ["1032@0.01"], "answer_delay_s": 0.2}]})
+    await rails.control(f"/phones/{PHONE}/script", {"steps": [{"extra": ["1032@0.01"], "answer_delay_s": 0.5}]})
     await rails.push()
     assert [(await rails.inbox.next_stk())["ResultCode"] for _ in range(2)] == [1032, 0]
 
