@@ -160,16 +160,20 @@ def _install(data_path: Path) -> None:
             "--auth-root-authentication-method=socket",
             f"--auth-root-socket-user={_account_name()}",
             "--skip-test-db",
+            # Else it wants to look up this machine's name, which a bare one cannot; we know only Unix sockets.
+            "--force",
             "--innodb-log-file-size=4M",
             *_SPACE_OPTIONS,
             *_user_option(),
         ],
-        capture_output=True,
+        # It gives its reasons on stdout.
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
     if installed.returncode != 0:
-        raise ProcessFailed(f"mariadb-install-db ended with {installed.returncode}\n{installed.stderr[-2000:]}")
+        raise ProcessFailed(f"mariadb-install-db ended with {installed.returncode}\n{installed.stdout[-2000:]}")
 
 
 def _account_name() -> str:

@@ -21,7 +21,6 @@ TOOLS = (
     "dirname",
     "env",
     "flock",
-    "mktemp",
     "mv",
     "rm",
     "sed",
@@ -213,12 +212,6 @@ def test_old_package_lists_are_renewed_only_when_they_fail(built, machine):
         "update",
         "DPkg::Lock::Timeout=600",
     ]
-
-
-def test_a_set_up_leaves_no_file_behind_in_tmp(built):
-    before = set(Path("/tmp").glob("penpay-setup.*"))
-    dev(built, "set-up")
-    assert set(Path("/tmp").glob("penpay-setup.*")) <= before
 
 
 def test_the_ci_runs_exactly_the_tests_of_dev():
