@@ -96,6 +96,14 @@ class Rotation:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Who an access token speaks for."""
+
+    user_id: str
+    session_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFacts:
     """What Deriv says of the owner of a token. `fullname` is empty for a virtual account."""

@@ -14,9 +14,9 @@ _NEVER_COMPARED = frozenset({"pin", "verification_code"})
 """A fingerprint over these would let a key be used to guess them."""
 
 
-def answer_aad(user_id: str, route: str, key_hash: str) -> str:
-    """Associated data of the sealed body: table, column, row."""
-    return f"answers|sealed_body|{user_id}|{route}|{key_hash}"
+def answer_aad(route: str, key_hash: str) -> str:
+    """Associated data of the sealed body: table, column, row. The sealer adds the user."""
+    return f"answers|sealed_body|{route}|{key_hash}"
 
 
 def key_hash_of(key: str) -> str:

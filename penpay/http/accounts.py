@@ -1,11 +1,11 @@
 """What the edge needs from the store of identities, and from the two kinds of secrets around it."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from penpay.domain.accounts import (
     AccountFacts,
+    Claims,
     Credentials,
     DerivLink,
     Identity,
@@ -46,6 +46,10 @@ class Accounts(Protocol):
     async def set_password_hash(self, user_id: str, password_hash: str, *, at: datetime) -> None: ...
     async def set_pin_hash(self, user_id: str, pin_hash: str, *, at: datetime) -> None: ...
 
+
+class Sessions(Protocol):
+    """Signed-in devices. Written with row locks by any node; all methods raise `Unavailable`."""
+
     async def open_session(self, new: NewSession, *, devices_max: int) -> bool:
         """Sign a device in; its older session ends. False when as many other devices are signed in already."""
         ...
@@ -59,6 +63,10 @@ class Accounts(Protocol):
         ...
 
     async def close_sessions(self, token: str, *, device_id: str, everywhere: bool, at: datetime) -> bool: ...
+
+
+class DerivLinks(Protocol):
+    """Which Deriv account is whose. All methods raise `Unavailable`."""
 
     async def open_link(self, user_id: str, *, state: str, expires_at: datetime, at: datetime) -> None:
         """Remember who left for Deriv's page."""
@@ -80,14 +88,6 @@ class DerivAccounts(Protocol):
     """Asks Deriv whose token this is. Raises `Refused` for a token that it does not take, else `GatewayError`."""
 
     async def authorize(self, token: str) -> AccountFacts: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """Who an access token speaks for."""
-
-    user_id: str
-    session_id: str
 
 
 class AccessTokens(Protocol):

@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 import structlog
 from aiohttp import web
 
-from penpay.domain.accounts import NewAccount, NewSession, Verification
+from penpay.domain.accounts import Claims, NewAccount, NewSession, Verification
 from penpay.domain.errors import BadInput, Unavailable
 from penpay.domain.identity import email_address, mask_phone, password_problem, phone_e164
 from penpay.domain.ids import shard_of
 from penpay.domain.presentation import time_text
 from penpay.domain.throttle import Hit
-from penpay.http.accounts import Claims
 from penpay.http.dispatch import Call
 from penpay.http.edge import Edge
 from penpay.http.replies import Stop, json_response
@@ -123,7 +122,7 @@ async def login(call: Call) -> web.Response:
         created_at=at,
         expires_at=at + timedelta(seconds=edge.settings.refresh_token_s),
     )
-    if not await edge.accounts.open_session(session, devices_max=edge.settings.devices_max):
+    if not await edge.sessions.open_session(session, devices_max=edge.settings.devices_max):
         raise Stop("device_limit")
     claims = Claims(found.user_id, session.id)
     return _tokens(edge, claims, token, session.expires_at, at, in_cookie=body.refresh_in == "cookie")
@@ -134,7 +133,7 @@ async def refresh(call: Call) -> web.Response:
     body: RefreshRequest = call.body
     edge, at = call.edge, call.edge.clock.now()
     given = body.refresh_token or call.request.cookies.get(COOKIE, "")
-    rotation = await edge.accounts.rotate(given, device_id=body.device_id, successor=edge.secrets.token(), at=at)
+    rotation = await edge.sessions.rotate(given, device_id=body.device_id, successor=edge.secrets.token(), at=at)
     if rotation is None:
         raise Stop("refresh_invalid")
     claims = Claims(rotation.user_id, rotation.session_id)
@@ -145,7 +144,7 @@ async def logout(call: Call) -> web.Response:
     """End the session; an unknown token is no error, since nobody is signed in with it."""
     body: LogoutRequest = call.body
     given = body.refresh_token or call.request.cookies.get(COOKIE, "")
-    await call.edge.accounts.close_sessions(
+    await call.edge.sessions.close_sessions(
         given, device_id=body.device_id, everywhere=body.everywhere, at=call.edge.clock.now()
     )
     response = web.Response(status=204)

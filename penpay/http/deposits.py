@@ -45,7 +45,7 @@ async def stored_answer(call: Call, route: str, fingerprint: str) -> web.Respons
         raise Stop("outcome_unknown", retry_after_s=2)
     if stored.fingerprint != fingerprint:
         raise Stop("idempotency_key_reused")
-    aad = answer_aad(who.user_id, route, call.key_hash)
+    aad = answer_aad(route, call.key_hash)
     body = call.edge.sealer.open(stored.sealed_body, aad=aad, user_id=who.user_id, data_key=who.data_key)
     return as_response(
         HttpAnswer(

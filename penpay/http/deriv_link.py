@@ -45,7 +45,7 @@ async def start(call: Call) -> web.Response:
         raise Stop("deriv_already_linked")
     state = edge.secrets.token()
     expires_at = at + timedelta(seconds=edge.settings.link_state_s)
-    await edge.accounts.open_link(who.user_id, state=state, expires_at=expires_at, at=at)
+    await edge.links.open_link(who.user_id, state=state, expires_at=expires_at, at=at)
     url = edge.settings.deriv_oauth_url
     query = urlencode({"app_id": edge.settings.deriv_app_id, "state": state})
     joined = f"{url}{'&' if '?' in url else '?'}{query}"
@@ -54,7 +54,7 @@ async def start(call: Call) -> web.Response:
 
 async def shown(call: Call) -> web.Response:
     """State of the link."""
-    return json_response(rendered_link(await call.edge.accounts.deriv_link(call.who.user_id)))
+    return json_response(rendered_link(await call.edge.links.deriv_link(call.who.user_id)))
 
 
 async def removed(call: Call) -> web.Response:
@@ -62,7 +62,7 @@ async def removed(call: Call) -> web.Response:
     edge, who = call.edge, call.who
     if await edge.reads.in_flight(who.user_id):
         raise Stop("deriv_link_busy")
-    await edge.accounts.unlink(who.user_id, at=edge.clock.now())
+    await edge.links.unlink(who.user_id, at=edge.clock.now())
     return web.Response(status=204)
 
 
@@ -87,7 +87,7 @@ async def returned(call: Call) -> web.Response:
 async def _bind(call: Call) -> tuple[Profile, DerivLink]:
     edge, query = call.edge, call.request.query
     state = query.get("state", "")
-    user_id = await edge.accounts.use_link_state(state, at=edge.clock.now()) if _TOKEN.fullmatch(state) else ""
+    user_id = await edge.links.use_link_state(state, at=edge.clock.now()) if _TOKEN.fullmatch(state) else ""
     if not user_id:
         raise Stop("link_state_invalid")
     loginid, token = _usd_account(query)
@@ -103,9 +103,9 @@ async def _bind(call: Call) -> tuple[Profile, DerivLink]:
         raise Stop("link_state_invalid")
     same = names_match(profile.full_name, facts.fullname) or (edge.settings.relaxed and not facts.fullname)
     status = LinkStatus.ACTIVE if same else LinkStatus.NAME_MISMATCH
-    if not await edge.accounts.link(user_id, facts, token, status, at=edge.clock.now()):
+    if not await edge.links.link(user_id, facts, token, status, at=edge.clock.now()):
         raise Stop("deriv_account_taken")
-    return profile, await edge.accounts.deriv_link(user_id)
+    return profile, await edge.links.deriv_link(user_id)
 
 
 def _usd_account(query: Mapping[str, str]) -> tuple[str, str]:

@@ -13,11 +13,10 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from config import limits
-from penpay.domain.accounts import Identity
+from penpay.domain.accounts import Claims, Identity
 from penpay.domain.answers import comparable, key_hash_of
 from penpay.domain.ids import is_ulid
 from penpay.domain.throttle import Hit, Rule
-from penpay.http.accounts import Claims
 from penpay.http.edge import Edge
 from penpay.http.json_body import MalformedJson, parse_object
 from penpay.http.peers import limited_as, peer_address

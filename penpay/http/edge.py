@@ -9,7 +9,7 @@ from config import limits
 from penpay.domain.errors import Unavailable
 from penpay.domain.throttle import Hit
 from penpay.domain.timeline import Deadlines
-from penpay.http.accounts import AccessTokens, Accounts, DerivAccounts, Passwords
+from penpay.http.accounts import AccessTokens, Accounts, DerivAccounts, DerivLinks, Passwords, Sessions
 from penpay.http.event_hub import EventHub
 from penpay.http.rates import RateRules, rate_rules
 from penpay.http.reads import Reads
@@ -94,6 +94,8 @@ class Edge:
     settings: EdgeSettings
     addresses: Addresses
     accounts: Accounts
+    sessions: Sessions
+    links: DerivLinks
     reads: Reads
     inbox: InboxStore
     callback_tokens: CallbackTokens

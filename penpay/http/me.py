@@ -19,8 +19,8 @@ from penpay.messages import DERIV_CUSTOMERS, DerivBalance, GetBalance
 
 async def profile(call: Call) -> web.Response:
     """Who is signed in, what is set up, and what may still be deposited today."""
-    who, accounts = call.who, call.edge.accounts
-    known = await accounts.profile(who.user_id)
+    who = call.who
+    known = await call.edge.accounts.profile(who.user_id)
     if known is None:
         raise Stop("unauthorized")
     return json_response(
@@ -33,7 +33,7 @@ async def profile(call: Call) -> web.Response:
             "status": who.status,
             "kyc_tier": who.kyc_tier,
             "pin_set": who.pin_set,
-            "deriv": rendered_link(await accounts.deriv_link(who.user_id)),
+            "deriv": rendered_link(await call.edge.links.deriv_link(who.user_id)),
             "limits": {"deposit": await _deposit_limits(call)},
             "created_at": time_text(known.created_at),
         }
@@ -87,7 +87,7 @@ async def balance(call: Call) -> web.Response:
 
 async def _deriv_balance(call: Call) -> DerivBalance | None:
     who = call.who
-    link = await call.edge.accounts.deriv_link(who.user_id)
+    link = await call.edge.links.deriv_link(who.user_id)
     if link.status is not LinkStatus.ACTIVE:
         return None
     message = GetBalance(user_id=who.user_id, loginid=link.loginid, token=link.token)

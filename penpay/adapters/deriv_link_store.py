@@ -1,0 +1,85 @@
+"""Which Deriv account is whose. Tokens are sealed with the customer's data key."""
+
+import hashlib
+from datetime import datetime
+
+from penpay.adapters.database import Database
+from penpay.adapters.mysql import Connection
+from penpay.domain.accounts import AccountFacts, DerivLink, LinkStatus
+from penpay.ports import Duplicate, Sealer
+
+
+class MySqlDerivLinks:
+    """`penpay.http.accounts.DerivLinks` on the database. Raises `Unavailable`."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._queries = database.queries("users")
+
+    async def open_link(self, user_id: str, *, state: str, expires_at: datetime, at: datetime) -> None:
+        await self._database.write(
+            self._queries("add_link_state", state_hash=_hash(state), user_id=user_id, expires_at=expires_at, at=at)
+        )
+
+    async def use_link_state(self, state: str, *, at: datetime) -> str:
+        """After a lost commit the state counts as used: the customer starts again."""
+
+        async def work(connection: Connection) -> str:
+            rows = await connection.rows(self._queries("link_state", state_hash=_hash(state), at=at))
+            if not rows:
+                return ""
+            await connection.query(self._queries("use_link_state", state_hash=_hash(state), at=at))
+            return str(rows[0][0])
+
+        return await self._database.transact(work)
+
+    async def link(self, user_id: str, facts: AccountFacts, token: str, status: LinkStatus, *, at: datetime) -> bool:
+        key_rows = await self._database.rows(self._queries("data_key", user_id=user_id))
+        if not key_rows:
+            return False
+        data_key = key_rows[0][0]
+        change = self._queries(
+            "set_link",
+            user_id=user_id,
+            status=status,
+            loginid=facts.loginid,
+            active_loginid=facts.loginid if status is LinkStatus.ACTIVE else None,
+            currency=facts.currency,
+            token_sealed=self._seal("token_sealed", user_id, token, data_key),
+            fullname_sealed=self._seal("fullname_sealed", user_id, facts.fullname, data_key),
+            email_sealed=self._seal("email_sealed", user_id, facts.email, data_key),
+            at=at,
+        )
+
+        async def work(connection: Connection) -> bool:
+            await connection.query(self._queries("seed_link", user_id=user_id, at=at))
+            await connection.query(change)
+            return True
+
+        try:
+            return await self._database.transact(work)
+        except Duplicate:
+            return False
+
+    async def deriv_link(self, user_id: str) -> DerivLink:
+        rows = await self._database.rows(self._queries("link", user_id=user_id))
+        if not rows or rows[0][0] == LinkStatus.NONE:
+            return DerivLink(status=LinkStatus.NONE)
+        status, loginid, currency, linked_at, token_sealed, data_key = rows[0]
+        aad = f"deriv_links|token_sealed|{user_id}"
+        token = self._sealer.open(token_sealed, aad=aad, user_id=user_id, data_key=data_key).decode()
+        return DerivLink(
+            status=LinkStatus(status), loginid=loginid, currency=currency, linked_at=linked_at, token=token
+        )
+
+    async def unlink(self, user_id: str, *, at: datetime) -> None:
+        await self._database.write(self._queries("unlink", user_id=user_id, at=at))
+
+    def _seal(self, column: str, user_id: str, value: str, data_key: bytes) -> bytes:
+        aad = f"deriv_links|{column}|{user_id}"
+        return self._sealer.seal(value.encode(), aad=aad, user_id=user_id, data_key=data_key)
+
+
+def _hash(state: str) -> bytes:
+    return hashlib.sha256(state.encode()).digest()

@@ -1,0 +1,173 @@
+"""Customers, sessions and codes in `penpay_users`, under row locks: any node may write, no actor owns them.
+
+Personal fields are sealed with the customer's data key; e-mail and phone are found through keyed indexes.
+"""
+
+from datetime import datetime
+from hmac import compare_digest
+
+from penpay.adapters.database import Database
+from penpay.adapters.mysql import Connection
+from penpay.domain.accounts import Credentials, Identity, NewAccount, Profile, Verification
+from penpay.domain.identity import CODE_ATTEMPTS_MAX, CODE_CANDIDATES_MAX, mask_phone
+from penpay.ports import Duplicate, Sealer
+
+
+class MySqlIdentities:
+    """`penpay.http.accounts.Accounts` on the database. Raises `Unavailable`."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._queries = database.queries("users")
+
+    async def identity(self, user_id: str, session_id: str) -> Identity | None:
+        rows = await self._database.rows(self._queries("identity", user_id=user_id, session_id=session_id))
+        if not rows:
+            return None
+        shard, status, phone_sealed, phone_mask, verified, kyc_tier, pin_set, loginid, data_key, live = rows[0]
+        return Identity(
+            user_id=user_id,
+            shard=shard,
+            status=status,
+            phone=self._open("phone_sealed", user_id, phone_sealed, data_key),
+            phone_mask=phone_mask,
+            phone_verified=bool(verified),
+            kyc_tier=kyc_tier,
+            pin_set=bool(pin_set),
+            deriv_loginid=loginid,
+            data_key=data_key,
+            session_live=bool(live),
+        )
+
+    async def profile(self, user_id: str) -> Profile | None:
+        rows = await self._database.rows(self._queries("profile", user_id=user_id))
+        if not rows:
+            return None
+        email_sealed, name_sealed, created_at, data_key = rows[0]
+        return Profile(
+            email=self._open("email_sealed", user_id, email_sealed, data_key),
+            full_name=self._open("name_sealed", user_id, name_sealed, data_key),
+            created_at=created_at,
+        )
+
+    async def register(self, new: NewAccount) -> bool:
+        """The same statements run for a known address; its INSERT is refused by the index, after all the sealing."""
+        data_key = self._sealer.new_data_key(new.user_id)
+        statements = self._registration(new, data_key)
+
+        async def work(connection: Connection) -> bool:
+            for statement in statements:
+                await connection.query(statement)
+            return True
+
+        try:
+            return await self._database.transact(work)
+        except Duplicate:
+            # Run again after a lost commit, the row in the way is our own.
+            known = await self._database.rows(self._queries("user_of_email", email_index=self._email_index(new.email)))
+            return bool(known) and known[0][0] == new.user_id
+
+    def _registration(self, new: NewAccount, data_key: bytes) -> tuple[str, str, str]:
+        phone_index = self._phone_index(new.phone)
+        return (
+            self._queries(
+                "add_user",
+                id=new.user_id,
+                shard=new.shard,
+                email_index=self._email_index(new.email),
+                phone_index=phone_index,
+                email_sealed=self._seal("email_sealed", new.user_id, new.email, data_key),
+                phone_sealed=self._seal("phone_sealed", new.user_id, new.phone, data_key),
+                name_sealed=self._seal("name_sealed", new.user_id, new.full_name, data_key),
+                phone_mask=mask_phone(new.phone),
+                password_hash=new.password_hash,
+                at=new.created_at,
+            ),
+            self._queries("add_data_key", user_id=new.user_id, wrapped=data_key, at=new.created_at),
+            self._queries(
+                "add_code",
+                user_id=new.user_id,
+                phone_index=phone_index,
+                code_hash=new.code_hash,
+                resend_at=new.resend_at,
+                expires_at=new.code_expires_at,
+                at=new.created_at,
+            ),
+        )
+
+    async def renew_code(
+        self, phone: str, *, code_hash: bytes, expires_at: datetime, resend_at: datetime, at: datetime
+    ) -> bool:
+        waiting = self._queries("waiting_code", phone_index=self._phone_index(phone))
+
+        async def work(connection: Connection) -> bool:
+            rows = await connection.rows(waiting)
+            if not rows or rows[0][1] > at:
+                return False
+            renewal = self._queries(
+                "replace_code",
+                user_id=rows[0][0],
+                code_hash=code_hash,
+                resend_at=resend_at,
+                expires_at=expires_at,
+                at=at,
+            )
+            await connection.query(renewal)
+            return True
+
+        return await self._database.transact(work)
+
+    async def verify_phone(self, phone: str, *, code_hash: bytes, at: datetime) -> Verification:
+        """Repeating a right code while it is valid is right again, so a lost answer costs nothing."""
+        candidates = self._queries(
+            "codes",
+            phone_index=self._phone_index(phone),
+            at=at,
+            attempts_max=CODE_ATTEMPTS_MAX,
+            limit=CODE_CANDIDATES_MAX,
+        )
+
+        async def work(connection: Connection) -> Verification:
+            rows = await connection.rows(candidates)
+            matching = [user_id for user_id, stored in rows if compare_digest(stored, code_hash)]
+            if not matching:
+                if rows:
+                    await connection.query(self._queries("count_attempt", user_ids=[user_id for user_id, _ in rows]))
+                return Verification.WRONG
+            try:
+                await connection.query(self._queries("set_phone_verified", user_id=matching[0], at=at))
+            except Duplicate:
+                return Verification.TAKEN
+            return Verification.VERIFIED
+
+        return await self._database.transact(work)
+
+    async def credentials(self, email: str) -> Credentials | None:
+        rows = await self._database.rows(self._queries("user_of_email", email_index=self._email_index(email)))
+        return Credentials(user_id=rows[0][0], shard=rows[0][1], password_hash=rows[0][2]) if rows else None
+
+    async def password_hash(self, user_id: str) -> str:
+        rows = await self._database.rows(self._queries("password_hash", user_id=user_id))
+        return str(rows[0][0]) if rows else ""
+
+    async def set_password_hash(self, user_id: str, password_hash: str, *, at: datetime) -> None:
+        await self._database.write(
+            self._queries("set_password_hash", user_id=user_id, password_hash=password_hash, at=at)
+        )
+
+    async def set_pin_hash(self, user_id: str, pin_hash: str, *, at: datetime) -> None:
+        await self._database.write(self._queries("set_pin_hash", user_id=user_id, pin_hash=pin_hash, at=at))
+
+    def _email_index(self, email: str) -> bytes:
+        return self._sealer.blind_index(f"email|{email}")
+
+    def _phone_index(self, phone: str) -> bytes:
+        return self._sealer.blind_index(f"phone|{phone}")
+
+    def _seal(self, column: str, user_id: str, value: str, data_key: bytes) -> bytes:
+        return self._sealer.seal(value.encode(), aad=f"users|{column}|{user_id}", user_id=user_id, data_key=data_key)
+
+    def _open(self, column: str, user_id: str, sealed: bytes, data_key: bytes) -> str:
+        aad = f"users|{column}|{user_id}"
+        return self._sealer.open(sealed, aad=aad, user_id=user_id, data_key=data_key).decode()

@@ -1,0 +1,109 @@
+"""Rate limits counted in Redis for all nodes, one round trip per request; in this process alone while Redis is away.
+
+A sliding window from two fixed ones: what the former window held counts by the share of it that still matters.
+"""
+
+import asyncio
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from penpay.domain.errors import Unavailable
+from penpay.domain.throttle import Hit
+from penpay.ports import Clock
+
+_CALL_S = 0.25
+"""A counter that is slower than this is treated as away: it must not slow every request."""
+_AWAY_S = 1.0
+"""How long it is left alone then."""
+_LOCAL_MAX = 50_000
+log = structlog.get_logger()
+
+
+class RedisRateLimits:
+    """`penpay.http.edge.RateLimits`. The client must not repeat commands by itself."""
+
+    def __init__(self, client: Redis, clock: Clock, *, prefix: str = "penpay.") -> None:
+        self._client = client
+        self._clock = clock
+        self._prefix = prefix
+        self._away_until_s = 0.0
+        self._local: OrderedDict[str, set[str] | int] = OrderedDict()
+
+    async def wait_s(self, hits: Sequence[Hit]) -> int:
+        now_s = self._clock.now().timestamp()
+        counts = await self._shared(hits, now_s)
+        if counts is None:
+            if any(hit.rule.strict for hit in hits):
+                raise Unavailable("redis", retry_after_s=2.0)
+            counts = [self._counted_here(hit, now_s) for hit in hits]
+        waits = (_wait_s(hit, now_s, *count) for hit, count in zip(hits, counts, strict=True))
+        return max(waits, default=0)
+
+    async def _shared(self, hits: Sequence[Hit], now_s: float) -> list[tuple[int, int]] | None:
+        if self._clock.monotonic_s() < self._away_until_s:
+            return None
+        try:
+            async with asyncio.timeout(_CALL_S):
+                return await self._counted_there(hits, now_s)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._away_until_s = self._clock.monotonic_s() + _AWAY_S
+            log.warning("rate_limits_are_local", reason=type(error).__name__)
+            return None
+
+    async def _counted_there(self, hits: Sequence[Hit], now_s: float) -> list[tuple[int, int]]:
+        async with self._client.pipeline(transaction=False) as batch:
+            for hit in hits:
+                key, former = (self._prefix + name for name in _keys(hit, now_s))
+                if hit.rule.distinct:
+                    batch.sadd(key, hit.member)
+                    batch.expire(key, 2 * hit.rule.window_s)
+                    batch.scard(key)
+                    batch.scard(former)
+                else:
+                    batch.incr(key)
+                    batch.expire(key, 2 * hit.rule.window_s)
+                    batch.get(key)
+                    batch.get(former)
+            results = await batch.execute()
+        return [(int(results[at + 2] or 0), int(results[at + 3] or 0)) for at in range(0, len(results), 4)]
+
+    def _counted_here(self, hit: Hit, now_s: float) -> tuple[int, int]:
+        key, former = _keys(hit, now_s)
+        held = self._local.pop(key, None)
+        if hit.rule.distinct:
+            members = held if isinstance(held, set) else set()
+            members.add(hit.member)
+            self._local[key] = members
+        else:
+            self._local[key] = (held if isinstance(held, int) else 0) + 1
+        if len(self._local) > _LOCAL_MAX:
+            self._local.popitem(last=False)
+        return _size(self._local[key]), _size(self._local.get(former, 0))
+
+
+def _size(held: set[str] | int) -> int:
+    return len(held) if isinstance(held, set) else held
+
+
+def _keys(hit: Hit, now_s: float) -> tuple[str, str]:
+    """The counters of this window and of the one before."""
+    window = int(now_s // hit.rule.window_s)
+    name = f"limit:{hit.rule.name}:{hit.key}"
+    return f"{name}:{window}", f"{name}:{window - 1}"
+
+
+def _wait_s(hit: Hit, now_s: float, count: int, former: int) -> int:
+    """0 within the limit, else seconds until there is room: at the latest when this window has passed."""
+    window_s = hit.rule.window_s
+    passed_s = now_s % window_s
+    if count + former * (1 - passed_s / window_s) <= hit.rule.limit:
+        return 0
+    if count > hit.rule.limit or former == 0:
+        return math.ceil(window_s - passed_s)
+    enough_s = window_s * (1 - (hit.rule.limit - count) / former) - passed_s
+    return max(1, math.ceil(min(enough_s, window_s - passed_s)))

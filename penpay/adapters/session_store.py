@@ -1,0 +1,110 @@
+"""Signed-in devices and their refresh tokens. A token is known by its SHA-256 only, and every one is remembered."""
+
+import hashlib
+from datetime import datetime, timedelta
+
+import structlog
+
+from penpay.adapters.database import Database
+from penpay.adapters.mysql import Connection
+from penpay.domain.accounts import NewSession, Rotation
+from penpay.ports import Sealer
+
+REPEAT_GRACE = timedelta(seconds=10)
+"""A device whose answer got lost may repeat its exchange this long; it gets the very same successor."""
+log = structlog.get_logger()
+
+
+class MySqlSessions:
+    """`penpay.http.accounts.Sessions` on the database. Raises `Unavailable`."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._queries = database.queries("users")
+
+    async def open_session(self, new: NewSession, *, devices_max: int) -> bool:
+        queries = self._queries
+
+        async def work(connection: Connection) -> bool:
+            await connection.rows(queries("lock_user", user_id=new.user_id))
+            signed_in = await connection.rows(queries("devices", user_id=new.user_id, at=new.created_at))
+            if len({device for (device,) in signed_in} - {new.device_id}) >= devices_max:
+                return False
+            await connection.query(
+                queries("end_device", user_id=new.user_id, device_id=new.device_id, id=new.id, at=new.created_at)
+            )
+            await connection.query(
+                queries(
+                    "add_session",
+                    id=new.id,
+                    user_id=new.user_id,
+                    device_id=new.device_id,
+                    device_name=new.device_name,
+                    platform=new.platform,
+                    at=new.created_at,
+                    expires_at=new.expires_at,
+                )
+            )
+            token_hash = _hash(new.token)
+            await connection.query(queries("add_token", token_hash=token_hash, session_id=new.id, at=new.created_at))
+            return True
+
+        return await self._database.transact(work)
+
+    async def rotate(self, token: str, *, device_id: str, successor: str, at: datetime) -> Rotation | None:
+        async def work(connection: Connection) -> Rotation | None:
+            rows = await connection.rows(self._queries("token", token_hash=_hash(token)))
+            if not rows:
+                return None
+            session_id, spent_at, successor_sealed, user_id, owner, expires_at, ended_at = rows[0]
+            if ended_at is not None or expires_at <= at:
+                return None
+            following = successor
+            if owner != device_id or (spent_at is not None and at - spent_at > REPEAT_GRACE):
+                # Two hold this token: one of them is not the customer, and nobody can tell which.
+                log.warning("refresh_token_reused", user_id=user_id, session_id=session_id)
+                await connection.query(self._queries("end_session", id=session_id, reason="token_reused", at=at))
+                return None
+            if spent_at is None:
+                await self._exchange(connection, token, successor, session_id, at)
+            else:
+                following = self._sealer.open(successor_sealed, aad=_aad(token)).decode()
+            return Rotation(user_id=user_id, session_id=session_id, token=following, expires_at=expires_at)
+
+        return await self._database.transact(work)
+
+    async def _exchange(
+        self, connection: Connection, token: str, successor: str, session_id: str, at: datetime
+    ) -> None:
+        sealed = self._sealer.seal(successor.encode(), aad=_aad(token))
+        for statement in (
+            self._queries("spend_token", token_hash=_hash(token), successor_sealed=sealed, at=at),
+            self._queries("add_token", token_hash=_hash(successor), session_id=session_id, at=at),
+            self._queries("use_session", id=session_id, at=at),
+        ):
+            await connection.query(statement)
+
+    async def close_sessions(self, token: str, *, device_id: str, everywhere: bool, at: datetime) -> bool:
+        """False when the token is nobody's, or another device's."""
+
+        async def work(connection: Connection) -> bool:
+            rows = await connection.rows(self._queries("token", token_hash=_hash(token)))
+            if not rows or rows[0][4] != device_id:
+                return False
+            session_id, user_id = rows[0][0], rows[0][3]
+            if everywhere:
+                await connection.query(self._queries("end_sessions", user_id=user_id, reason="signed_out", at=at))
+            else:
+                await connection.query(self._queries("end_session", id=session_id, reason="signed_out", at=at))
+            return True
+
+        return await self._database.transact(work)
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _aad(token: str) -> str:
+    return f"refresh_tokens|successor_sealed|{_hash(token).hex()}"

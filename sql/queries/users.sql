@@ -1,0 +1,195 @@
+-- name: identity
+-- Everything that a request must know of who sent it, in one look. An erased customer has no data key and is nobody.
+SELECT
+  u.shard, COALESCE(f.status, 'ACTIVE'), u.phone_sealed, u.phone_mask, u.phone_verified_at IS NOT NULL, u.kyc_tier,
+  u.pin_hash <> '', COALESCE(l.active_loginid, ''), k.wrapped, s.id IS NOT NULL
+FROM {users}.users u
+JOIN {users}.data_keys k ON k.user_id = u.id
+LEFT JOIN {ledger}.user_status f ON f.user_id = u.id
+LEFT JOIN {users}.deriv_links l ON l.user_id = u.id
+LEFT JOIN {users}.sessions s
+  ON s.id = :session_id AND s.user_id = u.id AND s.ended_at IS NULL AND s.expires_at > UTC_TIMESTAMP(6)
+WHERE u.id = :user_id;
+
+-- name: profile
+-- What a customer may see of themselves.
+SELECT u.email_sealed, u.name_sealed, u.created_at, k.wrapped
+FROM {users}.users u
+JOIN {users}.data_keys k ON k.user_id = u.id
+WHERE u.id = :user_id;
+
+-- name: add_user
+-- A registration. The address is unique, the phone only once it is verified.
+INSERT INTO {users}.users
+  (id, shard, email_index, phone_index, email_sealed, phone_sealed, name_sealed, phone_mask, password_hash, kyc_tier,
+   created_at, updated_at)
+VALUES
+  (:id, :shard, :email_index, :phone_index, :email_sealed, :phone_sealed, :name_sealed, :phone_mask, :password_hash, 1,
+   :at, :at);
+
+-- name: add_data_key
+-- The customer's own key, wrapped.
+INSERT INTO {users}.data_keys (user_id, wrapped, created_at) VALUES (:user_id, :wrapped, :at);
+
+-- name: add_code
+-- The first code of a registration.
+INSERT INTO {users}.phone_codes (user_id, phone_index, code_hash, attempts, resend_at, expires_at, updated_at)
+VALUES (:user_id, :phone_index, :code_hash, 0, :resend_at, :expires_at, :at);
+
+-- name: user_of_email
+-- Who has this address.
+SELECT id, shard, password_hash FROM {users}.users WHERE email_index = :email_index;
+
+-- name: codes
+-- Codes that may still be used for this phone, the newest accounts first. Locked: wrong tries are counted one by one.
+SELECT c.user_id, c.code_hash
+FROM {users}.phone_codes c
+WHERE c.phone_index = :phone_index AND c.expires_at > :at AND c.attempts < :attempts_max
+ORDER BY c.updated_at DESC
+LIMIT :limit
+FOR UPDATE;
+
+-- name: count_attempt
+-- A wrong try counts for every account that the code could have been for.
+UPDATE {users}.phone_codes SET attempts = attempts + 1 WHERE user_id IN (:user_ids);
+
+-- name: set_phone_verified
+-- The number belongs to this account alone from now on. Repeating it changes nothing.
+UPDATE {users}.users
+SET verified_phone_index = phone_index, phone_verified_at = COALESCE(phone_verified_at, :at), updated_at = :at
+WHERE id = :user_id;
+
+-- name: waiting_code
+-- The newest account that waits for a code on this phone.
+SELECT u.id, c.resend_at
+FROM {users}.users u
+JOIN {users}.phone_codes c ON c.user_id = u.id
+WHERE u.phone_index = :phone_index AND u.phone_verified_at IS NULL
+ORDER BY u.created_at DESC
+LIMIT 1
+FOR UPDATE;
+
+-- name: replace_code
+-- Another code; the former one is worth nothing any more.
+UPDATE {users}.phone_codes
+SET code_hash = :code_hash, attempts = 0, resend_at = :resend_at, expires_at = :expires_at, updated_at = :at
+WHERE user_id = :user_id;
+
+-- name: password_hash
+-- What a password is checked against.
+SELECT password_hash FROM {users}.users WHERE id = :user_id;
+
+-- name: set_password_hash
+-- The same password under newer parameters, or a new one.
+UPDATE {users}.users SET password_hash = :password_hash, updated_at = :at WHERE id = :user_id;
+
+-- name: set_pin_hash
+-- A new PIN starts with a clean count.
+UPDATE {users}.users
+SET pin_hash = :pin_hash, pin_failures = 0, pin_locked_until = NULL, updated_at = :at
+WHERE id = :user_id;
+
+-- name: lock_user
+-- Sessions of one customer change one after the other.
+SELECT id FROM {users}.users WHERE id = :user_id FOR UPDATE;
+
+-- name: devices
+-- Devices that are signed in.
+SELECT DISTINCT device_id
+FROM {users}.sessions
+WHERE user_id = :user_id AND ended_at IS NULL AND expires_at > :at;
+
+-- name: end_device
+-- A device that signs in again has one session, the new one.
+UPDATE {users}.sessions
+SET ended_at = :at, end_reason = 'signed_in_again'
+WHERE user_id = :user_id AND device_id = :device_id AND id <> :id AND ended_at IS NULL;
+
+-- name: add_session
+-- A device signs in. Repeating it changes nothing.
+INSERT INTO {users}.sessions (id, user_id, device_id, device_name, platform, created_at, used_at, expires_at)
+VALUES (:id, :user_id, :device_id, :device_name, :platform, :at, :at, :expires_at)
+ON DUPLICATE KEY UPDATE used_at = VALUES(used_at);
+
+-- name: add_token
+-- A refresh token, as its hash. Repeating it changes nothing.
+INSERT INTO {users}.refresh_tokens (token_hash, session_id, created_at)
+VALUES (:token_hash, :session_id, :at)
+ON DUPLICATE KEY UPDATE session_id = VALUES(session_id);
+
+-- name: token
+-- A refresh token with its session, both locked.
+SELECT t.session_id, t.spent_at, t.successor_sealed, s.user_id, s.device_id, s.expires_at, s.ended_at
+FROM {users}.refresh_tokens t
+JOIN {users}.sessions s ON s.id = t.session_id
+WHERE t.token_hash = :token_hash
+FOR UPDATE;
+
+-- name: spend_token
+-- The token was exchanged; its successor is kept sealed for a repetition within seconds.
+UPDATE {users}.refresh_tokens
+SET spent_at = :at, successor_sealed = :successor_sealed
+WHERE token_hash = :token_hash;
+
+-- name: use_session
+-- When a session was used last.
+UPDATE {users}.sessions SET used_at = :at WHERE id = :id;
+
+-- name: end_session
+-- One session ends.
+UPDATE {users}.sessions SET ended_at = :at, end_reason = :reason WHERE id = :id AND ended_at IS NULL;
+
+-- name: end_sessions
+-- All sessions of a customer end.
+UPDATE {users}.sessions SET ended_at = :at, end_reason = :reason WHERE user_id = :user_id AND ended_at IS NULL;
+
+-- name: add_link_state
+-- A customer left for Deriv's page. Repeating it changes nothing.
+INSERT INTO {users}.deriv_link_states (state_hash, user_id, created_at, expires_at)
+VALUES (:state_hash, :user_id, :at, :expires_at)
+ON DUPLICATE KEY UPDATE expires_at = VALUES(expires_at);
+
+-- name: link_state
+-- An unused state, locked: it works once.
+SELECT user_id
+FROM {users}.deriv_link_states
+WHERE state_hash = :state_hash AND used_at IS NULL AND expires_at > :at
+FOR UPDATE;
+
+-- name: use_link_state
+-- The state was used.
+UPDATE {users}.deriv_link_states SET used_at = :at WHERE state_hash = :state_hash;
+
+-- name: seed_link
+-- A row to be updated below: an upsert could hit another customer's row through the second unique key.
+INSERT IGNORE INTO {users}.deriv_links
+  (user_id, status, loginid, currency, token_sealed, fullname_sealed, email_sealed, linked_at, updated_at)
+VALUES (:user_id, 'none', '', '', '', '', '', :at, :at);
+
+-- name: set_link
+-- The customer's Deriv account.
+UPDATE {users}.deriv_links
+SET
+  status = :status, loginid = :loginid, active_loginid = :active_loginid, currency = :currency,
+  token_sealed = :token_sealed, fullname_sealed = :fullname_sealed, email_sealed = :email_sealed, linked_at = :at,
+  updated_at = :at
+WHERE user_id = :user_id;
+
+-- name: unlink
+-- The link and its token are forgotten.
+UPDATE {users}.deriv_links
+SET
+  status = 'none', loginid = '', active_loginid = NULL, currency = '', token_sealed = '', fullname_sealed = '',
+  email_sealed = '', updated_at = :at
+WHERE user_id = :user_id;
+
+-- name: data_key
+-- A customer's wrapped key.
+SELECT wrapped FROM {users}.data_keys WHERE user_id = :user_id;
+
+-- name: link
+-- The link with what opens its token.
+SELECT l.status, l.loginid, l.currency, l.linked_at, l.token_sealed, k.wrapped
+FROM {users}.deriv_links l
+JOIN {users}.data_keys k ON k.user_id = l.user_id
+WHERE l.user_id = :user_id;
