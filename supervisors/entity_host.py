@@ -100,6 +100,7 @@ class EntityHost(AsyncioActor):
         self._storming = False
         self._storm_delay_s = spec.storm.base_s
         self._closing = False
+        self._commanded: dict[str, RestartChild | StartChild | StopChild] = {}
         self._entity_class: type[Any] | None = None
 
     @property
@@ -187,8 +188,14 @@ class EntityHost(AsyncioActor):
     def child_exited(self, cell: Cell, ending: Exit) -> None:
         """An entity's incarnation is over: start it again, let it go, or park it."""
         self._recovering.discard(cell)
+        command = self._commanded.pop(cell.name, None)
         if self._closing or self._entities.get(cell.name) is not cell:
             cell.finish(ending)
+        elif isinstance(command, StopChild):
+            self._forget(cell, ending)
+        elif command is not None:
+            self._troubles.pop(cell.name, None)
+            self._queue_start(cell)
         elif self._spec.restart_entities == "temporary" or not (ending.abnormal or self._wanted_again(cell, ending)):
             self._forget(cell, ending)
         elif not ending.abnormal:
@@ -322,11 +329,13 @@ class EntityHost(AsyncioActor):
         if cell is None and entity_id not in self._parked:
             self.defer().fail(NoSuchActor(f"{self.address}/{entity_id}"))
             return DEFER
-        if cell is not None:
-            del self._entities[entity_id]
-            await cell.shutdown(5.0)
         self._parked.pop(entity_id, None)
-        self._troubles.pop(entity_id, None)
+        if cell is not None and cell.state in (State.STARTING, State.RUNNING):
+            # It stays in the dictionary meanwhile: nobody may start a second one beside it.
+            self._commanded[entity_id] = command
+            await cell.shutdown(self._spec.shutdown_s)
+        elif cell is not None and cell.state is State.WAITING:
+            self._restart(cell)
         if isinstance(command, StopChild):
             return None
         reply = self.defer()

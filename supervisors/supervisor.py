@@ -339,7 +339,9 @@ def kill_if_stalled(cell: Cell) -> None:
         return
     message = type(cell.current.message).__name__ if cell.current is not None else ""
     frames = awaiting_frames(cell.task)
-    log.error("actor is stuck; killing it", actor=cell.address, message=message, busy_s=round(busy_s, 1), awaiting=frames)
+    log.error(
+        "actor is stuck; killing it", actor=cell.address, message=message, busy_s=round(busy_s, 1), awaiting=frames
+    )
     cell.kill(exits.STALLED)
 
 

@@ -140,7 +140,7 @@ class Cell:
         try:
             self.actor = actor if actor is not None else self._build()
         except Exception as error:  # noqa: BLE001 - boundary: a constructor's failure is a failed start, told to the owner
-            self.loop.call_soon(self.over, Exit(START_FAILED, error))
+            self.loop.call_soon(self._not_built, self.incarnation, error)
             return
         if self.actor_class.RESIDENT or self.actor_class.STARTS:
             self.run(life.live(self))
@@ -148,6 +148,10 @@ class Cell:
             self.became_ready()
             if len(self.mailbox):
                 self.wake()
+
+    def _not_built(self, incarnation: int, error: Exception) -> None:
+        if self.incarnation == incarnation and self.state is State.STARTING:
+            self.over(Exit(START_FAILED, error))
 
     def _build(self) -> "RuntimeActor":
         assert self.recipe is not None, "a bare actor has one incarnation"

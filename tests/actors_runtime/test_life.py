@@ -1,6 +1,7 @@
 """Start, end, timers, child tasks and death watch of bare actors."""
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 
@@ -77,7 +78,7 @@ def log():
 
 async def until(condition):
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the subject has no event for it
             await asyncio.sleep(0.001)
 
 
@@ -259,8 +260,6 @@ async def test_an_idle_entity_has_no_task_and_a_resident_one_has():
 
 
 async def test_actors_do_not_inherit_the_context_of_whoever_woke_them():
-    from contextvars import ContextVar
-
     secret = ContextVar("secret", default="none")
     seen = []
 

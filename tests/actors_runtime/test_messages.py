@@ -56,8 +56,7 @@ class Behaviour:
             case "context":
                 return current_context()
             case "future":
-                inner = self.actor_ref.ask("seen", block=False)
-                return inner
+                return self.actor_ref.ask("seen", block=False)
             case ("forward", ref, inner):
                 return await ref.aask(inner, 2.0)
             case ("later", _):
@@ -299,7 +298,7 @@ async def test_a_dead_reference_refuses_at_once(ref):
 
 async def test_a_crashed_tell_becomes_a_dead_letter(ref):
     ref.tell("boom")
-    while ref.is_alive():
+    while ref.is_alive():  # noqa: ASYNC110 - the subject has no event for it
         await asyncio.sleep(0)
     assert (BARE.dead_letters.ring[-1].message, BARE.dead_letters.ring[-1].reason) == ("boom", "crash")
 

@@ -56,3 +56,17 @@ class Worker(Told, AsyncioActor):
 class Thing(Told, EntityActor):
     KIND = "thing"
     IDLE_S = 0.0
+
+
+class Quiet(EntityActor):
+    """Without hooks of its own: leaves memory in one step."""
+
+    KIND = "quiet"
+
+    def __init__(self, *_):
+        super().__init__()
+
+    async def on_receive(self, message):
+        if message == "sleep":
+            await asyncio.Event().wait()
+        return message

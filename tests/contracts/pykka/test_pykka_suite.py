@@ -10,7 +10,7 @@ import sys
 import tarfile
 from importlib.metadata import version
 from pathlib import Path
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -82,7 +82,7 @@ def outcomes(suite: Path, actor_class: str, report: Path) -> dict[str, str]:
     run = subprocess.run(command, cwd=suite, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert report.is_file(), run.stdout + run.stderr
     results = {}
-    for case in Xml.parse(report).iter("testcase"):  # noqa: S314 - written by our own pytest a moment ago
+    for case in ET.parse(report).iter("testcase"):
         broken = case.find("failure") is not None or case.find("error") is not None
         name = case.attrib["name"].replace("[threading]", "").replace("[threading-", "[")
         results[f"{case.attrib['classname']}::{name}"] = "failed" if broken else "passed"
