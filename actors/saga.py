@@ -284,7 +284,8 @@ class DepositSagaActor(EntityActor):
             case "submit":
                 kind = self._kind_of(op)
                 rail = DERIV_TRANSFERS if kind is OperationKind.DERIV_TRANSFER else DARAJA_GATE
-                return rail, Submit(operation_id=op, shard=shard, transaction_id=tx, kind=kind)
+                to, what = d.deriv_loginid, d.receive
+                return rail, Submit(operation_id=op, shard=shard, transaction_id=tx, kind=kind, loginid=to, amount=what)
             case "probe_stk":
                 checkout = d.checkout_request_id
                 return DARAJA_GATE, ProbeStk(

@@ -1,0 +1,111 @@
+"""The agent's account as its own socket shows it: who is at the other end, how much there is, how far it has moved."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from penpay.domain import deriv_protocol as deriv
+from penpay.domain.board import Board, FloatSnapshot
+from penpay.domain.deriv_protocol import Frame, Identity
+from penpay.domain.errors import BadInput
+from penpay.domain.money import Currency, Money
+from penpay.domain.statement import Watermark
+from penpay.ports import Clock
+
+FLOAT = "deriv_agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """Who must be at the other end: a token that speaks for anyone else is not used."""
+
+    loginid: str
+    token: str = field(repr=False)
+    currency: Currency = Currency.USD
+
+    def objection(self, told: Identity) -> str:
+        """Why nothing may be sent with this token, or an empty string."""
+        if told.loginid != self.loginid:
+            return "the agent's token belongs to another account"
+        if told.currency != self.currency:
+            return "the agent's account has another currency"
+        if told.is_virtual:
+            return "the agent's account is virtual"
+        if deriv.AUTHORIZE_PAYMENTS not in told.scopes:
+            return "the agent's token may not pay"
+        return ""
+
+
+class AgentWitness:
+    """What the agent's socket has seen; the Deriv actors of one node share it. Learned anew on every socket.
+
+    The `on_…` methods take frames and raise `BadInput` for unreadable ones.
+    """
+
+    def __init__(self, agent: Agent, board: Board, clock: Clock) -> None:
+        self._agent = agent
+        self._board = board
+        self._clock = clock
+        self._behind = timedelta(0)
+        self.transaction_id = 0
+        """Highest movement of the account that was seen."""
+        self.balance_after = Money(0, agent.currency)
+        """The balance after that very movement."""
+        self.balance = Money(0, agent.currency)
+        """The balance as last told."""
+        self.site_status = ""
+        self.ready = False
+        """Authorized, verified and subscribed: money calls are taken."""
+
+    @property
+    def currency(self) -> Currency:
+        """Of the agent's account."""
+        return self._agent.currency
+
+    def watermark(self) -> Watermark:
+        """The account as of now, for an attempt's row."""
+        return Watermark(
+            transaction_id=self.transaction_id, balance=self.balance_after, server_time_at=self.server_now()
+        )
+
+    def server_now(self) -> datetime:
+        """Deriv's time, by our clock and the difference last seen."""
+        return self._clock.now() - self._behind
+
+    def on_identity(self, frame: Frame) -> None:
+        """Answer of `authorize`: raises `BadInput`, its `field` says why, when it is not the agent."""
+        objection = self._agent.objection(deriv.identity(frame))
+        if objection:
+            raise BadInput(objection, "identity")
+
+    def on_time(self, frame: Frame) -> None:
+        """Deriv's clock."""
+        self._behind = self._clock.now() - deriv.told_time(frame)
+
+    def on_transaction(self, frame: Frame) -> None:
+        """A movement of the account, or the stream's empty first answer."""
+        movement = deriv.account_transaction(frame)
+        if movement is not None:
+            self._saw(movement.id, movement.balance_after)
+
+    def on_statement(self, frame: Frame) -> None:
+        """The newest rows: where the account stands when a socket opens."""
+        for row in deriv.statement_rows(frame, self.currency):
+            self._saw(row.id, row.balance_after)
+
+    def on_balance(self, frame: Frame) -> None:
+        """The balance changed; admission reads it from the board."""
+        loginid, balance = deriv.balance(frame)
+        if loginid != self._agent.loginid:
+            raise BadInput("balance", "another account's")
+        self.balance = balance
+        before = self._board.floats.get(FLOAT)
+        reserved_minor = before.reserved_minor if before else 0
+        self._board.floats[FLOAT] = FloatSnapshot(self.balance.minor, reserved_minor, self._clock.now())
+
+    def on_site_status(self, frame: Frame) -> None:
+        """`up`, `down` or `updating`."""
+        self.site_status = deriv.site_status(frame)
+
+    def _saw(self, transaction_id: int, balance_after: Money) -> None:
+        if transaction_id > self.transaction_id:
+            self.transaction_id, self.balance_after = transaction_id, balance_after

@@ -1,0 +1,123 @@
+"""What the agent's session is made of: its phases, its bounds and times, and the calls that are open on its socket."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from actors.base import DeferredReply
+from actors.deriv_agent import Agent, AgentWitness
+from actors.deriv_calls import Call, CallEnd
+from actors.rail_lease import LeaseHolder
+from penpay.domain.board import Board
+from penpay.domain.deriv_protocol import Frame
+from penpay.domain.rail_end import DISCONNECTED, TIMED_OUT, Outcome
+from penpay.ports import Addresses, Clock, DerivDialer
+
+
+class Phase(StrEnum):
+    """Where the socket is in its life. Money is taken in READY only."""
+
+    DISCONNECTED = "disconnected"
+    CONNECTING = "connecting"
+    AUTHORIZING = "authorizing"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """Bounds and times. A back-off starts over only after the socket was up for `min_uptime_s`."""
+
+    ping_s: float = 30.0
+    pong_s: float = 5.0
+    call_s: float = 15.0
+    send_s: float = 5.0
+    backoff_first_s: float = 0.5
+    backoff_max_s: float = 60.0
+    min_uptime_s: float = 30.0
+    lease_look_s: float = 1.0
+    waiting_reads_max: int = 256
+    late_kept: int = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionParts:
+    """What the session works with. `dice` spreads the back-off."""
+
+    dialer: DerivDialer
+    agent: Agent
+    lease: LeaseHolder
+    witness: AgentWitness
+    board: Board
+    addresses: Addresses
+    clock: Clock
+    dice: random.Random
+    settings: SessionSettings = SessionSettings()
+
+
+@dataclass(slots=True)
+class OpenCall:
+    """A written request. `then` is for the session's own; `reply` for a caller's, None once it was answered."""
+
+    call: Call | None
+    reply: DeferredReply | None
+    then: Callable[[Frame], None] | None = None
+
+
+class OpenCalls:
+    """Requests of one socket without a reply, by `req_id`.
+
+    The connection's number is the upper half of it, so that no reply is taken for another socket's.
+    """
+
+    def __init__(self, late_max: int) -> None:
+        self._late_max = late_max
+        self._by_id: dict[int, OpenCall] = {}
+        self._number = 0
+        self._requests = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    @property
+    def connection(self) -> int:
+        """Number of the newest connection."""
+        return self._number
+
+    def connected(self) -> int:
+        """A new socket: number of its connection."""
+        assert not self._by_id
+        self._number += 1
+        self._requests = 0
+        return self._number
+
+    def add(self, opened: OpenCall) -> int:
+        """Register a request before it is written."""
+        self._requests += 1
+        req_id = self._number << 32 | self._requests
+        self._by_id[req_id] = opened
+        return req_id
+
+    def take(self, req_id: int) -> OpenCall | None:
+        """The request that a reply belongs to, now closed."""
+        return self._by_id.pop(req_id, None)
+
+    def too_late(self, req_id: int) -> OpenCall | None:
+        """Tell the caller that nobody knows. The request stays known, for its reply may still come."""
+        opened = self._by_id.get(req_id)
+        if opened is not None and opened.reply is not None:
+            opened.reply.set(CallEnd(outcome=Outcome.UNKNOWN, code=TIMED_OUT))
+            opened.reply = None
+        oldest = next(iter(self._by_id), req_id)
+        if len(self._by_id) > self._late_max and self._by_id[oldest].reply is None:
+            del self._by_id[oldest]
+        return opened
+
+    def broken(self) -> list[int]:
+        """The socket is gone: what was written is unknown. The ids, for whoever keeps timers by them."""
+        lost, self._by_id = self._by_id, {}
+        for opened in lost.values():
+            if opened.reply is not None:
+                opened.reply.set(CallEnd(outcome=Outcome.UNKNOWN, code=DISCONNECTED))
+        return list(lost)

@@ -1,0 +1,280 @@
+"""Sends the agent's transfers: one at a time per recipient and per amount while the outcome of one is open.
+
+Deriv v3 has no idempotency key. What makes a lost reply provable is that no equal transfer can be under way beside it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from actors.base import ActorCrashed, ActorGone, AskTimeout, MailboxFull, NoSuchActor
+from actors.deriv_agent import AgentWitness
+from actors.deriv_calls import NO_SOCKET, Call, CallEnd, LateReply, SessionReady
+from actors.pacing import TokenBucket
+from actors.rail_sender import CallResult, RailSender, SenderParts, tell_saga
+from penpay.domain import deriv_protocol as deriv
+from penpay.domain.errors import BadInput
+from penpay.domain.ids import account_reference
+from penpay.domain.rail_end import DISCONNECTED, TIMED_OUT, UNREADABLE, Outcome
+from penpay.domain.statement import description
+from penpay.domain.unit import OperationKind
+from penpay.messages import DERIV_SESSION, DERIV_TRANSFERS, CheckRecipient, ProbeAnswered, Submit
+from penpay.ports import Attempt, OperationRow
+
+log = structlog.get_logger("penpay.rails")
+
+_ENDED_KEPT = 10_000
+_ANY = object()
+_ASK_MARGIN_S = 10.0
+"""The session answers every call within its own time-out; this only keeps a lost answer from hanging."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferSettings:
+    """`calls_per_min` 0 means unpaced. `reference_visible`: proven on this very account (decisions, part 6)."""
+
+    call_s: float = 15.0
+    calls_per_min: float = 200.0
+    check_cache_s: float = 600.0
+    checks_kept: int = 10_000
+    reference_visible: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A dry run ended."""
+
+    loginid: str
+    end: CallEnd
+
+
+class DerivTransfersActor(RailSender):
+    """Runs DERIV_TRANSFER operations over the session, and checks recipients by dry run.
+
+    Constructor: `parts: SenderParts`, `witness: AgentWitness`, `settings: TransferSettings`.
+    """
+
+    RAIL = "deriv"
+    KINDS = frozenset({OperationKind.DERIV_TRANSFER})
+
+    def __init__(self, parts: SenderParts, *, witness: AgentWitness, settings: TransferSettings | None = None) -> None:
+        super().__init__(parts)
+        self._witness = witness
+        self._settings = settings or TransferSettings()
+        self._bucket = TokenBucket(self._settings.calls_per_min / 60)
+        self._open: dict[str, Submit] = {}
+        """Started here and not yet proven: each blocks its recipient and its amount."""
+        self._unresolved: dict[str, Submit] = {}
+        """The same, from rows: what other incarnations and shards left open."""
+        self._blocked: set[object] = set()
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        """Proven a moment ago; their rows may still look open until the shard has consumed the end."""
+        self._checked: OrderedDict[str, float] = OrderedDict()
+        self._asking: dict[str, list[CheckRecipient]] = {}
+
+    async def on_receive(self, message: Any) -> Any:
+        """Checks and late replies; everything else is the sender's."""
+        match message:
+            case CheckRecipient():
+                self._check(message)
+            case _Checked(loginid, end):
+                self._answer_checks(loginid, end)
+            case LateReply(operation_id, end):
+                self._late(operation_id, end)
+            case SessionReady():
+                self.pump()
+            case _:
+                await super().on_receive(message)
+
+    def observable_state(self) -> Mapping[str, object]:
+        """What is open, and what waits for it."""
+        return {**super().observable_state(), "open": len(self._open), "unresolved": len(self._unresolved)}
+
+    # --- sending ---
+
+    def wait_s(self, submit: Submit) -> float | None:
+        """None while the session is not ready or an equal transfer is open."""
+        if not self._witness.ready or _ANY in self._blocked or not self._blocked.isdisjoint(self._keys(submit)):
+            return None
+        return self._bucket.wait_s(self.parts.clock.monotonic_s())
+
+    def started(self, submit: Submit) -> None:
+        """From here on it blocks its equals."""
+        self._bucket.take(self.parts.clock.monotonic_s())
+        self._open[submit.operation_id] = submit
+        self._blocked.update(self._keys(submit))
+
+    def watermark(self) -> Mapping[str, str]:
+        """The agent's account just before the attempt."""
+        return self._witness.watermark().as_text()
+
+    async def perform(self, attempt: Attempt) -> CallResult:
+        """Send the transfer and read what its reply proves."""
+        operation = attempt.operation
+        request = deriv.transfer(
+            amount=operation.amount, loginid=operation.recipient, reference=description(operation.reference)
+        )
+        end = await self._call(request, money=True, reference=operation.id)
+        return transfer_result(end, operation.recipient)
+
+    def ended(self, submit: Submit, result: CallResult | None) -> None:
+        """Proven ends free their equals; an unknown one goes on blocking until its row is resolved."""
+        self._open.pop(submit.operation_id, None)
+        if result is not None and result.outcome is Outcome.UNKNOWN:
+            self._unresolved[submit.operation_id] = submit
+        else:
+            self._forget(submit.operation_id)
+        if result is not None and result.code == "RateLimit":
+            self._bucket.slower()
+        elif result is not None and result.outcome is Outcome.CONFIRMED:
+            self._bucket.succeeded()
+        self._block()
+
+    async def unresolved(self) -> Sequence[OperationRow] | None:
+        """Read with every sweep, so that a resolved one frees its equals."""
+        return await self.parts.attempts.unresolved(OperationKind.DERIV_TRANSFER.value)
+
+    def blocked_by(self, rows: Sequence[OperationRow]) -> None:
+        """Rows rule, except for what ended here so lately that its row cannot know."""
+        self._unresolved = {
+            row.id: Submit(
+                operation_id=row.id,
+                kind=OperationKind.DERIV_TRANSFER,
+                shard=row.shard,
+                transaction_id=row.transaction_id,
+                loginid=row.recipient,
+                amount=row.amount,
+            )
+            for row in rows
+            if row.id not in self._ended and row.id not in self._open
+        }
+        self._block()
+
+    def _forget(self, operation_id: str) -> None:
+        self._ended[operation_id] = None
+        if len(self._ended) > _ENDED_KEPT:
+            self._ended.popitem(last=False)
+
+    def _block(self) -> None:
+        self._blocked = {
+            key for submit in (*self._open.values(), *self._unresolved.values()) for key in self._keys(submit)
+        }
+
+    def _keys(self, submit: Submit) -> tuple[object, ...]:
+        """What two transfers must not share while one is open. A submission that names neither is alone."""
+        if submit.amount is None:
+            return (_ANY, *self._blocked)
+        if self._settings.reference_visible:
+            return (submit.loginid,)
+        return (submit.loginid, (submit.amount.currency, submit.amount.minor))
+
+    def _late(self, operation_id: str, end: CallEnd) -> None:
+        """A reply after the time-out is proof all the same; the statement would only find it later."""
+        submit = self._unresolved.get(operation_id)
+        if submit is None or submit.amount is None:
+            return
+        result = transfer_result(end, submit.loginid)
+        if result.outcome is Outcome.CONFIRMED:
+            outcome, proof = "CONFIRMED", "late reply of the transfer itself"
+        elif result.outcome is Outcome.REFUSED:
+            outcome, proof = "ABSENT", f"late refusal of the transfer itself: {result.code}"
+        else:
+            return
+        answer = ProbeAnswered(
+            probe="transfer",
+            operation_id=operation_id,
+            outcome=outcome,
+            reference=result.provider_ref,
+            amount=submit.amount,
+            proof=proof,
+        )
+        tell_saga(self.parts.addresses, submit.shard, submit.transaction_id, answer)
+
+    async def _call(self, request: deriv.Request, *, money: bool, reference: str = "") -> CallEnd:
+        call = Call(
+            request=request,
+            timeout_s=self._settings.call_s,
+            money=money,
+            late_to=DERIV_TRANSFERS if money else "",
+            reference=reference,
+        )
+        try:
+            end = await self.parts.addresses.ask(DERIV_SESSION, call, timeout_s=self._settings.call_s + _ASK_MARGIN_S)
+        except (MailboxFull, NoSuchActor):
+            return NO_SOCKET
+        except AskTimeout:
+            return CallEnd(outcome=Outcome.UNKNOWN, code=TIMED_OUT)
+        except (ActorCrashed, ActorGone):
+            return CallEnd(outcome=Outcome.UNKNOWN, code=DISCONNECTED)
+        assert isinstance(end, CallEnd)
+        return end
+
+    # --- checks ---
+
+    def _check(self, check: CheckRecipient) -> None:
+        """One dry run serves everyone who asks about a recipient; a success is remembered."""
+        until_s = self._checked.get(check.loginid, 0.0)
+        if self.parts.clock.monotonic_s() < until_s:
+            self._answer(check, "OK")
+            return
+        waiting = self._asking.setdefault(check.loginid, [])
+        waiting.append(check)
+        if len(waiting) == 1:
+            self._bucket.take(self.parts.clock.monotonic_s())
+            self.spawn(self._dry_run(check), name=f"check:{check.loginid}")
+
+    async def _dry_run(self, check: CheckRecipient) -> None:
+        request = deriv.transfer(
+            amount=check.amount,
+            loginid=check.loginid,
+            reference=description(account_reference(check.transaction_id)),
+            dry_run=True,
+        )
+        end = await self._call(request, money=False)
+        self.note(("checked", check.loginid), _Checked(check.loginid, end))
+
+    def _answer_checks(self, loginid: str, end: CallEnd) -> None:
+        waiting = self._asking.pop(loginid, [])
+        result = transfer_result(end, loginid)
+        if result.outcome is Outcome.CONFIRMED:
+            self._remember(loginid)
+        for check in waiting:
+            match result.outcome:
+                case Outcome.CONFIRMED:
+                    self._answer(check, "OK")
+                case Outcome.REFUSED if not result.hold or result.code == deriv.AGENT_FUNDS:
+                    self._answer(check, "REFUSED", result.code)
+                case _:
+                    self._answer(check, "UNANSWERED", result.code)
+
+    def _remember(self, loginid: str) -> None:
+        self._checked[loginid] = self.parts.clock.monotonic_s() + self._settings.check_cache_s
+        self._checked.move_to_end(loginid)
+        if len(self._checked) > self._settings.checks_kept:
+            self._checked.popitem(last=False)
+
+    def _answer(self, check: CheckRecipient, outcome: str, code: str = "") -> None:
+        answer = ProbeAnswered(probe="recipient", operation_id="", outcome=outcome, code=code)
+        tell_saga(self.parts.addresses, check.shard, check.transaction_id, answer)
+
+
+def transfer_result(end: CallEnd, loginid: str) -> CallResult:
+    """What the session's answer says about a transfer to `loginid`. A reply about anyone else proves nothing."""
+    if end.outcome is not Outcome.CONFIRMED:
+        return CallResult(outcome=end.outcome, code=end.code, hold=end.hold)
+    assert end.frame is not None
+    try:
+        told = deriv.transferred(end.frame)
+    except BadInput as error:
+        return CallResult(outcome=Outcome.UNKNOWN, code=f"{UNREADABLE}:{error.field}")
+    if told.loginid != loginid:
+        log.error("deriv names another recipient than asked", rail="deriv")
+        return CallResult(outcome=Outcome.UNKNOWN, code="another_recipient", provider_ref=str(told.transaction_id))
+    return CallResult(
+        outcome=Outcome.CONFIRMED,
+        provider_ref=str(told.transaction_id or ""),
+        facts={"client_to_loginid": told.loginid},
+    )
