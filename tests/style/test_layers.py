@@ -29,7 +29,7 @@ ALLOWED = {
         *LOGGING,
     ),
     "supervisors.tree": ("supervisors", "actors", *CORE, "config", "pykka", *LOGGING),
-    "penpay.http": ("penpay.http", *CORE, "penpay.data", "config", *EDGE, *LOGGING),
+    "penpay.http": ("penpay.http", *CORE, "penpay.data", "penpay.__version__", "config", *EDGE, *LOGGING),
     "penpay.sandbox": ("penpay.sandbox", "aiohttp", "multidict", "yarl", "cryptography", "orjson"),
     "penpay.stack": ("penpay.stack", "penpay.sandbox.config", "pymysql"),
 }
