@@ -29,7 +29,7 @@ from penpay.messages import SMS, SendSms
 
 COOKIE = "penpay_refresh"
 COOKIE_PATH = "/api/v1/auth"
-_log = structlog.get_logger()
+log = structlog.get_logger()
 
 
 async def register(call: Call) -> web.Response:
@@ -203,4 +203,4 @@ def _send_code(edge: Edge, phone: str, code: str) -> None:
         edge.addresses.tell(SMS, SendSms(to=phone, text=text, sender_reference="phone-code"))
     except Unavailable:
         # The account exists all the same, and another code can be asked for.
-        _log.warning("a code could not be handed to the SMS rail")
+        log.warning("a code could not be handed to the SMS rail")

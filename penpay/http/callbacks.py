@@ -21,7 +21,7 @@ from penpay.messages import InboxBell, InboxRow, inbox_of
 RAIL_SHARD = 0xFFFF
 """Operations of the rail itself (balances), which belong to no customer."""
 _ACCEPTED = b'{"ResultCode":0,"ResultDesc":"Accepted"}'
-_log = structlog.get_logger()
+log = structlog.get_logger()
 
 
 async def receive(edge: Edge, request: web.Request) -> web.Response:
@@ -70,7 +70,7 @@ async def _foreign(edge: Edge, kind: str, address: str) -> None:
     """A right token from an address that is not the provider's."""
     if edge.settings.callback_enforce:
         edge.metrics.callback(kind=kind, verdict="foreign_address")
-        _log.warning("callback from an address that is not on the list", kind=kind, source=address)
+        log.warning("callback from an address that is not on the list", kind=kind, source=address)
         raise Stop("not_found")
     wait_s = await edge.rate_limits.wait_s([Hit(edge.settings.rates.callback_address, address)])
     if wait_s:

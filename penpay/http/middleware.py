@@ -10,7 +10,7 @@ from penpay.domain.errors import BadInput, Unavailable
 from penpay.http.edge import Edge
 from penpay.http.replies import REQUEST_ID, Stop, invalid_field, problem_response
 
-_log = structlog.get_logger()
+log = structlog.get_logger()
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 _BY_STATUS = {
     400: "malformed_request",
@@ -88,8 +88,9 @@ async def _guarded(edge: Edge, request: web.Request, handler: Handler) -> web.St
     except ConnectionResetError:
         # The client left while we were writing: there is nobody to answer.
         raise
-    except Exception:  # noqa: BLE001 - the boundary: the client gets nothing of what broke, the log all of it, once
-        _log.exception("request failed", request_id=request[REQUEST_ID], route=_route_of(request))
+    except Exception:
+        # The boundary: the client gets nothing of what broke, the log gets all of it, once.
+        log.exception("request failed", request_id=request[REQUEST_ID], route=_route_of(request))
         return problem_response(Stop("internal_error"), request.path)
 
 

@@ -1,0 +1,180 @@
+"""The internal listener: health, readiness, metrics and operating the supervision tree. Never exposed.
+
+Source: contract.md part 6. It comes up first and goes down last, so everything else may be missing while it answers.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from penpay.domain.errors import Unavailable
+from penpay.http.replies import REQUEST_ID, Stop, common_headers, json_response, problem_response
+from penpay.ports import Ids
+
+log = structlog.get_logger()
+OUR_OWN_ANSWER = ("penpay", "penpay/ops")
+"""Restarting these would cut the connection that asks for it: 202 first."""
+_OPEN = ("/healthz", "/readyz", "/metrics")
+"""Probes and scrapers carry no token; the listener itself is not exposed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """One thing that readiness rests on. `needed`: without it no new business is taken."""
+
+    name: str
+    ok: bool
+    needed: bool = True
+    detail: str = ""
+
+
+class Readiness(Protocol):
+    """What the node could do right now."""
+
+    async def dependencies(self) -> Sequence[Dependency]: ...
+
+
+class Operations(Protocol):
+    """The supervision tree, by path. Unknown paths raise one of `InternalParts.unknown_path`."""
+
+    def describe(self) -> Mapping[str, Any]: ...
+    async def restart(self, path: str) -> None: ...
+    async def stop_child(self, path: str) -> None: ...
+    async def start_child(self, path: str) -> None: ...
+
+
+class Exposition(Protocol):
+    """The metrics as text."""
+
+    def exposition(self, accept: str) -> tuple[bytes, str]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InternalParts:
+    """What the internal listener works with. An empty `ops_token` means that it is bound to loopback only.
+
+    `before_scrape` brings gauges up to date; `drain` begins to leave and returns at once.
+    """
+
+    readiness: Readiness
+    operations: Operations
+    metrics: Exposition
+    ids: Ids
+    ops_token: str
+    alive: Callable[[], bool]
+    drain: Callable[[], None]
+    before_scrape: Callable[[], None]
+    unknown_path: tuple[type[Exception], ...] = (KeyError,)
+
+
+def internal_app(parts: InternalParts) -> web.Application:
+    """The application behind `PENPAY_HTTP__INTERNAL_BIND`."""
+    app = web.Application(middlewares=[_around(parts)], client_max_size=1024)
+    app.on_response_prepare.append(common_headers)
+    routes = _Routes(parts)
+    app.router.add_route("GET", "/healthz", routes.health)
+    app.router.add_route("GET", "/readyz", routes.ready)
+    app.router.add_route("GET", "/metrics", routes.scraped)
+    app.router.add_route("GET", "/ops/tree", routes.tree)
+    app.router.add_route("POST", r"/ops/tree/{path:.+}/{command:restart|stop|start}", routes.command)
+    app.router.add_route("POST", "/ops/drain", routes.drain)
+    return app
+
+
+def _around(parts: InternalParts) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[REQUEST_ID] = parts.ids.ulid()
+        try:
+            if parts.ops_token and request.path not in _OPEN:
+                _authorize(request, parts.ops_token)
+            return await handler(request)
+        except Stop as stop:
+            return problem_response(stop, request.path)
+        except Unavailable as error:
+            away = Stop("unavailable", str(error), retry_after_s=max(1, round(error.retry_after_s)))
+            return problem_response(away, request.path)
+        except web.HTTPException as error:
+            code = {404: "not_found", 405: "method_not_allowed"}.get(error.status, "malformed_request")
+            return problem_response(Stop(code), request.path)
+        except Exception:
+            log.exception("internal request failed", path=request.path)
+            return problem_response(Stop("internal_error"), request.path)
+
+    return middleware
+
+
+def _authorize(request: web.Request, token: str) -> None:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+        raise Stop("unauthorized", "This needs the operators' token.")
+
+
+class _Routes:
+    """The handlers."""
+
+    def __init__(self, parts: InternalParts) -> None:
+        self._parts = parts
+        self._later: set[asyncio.Task[None]] = set()
+
+    async def health(self, _request: web.Request) -> web.Response:
+        alive = self._parts.alive()
+        return json_response({"alive": alive}, status=200 if alive else 503)
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        found = await self._parts.readiness.dependencies()
+        ready = all(one.ok for one in found if one.needed)
+        body = {
+            "ready": ready,
+            "dependencies": {one.name: {"ok": one.ok, "needed": one.needed, "detail": one.detail} for one in found},
+        }
+        return json_response(body, status=200 if ready else 503, headers={} if ready else {"Retry-After": "2"})
+
+    async def scraped(self, request: web.Request) -> web.Response:
+        self._parts.before_scrape()
+        body, content_type = self._parts.metrics.exposition(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def tree(self, _request: web.Request) -> web.Response:
+        return json_response(self._parts.operations.describe())
+
+    async def command(self, request: web.Request) -> web.Response:
+        path, command = request.match_info["path"].strip("/"), request.match_info["command"]
+        operations = self._parts.operations
+        run = {
+            "restart": operations.restart,
+            "stop": operations.stop_child,
+            "start": operations.start_child,
+        }[command]
+        log.info("operator_command", command=command, path=path)
+        if path in OUR_OWN_ANSWER or f"penpay/{path}" in OUR_OWN_ANSWER:
+            self._after_answering(run, path)
+            return json_response({"path": path, "command": command, "accepted": True}, status=202)
+        try:
+            await run(path)
+        except self._parts.unknown_path:
+            raise Stop("not_found", f"There is nothing at {path}.") from None
+        return json_response({"path": path, "command": command, "done": True})
+
+    def _after_answering(self, run: Callable[[str], Awaitable[None]], path: str) -> None:
+        async def later() -> None:
+            # Long enough for the answer to leave before its listener is closed.
+            await asyncio.sleep(0.2)
+            try:
+                await run(path)
+            except Unavailable:
+                log.exception("operator_command_failed", path=path)
+
+        task = asyncio.get_running_loop().create_task(later())
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def drain(self, _request: web.Request) -> web.Response:
+        self._parts.drain()
+        return json_response({"draining": True}, status=202)
