@@ -4,7 +4,7 @@ import pytest
 
 from tests.style.source import Module, is_standard, is_within, modules
 
-CORE = ("penpay.domain", "penpay.messages", "penpay.ports")
+CORE = ("penpay.domain", "penpay.messages", "penpay.ports", "penpay.ports_ledger")
 # Writing a line is not an outside effect that a test would want to replace.
 LOGGING = ("structlog",)
 EDGE = ("aiohttp", "multidict", "yarl", "pydantic", "orjson", "prometheus_client")
@@ -15,6 +15,7 @@ ALLOWED = {
     "penpay.domain": ("penpay.domain",),
     "penpay.messages": CORE,
     "penpay.ports": CORE,
+    "penpay.ports_ledger": CORE,
     "penpay.data": ("penpay",),
     "config": ("config", "pydantic", "structlog", "orjson", "dotenv"),
     "actors": ("actors", *CORE, "config", "pykka", *LOGGING),
@@ -36,7 +37,13 @@ ALLOWED = {
 ADAPTER = (*CORE, "penpay.adapters", "penpay.data", "config", *LOGGING)
 SERIALISERS = {"orjson"}
 """A driver's wire form, not a driver."""
-FAMILIES = {"yarl": "aiohttp", "multidict": "aiohttp", "pymysql": "aiomysql", "dateutil": "phonenumbers"}
+FAMILIES = {
+    "yarl": "aiohttp",
+    "multidict": "aiohttp",
+    "pymysql": "aiomysql",
+    "jwt": "cryptography",
+    "dateutil": "phonenumbers",
+}
 
 
 def rule_for(name: str) -> str | None:
