@@ -44,11 +44,11 @@ class AttemptEnds:
         """The inbox row of each end, as stored first."""
         evidence = {one.dedupe_key: self._evidence(one) for one in ended}
         inbox = [inbox_values(found, key, "", self._sealer) for key, found in evidence.items()]
-        attempts = [self._attempt(one) for one in ended if one.end.attempt > 0]
+        ends = self._ends([one.end for one in ended if one.end.attempt > 0])
 
         async def store(connection: Connection) -> int:
-            if attempts:
-                await connection.query(self._queries.with_rows("end_attempts", attempts))
+            if ends:
+                await connection.query(ends)
             return await connection.query(self._inbox.with_rows("add", inbox))
 
         if await self._database.transact(store, lane=RAILS) != len(evidence):
@@ -82,20 +82,20 @@ class AttemptEnds:
             received_at=self._clock.now(),
         )
 
-    def _attempt(self, one: Ended) -> str:
-        end = one.end
-        aad = f"rail_attempts|sealed_body|{end.operation_id}|{end.attempt}"
-        return row(
-            end.operation_id,
-            end.attempt,
-            one.rail,
-            one.epoch,
-            "{}",
-            end.at,
-            end.outcome,
-            end.code[:128],
-            end.provider_ref[:128],
-            json_text(end.facts),
-            self._sealer.seal(end.body, aad=aad),
-            end.at,
+    def _ends(self, ends: Sequence[AttemptEnd]) -> str:
+        if not ends:
+            return ""
+        return self._queries.with_rows(
+            "end_attempts",
+            [row(end.operation_id, end.attempt) for end in ends],
+            keys=[f"{end.operation_id}:{end.attempt}" for end in ends],
+            codes=[end.code[:128] for end in ends],
+            provider_refs=[end.provider_ref[:128] for end in ends],
+            facts=[json_text(end.facts) for end in ends],
+            sealed_bodies=[self._sealed(end) for end in ends],
+            ended_at=[end.at for end in ends],
+            outcomes=[end.outcome for end in ends],
         )
+
+    def _sealed(self, end: AttemptEnd) -> bytes:
+        return self._sealer.seal(end.body, aad=f"rail_attempts|sealed_body|{end.operation_id}|{end.attempt}")

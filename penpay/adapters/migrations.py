@@ -89,6 +89,8 @@ async def _seed(connection: Connection, queries: Queries, *, shards: int, new_in
     for name in (*(f"shard/{shard}" for shard in range(shards)), *RAILS):
         await connection.query(queries("seed_lease", name=name))
         await connection.query(queries("seed_fence", name=name, genesis=GENESIS))
+    for shard in range(shards):
+        await connection.query(queries("seed_outbox_cursor", shard=shard))
     await connection.query(queries("seed_audit_head", genesis=GENESIS))
     edges = [row("DEPOSIT", source, target) for source, target in sorted(deposit.edges())]
     await connection.query(queries.with_rows("allow_edges", edges))

@@ -53,6 +53,7 @@ LOST = frozenset({2006, 2013, 2055, 1927, 1053, 1152, 1158, 1159, 1160, 1161})
 AWAY = frozenset({2002, 2003, 1040, 1041, 1021, 1114, 1290, 1836, 1203, 1226, 1129, 1037, 1038})
 """No server, no room, or a server that may only read: a state that passes."""
 UNKNOWN_VARIABLE = 1193
+INCORRECT_TEXT = 1366
 _DUPLICATE_KEY = re.compile(r"for key '(?:[^'.]*\.)?([^'.]+)'")
 
 
@@ -171,8 +172,12 @@ class Connection:
         Cancelling closes the session: the server may still finish the statement.
         """
         try:
+            encoded = statement.encode()
+        except UnicodeEncodeError as error:
+            raise StoreError(INCORRECT_TEXT, "a text is not Unicode") from error
+        try:
             async with asyncio.timeout(self._timeout_s):
-                return int(await self._raw.query(statement))
+                return int(await self._raw.query(encoded))
         except MySQLError as error:
             raise translated(error, commit_sent=commits) from error
         except (OSError, TimeoutError) as error:

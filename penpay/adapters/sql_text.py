@@ -104,20 +104,26 @@ class Queries:
 
     def __call__(self, name: str, /, **values: object) -> str:
         """The statement with its values; every parameter must be given, and nothing else."""
+        return self._filled(name, self._statements[name], values)
+
+    def _filled(self, name: str, statement: str, values: Mapping[str, object]) -> str:
         used: set[str] = set()
 
         def put(match: re.Match[str]) -> str:
             used.add(match.group(1))
             return literal(values[match.group(1)])
 
-        statement = _PARAMETER.sub(put, self._statements[name])
+        filled = _PARAMETER.sub(put, statement)
         assert used == values.keys(), f"{name}: unused {values.keys() - used}"
-        return statement
+        return filled
 
-    def with_rows(self, name: str, rows: Sequence[str]) -> str:
-        """A multi-row INSERT. `rows` are finished row texts."""
-        assert rows, "an INSERT without rows"
-        return self._statements[name].replace("{rows}", ",\n".join(rows), 1)
+    def with_rows(self, name: str, rows: Sequence[str], /, **values: object) -> str:
+        """A statement over many rows. `rows` are finished row texts."""
+        assert rows, "a list of rows is never empty"
+        before, after = self._statements[name].split("{rows}")
+        if values:
+            before = self._filled(name, before, values)
+        return f"{before}{','.join(rows)}{after}"
 
 
 @cache

@@ -5,7 +5,7 @@ a row covers the hash of the row before it in its shard. Verification needs noth
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 
 GENESIS = bytes(32)
@@ -19,6 +19,9 @@ def framed(fields: Sequence[str]) -> bytes:
 
 def at_text(at: datetime) -> str:
     """A UTC time as it is hashed and stored: `2026-11-20 14:58:15.000001`."""
+    if at.tzinfo is not UTC:
+        assert at.tzinfo is not None, "a time without a zone"
+        at = at.astimezone(UTC)
     return at.isoformat(" ", "microseconds")[:26]
 
 

@@ -31,18 +31,16 @@ INSERT INTO {ledger}.rail_attempts
 VALUES {rows};
 
 -- name: end_attempts
--- How attempts ended. The first end stays, but an unknown one gives way to what is known. The outcome comes last,
--- because each assignment sees those before it.
-INSERT INTO {ledger}.rail_attempts
-  (operation_id, attempt, rail, epoch, watermark, sent_at, outcome, code, provider_ref, facts, sealed_body, ended_at)
-VALUES {rows}
-ON DUPLICATE KEY UPDATE
-  code = IF(outcome IN ('', 'UNKNOWN'), VALUES(code), code),
-  provider_ref = IF(outcome IN ('', 'UNKNOWN'), VALUES(provider_ref), provider_ref),
-  facts = IF(outcome IN ('', 'UNKNOWN'), VALUES(facts), facts),
-  sealed_body = IF(outcome IN ('', 'UNKNOWN'), VALUES(sealed_body), sealed_body),
-  ended_at = IF(outcome IN ('', 'UNKNOWN'), VALUES(ended_at), ended_at),
-  outcome = IF(outcome IN ('', 'UNKNOWN'), VALUES(outcome), outcome);
+-- How attempts ended, by their place in the list of keys. The first end stays, but an unknown one gives way to what is
+-- known. Columns are assigned from left to right, so the outcome comes last.
+UPDATE {ledger}.rail_attempts
+SET code = ELT(FIELD(CONCAT(operation_id, ':', attempt), :keys), :codes),
+    provider_ref = ELT(FIELD(CONCAT(operation_id, ':', attempt), :keys), :provider_refs),
+    facts = ELT(FIELD(CONCAT(operation_id, ':', attempt), :keys), :facts),
+    sealed_body = ELT(FIELD(CONCAT(operation_id, ':', attempt), :keys), :sealed_bodies),
+    ended_at = ELT(FIELD(CONCAT(operation_id, ':', attempt), :keys), :ended_at),
+    outcome = ELT(FIELD(CONCAT(operation_id, ':', attempt), :keys), :outcomes)
+WHERE (operation_id, attempt) IN ({rows}) AND outcome IN ('', 'UNKNOWN');
 
 -- name: rail_rows
 -- The rows that the ends of attempts left in the inbox.

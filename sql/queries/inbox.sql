@@ -1,9 +1,9 @@
 -- name: add
--- Evidence of any node. A repeated key changes nothing, and is told apart by asking which row holds it.
-INSERT INTO {ledger}.callback_inbox
+-- Evidence of any node. A repeated key changes nothing, and is told apart by asking which row holds it. IGNORE would
+-- also cut long texts: the writer checks lengths first.
+INSERT IGNORE INTO {ledger}.callback_inbox
   (id, shard, kind, operation_id, dedupe_key, source, trusted_source, sealed_body, received_at, status, deliveries)
-VALUES {rows}
-ON DUPLICATE KEY UPDATE deliveries = deliveries;
+VALUES {rows};
 
 -- name: holders
 -- Which row holds each key.

@@ -46,3 +46,7 @@ INSERT IGNORE INTO {ledger}.allowed_edges (type, from_state, to_state) VALUES {r
 -- name: hosts_of
 -- Where the runtime login may come from, if it exists already.
 SELECT Host FROM mysql.user WHERE User = :login;
+
+-- name: seed_outbox_cursor
+-- The relay of every shard begins at the beginning.
+INSERT IGNORE INTO {ledger}.outbox_cursors (shard, seq, updated_at) VALUES (:shard, 0, UTC_TIMESTAMP(6));

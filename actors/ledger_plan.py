@@ -1,0 +1,241 @@
+"""A batch in the making: units judged one after the other, each in its place of the chain.
+
+Nothing here touches the cache: what a batch changes is merged only after its commit.
+"""
+
+from actors.ledger_cache import LedgerCache
+from actors.ledger_rules import Movement, View, keys_of, quote_of, rejection, user_of_intent
+from penpay.domain.chain import audit_fields, link, posting_fields
+from penpay.domain.incoming import Incoming
+from penpay.domain.ledger import Phase
+from penpay.domain.unit import OperationState, RejectCode, TransactionRow
+from penpay.messages import UnitRejected
+from penpay.ports_ledger import (
+    Found,
+    Heads,
+    LedgerBatch,
+    OperationHead,
+    PlannedAudit,
+    PlannedPosting,
+    PlannedUnit,
+    Ref,
+    TransactionHead,
+    Wanted,
+)
+
+REPLAYED = "replayed"
+
+
+def wanted_by(units: list[Incoming], cache: LedgerCache) -> Wanted:
+    """What must be looked up before these units can be judged."""
+    wanted = Wanted()
+    for incoming in units:
+        unit = incoming.unit
+        change = unit.transaction
+        if change is None:
+            if cache.units.get(unit.unit_id) is None:
+                wanted.units.add(unit.unit_id)
+        else:
+            head = cache.transactions.get(change.row.id)
+            if head is None:
+                wanted.transactions.add(change.row.id)
+            # `<transaction>:<version>` exists exactly when the row has reached that version.
+            if (head is None and change.expected_version) or (
+                head is not None and head.version != change.expected_version
+            ):
+                wanted.units.add(unit.unit_id)
+        for ids in incoming.account_ids:
+            for account_id in ids:
+                if cache.accounts.get(account_id) is None:
+                    wanted.accounts.add(account_id)
+        for operation in unit.operations:
+            if cache.operations.get(operation.id) is None:
+                wanted.operations.add(operation.id)
+            if operation.to is OperationState.WITHDRAWN:
+                wanted.attempts.add(operation.id)
+        if unit.references:
+            wanted.references |= cache.references.missing((found.kind, found.ref) for found in unit.references)
+        wanted.keys |= cache.keys.missing(keys_of(unit))
+        if (quote_id := quote_of(unit)) and cache.quotes.get(quote_id) is None:
+            wanted.quotes.add(quote_id)
+        if (user_id := user_of_intent(unit)) and cache.frozen.get(user_id) is None:
+            wanted.users.add(user_id)
+    return wanted
+
+
+def second_look(units: list[Incoming], wanted: Wanted, found: Found) -> Wanted:
+    """Units that begin a transaction which exists already: replays, or lost races."""
+    known = wanted.units
+    ids = {
+        incoming.unit.unit_id
+        for incoming in units
+        if (change := incoming.unit.transaction) is not None
+        and change.row.id in found.transactions
+        and incoming.unit.unit_id not in known
+    }
+    return Wanted(units=ids)
+
+
+class Plan:
+    """Judges units in turn and collects those that pass."""
+
+    def __init__(self, cache: LedgerCache, found: Found, heads: Heads, *, shard: int, epoch: int) -> None:
+        self._view = View.of(cache, found)
+        self._shard = shard
+        self._epoch = epoch
+        self._unit_seq = heads.unit_seq
+        self._chain_seq = heads.chain_seq
+        self._chain_hash = heads.chain_hash
+        self._audit_seq = heads.audit_seq
+        self._audit_hash = heads.audit_hash
+        self._outbox_seq = heads.outbox_seq
+        self._chain = f"shard/{shard}"
+        self._units: list[PlannedUnit] = []
+        self._inserted: dict[str, tuple[TransactionRow, int]] = {}
+        self._changed: dict[str, tuple[TransactionRow, int]] = {}
+        self._operations: dict[str, OperationHead] = {}
+        self._references: dict[Ref, str] = {}
+
+    def add(self, incoming: Incoming) -> UnitRejected | str:
+        """Take the unit into the batch (an empty string), find it recorded already (`REPLAYED`), or reject it."""
+        unit_id = incoming.unit.unit_id
+        known = self._view.units.get(unit_id) or self._view.cache.units.get(unit_id)
+        if known is not None:
+            return REPLAYED if known == incoming.content_hash else UnitRejected(unit_id, RejectCode.UNIT_DIFFERS)
+        movement = Movement()
+        rejected = rejection(self._view, incoming, movement)
+        if rejected is not None:
+            return UnitRejected(unit_id, *rejected)
+        # From here on the unit is part of the batch.
+        self._accept(incoming, movement)
+        return ""
+
+    def _accept(self, incoming: Incoming, movement: Movement) -> None:
+        view, unit = self._view, incoming.unit
+        self._unit_seq += 1
+        transaction_id = unit.transaction.row.id if unit.transaction is not None else ""
+        head = view.transaction(transaction_id) if transaction_id else None
+        planned = PlannedUnit(
+            incoming=incoming,
+            seq=self._unit_seq,
+            first_event_seq=head.event_count + 1 if head is not None else 1,
+            first_outbox_seq=self._outbox_seq + 1,
+            postings=self._chained_postings(incoming, movement, transaction_id) if unit.postings else [],
+            audit=self._chained_audit(incoming) if unit.audit else [],
+        )
+        self._units.append(planned)
+        self._outbox_seq += len(unit.outbox)
+        view.units[unit.unit_id] = incoming.content_hash
+        view.accounts |= movement.accounts
+        if unit.transaction is not None:
+            self._move_transaction(incoming, head)
+        if unit.new_operations or unit.operations:
+            self._move_operations(incoming, transaction_id)
+        for reference in unit.references:
+            ref = (reference.kind, reference.ref)
+            if view.references.get(ref) is None and view.cache.references.get(ref) is None:
+                view.references[ref] = self._references[ref] = reference.operation_id
+        for key in keys_of(unit):
+            view.keys[key] = unit.unit_id
+        if quote_id := quote_of(unit):
+            view.quotes[quote_id] = transaction_id
+        if unit.user_status is not None:
+            view.frozen[unit.user_status.user_id] = unit.user_status.status == "FROZEN"
+
+    def _chained_postings(self, incoming: Incoming, movement: Movement, transaction_id: str) -> list[PlannedPosting]:
+        planned = []
+        for posting, lines in zip(incoming.unit.postings, movement.lines, strict=True):
+            self._chain_seq += 1
+            fields = posting_fields(
+                seq=self._chain_seq,
+                unit_id=incoming.unit.unit_id,
+                transaction_id=transaction_id,
+                key=posting.key,
+                phase=posting.phase.value,
+                resolves=posting.resolves,
+                created_at=incoming.at,
+                entries=lines,
+            )
+            previous, self._chain_hash = self._chain_hash, link(self._chain_hash, fields)
+            planned.append(PlannedPosting(posting, transaction_id, self._chain_seq, previous, self._chain_hash, lines))
+        return planned
+
+    def _chained_audit(self, incoming: Incoming) -> list[PlannedAudit]:
+        planned = []
+        for record, detail in zip(incoming.unit.audit, incoming.audit_details, strict=True):
+            self._audit_seq += 1
+            fields = audit_fields(
+                chain=self._chain,
+                seq=self._audit_seq,
+                unit_id=incoming.unit.unit_id,
+                at=incoming.at,
+                actor=record.actor,
+                action=record.action,
+                subject=record.subject,
+                detail=detail,
+            )
+            previous, self._audit_hash = self._audit_hash, link(self._audit_hash, fields)
+            planned.append(PlannedAudit(self._audit_seq, previous, self._audit_hash))
+        return planned
+
+    def _move_transaction(self, incoming: Incoming, head: TransactionHead | None) -> None:
+        unit = incoming.unit
+        assert unit.transaction is not None
+        row = unit.transaction.row
+        events = (head.event_count if head is not None else 0) + len(unit.transaction.events)
+        keys = head.posting_keys if head is not None else frozenset()
+        pending = head.pending if head is not None else frozenset()
+        if unit.postings:
+            keys |= {posting.key for posting in unit.postings}
+            pending |= {posting.key for posting in unit.postings if posting.phase is Phase.PENDING}
+            pending -= {posting.resolves for posting in unit.postings}
+        self._view.transactions[row.id] = TransactionHead(row.version, events, keys, pending)
+        into = self._inserted if head is None or row.id in self._inserted else self._changed
+        into[row.id] = (row, events)
+
+    def _move_operations(self, incoming: Incoming, transaction_id: str) -> None:
+        view = self._view
+        for new in incoming.unit.new_operations:
+            view.operations[new.id] = OperationHead(transaction_id, OperationState.INTENT.value, 0)
+        for change in incoming.unit.operations:
+            head = view.operation(change.id)
+            assert head is not None
+            closed = head.attempts_closed if change.attempts_closed is None else change.attempts_closed
+            view.operations[change.id] = OperationHead(head.transaction_id, change.to.value, closed)
+
+    def batch(self) -> LedgerBatch:
+        """What is to be written, empty or not."""
+        view = self._view
+        return LedgerBatch(
+            shard=self._shard,
+            epoch=self._epoch,
+            heads=Heads(
+                unit_seq=self._unit_seq,
+                chain_seq=self._chain_seq,
+                chain_hash=self._chain_hash,
+                audit_seq=self._audit_seq,
+                audit_hash=self._audit_hash,
+                outbox_seq=self._outbox_seq,
+            ),
+            units=self._units,
+            accounts=view.accounts,
+            new_accounts=view.cache.accounts.missing(view.accounts),
+            inserted=self._inserted,
+            changed=self._changed,
+            operations=view.operations,
+            references=self._references,
+        )
+
+    def merge(self, cache: LedgerCache) -> None:
+        """After the commit: what the batch changed is what the shard now is."""
+        view = self._view
+        cache.accounts.put(
+            {account_id: (balance, version) for account_id, (_, balance, version) in view.accounts.items()}
+        )
+        cache.transactions.put(view.transactions)
+        cache.operations.put(view.operations)
+        cache.units.put(view.units)
+        cache.references.put(view.references)
+        cache.keys.put(view.keys)
+        cache.quotes.put(view.quotes)
+        cache.frozen.put(view.frozen)

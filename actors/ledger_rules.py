@@ -1,0 +1,251 @@
+"""May this unit be recorded? Every rule of the ledger, in the order in which a rejection is reported.
+
+A unit is judged against the shard as it is after the units before it in the same batch. Nothing changes here.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from actors.ledger_cache import LedgerCache
+from penpay.domain.incoming import Incoming
+from penpay.domain.ledger import CHART, Account, Kind, Phase, Side
+from penpay.domain.unit import OperationChange, OperationState, RejectCode, UnitOfWork
+from penpay.ports_ledger import Found, Key, OperationHead, Ref, TransactionHead
+
+_S = OperationState
+ALLOWED: Mapping[str, frozenset[OperationState]] = {
+    _S.INTENT: frozenset({_S.INTENT, _S.SENT, _S.UNKNOWN, _S.CONFIRMED, _S.REFUSED, _S.WITHDRAWN}),
+    _S.SENT: frozenset({_S.SENT, _S.INTENT, _S.UNKNOWN, _S.CONFIRMED, _S.REFUSED}),
+    _S.UNKNOWN: frozenset({_S.UNKNOWN, _S.INTENT, _S.SENT, _S.CONFIRMED, _S.REFUSED}),
+    _S.CONFIRMED: frozenset({_S.CONFIRMED}),
+    # Money that arrived after all is recorded whatever was believed before.
+    _S.REFUSED: frozenset({_S.REFUSED, _S.CONFIRMED}),
+    _S.WITHDRAWN: frozenset({_S.WITHDRAWN, _S.CONFIRMED}),
+}
+"""Where an operation may go from each state. Back to INTENT only with one more attempt known to have done nothing."""
+assert ALLOWED.keys() == set(_S)
+
+_SIGN = {Side.DEBIT: 1, Side.CREDIT: -1, Side.EITHER: 0}
+SIDES = {code: 0 if kind is Kind.ASSET else _SIGN[side] for code, (kind, side) in CHART.items()}
+"""The sign that a balance may have; assets are judged over the sum of shards."""
+_OF_TRANSACTION = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}:", re.ASCII)
+UNIT_ID_MAX = 190
+
+Rejection = tuple[RejectCode, str]
+
+
+@dataclass(slots=True)
+class View:
+    """The shard as it stands after the units of a batch so far: their changes over the cache."""
+
+    cache: LedgerCache
+    attempts: dict[str, int] = field(default_factory=dict)
+    accounts: dict[str, tuple[Account, int, int]] = field(default_factory=dict)
+    transactions: dict[str, TransactionHead] = field(default_factory=dict)
+    operations: dict[str, OperationHead] = field(default_factory=dict)
+    units: dict[str, bytes] = field(default_factory=dict)
+    references: dict[Ref, str] = field(default_factory=dict)
+    keys: dict[Key, str] = field(default_factory=dict)
+    quotes: dict[str, str] = field(default_factory=dict)
+    frozen: dict[str, bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cache: LedgerCache, found: Found) -> "View":
+        """Before the first unit of a batch."""
+        return cls(cache, attempts=found.attempts)
+
+    def balance(self, account_id: str) -> tuple[int, int]:
+        """Balance and version; an account that nobody has used stands at zero."""
+        changed = self.accounts.get(account_id)
+        if changed is not None:
+            return changed[1], changed[2]
+        return self.cache.accounts.get(account_id) or (0, 0)
+
+    def transaction(self, transaction_id: str) -> TransactionHead | None:
+        """Its head, None when there is no such transaction."""
+        return self.transactions.get(transaction_id) or self.cache.transactions.get(transaction_id)
+
+    def operation(self, operation_id: str) -> OperationHead | None:
+        """Its head, None when there is no such operation."""
+        return self.operations.get(operation_id) or self.cache.operations.get(operation_id)
+
+
+@dataclass(slots=True)
+class Movement:
+    """What the postings of an accepted unit do: lines per posting, accounts after the unit."""
+
+    lines: list[list[tuple[str, str, int, int, int]]] = field(default_factory=list)
+    accounts: dict[str, tuple[Account, int, int]] = field(default_factory=dict)
+
+
+def malformed(unit: UnitOfWork, shard: int) -> str:
+    """Why this is no unit for this shard at all, or an empty string. The sender has a bug."""
+    change = unit.transaction
+    if unit.shard != shard:
+        return f"a unit of shard {unit.shard}"
+    if not unit.unit_id.isascii() or not 0 < len(unit.unit_id) <= UNIT_ID_MAX:
+        return "an impossible unit id"
+    if change is not None:
+        if change.row.version != change.expected_version + 1 or not change.events:
+            return "a version or event is missing"
+        if change.row.shard != shard:
+            return f"a transaction of shard {change.row.shard}"
+    elif _OF_TRANSACTION.match(unit.unit_id):
+        return "a transaction's unit id without its transaction"
+    if change is not None and unit.unit_id != f"{change.row.id}:{change.row.version}":
+        return "not the unit id of this transaction and version"
+    if any(entry.account.shard != shard for posting in unit.postings for entry in posting.entries):
+        return "an account of another shard"
+    return ""
+
+
+def rejection(view: View, incoming: Incoming, movement: Movement) -> Rejection | None:
+    """The first rule that this unit breaks. Fills `movement` on the way."""
+    unit = incoming.unit
+    return (
+        _version(view, unit)
+        or _request(view, unit)
+        or _freeze(view, unit)
+        or _operations(view, unit)
+        or _references(view, unit)
+        or _postings(view, unit)
+        or _funds(view, incoming, movement)
+    )
+
+
+def _version(view: View, unit: UnitOfWork) -> Rejection | None:
+    change = unit.transaction
+    if change is None:
+        return None
+    head = view.transaction(change.row.id)
+    version = head.version if head is not None else 0
+    if version != change.expected_version:
+        return RejectCode.VERSION_CONFLICT, f"at {version}, not {change.expected_version}"
+    return None
+
+
+def _request(view: View, unit: UnitOfWork) -> Rejection | None:
+    for key in keys_of(unit):
+        if view.keys.get(key) or view.cache.keys.get(key):
+            return RejectCode.KEY_REUSED, ""
+    quote_id = quote_of(unit)
+    if quote_id and (view.quotes.get(quote_id) or view.cache.quotes.get(quote_id)):
+        return RejectCode.QUOTE_USED, ""
+    return None
+
+
+def _freeze(view: View, unit: UnitOfWork) -> Rejection | None:
+    user_id = user_of_intent(unit)
+    if not user_id or unit.staff_resolution:
+        return None
+    changed = view.frozen.get(user_id)
+    if view.cache.frozen.get(user_id) if changed is None else changed:
+        return RejectCode.ACCOUNT_FROZEN, ""
+    return None
+
+
+def _operations(view: View, unit: UnitOfWork) -> Rejection | None:
+    for change in unit.operations:
+        head = view.operation(change.id)
+        if head is None:
+            return RejectCode.ILLEGAL_OPERATION, f"no operation {change.id}"
+        closed = head.attempts_closed if change.attempts_closed is None else change.attempts_closed
+        if change.to is OperationState.WITHDRAWN and view.attempts.get(change.id, 0) > closed:
+            return RejectCode.ATTEMPT_EXISTS, change.id
+    for change in unit.operations:
+        problem = _illegal(view, unit, change)
+        if problem:
+            return RejectCode.ILLEGAL_OPERATION, f"{change.id}: {problem}"
+    for new in unit.new_operations:
+        if unit.transaction is None:
+            return RejectCode.ILLEGAL_OPERATION, f"{new.id}: without a transaction"
+        if view.operation(new.id) is not None:
+            return RejectCode.ILLEGAL_OPERATION, f"{new.id}: exists"
+    return None
+
+
+def _illegal(view: View, unit: UnitOfWork, change: OperationChange) -> str:
+    head = view.operation(change.id)
+    assert head is not None
+    if unit.transaction is not None and head.transaction_id != unit.transaction.row.id:
+        return "belongs to another transaction"
+    if change.to not in ALLOWED[head.state]:
+        return f"{head.state} to {change.to}"
+    closed = head.attempts_closed if change.attempts_closed is None else change.attempts_closed
+    if closed < head.attempts_closed:
+        return "an attempt cannot be opened again"
+    if change.to is OperationState.INTENT and head.state != OperationState.INTENT and closed == head.attempts_closed:
+        return "back to INTENT without a proof that the attempt did nothing"
+    return ""
+
+
+def _references(view: View, unit: UnitOfWork) -> Rejection | None:
+    for reference in unit.references:
+        ref = (reference.kind, reference.ref)
+        holder = view.references.get(ref) or view.cache.references.get(ref)
+        if holder is not None and holder != reference.operation_id:
+            return RejectCode.DUPLICATE_REFERENCE, f"{reference.kind} of {holder}"
+    return None
+
+
+def _postings(view: View, unit: UnitOfWork) -> Rejection | None:
+    if not unit.postings:
+        return None
+    head = view.transaction(unit.transaction.row.id) if unit.transaction is not None else None
+    keys = set(head.posting_keys) if head is not None else set()
+    pending = set(head.pending) if head is not None else set()
+    for posting in unit.postings:
+        if posting.key in keys:
+            return RejectCode.DUPLICATE_POSTING, f"{posting.key} exists"
+        if posting.resolves and posting.resolves not in pending:
+            return RejectCode.DUPLICATE_POSTING, f"{posting.resolves} is not pending"
+        keys.add(posting.key)
+        pending.discard(posting.resolves)
+        if posting.phase is Phase.PENDING:
+            pending.add(posting.key)
+    return None
+
+
+def _funds(view: View, incoming: Incoming, movement: Movement) -> Rejection | None:
+    accounts = movement.accounts
+    for posting, ids in zip(incoming.unit.postings, incoming.account_ids, strict=True):
+        lines = []
+        for entry, account_id in zip(posting.entries, ids, strict=True):
+            account = entry.account
+            moved = accounts.get(account_id)
+            balance, version = (moved[1], moved[2]) if moved is not None else view.balance(account_id)
+            balance += entry.amount_minor
+            version += 1
+            accounts[account_id] = (account, balance, version)
+            lines.append((account_id, account.currency.value, entry.amount_minor, balance, version))
+        for entry, account_id in zip(posting.entries, ids, strict=True):
+            if SIDES[entry.account.code] * accounts[account_id][1] < 0:
+                return RejectCode.INSUFFICIENT_FUNDS, account_id
+        movement.lines.append(lines)
+    return None
+
+
+def keys_of(unit: UnitOfWork) -> list[Key]:
+    """The idempotency keys that this unit takes: one, even when a transaction and its answer share it."""
+    change, answer = unit.transaction, unit.answer
+    keys: list[Key] = []
+    if change is not None and change.expected_version == 0:
+        keys.append((change.row.user_id, change.row.route, change.row.key_hash))
+    if answer is not None and (key := (answer.user_id, answer.route, answer.key_hash)) not in keys:
+        keys.append(key)
+    return keys
+
+
+def quote_of(unit: UnitOfWork) -> str:
+    """The quote that this unit uses up, or an empty string."""
+    change = unit.transaction
+    return change.row.quote_id if change is not None and change.expected_version == 0 else ""
+
+
+def user_of_intent(unit: UnitOfWork) -> str:
+    """Whose money call this unit intends, or an empty string."""
+    if unit.transaction is None:
+        return ""
+    intends = unit.new_operations or any(change.to is OperationState.INTENT for change in unit.operations)
+    return unit.transaction.row.user_id if intends else ""
