@@ -18,6 +18,7 @@ from actors.runtime import exits
 from actors.runtime.cell import Blueprint, Cell, Recipe
 from actors.runtime.context import Context, current_context, with_context
 from actors.runtime.deadletters import DeadLetter, DeadLetters
+from actors.runtime.deathwatch import watch
 from actors.runtime.envelope import Broken
 from actors.runtime.errors import (
     ActorCrashed,
@@ -223,6 +224,14 @@ class RuntimeActor(PykkaActor):
         if not task.cancelled() and (error := task.exception()) is not None and cell.actor is self:
             cell.control(Broken(error))
 
+    def report(self, message: Any) -> None:
+        """Receive `message` oneself, ahead of the mailbox and beyond its bound: how child tasks hand in their finds.
+
+        Dropped when this incarnation has ended meanwhile.
+        """
+        if self._cell.actor is self:
+            self._cell.control(message)
+
     def defer(self) -> DeferredReply:
         """Take the reply to the current message along; the handler then returns `DEFER`."""
         cell = self._cell
@@ -242,7 +251,7 @@ class RuntimeActor(PykkaActor):
 
     def watch(self, ref: AsyncioActorRef) -> None:
         """Receive `Terminated` whenever an incarnation of `ref` ends; at once if it is dead for good."""
-        ref._cell.watched_by(self._cell)  # noqa: SLF001 - the runtime's own inside
+        watch(ref._cell, self._cell)  # noqa: SLF001 - the runtime's own inside
 
     # --- Pykka's fields and extension points ---
 

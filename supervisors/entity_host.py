@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -23,8 +22,8 @@ from actors.base import (
     Unavailable,
     exits,
 )
-from supervisors.backoff import Backoff, Intensity
 from supervisors.child import RestartChild, StartChild, StopChild
+from supervisors.entity_news import Park, Probe, ProbeHeld, Sweep, Trouble
 from supervisors.specs import EntityHostSpec
 from supervisors.storm import StormGuard
 from supervisors.supervisor import kill_if_stalled
@@ -35,45 +34,6 @@ log = structlog.get_logger("penpay.supervision")
 PARK_RETRY_S = 5.0
 EVICT_LOOKS = 64
 """How many of the longest living entities are looked at for an idle one when the host is full."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """Timer: take idle entities out of memory, look for stuck ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Park:
-    """This entity gave up: tell whoever writes it down."""
-
-    entity_id: str
-    error: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """Timer: let one entity try whether the storm is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeHeld:
-    """Timer: the probing incarnation has lived long enough."""
-
-    cell: Cell
-    incarnation: int
-
-
-class Trouble:
-    """Crash history of one entity. Only entities that ever crashed have one."""
-
-    __slots__ = ("backoff", "intensity", "last_failure", "restarts", "timer")
-
-    def __init__(self, spec: EntityHostSpec, surroundings: Surroundings) -> None:
-        self.intensity = Intensity(spec.max_restarts, spec.within_s)
-        self.backoff = Backoff(spec.backoff, surroundings.randomness)
-        self.restarts = 0
-        self.last_failure = ""
-        self.timer: asyncio.TimerHandle | None = None
 
 
 class EntityHost(AsyncioActor):

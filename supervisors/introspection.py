@@ -1,5 +1,7 @@
 """The tree as operators see it. Reads only; on the loop."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from actors.base import Cell
@@ -10,6 +12,37 @@ from supervisors.supervisor import Supervisor
 
 ENTITIES_MAX = 100
 """Of a host's entities only so many are listed: parked ones first, then those that wait longest."""
+
+
+@dataclass(slots=True)
+class Census:
+    """All living actors of one kind, for gauges."""
+
+    alive: int = 0
+    mailbox_depth: int = 0
+    oldest_message_s: float = 0.0
+
+
+def census(root: Cell | None) -> dict[str, Census]:
+    """Kind → how many live and what waits for them. Walks every actor: for a scrape, not for a message."""
+    counted: dict[str, Census] = {}
+    for cell in _living(root):
+        entry = counted.setdefault(cell.actor_class.KIND, Census())
+        entry.alive += 1
+        entry.mailbox_depth += len(cell.mailbox)
+        entry.oldest_message_s = max(entry.oldest_message_s, cell.mailbox.oldest_s(cell.loop.time()))
+    return counted
+
+
+def _living(cell: Cell | None) -> Iterator[Cell]:
+    if cell is None or cell.actor is None:
+        return
+    yield cell
+    if isinstance(cell.actor, Supervisor):
+        for child in cell.actor.children.values():
+            yield from _living(child.cell)
+    elif isinstance(cell.actor, EntityHost):
+        yield from (entity for entity in cell.actor.entities.values() if entity.actor is not None)
 
 
 def describe_root(name: str, root: Cell | None) -> dict[str, Any]:

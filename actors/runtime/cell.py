@@ -17,9 +17,10 @@ from pykka.messages import _ActorStop
 from actors.runtime import incarnation as life
 from actors.runtime.context import Context
 from actors.runtime.deadletters import DeadLetter
+from actors.runtime.deathwatch import announce
 from actors.runtime.envelope import Letter, Question, Reply, Shutdown, Stamped
 from actors.runtime.errors import ActorCrashed, ActorGone, ActorKilled, AskCycle, MailboxFull, StartFailed
-from actors.runtime.exits import CRASH, KILLED, PASSIVATED, SHUTDOWN, START_FAILED, Exit, Owner, Terminated
+from actors.runtime.exits import CRASH, KILLED, PASSIVATED, SHUTDOWN, START_FAILED, Exit, Owner
 from actors.runtime.mailbox import Mailbox, Offer
 from actors.runtime.ref import AsyncioActorRef
 from actors.runtime.replies import DeferredReply
@@ -206,7 +207,7 @@ class Cell:
                 if not waiter.done():
                     waiter.set_exception(StartFailed(self.address or str(self), ending.error))
             self.ready_waiters = None
-        self._tell_watchers(ending)
+        announce(self, ending)
         _release(self.over_waiters)
         self.over_waiters = None
         if self.owner is None:
@@ -321,30 +322,6 @@ class Cell:
         future = self.loop.create_future()
         self.ready_waiters = [*(self.ready_waiters or ()), future]
         await future
-
-    # --- death watch ---
-
-    def watched_by(self, watcher: "Cell") -> None:
-        """Tell `watcher` when an incarnation of this actor ends; at once when it is dead for good."""
-        if self.state is State.ENDED:
-            self._notice(watcher, watcher.incarnation, self.last_exit or Exit(KILLED))
-            return
-        if self.watchers is None:
-            self.watchers = {}
-        self.watchers[watcher] = watcher.incarnation
-
-    def _tell_watchers(self, ending: Exit) -> None:
-        for watcher, incarnation in list((self.watchers or {}).items()):
-            if watcher.state is State.ENDED or watcher.incarnation != incarnation:
-                assert self.watchers is not None
-                del self.watchers[watcher]
-            else:
-                self._notice(watcher, incarnation, ending)
-
-    def _notice(self, watcher: "Cell", incarnation: int, ending: Exit) -> None:
-        notice = Terminated(self.ref, ending.reason, self.incarnation)
-        watcher.mailbox.offer_control(Stamped(notice, self.loop.time(), incarnation))
-        watcher.wake()
 
     # --- mail ---
 

@@ -78,7 +78,7 @@ def log():
 
 async def until(condition):
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the subject has no event for it
+        while not condition():
             await asyncio.sleep(0.001)
 
 
@@ -288,3 +288,24 @@ async def test_a_busy_actor_lets_others_run(kind, log):
     await task
     assert witness.result() <= 65
     await ref.shutdown()
+
+
+async def test_a_report_overtakes_the_mailbox_even_when_it_is_full(kind, log):
+    ref = kind.start(log, on_start="gate")
+    await until(lambda: log == ["start"])
+    for number in range(ref.actor_inbox.mailbox_max):
+        ref.tell(f"m{number}")
+    ref._cell.actor.report("from a child")
+    ref._cell.actor.ready_gate.set()
+    await until(lambda: len(log) > 2)
+    assert log[1] == "from a child"
+    await ref.shutdown()
+
+
+async def test_a_report_of_an_ended_incarnation_is_dropped(kind, log):
+    ref = kind.start(log)
+    await ref.ready()
+    actor = ref._cell.actor
+    await ref.shutdown()
+    actor.report("late")
+    assert log == ["start", "stop", "over"]

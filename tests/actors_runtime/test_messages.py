@@ -298,7 +298,7 @@ async def test_a_dead_reference_refuses_at_once(ref):
 
 async def test_a_crashed_tell_becomes_a_dead_letter(ref):
     ref.tell("boom")
-    while ref.is_alive():  # noqa: ASYNC110 - the subject has no event for it
+    while ref.is_alive():
         await asyncio.sleep(0)
     assert (BARE.dead_letters.ring[-1].message, BARE.dead_letters.ring[-1].reason) == ("boom", "crash")
 

@@ -59,7 +59,7 @@ async def house():
 def until():
     async def until(condition):
         async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 - the subject has no event for it
+            while not condition():
                 await asyncio.sleep(0.001)
 
     return until

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from actors.base import NoSuchActor
+from actors.base import NobodyObserves, NoSuchActor
 from supervisors.root import CommandRefused
 
 
@@ -111,3 +111,56 @@ async def test_a_tell_to_nobody_is_a_dead_letter(house, tree):
     house.tell("nowhere", "hello")
     letter = tree.system.dead_letters.ring[-1]
     assert (letter.address, letter.reason, letter.message) == ("nowhere", "no_such_actor", "hello")
+
+
+async def test_the_census_counts_living_actors_and_waiting_messages(house, tree, until):
+    house.tell("edge", "sleep")
+    await until(lambda: tree.registry.cell("edge").busy_since_s is not None)
+    house.tell("edge", "waits")
+    counted = tree.census()
+    assert (counted["worker"].alive, counted["worker"].mailbox_depth) == (3, 1)
+    assert counted["supervisor"].alive == 2
+    tree.registry.cell("edge").ref.kill()
+
+
+async def test_the_observer_hears_what_happens(house, until):
+    class Notes(NobodyObserves):
+        def __init__(self):
+            self.notes = []
+
+        def handled(self, kind, message, seconds):
+            self.notes.append(("handled", kind, message, seconds >= 0))
+
+        def failed(self, kind, message):
+            self.notes.append(("failed", kind, message))
+
+        def restarted(self, supervisor, reason):
+            self.notes.append(("restarted", supervisor, reason))
+
+        def dead_letter(self, kind, reason):
+            self.notes.append(("dead_letter", kind, reason))
+
+        def escalated(self, supervisor):
+            self.notes.append(("escalated", supervisor))
+
+    notes = Notes()
+    spec = house.supervisor("penpay", "one_for_one", house.child("a"), max_restarts=1)
+    tree = await house.start(spec, observer=notes)
+    house.tell("a", "hello")
+    house.tell("a", "boom")
+    assert await house.ask("a", "incarnation") == 2
+    house.tell("a", "boom")
+    await asyncio.wait_for(tree.failed, 5)
+    heard = [note for note in notes.notes if note[1] in ("worker", "")]
+    assert heard == [
+        ("handled", "worker", "str", True),
+        ("failed", "worker", "str"),
+        ("dead_letter", "worker", "crash"),
+        ("handled", "worker", "str", True),
+        ("restarted", "", "crash"),
+        ("handled", "worker", "str", True),
+        ("failed", "worker", "str"),
+        ("dead_letter", "worker", "crash"),
+        ("handled", "worker", "str", True),
+        ("escalated", ""),
+    ]

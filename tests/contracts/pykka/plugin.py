@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from dataclasses import replace
-from unittest import mock  # noqa: TID251 - Pykka's suite is Pykka's, and it uses them
+from unittest import mock
 
 import pytest
 
