@@ -1,13 +1,14 @@
 """Access tokens: EdDSA, 15 minutes, and nothing else is taken for one. Source: faults.md S5, S6."""
 
+import base64
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import OKPAlgorithm
 
 from penpay.domain.accounts import Claims
 from penpay.domain.ids import is_ulid
@@ -19,6 +20,9 @@ _SKEW_S = 30
 """Clocks of our own nodes may differ by this much."""
 _TOKEN_MAX = 1024
 _SEEN_MAX = 4096
+_PKCS8 = bytes.fromhex("302e020100300506032b657004220420")
+"""What stands before the 32 bytes of an Ed25519 seed in its PKCS#8 form (RFC 8410, 7)."""
+_OKP = OKPAlgorithm()
 _REQUIRED = ["iss", "aud", "exp", "nbf", "iat", "sub", "sid"]
 
 
@@ -30,10 +34,10 @@ class EdDsaTokens:
     """
 
     def __init__(self, *, seeds: Sequence[bytes], lifetime_s: int) -> None:
-        keys = [Ed25519PrivateKey.from_private_bytes(seed) for seed in seeds]
-        self._key = keys[0]
-        self._key_id = _key_id(keys[0].public_key())
-        self._known = {_key_id(key.public_key()): key.public_key() for key in keys}
+        keys = {_key_id(seed): _key(seed) for seed in seeds}
+        self._key_id = _key_id(seeds[0])
+        self._key = keys[self._key_id]
+        self._known = keys
         self._lifetime_s = lifetime_s
         self._seen: OrderedDict[bytes, tuple[Claims, int]] = OrderedDict()
 
@@ -90,5 +94,12 @@ class EdDsaTokens:
         return Claims(user_id, session_id), expires
 
 
-def _key_id(key: Ed25519PublicKey) -> str:
-    return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+def _key(seed: bytes) -> Any:
+    assert len(seed) == 32, "an Ed25519 seed has 32 bytes"
+    body = base64.b64encode(_PKCS8 + seed).decode()
+    return _OKP.prepare_key(f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
+
+
+def _key_id(seed: bytes) -> str:
+    """Names a key without telling anything of it."""
+    return hashlib.sha256(b"access token key|" + seed).hexdigest()[:16]

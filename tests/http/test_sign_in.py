@@ -1,0 +1,206 @@
+"""Registering, codes, sessions and PINs, through the API."""
+
+import asyncio
+from datetime import timedelta
+
+from tests.http.world import PASSWORD, Customer, World, login, new_phone, signed_in
+
+
+def registration(phone: str, **other: object) -> dict[str, object]:
+    return {
+        "email": f"r{phone}@example.com",
+        "phone": phone,
+        "password": PASSWORD,
+        "full_name": "Achieng Otieno",
+    } | other
+
+
+async def test_a_registration_answers_masked_and_sends_a_code(world: World):
+    phone = new_phone()
+    answer = await world.call("POST", "/auth/register", registration("0" + phone[3:], email="R.First@Example.com"))
+    assert answer.status == 201
+    assert answer.body["phone"] == f"2547****{phone[-3:]}"
+    assert answer.body["email"] == "r.first@example.com"
+    assert answer.body["verification"].keys() == {"sent_to", "expires_at", "resend_at"}
+    assert phone not in answer.raw.decode()
+    assert world.actors.told[-1][1].to == phone
+
+
+async def test_a_known_address_is_answered_like_a_new_one(world: World, customer: Customer):
+    phone = new_phone()
+    answer = await world.call("POST", "/auth/register", registration(phone, email=customer.email))
+    assert answer.status == 201
+    assert answer.body.keys() == {"email", "phone", "verification"}
+    code = world.actors.last_code()
+    refused = await world.call("POST", "/auth/phone/verify", {"phone": phone, "code": code})
+    assert (refused.status, refused.code) == (400, "code_invalid")
+    await login(world, customer.email, customer.device)
+
+
+async def test_personal_fields_are_nowhere_in_the_rows(world: World, module_database):
+    someone = await signed_in(world, name="Unmistakable Surname")
+    dump = repr(module_database.rows("SELECT * FROM {users}.users JOIN {users}.deriv_links ON user_id = id"))
+    for secret in (someone.phone, someone.email, "Unmistakable", PASSWORD, "a1-CR"):
+        assert secret not in dump
+        assert secret.encode().hex() not in dump
+
+
+async def test_a_code_stops_working_after_five_wrong_ones(world: World):
+    phone = new_phone()
+    await world.call("POST", "/auth/register", registration(phone))
+    code = world.actors.last_code()
+    wrong = "000000" if code != "000000" else "111111"
+    # The limit per phone would answer first; the count in the database must hold without it.
+    results = [await verify_uncounted(world, phone, wrong) for _ in range(5)]
+    assert results == ["wrong"] * 5
+    assert await verify_uncounted(world, phone, code) == "wrong"
+
+
+async def verify_uncounted(world: World, phone: str, code: str) -> str:
+    edge = world.edge
+    code_hash = edge.sealer.blind_index(f"code|{phone}|{code}")
+    return (await edge.accounts.verify_phone(phone, code_hash=code_hash, at=edge.clock.now())).value
+
+
+async def test_guessing_codes_is_limited_per_phone(world: World):
+    phone = new_phone()
+    answers = [await world.call("POST", "/auth/phone/verify", {"phone": phone, "code": "123456"}) for _ in range(6)]
+    assert [answer.status for answer in answers] == [400] * 5 + [429]
+    assert int(answers[-1].headers["Retry-After"]) > 0
+
+
+async def test_an_old_code_does_not_work(world: World, clock):
+    phone = new_phone()
+    await world.call("POST", "/auth/register", registration(phone))
+    code = world.actors.last_code()
+    clock.ahead = timedelta(minutes=11)
+    answer = await world.call("POST", "/auth/phone/verify", {"phone": phone, "code": code})
+    assert answer.code == "code_invalid"
+
+
+async def test_another_code_replaces_the_first(world: World, clock):
+    phone = new_phone()
+    await world.call("POST", "/auth/register", registration(phone))
+    first = world.actors.last_code()
+    clock.ahead = timedelta(seconds=61)
+    assert (await world.call("POST", "/auth/phone/resend", {"phone": phone})).status == 202
+    second = world.actors.last_code()
+    if first != second:
+        assert (await world.call("POST", "/auth/phone/verify", {"phone": phone, "code": first})).status == 400
+    assert (await world.call("POST", "/auth/phone/verify", {"phone": phone, "code": second})).status == 200
+
+
+async def test_resending_to_an_unknown_phone_answers_the_same_and_sends_nothing(world: World):
+    answer = await world.call("POST", "/auth/phone/resend", {"phone": new_phone()})
+    assert answer.status == 202
+    assert answer.body.keys() == {"sent_to", "expires_at", "resend_at"}
+    assert world.actors.told == []
+
+
+async def test_a_verified_phone_belongs_to_one_account(world: World, customer: Customer, clock):
+    clock.ahead = timedelta(seconds=5)
+    answer = await world.call("POST", "/auth/register", registration(customer.phone, email="second@example.com"))
+    assert answer.status == 201
+    verify = {"phone": customer.phone, "code": world.actors.last_code()}
+    taken = await world.call("POST", "/auth/phone/verify", verify)
+    assert (taken.status, taken.code) == (409, "phone_taken")
+
+
+async def test_a_wrong_password_and_an_unknown_address_look_alike(world: World, customer: Customer):
+    device = {"id": "x", "name": "X", "platform": "web"}
+    body = {"email": customer.email, "password": "nonsense", "device": device}
+    wrong = await world.call("POST", "/auth/login", body)
+    unknown = await world.call(
+        "POST", "/auth/login", {"email": "n@example.com", "password": "nonsense", "device": device}
+    )
+    assert wrong.status == unknown.status == 401
+    assert wrong.body == unknown.body
+
+
+async def test_sign_in_is_limited_per_account(world: World, customer: Customer):
+    device = {"id": "x", "name": "X", "platform": "web"}
+    body = {"email": customer.email, "password": "nonsense", "device": device}
+    answers = [await world.call("POST", "/auth/login", body) for _ in range(5)]
+    assert answers[-1].code == "rate_limited"
+    assert [answer.status for answer in answers[:4]] == [401] * 4
+
+
+async def test_a_third_device_is_refused_until_one_signs_out(world: World, customer: Customer):
+    second = await login(world, customer.email, "second")
+    device = {"id": "third", "name": "X", "platform": "ios"}
+    body = {"email": customer.email, "password": PASSWORD, "device": device}
+    assert (await world.call("POST", "/auth/login", body)).code == "device_limit"
+    logout = {"refresh_token": second["refresh_token"], "device_id": "second"}
+    assert (await world.call("POST", "/auth/logout", logout)).status == 204
+    assert (await world.call("POST", "/auth/login", body)).status == 200
+
+
+async def test_signing_out_ends_the_access_token_at_once(world: World, customer: Customer):
+    assert (await customer.call("GET", "/me")).status == 200
+    logout = {"refresh_token": customer.refresh, "device_id": customer.device, "everywhere": True}
+    assert (await world.call("POST", "/auth/logout", logout)).status == 204
+    answer = await customer.call("GET", "/me")
+    assert (answer.status, answer.code) == (401, "unauthorized")
+    assert "WWW-Authenticate" in answer.headers
+
+
+async def test_a_spent_refresh_token_ends_the_session(world: World, customer: Customer, clock):
+    body = {"refresh_token": customer.refresh, "device_id": customer.device}
+    first = await world.call("POST", "/auth/refresh", body)
+    assert first.status == 200
+    clock.ahead = timedelta(seconds=11)
+    assert (await world.call("POST", "/auth/refresh", body)).code == "refresh_invalid"
+    successor = {"refresh_token": first.body["refresh_token"], "device_id": customer.device}
+    assert (await world.call("POST", "/auth/refresh", successor)).code == "refresh_invalid"
+
+
+async def test_twenty_parallel_refreshes_have_one_successor(world: World, customer: Customer):
+    body = {"refresh_token": customer.refresh, "device_id": customer.device}
+    answers = await asyncio.gather(*(world.call("POST", "/auth/refresh", body) for _ in range(20)))
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.body["refresh_token"] for answer in answers}) == 1
+
+
+async def test_a_refresh_token_moved_to_another_device_ends_the_session(world: World, customer: Customer):
+    moved = {"refresh_token": customer.refresh, "device_id": "thief"}
+    assert (await world.call("POST", "/auth/refresh", moved)).status == 401
+    own = {"refresh_token": customer.refresh, "device_id": customer.device}
+    assert (await world.call("POST", "/auth/refresh", own)).status == 401
+
+
+async def test_a_web_client_gets_its_refresh_token_as_a_cookie_only(world: World, customer: Customer):
+    device = {"id": customer.device, "name": "Browser", "platform": "web"}
+    body = {"email": customer.email, "password": PASSWORD, "device": device, "refresh_in": "cookie"}
+    answer = await world.call("POST", "/auth/login", body)
+    assert "refresh_token" not in answer.body
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    value = cookie.partition("=")[2].partition(";")[0]
+    refreshed = await world.call(
+        "POST", "/auth/refresh", {"device_id": customer.device}, headers={"Cookie": f"penpay_refresh={value}"}
+    )
+    assert refreshed.status == 200
+    assert "refresh_token" not in refreshed.body
+
+
+async def test_a_pin_needs_the_password_and_is_not_a_run(customer: Customer):
+    assert (await customer.call("PUT", "/me/pin", {"pin": "123456", "password": PASSWORD})).fields == {"pin"}
+    assert (await customer.call("PUT", "/me/pin", {"pin": "480375", "password": "wrong"})).code == "password_wrong"
+    assert (await customer.call("PUT", "/me/pin", {"pin": "480375", "password": PASSWORD})).status == 204
+    assert (await customer.call("GET", "/me")).body["pin_set"] is True
+
+
+async def test_sign_in_is_closed_while_the_shared_counter_is_away(world: World, customer: Customer):
+    class Away:
+        def pipeline(self, **_: object):
+            raise ConnectionError("redis is away")
+
+    world.edge.rate_limits._client = Away()
+    device = {"id": "x", "name": "X", "platform": "web"}
+    body = {"email": customer.email, "password": PASSWORD, "device": device}
+    answer = await world.call("POST", "/auth/login", body)
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    # Reads are counted in this process meanwhile.
+    assert (await customer.call("GET", "/me")).status == 200
