@@ -227,6 +227,7 @@ class Supervisor(AsyncioActor):
         # Nobody but this child is due before its back-off is over: `_advance` passes no one that waits.
         child.phase = Phase.BACKOFF
         await self._stop_children([each for each in self._affected(child) if each is not child], keep=True)
+        cell.refusing = False  # whoever asks from now on waits for the next incarnation
         healthy_s = cell.loop.time() - cell.ready_at_s if ending.reason != exits.START_FAILED else 0.0
         delay_s = child.backoff.next_delay_s(healthy_s=healthy_s)
         self.timers.once(("start", child.name), delay_s, StartDue(child))

@@ -19,7 +19,7 @@ from actors.runtime.context import Context
 from actors.runtime.deadletters import DeadLetter
 from actors.runtime.deathwatch import announce
 from actors.runtime.envelope import Letter, Question, Reply, Shutdown, Stamped
-from actors.runtime.errors import ActorCrashed, ActorGone, ActorKilled, AskCycle, MailboxFull, StartFailed
+from actors.runtime.errors import ActorGone, ActorKilled, AskCycle, MailboxFull, StartFailed
 from actors.runtime.exits import CRASH, KILLED, PASSIVATED, SHUTDOWN, START_FAILED, Exit, Owner
 from actors.runtime.mailbox import Mailbox, Offer
 from actors.runtime.ref import AsyncioActorRef
@@ -44,10 +44,10 @@ class Cell:
     """One actor across its incarnations."""
 
     __slots__ = (
-        "_urn", "actor", "actor_class", "bound", "busy_since_s", "current", "exit_wanted", "handled", "incarnation",
-        "kill_reason", "last_active_s", "last_exit", "loop", "mailbox", "name", "open_replies", "over_waiters",
-        "owner", "ready_at_s", "ready_waiters", "recipe", "ref", "state", "stop_reply", "stopped", "system", "task",
-        "tasks", "timers", "waiter", "wake_posted", "watchers",
+        "_urn", "actor", "actor_class", "bound", "busy_since_s", "current", "exit_wanted", "handled",
+        "incarnation", "kill_reason", "last_active_s", "last_exit", "loop", "mailbox", "name", "open_replies",
+        "over_waiters", "owner", "ready_at_s", "ready_waiters", "recipe", "ref", "refusing", "state",
+        "stop_reply", "stopped", "system", "task", "tasks", "timers", "waiter", "wake_posted", "watchers",
     )  # fmt: skip
 
     def __init__(
@@ -94,9 +94,8 @@ class Cell:
         self.ready_waiters: list[asyncio.Future[None]] | None = None
         self.over_waiters: list[asyncio.Future[None]] | None = None
         self.stop_reply: Reply | None = None
+        self.refusing = False
         self._urn: str | None = None
-
-    # --- names ---
 
     @property
     def urn(self) -> str:
@@ -138,6 +137,9 @@ class Cell:
         self.incarnation += 1
         self.state = State.STARTING
         self.exit_wanted = self.kill_reason = None
+        self.refusing = False
+        if self.incarnation == 1 and actor is None and self.actor_class.REGISTERED:
+            pykka.ActorRegistry.register(self.ref)  # a bare actor is registered by its `start`
         try:
             self.actor = actor if actor is not None else self._build()
         except Exception as error:  # noqa: BLE001 - boundary: a constructor's failure is a failed start, told to the owner
@@ -202,8 +204,8 @@ class Cell:
         self.last_exit = ending
         self.actor = None
         self.current = self.busy_since_s = None
-        if not started and self.ready_waiters:
-            for waiter in self.ready_waiters:
+        if not started:
+            for waiter in self.ready_waiters or ():
                 if not waiter.done():
                     waiter.set_exception(StartFailed(self.address or str(self), ending.error))
             self.ready_waiters = None
@@ -230,14 +232,17 @@ class Cell:
         self.state = State.ENDED
         self.last_exit = ending
         self.mark_stopped()
-        error = refusal or ActorGone(f"{self.ref} stopped before handling the message")
-        if ending.reason == KILLED and refusal is None:
-            error = ActorKilled(self.crash_id)
+        killed = ActorKilled(self.crash_id) if ending.reason == KILLED else None
+        error = refusal or killed or ActorGone(f"{self.ref} stopped before handling the message")
         self._answer_all(self.mailbox.close(), lambda _: error, reason=reason)
         self.actor = self.recipe = None
 
     def abandon_mailbox(self) -> None:
-        """Empty the mailbox and keep it open: asks are answered with the class's `on_abandoned`, tells are recorded."""
+        """Answer what waits, and while `refusing` what comes, with the class's `on_abandoned`; tells are recorded.
+
+        So those who are stopped because of this crash do not wait for the one that crashed.
+        """
+        self.refusing = True
         self._answer_all(self.mailbox.drain(), self.actor_class.on_abandoned, reason="abandoned")
 
     def _answer_all(self, letters: list[Letter], error: Callable[[Any], BaseException], *, reason: str) -> None:
@@ -332,6 +337,9 @@ class Cell:
 
     def post(self, letter: Letter) -> None:
         """Queue a letter and wake the actor. Raises `MailboxFull` or `ActorGone` in the sender."""
+        if self.refusing:
+            self._answer_all([letter], self.actor_class.on_abandoned, reason="abandoned")
+            return
         offer = self.mailbox.offer(letter, beyond_bound=type(letter.message) is _ActorStop)
         if offer is Offer.ACCEPTED:
             self.notify()
@@ -366,14 +374,6 @@ class Cell:
                 self.waiter.set_result(None)
         elif self.task is None and self.state is State.RUNNING:
             self.run(life.live(self))
-
-    def crash_error(self, ending: Exit) -> BaseException:
-        """What askers get that the incarnation leaves behind."""
-        if ending.reason == CRASH:
-            return ActorCrashed(self.crash_id, ending.error)
-        if ending.clean:
-            return ActorGone(f"{self.ref} stopped before answering")
-        return ActorKilled(self.crash_id)
 
     def asked_by(self) -> "tuple[Cell, ...]":
         """The actors that will wait for this one if it is asked now. Raises `AskCycle` if one of them is this one."""

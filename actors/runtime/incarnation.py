@@ -19,7 +19,7 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
 from actors.runtime.context import enter
 from actors.runtime.envelope import Broken, Letter, Shutdown
-from actors.runtime.errors import ActorCrashed, ActorKilled, AskTimeout
+from actors.runtime.errors import ActorCrashed, ActorGone, ActorKilled, AskTimeout
 from actors.runtime.exits import CRASH, KILLED, NORMAL, START_FAILED, Exit
 from actors.runtime.replies import DEFER
 from actors.runtime.states import State, current_cell
@@ -259,12 +259,21 @@ def clean_up(cell: "Cell", ending: Exit) -> None:
         try:
             actor.on_incarnation_over()
             if cell.open_replies:
-                actor.on_open_replies(tuple(cell.open_replies), cell.crash_error(ending))
+                actor.on_open_replies(tuple(cell.open_replies), _left_behind(cell, ending))
         except Exception as error:  # noqa: BLE001 - boundary: a hook's bug must not leave askers hanging
             _log_unhandled(cell, error)
     for open_reply in tuple(cell.open_replies or ()):
-        open_reply.fail(cell.crash_error(ending))
+        open_reply.fail(_left_behind(cell, ending))
     cell.open_replies = None
+
+
+def _left_behind(cell: "Cell", ending: Exit) -> BaseException:
+    """What askers get whose reply was still open."""
+    if ending.reason == CRASH:
+        return ActorCrashed(cell.crash_id, ending.error)
+    if ending.clean:
+        return ActorGone(f"{cell.ref} stopped before answering")
+    return ActorKilled(cell.crash_id)
 
 
 async def maybe(result: Awaitable[Any] | Any) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pykka
 import pytest
 
 from actors.base import ActorGone, NoSuchActor, StartFailed, Unavailable
@@ -184,3 +185,33 @@ async def test_a_stuck_actor_is_killed_and_restarted(house, until):
     house.tell("a", "sleep")
     assert await house.ask("a", "incarnation") == 2
     assert "stalled" in tree.describe()["children"][0]["last_failure"]
+
+
+async def test_who_asks_an_abandoned_actor_while_it_is_stopped_for_it_is_answered_at_once(house, until):
+    class Ledger(Worker):
+        @classmethod
+        def on_abandoned(cls, message):
+            return LookupError(f"unknown outcome of {message}")
+
+    class User(Worker):
+        async def on_stop(self):
+            try:
+                await house.ask("ledger", "unit 2", timeout_s=60)
+            except LookupError as error:
+                house.journal.append(str(error))
+
+    ledger = house.child("ledger", kind=Ledger, keep_mailbox=False)
+    user = house.child("user", kind=User, shutdown_s=None)
+    await house.start(house.supervisor("penpay", "rest_for_one", ledger, user))
+    house.take()
+    house.tell("ledger", "boom")
+    await until(lambda: "+user" in house.journal)
+    assert house.take() == ["!ledger", "unknown outcome of unit 2", "+ledger", "+user"]
+
+
+async def test_supervised_singletons_are_in_pykkas_registry_while_they_live(house):
+    tree = await house.start(house.supervisor("penpay", "one_for_one", house.child("a")))
+    ref = tree.registry.cell("a").ref
+    assert pykka.ActorRegistry.get_by_class(Worker) == [ref]
+    await tree.stop()
+    assert pykka.ActorRegistry.get_all() == []
