@@ -20,9 +20,10 @@ class PeriodicActor(AsyncioActor):
     KIND = "job"
     LEVEL = 6
 
-    def __init__(self, name: str, job: Job, every_s: float) -> None:
+    def __init__(self, name: str, job: Job, every_s: float, *, at_once: bool = False) -> None:
         super().__init__()
         self._name = name
+        self._at_once = at_once
         self._job = job
         self._every_s = every_s
         self._runs = 0
@@ -33,8 +34,10 @@ class PeriodicActor(AsyncioActor):
         return {"job": self._name, "runs": self._runs, "last": self._last}
 
     async def on_start(self) -> None:
-        """The first run comes after one pause: a start is busy enough."""
+        """The first run comes after one pause, a start is busy enough; or at once, when readiness hangs on it."""
         self.timers.every("run", self._every_s, "run")
+        if self._at_once:
+            self.actor_ref.tell("run")
 
     async def on_receive(self, _message: Any) -> str:
         """One run; also on request, for whoever wants it now."""

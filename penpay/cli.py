@@ -12,6 +12,7 @@ import typer
 
 import penpay
 from config.environment import SettingsError
+from penpay.commands import operating, serving
 from penpay.domain.errors import Unavailable
 
 app = typer.Typer(
@@ -21,6 +22,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+serving.register(app)
+operating.register(app)
 
 CHECK_FAILED = 1
 USAGE = 2

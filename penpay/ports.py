@@ -396,6 +396,12 @@ class SmsGateway(Protocol):
     async def send(self, *, to: str, text: str) -> None: ...
 
 
+class Gate(Protocol):
+    """Whether new business is taken."""
+
+    open: bool
+
+
 class Listener(Protocol):
     """Something with sockets that is opened and closed with its actor."""
 

@@ -53,7 +53,7 @@ async def play(stage: Stage, deposit: Deposit, changed: Callable[[], None]) -> N
     try:
         client = Client(stage.public_url, stage.session)
         msisdn = f"2547{deposit.number:08d}"
-        deposit.loginid = await _sign_up(stage, client, msisdn, deposit.number)
+        deposit.loginid = (await sign_up(stage, client, msisdn, deposit.number)).loginid
         await stage.control.script_phone(msisdn, deposit.scenario.phone)
         await stage.control.script_transfer(deposit.loginid, deposit.scenario.deriv)
         asked = await client.deposit(
@@ -69,7 +69,17 @@ async def play(stage: Stage, deposit: Deposit, changed: Callable[[], None]) -> N
     changed()
 
 
-async def _sign_up(stage: Stage, client: Client, msisdn: str, number: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A customer who may deposit."""
+
+    email: str
+    password: str
+    loginid: str
+
+
+async def sign_up(stage: Stage, client: Client, msisdn: str, number: int) -> Person:
+    """Register, verify the phone, sign in, link a Deriv account of the same name: what the app would do."""
     email, password = f"customer{number}@example.com", f"a long enough password {number}"
     name = f"Wanjiru Kamau {_letters(number)}"
     await client.register(email=email, phone=f"+{msisdn}", password=password, full_name=name)
@@ -85,7 +95,7 @@ async def _sign_up(stage: Stage, client: Client, msisdn: str, number: int) -> st
     ) as linked:
         if linked.status != 200:
             raise RuntimeError(f"linking answered {linked.status}: {await linked.text()}")
-    return loginid
+    return Person(email, password, loginid)
 
 
 def _letters(number: int) -> str:

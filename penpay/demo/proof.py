@@ -38,7 +38,7 @@ def checks(
     """Every claim of the demo, each with what was found."""
     found = [_zero(books, currency) for currency in ("KES", "USD")]
     found += [
-        _equal(f"{code} = {theirs} of the rails", books.get((code, currency), 0), int(truth["current_minor"][theirs]))
+        _equal(f"{code} = {theirs} of the rails", books.get((code, currency), 0), int(truth[theirs]["current_minor"]))
         for code, currency, theirs in _PAIRS
     ]
     found += [

@@ -44,9 +44,8 @@ def run(console: Console | None = None) -> int:
     _show_checks(console, verdict)
     good = all(deposit.right for deposit in deposits) and all(check.holds for check in verdict)
     took = time.monotonic() - began
-    console.print(
-        f"[bold {'green' if good else 'red'}]{'Every cent is where it belongs' if good else 'Something is wrong'}[/] ({took:.0f} s)"
-    )
+    words = "[bold green]Every cent is where it belongs[/]" if good else "[bold red]Something is wrong[/]"
+    console.print(f"{words} ({took:.0f} s)")
     return 0 if good else 1
 
 

@@ -38,6 +38,8 @@ class Board:
     fx: FxSnapshot | None = None
     rails: dict[str, RailHealth] = field(default_factory=dict)
     floats: dict[str, FloatSnapshot] = field(default_factory=dict)
+    dependencies: dict[str, str] = field(default_factory=dict)
+    """What the last probe of the database and of Redis found wrong; empty text means well."""
     unopened: set[str] = field(default_factory=set)
     """Rails whose opening balance is not booked yet: they take no money call before."""
     closed_shards: dict[int, str] = field(default_factory=dict)

@@ -71,7 +71,7 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
         ev.MpesaRefused: (_S.FAILED, _S.STK_UNKNOWN),
         ev.QueryPending: (_S.STK_UNKNOWN,),
         ev.PullClean: (_S.STK_UNKNOWN, _S.FAILED),
-        ev.Woke: (_S.STK_UNKNOWN, _S.FAILED, _S.IN_REVIEW),
+        ev.Woke: (_S.STK_UNKNOWN, _S.IN_REVIEW),
         **_ANY_OPEN,
     },
     _S.PAID: {},

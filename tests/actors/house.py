@@ -162,30 +162,30 @@ class House:
         return SagaRows(row, tuple(self._operations(key)), inbox)
 
     def _operations(self, transaction_id: str) -> Sequence[OperationRow]:
-        found = []
+        found: list[OperationRow] = []
         for unit in self.units.values():
             if unit.transaction is None or unit.transaction.row.id != transaction_id:
                 continue
-            for made in unit.new_operations:
-                found.append(
-                    OperationRow(
-                        id=made.id,
-                        transaction_id=transaction_id,
-                        shard=unit.shard,
-                        user_id=unit.user_id,
-                        kind=made.kind.value,
-                        state="INTENT",
-                        amount=made.amount,
-                        recipient=made.recipient,
-                        reference=made.reference,
-                        request=made.request,
-                        provider_ref="",
-                        code="",
-                        attempts=int(made.id in self.attempted),
-                        attempts_closed=0,
-                        created_at=unit.at,
-                    )
+            found += [
+                OperationRow(
+                    id=made.id,
+                    transaction_id=transaction_id,
+                    shard=unit.shard,
+                    user_id=unit.user_id,
+                    kind=made.kind.value,
+                    state="INTENT",
+                    amount=made.amount,
+                    recipient=made.recipient,
+                    reference=made.reference,
+                    request=made.request,
+                    provider_ref="",
+                    code="",
+                    attempts=int(made.id in self.attempted),
+                    attempts_closed=0,
+                    created_at=unit.at,
                 )
+                for made in unit.new_operations
+            ]
         return found
 
     async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[str]:

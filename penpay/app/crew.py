@@ -1,0 +1,281 @@
+"""What the actors of a node are made of: the parts that the tree hands to each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from actors.daraja_gate import GateParts, GateSettings
+from actors.daraja_pollers import PollerParts, PollerSettings
+from actors.deriv_agent import Agent, AgentWitness
+from actors.deriv_customers import CustomersParts
+from actors.deriv_resolver import ResolverParts, ResolverSettings
+from actors.deriv_session_parts import SessionParts, SessionSettings
+from actors.deriv_transfers import TransferSettings
+from actors.fx_feed import FxParts, FxSettings
+from actors.inbox import InboxActor, InboxTimes
+from actors.ledger import LedgerActor
+from actors.outbox import OutboxActor
+from actors.rail_lease import LeaseHolder
+from actors.rail_sender import SenderParts, SenderSettings
+from actors.saga import SagaParts
+from actors.user import UserParts
+from actors.wakeups import WakeUpsActor
+from penpay.adapters.metrics import Metrics
+from penpay.app.outside import Outside
+from penpay.app.rules import limits_of, rules_of
+from penpay.domain.board import Board
+from penpay.domain.gate import RecoveryGate
+from penpay.messages import DerivBalance
+from penpay.ports import Addresses
+from supervisors.specs import SupervisorSpec
+from supervisors.tree import ShardCrew, shard_tree
+
+LOOK_S = 1.0
+"""How often a shard looks for sagas whose time has come."""
+
+
+@dataclass(slots=True)
+class LateAddresses:
+    """`Addresses` of a tree that is made after the parts which use it."""
+
+    registry: Addresses | None = None
+
+    def tell(self, address: str, message: object) -> None:
+        """See `Addresses`."""
+        assert self.registry is not None
+        self.registry.tell(address, message)
+
+    async def ask(self, address: str, message: object, *, timeout_s: float = 5.0) -> object:
+        """See `Addresses`."""
+        assert self.registry is not None
+        return await self.registry.ask(address, message, timeout_s=timeout_s)
+
+
+@dataclass(slots=True)
+class House:
+    """What the whole node shares."""
+
+    outside: Outside
+    metrics: Metrics
+    addresses: LateAddresses = field(default_factory=LateAddresses)
+    board: Board = field(default_factory=Board)
+    gate: RecoveryGate = field(default_factory=RecoveryGate)
+
+
+class ShardPlan:
+    """Which shards this node runs: those whose lease it has or can take. Asked by the tree every few seconds."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        outside = house.outside
+        self._holders = {
+            shard: LeaseHolder(f"shard/{shard}", outside.stores.leases, outside.clock)
+            for shard in range(outside.settings.node.shards)
+        }
+
+    @property
+    def owned(self) -> int:
+        """How many shards are ours until a row says otherwise."""
+        return sum(holder.held for holder in self._holders.values())
+
+    async def __call__(self) -> Sequence[SupervisorSpec]:
+        """The shards to run. Raises `Unavailable`: then everything stays as it is."""
+        for holder in self._holders.values():
+            if not holder.held:
+                await holder.take()
+        return [shard_tree(self._crew(shard, holder)) for shard, holder in self._holders.items() if holder.held]
+
+    def _crew(self, shard: int, holder: LeaseHolder) -> ShardCrew:
+        house, outside = self._house, self._house.outside
+        stores, timing = outside.stores, outside.settings.timing
+        rules = rules_of(outside.settings)
+        addresses, clock = house.addresses, outside.clock
+        shared = {"shard": shard, "addresses": addresses, "clock": clock}
+        return ShardCrew(
+            shard=shard,
+            lease=holder,
+            renew_s=timing.lease_renew_s,
+            ledger=lambda: (
+                LedgerActor,
+                {
+                    "shard": shard,
+                    "store": stores.ledger,
+                    "ids": outside.ids,
+                    "dice": outside.dice,
+                    "gate": house.gate,
+                    "meter": LedgerMeter(house.metrics),
+                },
+            ),
+            users=UserParts(
+                shard=shard,
+                addresses=addresses,
+                store=stores.users,
+                clock=clock,
+                ids=outside.ids,
+                sealer=outside.sealer,
+                board=house.board,
+                limits=limits_of(outside.settings),
+                rules=rules,
+            ),
+            sagas=SagaParts(shard, addresses, stores.sagas, clock, outside.ids, rules),
+            wake_ups=lambda: (WakeUpsActor, {"store": stores.sagas, "every_s": LOOK_S, **shared}),
+            inbox=lambda: (
+                InboxActor,
+                {
+                    "store": stores.inbox,
+                    "ids": outside.ids,
+                    "times": InboxTimes(sweep_s=timing.callback_sweep_s, age_s=timing.callback_sweep_s),
+                    **shared,
+                },
+            ),
+            outbox=lambda: (
+                OutboxActor,
+                {"store": stores.outbox, "streams": outside.streams, "cursor_s": timing.outbox_cursor_s, **shared},
+            ),
+        )
+
+
+class LedgerMeter:
+    """The ledger's figures on their way to the metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def batch(self, *, units: int, seconds: float) -> None:
+        """One commit."""
+        self._metrics.ledger_commit(units=units, seconds=seconds)
+
+    def answered(self, result: str, count: int = 1) -> None:
+        """Answers of one kind."""
+        self._metrics.unit(result, count)
+
+
+@dataclass(frozen=True, slots=True)
+class DerivRail:
+    """Parts of the Deriv branch."""
+
+    lease: LeaseHolder
+    witness: AgentWitness
+    session: SessionParts
+    sender: SenderParts
+    transfers: TransferSettings
+    resolver: ResolverParts
+    customers: CustomersParts
+
+
+def deriv_rail(house: House, publish: Callable[[str, DerivBalance], None]) -> DerivRail:
+    """The agent's socket, what sends over it, what reads the statement, and the customers' sockets."""
+    outside = house.outside
+    settings, timing = outside.settings, outside.settings.timing
+    lease = LeaseHolder("rail/deriv", outside.stores.leases, outside.clock)
+    agent = Agent(loginid=settings.deriv.agent_loginid, token=settings.deriv.agent_token.get_secret_value())
+    witness = AgentWitness(agent, house.board, outside.clock)
+    return DerivRail(
+        lease=lease,
+        witness=witness,
+        session=SessionParts(
+            dialer=outside.dialer,
+            agent=agent,
+            lease=lease,
+            witness=witness,
+            board=house.board,
+            addresses=house.addresses,
+            clock=outside.clock,
+            dice=outside.dice,
+            settings=SessionSettings(
+                ping_s=timing.deriv_ping_s, pong_s=timing.deriv_pong_s, call_s=timing.deriv_call_s
+            ),
+        ),
+        sender=sender_parts(house, lease),
+        transfers=TransferSettings(
+            call_s=timing.deriv_call_s,
+            calls_per_min=settings.limits.deriv_calls_per_minute,
+            check_cache_s=timing.recipient_check_cache_s,
+        ),
+        resolver=ResolverParts(
+            witness=witness,
+            attempts=outside.stores.attempts,
+            addresses=house.addresses,
+            clock=outside.clock,
+            settings=ResolverSettings(
+                settle_s=timing.deriv_settle_s,
+                apart_s=max(1.0, 20.0 / timing.speed),
+                call_s=timing.deriv_call_s,
+                reads_per_min=settings.limits.deriv_reads_per_minute,
+            ),
+        ),
+        customers=CustomersParts(dialer=outside.dialer, clock=outside.clock, dice=outside.dice, publish=publish),
+    )
+
+
+def sender_parts(house: House, lease: LeaseHolder) -> SenderParts:
+    """What every rail's sender works with."""
+    timing = house.outside.settings.timing
+    return SenderParts(
+        lease=lease,
+        attempts=house.outside.stores.attempts,
+        addresses=house.addresses,
+        clock=house.outside.clock,
+        board=house.board,
+        settings=SenderSettings(sweep_every_s=timing.submit_sweep_s, restart_wait_s=timing.rail_restart_wait_s),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DarajaRail:
+    """Parts of the Daraja branch."""
+
+    lease: LeaseHolder
+    gate: GateParts
+    pollers: PollerParts
+
+
+def daraja_rail(house: House) -> DarajaRail:
+    """The gate that sends, and the pollers that look."""
+    outside = house.outside
+    settings, timing = outside.settings, outside.settings.timing
+    lease = LeaseHolder("rail/daraja", outside.stores.leases, outside.clock)
+    return DarajaRail(
+        lease=lease,
+        gate=GateParts(
+            sender=sender_parts(house, lease),
+            daraja=outside.daraja,
+            tokens=outside.tokens,
+            sealer=outside.sealer,
+            settings=GateSettings(
+                stk_per_s=settings.limits.daraja_stk_per_s,
+                other_per_s=settings.limits.daraja_other_per_s,
+                stk_max_age_s=timing.stk_max_age_s,
+            ),
+        ),
+        pollers=PollerParts(
+            lease=lease,
+            daraja=outside.daraja,
+            tokens=outside.tokens,
+            inbox=outside.stores.inbox,
+            addresses=house.addresses,
+            clock=outside.clock,
+            ids=outside.ids,
+            board=house.board,
+            settings=PollerSettings(balance_every_s=timing.float_poll_s, pull_every_s=timing.pull_every_s),
+        ),
+    )
+
+
+def fx_feed(house: House) -> FxParts:
+    """The rate's two sources and the band of belief."""
+    settings = house.outside.settings
+    first, *rest = house.outside.fx
+    return FxParts(
+        first=first,
+        second=rest[0] if rest else None,
+        board=house.board,
+        clock=house.outside.clock,
+        settings=FxSettings(
+            poll_s=settings.timing.fx_poll_s,
+            max_age_s=settings.limits.fx_max_age_s,
+            max_divergence_percent=settings.limits.fx_max_divergence_percent,
+            day_band_percent=settings.limits.fx_day_band_percent,
+            mid_min=settings.limits.fx_mid_min,
+            mid_max=settings.limits.fx_mid_max,
+        ),
+    )

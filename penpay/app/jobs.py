@@ -1,0 +1,117 @@
+"""What a node does beside its business: probes, gauges, invariants, and the checks before it starts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+
+from actors.periodic import Job
+from penpay import invariants
+from penpay.adapters.overview import MySqlOverview
+from penpay.app.crew import House
+from penpay.domain.errors import Unavailable
+from penpay.domain.presentation import json_bytes, time_text
+from penpay.http.event_hub import EventHub, LiveEvent
+from penpay.messages import DerivBalance
+
+log = structlog.get_logger()
+
+GAUGES_S = 10.0
+NO_PLACE = -1
+"""A live event that has no place in the outbox: nobody can ask for it again."""
+
+
+class Jobs:
+    """The jobs of one node, as functions for the tree."""
+
+    def __init__(self, house: House, events: EventHub) -> None:
+        self._house = house
+        self._events = events
+        self._overview = MySqlOverview(house.outside.stores.database)
+
+    def periodic(self) -> Sequence[tuple[str, Job, float]]:
+        """Name, job, pause."""
+        return [
+            ("invariants", self.check_invariants, self._house.outside.settings.timing.invariants_s),
+            ("gauges", self.gauges, GAUGES_S),
+        ]
+
+    async def check_database(self) -> None:
+        """Before anything starts. Raises `StoreError` with one line that says what is wrong."""
+        await self._overview.ping()
+
+    async def probe_database(self) -> str:
+        """Asked every second; what it finds decides readiness."""
+        return await self._probe("database", self._overview.ping())
+
+    async def probe_redis(self) -> str:
+        """Losing Redis slows things down and closes sign-in; it loses no money."""
+        return await self._probe("redis", self._ping_redis())
+
+    async def _ping_redis(self) -> None:
+        try:
+            await self._house.outside.redis.ping()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise Unavailable("redis") from error
+
+    async def _probe(self, name: str, asked: Any) -> str:
+        try:
+            await asked
+        except Unavailable as error:
+            self._house.board.dependencies[name] = f"away: {error}"
+            return "away"
+        self._house.board.dependencies[name] = ""
+        return "well"
+
+    async def is_booked(self, unit_id: str) -> bool:
+        """Whether an opening balance is in the books."""
+        return await self._overview.is_recorded(unit_id)
+
+    async def check_invariants(self) -> str:
+        """Every invariant; a violation is an error in the log and a gauge above zero."""
+        found = await invariants.check(self._house.outside.stores.database)
+        counts = {name: len(rows) for name, rows in found.items()}
+        self._house.metrics.violations(counts)
+        broken = sorted(name for name, count in counts.items() if count)
+        if broken:
+            log.error("invariants_broken", names=broken)
+        return f"broken: {', '.join(broken)}" if broken else f"{len(counts)} hold"
+
+    async def gauges(self) -> str:
+        """Ages and counts that only the database knows."""
+        house = self._house
+        now = house.outside.clock.now()
+        waiting = await self._overview.waiting()
+        house.metrics.oldest_open({key: (now - since).total_seconds() for key, since in waiting.oldest_open.items()})
+        for provider, count in waiting.unknown.items():
+            house.metrics.unknown_outcomes(provider, count)
+        lag = now - waiting.outbox_since if waiting.outbox_since is not None else timedelta()
+        house.metrics.outbox_lag(lag.total_seconds())
+        return "measured"
+
+    def balance_seen(self, user_id: str, seen: DerivBalance) -> None:
+        """A customer's Deriv balance moved: their open screens learn it at once."""
+        body = {"balance": seen.balance.wire(), "as_of": time_text(seen.as_of_at), "live": seen.live}
+        text = json_bytes(body).decode()
+        self._events.publish(LiveEvent(shard=0, seq=NO_PLACE, type="balance.updated", user_id=user_id, body=text))
+
+    def measure(self, tree: Mapping[str, Any]) -> None:
+        """Gauges that are read off memory, taken when somebody scrapes."""
+        board, metrics = self._house.board, self._house.metrics
+        census: dict[str, tuple[int, int]] = {}
+        for node in _members(tree):
+            alive, depth = census.get(str(node["kind"]), (0, 0))
+            census[str(node["kind"])] = (alive + 1, depth + int(node["mailbox_depth"]))
+        metrics.actors((kind, alive, depth) for kind, (alive, depth) in census.items())
+        metrics.deriv_connected(connected=board.rail("deriv").up)
+        for account, seen in board.floats.items():
+            currency = "USD" if account == "deriv_agent" else "KES"
+            metrics.float_seen(account=account, currency=currency, minor=seen.balance_minor)
+
+
+def _members(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield node
+    for child in node["children"]:
+        yield from _members(child)

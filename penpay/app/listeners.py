@@ -1,0 +1,171 @@
+"""The node's sockets: the public listener with what identity needs, and the internal one."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from actors.base import AskTimeout, NoSuchActor
+from config.keys import KEY_BYTES
+from config.sections import Settings
+from penpay.adapters.deriv_accounts import DialedDerivAccounts
+from penpay.adapters.deriv_link_store import MySqlDerivLinks
+from penpay.adapters.http_reads import MySqlReads
+from penpay.adapters.identity_store import MySqlIdentities
+from penpay.adapters.passwords import Argon2Passwords
+from penpay.adapters.rate_limits import RedisRateLimits
+from penpay.adapters.secrets import SystemSecrets
+from penpay.adapters.session_store import MySqlSessions
+from penpay.adapters.stream_reader import StreamReader, blocking_client
+from penpay.adapters.tokens import EdDsaTokens
+from penpay.app.crew import House
+from penpay.app.rules import edge_settings_of
+from penpay.domain.board import Board
+from penpay.http.edge import Admission, Edge
+from penpay.http.event_hub import EventHub, LiveEvent
+from penpay.http.internal import Dependency, InternalParts, Operations, internal_app
+from penpay.http.public import public_app
+from penpay.http.site import Site
+from penpay.ports import Listener, OutboxRow
+
+
+def edge_of(house: House, admission: Admission, events: EventHub) -> Edge:
+    """Everything that the public routes work with."""
+    outside = house.outside
+    settings, database = outside.settings, outside.stores.database
+    pepper = settings.security.password_pepper.get_secret_value()
+    seed = settings.security.jwt_key.get_secret_value()
+    assert len(seed) == KEY_BYTES
+    return Edge(
+        settings=edge_settings_of(settings),
+        addresses=house.addresses,
+        accounts=MySqlIdentities(database, outside.sealer),
+        sessions=MySqlSessions(database, outside.sealer),
+        links=MySqlDerivLinks(database, outside.sealer),
+        reads=MySqlReads(database),
+        inbox=outside.stores.inbox,
+        callback_tokens=outside.tokens,
+        sealer=outside.sealer,
+        tokens=EdDsaTokens(seeds=[seed], lifetime_s=int(settings.timing.access_token_s)),
+        passwords=Argon2Passwords(pepper=pepper),
+        deriv_accounts=DialedDerivAccounts(outside.dialer),
+        rate_limits=RedisRateLimits(outside.redis, outside.clock),
+        events=events,
+        clock=outside.clock,
+        ids=outside.ids,
+        secrets=SystemSecrets(),
+        metrics=house.metrics,
+        admission=admission,
+        lost_answers=(AskTimeout,),
+        unavailable_codes={},
+    )
+
+
+class PublicDoor:
+    """The public listener and the reader of the event streams, opened and closed together.
+
+    The application is made anew at each opening: one that was closed cannot be opened again.
+    """
+
+    def __init__(self, house: House, edge: Edge) -> None:
+        self._house = house
+        self._edge = edge
+        self._stack = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Listen. An address in use raises `OSError`."""
+        settings = self._house.outside.settings
+        bind = settings.http.public_bind
+        site = Site("public", public_app(self._edge), host=bind.host, port=bind.port)
+        reader = StreamReader(
+            blocking_client(settings.redis.url.get_secret_value()), shards=settings.node.shards, publish=self._publish
+        )
+        await _open(self._stack, reader)
+        await _open(self._stack, site)
+
+    async def close(self) -> None:
+        """Finish what is being answered, then close. Idempotent."""
+        await self._stack.aclose()
+
+    def _publish(self, row: OutboxRow) -> None:
+        event = LiveEvent(shard=row.shard, seq=row.seq, type=row.type, user_id=row.user_id, body=row.body)
+        self._edge.events.publish(event)
+
+
+class InternalDoor:
+    """The internal listener: first up, last down."""
+
+    def __init__(self, parts: InternalParts, settings: Settings) -> None:
+        self._parts = parts
+        self._bind = settings.http.internal_bind
+        self._stack = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Listen. An address in use raises `OSError`."""
+        await _open(
+            self._stack, Site("internal", internal_app(self._parts), host=self._bind.host, port=self._bind.port)
+        )
+
+    async def close(self) -> None:
+        """Close. Idempotent."""
+        await self._stack.aclose()
+
+
+async def _open(stack: AsyncExitStack, listener: Listener) -> None:
+    await listener.open()
+    stack.push_async_callback(listener.close)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReadiness:
+    """What readiness rests on: the last probes, the rails' own word, ownership, admission."""
+
+    board: Board
+    admission: Admission
+    owned: Callable[[], int]
+    shards: int
+    closed_gates: Callable[[], dict[int, str]]
+
+    async def dependencies(self) -> Sequence[Dependency]:
+        """One entry per thing, with its reason when it is not well."""
+        board = self.board
+        found = [
+            Dependency(name=name, ok=not problem, detail=problem, needed=name == "database")
+            for name, problem in sorted(board.dependencies.items())
+        ]
+        for rail in ("daraja", "deriv"):
+            health = board.rail(rail)
+            found.append(Dependency(name=rail, ok=health.up, detail=health.reason, needed=False))
+        fx, owned, gates = board.fx, self.owned(), self.closed_gates()
+        problem = fx.problem if fx is not None else "no rate yet"
+        reasons = "; ".join(sorted(set(gates.values())))
+        open_ = self.admission.open
+        return [
+            *found,
+            Dependency(name="fx", ok=not problem, detail=problem, needed=False),
+            Dependency(name="shards", ok=owned == self.shards, detail=f"{owned} of {self.shards}"),
+            Dependency(name="admission", ok=open_, detail="" if open_ else "closed"),
+            Dependency(name="recovery", ok=not gates, detail=reasons, needed=False),
+        ]
+
+
+def internal_parts(
+    house: House,
+    *,
+    readiness: NodeReadiness,
+    operations: Operations,
+    drain: Callable[[], None],
+    before_scrape: Callable[[], None],
+    alive: Callable[[], bool],
+) -> InternalParts:
+    """What the internal listener works with."""
+    return InternalParts(
+        readiness=readiness,
+        operations=operations,
+        metrics=house.metrics,
+        ids=house.outside.ids,
+        ops_token=house.outside.settings.security.ops_token.get_secret_value(),
+        alive=alive,
+        drain=drain,
+        before_scrape=before_scrape,
+        unknown_path=(NoSuchActor,),
+    )

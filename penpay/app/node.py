@@ -1,0 +1,174 @@
+"""A node's life: checks, the tree from top to bottom, signals, drain, and the way down."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from actors.base import StartFailed
+from actors.opening import ACCOUNTS, OpeningActor
+from config import limits
+from config.sections import Settings
+from penpay.adapters.metrics import Metrics
+from penpay.app.crew import House, ShardPlan, daraja_rail, deriv_rail, fx_feed
+from penpay.app.jobs import Jobs
+from penpay.app.listeners import InternalDoor, NodeReadiness, PublicDoor, edge_of, internal_parts
+from penpay.app.outside import outside_of
+from penpay.domain.errors import StoreError
+from penpay.http.edge import Admission
+from penpay.http.event_hub import EventHub
+from supervisors.root import SupervisionTree
+from supervisors.tree import Crew, penpay_tree
+
+log = structlog.get_logger()
+
+CLAIM_TRIES = 50
+CLAIM_PAUSE_S = 0.2
+"""How long a start waits for its own name: the database notices late that a killed process is gone."""
+
+
+class StartRefused(Exception):
+    """This node cannot start; the text is one line for a person."""
+
+
+class Node:
+    """One `penpay serve`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._leaving = asyncio.Event()
+        self._outside = outside_of(settings)
+        self._house = House(self._outside, Metrics())
+        self._admission = Admission(open=False)
+        self._events = EventHub()
+        self._jobs = Jobs(self._house, self._events)
+        self._plan = ShardPlan(self._house)
+        self._tree = SupervisionTree(
+            penpay_tree(self._crew()), randomness=self._outside.dice, observer=self._house.metrics
+        )
+        self._house.addresses.registry = self._tree.registry
+        self._house.board.unopened = {rail for rail, _, _ in ACCOUNTS}
+
+    async def run(self) -> int:
+        """Live until a signal, a drain or the root's failure. Answers the exit status."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._leaving.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._dump)
+        try:
+            await self._check()
+            await self._tree.start()
+            return await self._until_the_end()
+        except StartFailed as error:
+            raise StartRefused(f"cannot start: {error}") from error
+        finally:
+            await self._tree.stop()
+            await self._outside.close()
+
+    async def _until_the_end(self) -> int:
+        failed = self._tree.failed
+        failed.add_done_callback(lambda _: self._leaving.set())
+        await self._leaving.wait()
+        if failed.done():
+            log.critical("root_failed", ending=str(failed.result()))
+            return limits.EXIT_ROOT_FAILED
+        log.info("draining")
+        return 0
+
+    async def _check(self) -> None:
+        """Refuse what would lose money later: a server that may lose commits, an old schema, a name in use."""
+        try:
+            await self._jobs.check_database()
+            for _ in range(CLAIM_TRIES):
+                if await self._outside.stores.leases.claim_node():
+                    return
+                await asyncio.sleep(CLAIM_PAUSE_S)
+        except StoreError as error:
+            raise StartRefused(f"the database cannot be used: {error}") from error
+        raise StartRefused(f"another process runs as node {self._settings.node.name}")
+
+    def _dump(self) -> None:
+        """SIGUSR1: what everybody is doing, to the log's stream."""
+        for task in asyncio.all_tasks():
+            task.print_stack(limit=8, file=sys.stderr)
+
+    def _crew(self) -> Crew:
+        house, outside = self._house, self._outside
+        timing = self._settings.timing
+        edge = edge_of(house, self._admission, self._events)
+        deriv, daraja = deriv_rail(house, self._jobs.balance_seen), daraja_rail(house)
+        readiness = NodeReadiness(
+            house.board, self._admission, lambda: self._plan.owned, self._settings.node.shards, house.gate.closed
+        )
+        parts = internal_parts(
+            house,
+            readiness=readiness,
+            operations=_Operations(self),
+            drain=self._leaving.set,
+            before_scrape=self._before_scrape,
+            alive=lambda: True,
+        )
+        return Crew(
+            internal=InternalDoor(parts, self._settings),
+            public=PublicDoor(house, edge),
+            admission=self._admission,
+            anchors=self._jobs.anchors(),
+            database=self._jobs.probe_database,
+            redis=self._jobs.probe_redis,
+            probe_s=1.0,
+            rail_renew_s=timing.lease_renew_s,
+            deriv_lease=deriv.lease,
+            session=deriv.session,
+            transfers=deriv.sender,
+            witness=deriv.witness,
+            transfer_settings=deriv.transfers,
+            resolver=deriv.resolver,
+            customers=deriv.customers,
+            daraja_lease=daraja.lease,
+            gate=daraja.gate,
+            pollers=daraja.pollers,
+            feed=fx_feed(house),
+            sms=outside.sms,
+            shards=self._plan,
+            replan_s=2.0,
+            opening=lambda: (
+                OpeningActor,
+                {
+                    "addresses": house.addresses,
+                    "board": house.board,
+                    "clock": outside.clock,
+                    "is_booked": self._jobs.is_booked,
+                },
+            ),
+            jobs=self._jobs.periodic(),
+        )
+
+    def _before_scrape(self) -> None:
+        """Bring gauges up to date."""
+        self._jobs.measure(self._tree.describe())
+
+
+class _Operations:
+    """`penpay.http.internal.Operations` of a tree that is made after it."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def describe(self) -> Mapping[str, Any]:
+        """See `SupervisionTree`."""
+        return self._node._tree.describe()  # noqa: SLF001 - the node's own second face
+
+    async def restart(self, path: str) -> None:
+        """See `SupervisionTree`."""
+        await self._node._tree.restart(path)  # noqa: SLF001
+
+    async def stop_child(self, path: str) -> None:
+        """See `SupervisionTree`."""
+        await self._node._tree.stop_child(path)  # noqa: SLF001
+
+    async def start_child(self, path: str) -> None:
+        """See `SupervisionTree`."""
+        await self._node._tree.start_child(path)  # noqa: SLF001

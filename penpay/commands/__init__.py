@@ -1,0 +1,1 @@
+"""The commands of `penpay`, by what they are for. Registered in `penpay.cli`; heavy imports stay inside."""

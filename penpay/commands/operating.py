@@ -1,0 +1,58 @@
+"""Commands that speak to the running node of this machine."""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+CHECK_FAILED = 1
+
+
+def _call(method: str, path: str) -> Mapping[str, Any]:
+    from config.sections import HttpSettings, SecuritySettings  # noqa: PLC0415 - `penpay --help` must answer at once
+    from config.settings import load_settings  # noqa: PLC0415
+    from penpay.operator import Node, NodeUnreachable  # noqa: PLC0415
+
+    settings = load_settings(os.environ)
+    assert isinstance(settings.http, HttpSettings)
+    assert isinstance(settings.security, SecuritySettings)
+    try:
+        return Node.of(settings.http, settings.security).call(method, path)
+    except NodeUnreachable as error:
+        sys.stderr.write(f"penpay: {error}\n")
+        raise typer.Exit(CHECK_FAILED) from None
+
+
+def tree(*, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+    """Show the supervision tree of the running node."""
+    import orjson  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    from penpay.operator import show_tree  # noqa: PLC0415
+
+    root = _call("GET", "/ops/tree")
+    if as_json:
+        typer.echo(orjson.dumps(root).decode())
+    else:
+        show_tree(Console(), root)
+
+
+def restart(path: Annotated[str, typer.Argument(help="As `penpay tree` shows it, e.g. shards/3/ledger.")]) -> None:
+    """Restart a supervisor or an actor; returns when what it restarted is ready again."""
+    _call("POST", f"/ops/tree/{path.strip('/')}/restart")
+    typer.echo(f"{path} was restarted")
+
+
+def drain() -> None:
+    """Tell the running node to leave: no new business, finish or park what runs, release ownership, exit."""
+    _call("POST", "/ops/drain")
+    typer.echo("the node is leaving")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(tree)
+    app.command()(restart)
+    app.command()(drain)

@@ -1,0 +1,99 @@
+"""`penpay up`: a private installation to play with, a customer who is ready, and three lines to paste."""
+
+import asyncio
+import json
+import signal
+import threading
+from dataclasses import dataclass
+
+import aiohttp
+from rich.console import Console
+
+from penpay.client import Client
+from penpay.demo.play import Stage, sign_up
+from penpay.demo.rails import SandboxControl
+from penpay.stack.installation import PrivateInstallation
+
+NUMBER = 700_000_001
+PIN = "274913"
+SETTINGS = {"PENPAY_TIMING__SPEED": "1", "PENPAY_NODE__LOG_LEVEL": "info"}
+ANSWER_S = 20.0
+_PICK = """python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])'"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Where everything is, and who may sign in."""
+
+    public_url: str
+    internal_url: str
+    control_url: str
+    ops_token: str
+    email: str
+    password: str
+
+    def lines(self) -> list[str]:
+        """Three lines for a shell: sign in, deposit, follow."""
+        api = f"{self.public_url}/api/v1"
+        device = {"id": "laptop", "name": "laptop", "platform": "web"}
+        login = json.dumps({"email": self.email, "password": self.password, "device": device})
+        amount = json.dumps({"amount": {"amount": "1300.00", "currency": "KES"}})
+        sends = "-H 'Content-Type: application/json'"
+        signed = '-H "Authorization: Bearer $TOKEN"'
+        key = '-H "Idempotency-Key: $(date +%s%N)"'
+        return [
+            f"TOKEN=$(curl -s {api}/auth/login {sends} -d '{login}' | {_PICK})",
+            f"curl -s {api}/deposits {signed} {key} {sends} -d '{amount}'",
+            f"curl -sN --max-time 9 {api}/events {signed} -H 'Last-Event-ID: 0-0' | sed '/COMPLETED/q'",
+        ]
+
+
+def run(console: Console | None = None) -> int:
+    """Start, print, wait for Ctrl-C, stop what was started."""
+    console = console or Console(soft_wrap=True)
+    done = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: done.set())
+    with PrivateInstallation(
+        settings=SETTINGS, on_step=lambda step: console.print(f"  starting {step}")
+    ) as installation:
+        installation.start()
+        ready = asyncio.run(prepare(installation))
+        _show(console, ready)
+        done.wait()
+        console.print("stopping")
+    return 0
+
+
+async def prepare(installation: PrivateInstallation) -> Ready:
+    """A customer with a verified phone, a linked Deriv account and a PIN."""
+    public = installation.node.public_url
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        control = SandboxControl(installation.control_url, session)
+        client = Client(public, session)
+        who = await sign_up(Stage(public, session, control, ANSWER_S), client, f"254{NUMBER}", NUMBER)
+        await client.call("PUT", "/me/pin", {"pin": PIN, "password": who.password})
+    return Ready(
+        public,
+        installation.node.internal_url,
+        installation.control_url,
+        installation.ops_token,
+        who.email,
+        who.password,
+    )
+
+
+def _show(console: Console, ready: Ready) -> None:
+    console.print("\n[bold]PenPay is up.[/] Ctrl-C stops it.\n")
+    for name, value in (
+        ("API", f"{ready.public_url}/api/v1"),
+        ("API docs", f"{ready.public_url}/docs"),
+        ("metrics", f"{ready.internal_url}/metrics"),
+        ("tree", f"{ready.internal_url}/ops/tree   (Authorization: Bearer {ready.ops_token})"),
+        ("rails", f"{ready.control_url}   (scripts and ground truth of the simulated rails)"),
+        ("customer", f"{ready.email} / {ready.password}, PIN {PIN}"),
+    ):
+        console.print(f"  {name:<9} {value}", highlight=False)
+    console.print("\nSign in, deposit, follow:\n")
+    for line in ready.lines():
+        print(line)  # noqa: T201 - to be pasted: nothing may wrap or colour it

@@ -1,0 +1,82 @@
+"""What an operator asks of a running node, over its internal listener: tree, restart, drain."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from rich.console import Console
+from rich.tree import Tree
+
+from config.sections import HttpSettings, SecuritySettings
+
+PATIENCE_S = 130.0
+"""A restart answers when everything below is ready again."""
+_COLOURS = {"running": "green", "ready": "green", "parked": "red", "stopped": "yellow"}
+
+
+class NodeUnreachable(Exception):
+    """Nobody answers on the internal listener, or it says no."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node's internal listener as the settings name it (`PENPAY_HTTP__INTERNAL_BIND`)."""
+
+    host: str
+    port: int
+    token: str
+
+    @classmethod
+    def of(cls, listeners: HttpSettings, security: SecuritySettings) -> "Node":
+        """The node of this machine's configuration."""
+        host = listeners.internal_bind.host
+        anywhere = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
+        return cls(
+            "127.0.0.1" if host in anywhere else host,
+            listeners.internal_bind.port,
+            security.ops_token.get_secret_value(),
+        )
+
+    def call(self, method: str, path: str) -> Mapping[str, Any]:
+        """One request; the answer's JSON. Raises `NodeUnreachable` with a sentence for a person."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            connection.request(method, path, headers=headers)
+            answer = connection.getresponse()
+            body = answer.read()
+        except OSError as error:
+            raise NodeUnreachable(f"no node on {self.host}:{self.port}: {error}") from error
+        finally:
+            connection.close()
+        try:
+            content = json.loads(body or b"{}")
+        except ValueError:
+            content = {}
+        if answer.status >= http.client.BAD_REQUEST:
+            raise NodeUnreachable(f"{method} {path} answered {answer.status} {content.get('detail', '')}".strip())
+        return cast("Mapping[str, Any]", content)
+
+
+def show_tree(console: Console, root: Mapping[str, Any]) -> None:
+    """The supervision tree, one line per member."""
+    console.print(_branch(root, Tree(_line(root))))
+
+
+def _branch(node: Mapping[str, Any], tree: Tree) -> Tree:
+    for child in node["children"]:
+        _branch(child, tree.add(_line(child)))
+    return tree
+
+
+def _line(node: Mapping[str, Any]) -> str:
+    colour = _COLOURS.get(str(node["state"]), "white")
+    name = str(node["path"]).rpartition("/")[2]
+    line = f"{name} [dim]{node['kind']}[/] [{colour}]{node['state']}[/]"
+    if node["restarts"]:
+        line += f" restarts {node['restarts']}"
+    if node["mailbox_depth"]:
+        line += f" mailbox {node['mailbox_depth']} ({node['oldest_message_s']} s)"
+    return line + (f" [red]{node['last_failure']}[/]" if node["last_failure"] else "")

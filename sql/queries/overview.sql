@@ -1,0 +1,28 @@
+-- name: unit_exists
+-- Whether a unit of work is recorded.
+SELECT 1 FROM {ledger}.units WHERE unit_id = :unit_id;
+
+-- name: ping
+-- Whether the database answers.
+SELECT 1;
+
+-- name: oldest_open
+-- Since when the oldest transaction of each stage waits.
+SELECT type, state, MIN(created_at)
+FROM {ledger}.transactions
+WHERE next_wake_at IS NOT NULL
+GROUP BY type, state;
+
+-- name: unknown_operations
+-- How many operations of each kind may or may not have been executed.
+SELECT kind, COUNT(*)
+FROM {ledger}.provider_operations
+WHERE state = 'UNKNOWN'
+GROUP BY kind;
+
+-- name: outbox_waiting
+-- When the oldest event was written that no relay has recorded as sent.
+SELECT MIN(outbox.created_at)
+FROM {ledger}.outbox AS outbox
+LEFT JOIN {ledger}.outbox_cursors AS cursors ON cursors.shard = outbox.shard
+WHERE outbox.seq > COALESCE(cursors.seq, 0);
