@@ -125,6 +125,8 @@ class RailSender(AsyncioActor):
         self.parts = parts
         self._queue: dict[str, Submit] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._again: dict[str, Submit] = {}
+        """Submitted once more while running: the saga may have learned of the end before this actor noted it."""
         self._epoch = 0
         """Of the lease whose leftovers are dealt with; nothing is sent under another one."""
         self._sweeping = False
@@ -182,6 +184,9 @@ class RailSender(AsyncioActor):
             case Ended(submit, result):
                 del self._running[submit.operation_id]
                 self.ended(submit, result)
+                again = self._again.pop(submit.operation_id, None)
+                if again is not None:
+                    self._enqueue(again)
             case _Sweep():
                 self._start_sweep()
             case _Swept():
@@ -197,8 +202,14 @@ class RailSender(AsyncioActor):
         return {"queued": len(self._queue), "in_flight": len(self._running), "epoch": self._epoch}
 
     def _enqueue(self, submit: Submit) -> None:
-        known = submit.operation_id in self._queue or submit.operation_id in self._running
-        if known or submit.kind not in self.KINDS or submit.shard in self.parts.board.closed_shards:
+        if submit.operation_id in self._running:
+            self._again[submit.operation_id] = submit
+            return
+        if (
+            submit.operation_id in self._queue
+            or submit.kind not in self.KINDS
+            or submit.shard in self.parts.board.closed_shards
+        ):
             return
         if len(self._queue) >= self.parts.settings.queue_max:
             log.warning("rail queue full, the intent's row brings it back", rail=self.RAIL)
