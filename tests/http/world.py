@@ -159,20 +159,20 @@ async def login(world: World, email: str, device: str) -> dict[str, Any]:
     return dict(answer.body)
 
 
-async def link(customer: Customer, loginid: str, fullname: str, **facts: Any) -> Answer:
+async def link(customer: Customer, account: str, name: str, **facts: Any) -> Answer:
     """Walk through the Deriv link as a browser would."""
     started = await customer.call("POST", "/deriv/link")
     assert started.status == 200, started.raw
     state = started.body["authorize_url"].rpartition("state=")[2]
-    token = f"a1-{loginid}"
+    token = f"a1-{account}"
     told: dict[str, Any] = {
-        "loginid": loginid,
-        "fullname": fullname,
+        "loginid": account,
+        "fullname": name,
         "currency": "USD",
         "scopes": ("read", "payments"),
         "is_virtual": False,
         "email": customer.email,
     }
     customer.world.deriv.known.setdefault(token, AccountFacts(**{**told, **facts}))
-    params = {"acct1": loginid, "token1": token, "cur1": "USD", "state": state}
+    params = {"acct1": account, "token1": token, "cur1": "USD", "state": state}
     return await customer.world.call("GET", "/deriv/callback", params=params, headers={"Accept": "application/json"})
