@@ -79,8 +79,10 @@ async def raw(world: World, text: bytes) -> bytes:
         b"nonsense\r\n\r\n",
         b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /me HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n",
-        (b"POST /api/v1/deposits HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        (
+            b"POST /api/v1/deposits HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        ),
         b"GET /me HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 9000 + b"\r\n\r\n",
         b"GET /me HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(80)) + b"\r\n",
     ],

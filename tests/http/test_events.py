@@ -1,0 +1,169 @@
+"""Server-Sent Events: nothing missed, nothing twice, also while Redis is away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+
+from penpay.adapters.redis_streams import RedisStreams, redis_client
+from penpay.adapters.stream_reader import StreamReader, blocking_client
+from penpay.http import events
+from penpay.http.event_hub import EventHub, LiveEvent
+from penpay.ports import OutboxRow
+from tests.http.rows import add_event
+from tests.http.world import Customer, World, signed_in
+
+
+@dataclass
+class Stream:
+    """One open stream, read event by event."""
+
+    response: aiohttp.ClientResponse
+    seen: list[str] = field(default_factory=list)
+
+    async def next(self) -> tuple[str, str, str]:
+        """(id, event, data)."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(10):
+            while True:
+                line = (await self.response.content.readline()).decode().rstrip("\n")
+                if not line and "event" in fields:
+                    return fields["id"], fields["event"], fields["data"]
+                name, _, value = line.partition(": ")
+                if name:
+                    fields[name] = value
+
+
+@asynccontextmanager
+async def opened(customer: Customer, last_id: str = "") -> AsyncIterator[Stream]:
+    headers = {"Authorization": f"Bearer {customer.access}"} | ({"Last-Event-ID": last_id} if last_id else {})
+    world = customer.world
+    async with world.session.get(f"{world.base}/api/v1/events", headers=headers) as response:
+        assert response.status == 200
+        assert response.content_type == "text/event-stream"
+        yield Stream(response)
+
+
+async def shard_of(world: World, customer: Customer) -> int:
+    await customer.call("GET", "/me")
+    claims = world.edge.tokens.read(customer.access, at=world.edge.clock.now())
+    identity = await world.edge.accounts.identity(customer.id, claims.session_id)
+    return identity.shard
+
+
+def live(customer: Customer, shard: int, seq: int) -> LiveEvent:
+    return LiveEvent(shard=shard, seq=seq, type="transaction.updated", user_id=customer.id, body=f'{{"n":{seq}}}')
+
+
+async def test_live_events_arrive_in_order_and_once(world: World, customer: Customer, module_database):
+    shard = await shard_of(world, customer)
+    async with opened(customer) as stream:
+        place, event, _ = await stream.next()
+        assert event == "ready"
+        newest = int(place.partition("-")[2])
+        for seq in (newest + 1, newest + 2, newest + 1, newest + 3):
+            world.edge.events.publish(live(customer, shard, seq))
+        got = [await stream.next() for _ in range(3)]
+    assert [place for place, _, _ in got] == [f"{shard}-{newest + n}" for n in (1, 2, 3)]
+    assert got[0][1:] == ("transaction.updated", f'{{"n":{newest + 1}}}')
+
+
+async def test_what_was_missed_is_read_again_from_its_place(world: World, customer: Customer, module_database):
+    shard = await shard_of(world, customer)
+    stranger = await signed_in(world, linked=False)
+    base = await world.edge.reads.newest_seq(shard)
+    for n in range(1, 6):
+        add_event(module_database, customer if n != 3 else stranger, shard, base + n, {"n": n})
+    async with opened(customer, f"{shard}-{base + 1}") as stream:
+        await stream.next()
+        got = [await stream.next() for _ in range(3)]
+    assert [place for place, _, _ in got] == [f"{shard}-{base + n}" for n in (2, 4, 5)]
+
+
+async def test_another_shards_id_begins_at_the_newest(world: World, customer: Customer):
+    shard = await shard_of(world, customer)
+    newest = await world.edge.reads.newest_seq(shard)
+    async with opened(customer, f"{shard + 1}-1") as stream:
+        assert (await stream.next())[0] == f"{shard}-{newest}"
+
+
+async def test_events_without_any_bell_are_found_at_the_next_heartbeat(
+    world: World, customer: Customer, module_database, monkeypatch
+):
+    monkeypatch.setattr(events, "HEARTBEAT_S", 0.05)
+    shard = await shard_of(world, customer)
+    async with opened(customer) as stream:
+        place, _, _ = await stream.next()
+        newest = int(place.partition("-")[2])
+        add_event(module_database, customer, shard, newest + 1, {"n": 1})
+        assert (await stream.next())[0] == f"{shard}-{newest + 1}"
+
+
+async def test_a_stream_ends_with_its_session(world: World, customer: Customer, monkeypatch):
+    monkeypatch.setattr(events, "HEARTBEAT_S", 0.05)
+    async with opened(customer) as stream:
+        await stream.next()
+        await world.call("POST", "/auth/logout", {"refresh_token": customer.refresh, "device_id": customer.device})
+        async with asyncio.timeout(10):
+            rest = await stream.response.content.read()
+    assert b"event:" not in rest
+    assert world.edge.events.streams == 0
+
+
+async def test_a_fifth_stream_of_one_customer_is_refused(world: World, customer: Customer):
+    async with opened(customer), opened(customer), opened(customer), opened(customer):
+        answer = await customer.call("GET", "/events")
+        assert (answer.status, answer.code) == (503, "overloaded")
+
+
+async def test_open_streams_are_no_requests_in_progress(world: World, customer: Customer):
+    async with opened(customer) as stream:
+        await stream.next()
+        assert world.edge.admission.requests == 0
+        assert world.edge.events.streams == 1
+
+
+def test_a_slow_reader_is_marked_and_nobody_waits():
+    hub = EventHub()
+    subscription = hub.subscribe("user")
+    assert subscription is not None
+    event = LiveEvent(shard=0, seq=1, type="t", user_id="user", body="{}")
+    for _ in range(subscription.queue.maxsize + 1):
+        hub.publish(event)
+    assert subscription.lagged
+    hub.unsubscribe(subscription)
+    hub.unsubscribe(subscription)
+    assert hub.streams == 0
+
+
+async def test_the_reader_hands_on_what_the_relay_publishes(redis):
+    got: asyncio.Queue[OutboxRow] = asyncio.Queue()
+    client = redis_client(redis.url())
+    streams = RedisStreams(client)
+    rows = [
+        OutboxRow(shard=1, seq=n, stream="transactions", event_id=f"e{n}", type="t", user_id="u", body="{}")
+        for n in (1, 2, 3)
+    ]
+    await streams.publish(1, rows[:1])
+    reader = StreamReader(blocking_client(redis.url()), shards=2, publish=got.put_nowait)
+    await reader.open()
+    try:
+        async with asyncio.timeout(10):
+            # The reader finds its place first; what was there before is not news.
+            while not reader._places:
+                await asyncio.sleep(0)
+            await streams.publish(1, rows[1:])
+            assert [await got.get(), await got.get()] == rows[1:]
+    finally:
+        await reader.close()
+        await streams.close()
+    assert got.empty()
+
+
+@pytest.mark.parametrize("given", ["x", "1-", "-1", "1-99999999999999999999", "1 -1"])
+async def test_a_place_that_is_none_begins_at_the_newest(customer: Customer, given: str):
+    async with opened(customer, given) as stream:
+        assert (await stream.next())[1] == "ready"

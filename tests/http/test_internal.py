@@ -1,0 +1,186 @@
+"""The internal listener: probes, metrics, and operating the tree."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+
+from penpay.adapters.metrics import Metrics
+from penpay.adapters.system import RandomUlids
+from penpay.domain.errors import Unavailable
+from penpay.http.internal import Dependency, InternalParts, internal_app
+from penpay.http.site import Site
+
+TREE = {"path": "penpay", "kind": "supervisor", "state": "running", "children": []}
+
+
+@dataclass
+class Node:
+    """What the listener asks, and what it was told to do."""
+
+    dependencies_now: list[Dependency] = field(default_factory=lambda: [Dependency(name="database", ok=True)])
+    commands: list[tuple[str, str]] = field(default_factory=list)
+    alive: bool = True
+    draining: bool = False
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def dependencies(self) -> list[Dependency]:
+        return self.dependencies_now
+
+    def describe(self) -> dict[str, object]:
+        return TREE
+
+    async def restart(self, path: str) -> None:
+        await self._do("restart", path)
+
+    async def stop_child(self, path: str) -> None:
+        await self._do("stop", path)
+
+    async def start_child(self, path: str) -> None:
+        await self._do("start", path)
+
+    async def _do(self, command: str, path: str) -> None:
+        if path == "penpay/nowhere":
+            raise KeyError(path)
+        if path == "penpay/busy":
+            raise Unavailable("another restart is running")
+        self.commands.append((command, path))
+        self.done.set()
+
+
+@dataclass
+class Internal:
+    node: Node
+    metrics: Metrics
+    base: str
+    session: aiohttp.ClientSession
+
+    async def call(self, method: str, path: str, **more: object) -> tuple[int, object, aiohttp.ClientResponse]:
+        async with self.session.request(method, self.base + path, **more) as answer:
+            body = await answer.json(content_type=None) if "json" in answer.content_type else await answer.text()
+            return answer.status, body, answer
+
+
+@pytest.fixture
+def ops_token() -> str:
+    return ""
+
+
+@pytest.fixture
+async def internal(ops_token: str) -> AsyncIterator[Internal]:
+    node, metrics = Node(), Metrics()
+
+    def leave() -> None:
+        node.draining = True
+
+    parts = InternalParts(
+        readiness=node,
+        operations=node,
+        metrics=metrics,
+        ids=RandomUlids(),
+        ops_token=ops_token,
+        alive=lambda: node.alive,
+        drain=leave,
+        before_scrape=lambda: metrics.edge_load(requests=7, streams=3),
+    )
+    site = Site("internal", internal_app(parts), host="127.0.0.1", port=0, close_s=0.2)
+    await site.open()
+    async with aiohttp.ClientSession() as session:
+        yield Internal(node, metrics, f"http://127.0.0.1:{site.port}", session)
+    await site.close()
+
+
+async def test_alive_is_what_the_watchdog_says(internal: Internal):
+    assert (await internal.call("GET", "/healthz"))[:2] == (200, {"alive": True})
+    internal.node.alive = False
+    assert (await internal.call("GET", "/healthz"))[0] == 503
+
+
+async def test_ready_rests_on_what_is_needed_and_names_the_rest(internal: Internal):
+    internal.node.dependencies_now.append(Dependency(name="pull", ok=False, needed=False, detail="not registered"))
+    status, body, _ = await internal.call("GET", "/readyz")
+    assert (status, body["ready"]) == (200, True)
+    assert body["dependencies"]["pull"] == {"ok": False, "needed": False, "detail": "not registered"}
+    internal.node.dependencies_now.append(Dependency(name="redis", ok=False))
+    status, body, answer = await internal.call("GET", "/readyz")
+    assert (status, body["ready"]) == (503, False)
+    assert answer.headers["Retry-After"]
+
+
+async def test_the_tree_is_shown_and_operated_by_path(internal: Internal):
+    assert (await internal.call("GET", "/ops/tree"))[:2] == (200, TREE)
+    assert (await internal.call("POST", "/ops/tree/penpay/rails/deriv/restart"))[0] == 200
+    assert (await internal.call("POST", "/ops/tree/penpay/shards/3/stop"))[0] == 200
+    assert (await internal.call("POST", "/ops/tree/penpay/shards/3/start"))[0] == 200
+    assert internal.node.commands == [
+        ("restart", "penpay/rails/deriv"),
+        ("stop", "penpay/shards/3"),
+        ("start", "penpay/shards/3"),
+    ]
+
+
+async def test_unknown_paths_and_commands_are_said_so(internal: Internal):
+    assert (await internal.call("POST", "/ops/tree/penpay/nowhere/restart"))[0] == 404
+    assert (await internal.call("POST", "/ops/tree/penpay/rails/explode"))[0] == 404
+    status, body, _ = await internal.call("POST", "/ops/tree/penpay/busy/restart")
+    assert (status, body["code"]) == (503, "unavailable")
+    assert internal.node.commands == []
+
+
+@pytest.mark.parametrize("path", ["penpay", "penpay/ops", "ops"])
+async def test_what_would_cut_its_own_answer_is_answered_first(internal: Internal, path: str):
+    assert (await internal.call("POST", f"/ops/tree/{path}/restart"))[0] == 202
+    async with asyncio.timeout(5):
+        await internal.node.done.wait()
+    assert internal.node.commands == [("restart", path)]
+
+
+async def test_draining_begins_and_is_answered(internal: Internal):
+    assert (await internal.call("POST", "/ops/drain"))[0] == 202
+    assert internal.node.draining
+
+
+async def test_metrics_come_in_both_formats(internal: Internal):
+    internal.metrics.restarted("penpay/rails", "crashed")
+    internal.metrics.violations({"I1": 0})
+    status, text, answer = await internal.call("GET", "/metrics")
+    assert status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert 'penpay_actor_restarts_total{reason="crashed",supervisor="penpay/rails"} 1.0' in text
+    assert 'penpay_invariant_violations{name="I1"} 0.0' in text
+    assert "penpay_event_streams 3.0" in text
+    opened = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    _, text, answer = await internal.call("GET", "/metrics", headers=opened)
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert text.endswith("# EOF\n")
+
+
+CONTRACT = """
+http_request_duration_seconds transactions_total stage_duration_seconds ledger_units_total ledger_batch_size
+ledger_commit_duration_seconds actor_mailbox_depth actors_alive actor_restarts_total outbox_lag_seconds
+saga_oldest_seconds provider_request_duration_seconds deriv_connected unknown_outcomes invariant_violations float_minor
+"""
+
+
+async def test_every_promised_name_is_there_with_its_help(internal: Internal):
+    _, text, _ = await internal.call("GET", "/metrics")
+    for name in CONTRACT.split():
+        assert f"# HELP penpay_{name} " in text, name
+
+
+class TestWithToken:
+    @pytest.fixture
+    def ops_token(self) -> str:
+        return "operators-secret"
+
+    async def test_operating_needs_the_token_and_probes_do_not(self, internal: Internal):
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert (await internal.call("GET", path))[0] == 200
+        for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "operators-secret"}):
+            assert (await internal.call("GET", "/ops/tree", headers=given))[0] == 401
+            assert (await internal.call("POST", "/ops/drain", headers=given))[0] == 401
+        assert not internal.node.draining
+        right = {"Authorization": "Bearer operators-secret"}
+        assert (await internal.call("GET", "/ops/tree", headers=right))[0] == 200
