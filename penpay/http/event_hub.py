@@ -4,26 +4,20 @@ import asyncio
 from dataclasses import dataclass, field
 
 from config.limits import EVENT_QUEUE_MAX, EVENT_STREAMS_MAX, EVENT_STREAMS_PER_USER
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveEvent:
-    """One outbox event as it came from the streams. `body` is JSON text."""
-
-    shard: int
-    seq: int
-    type: str
-    user_id: str
-    body: str
+from penpay.ports import OutboxRow
 
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """One open stream. `lagged`: it was too slow and lost events; its reader must read them from SQL."""
+    """One open stream. `lagged`: it was too slow and lost events; its reader must read them from SQL.
+
+    None in the queue only wakes the reader, to see that the stream `ended`.
+    """
 
     user_id: str
-    queue: asyncio.Queue[LiveEvent] = field(default_factory=lambda: asyncio.Queue(EVENT_QUEUE_MAX))
+    queue: asyncio.Queue[OutboxRow | None] = field(default_factory=lambda: asyncio.Queue(EVENT_QUEUE_MAX))
     lagged: bool = False
+    ended: bool = False
 
 
 class EventHub:
@@ -55,7 +49,14 @@ class EventHub:
         if not mine:
             self._by_user.pop(subscription.user_id, None)
 
-    def publish(self, event: LiveEvent) -> None:
+    def end_all(self) -> None:
+        """The listener closes: every stream ends now. New ones may be opened later."""
+        for subscription in [one for mine in self._by_user.values() for one in mine]:
+            subscription.ended = True
+            if not subscription.queue.full():
+                subscription.queue.put_nowait(None)
+
+    def publish(self, event: OutboxRow) -> None:
         """Never waits: a full stream is marked and catches up by itself."""
         for subscription in self._by_user.get(event.user_id, ()):
             try:

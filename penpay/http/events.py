@@ -12,8 +12,9 @@ from aiohttp import web
 
 from penpay.domain.errors import Unavailable
 from penpay.http.dispatch import Call
-from penpay.http.event_hub import LiveEvent, Subscription
+from penpay.http.event_hub import Subscription
 from penpay.http.replies import Stop
+from penpay.ports import OutboxRow
 
 HEARTBEAT_S = 15.0
 _PAGE = 200
@@ -64,7 +65,7 @@ class _Feed:
         who = self._call.who
         await self._response.write(f"retry: 2000\nid: {who.shard}-{self._seq}\nevent: ready\ndata: {{}}\n\n".encode())
         await self._catch_up()
-        while self._call.edge.admission.open:
+        while not self._subscription.ended:
             try:
                 async with asyncio.timeout(HEARTBEAT_S):
                     event = await self._subscription.queue.get()
@@ -75,7 +76,7 @@ class _Feed:
                 continue
             if self._subscription.lagged:
                 await self._catch_up()
-            else:
+            elif event is not None:
                 await self._emit(event)
 
     async def _still_signed_in(self) -> None:
@@ -98,13 +99,11 @@ class _Feed:
             except Unavailable:
                 return
             for row in rows:
-                await self._emit(
-                    LiveEvent(shard=row.shard, seq=row.seq, type=row.type, user_id=row.user_id, body=row.body)
-                )
+                await self._emit(row)
             if len(rows) < _PAGE:
                 return
 
-    async def _emit(self, event: LiveEvent) -> None:
+    async def _emit(self, event: OutboxRow) -> None:
         if event.seq <= self._seq:
             return
         self._seq = event.seq

@@ -18,6 +18,11 @@ def public_app(edge: Edge) -> web.Application:
     """The application behind `PENPAY_HTTP__PUBLIC_BIND`."""
     app = web.Application(middlewares=[around(edge)], client_max_size=CALLBACK_BYTES_MAX)
     app.on_response_prepare.append(common_headers)
+
+    async def end_streams(_app: web.Application) -> None:
+        edge.events.end_all()
+
+    app.on_shutdown.append(end_streams)
     for route in ROUTES:
         app.router.add_route(route.method, PREFIX + route.path, bound(edge, route))
     _add_callbacks(app, edge)

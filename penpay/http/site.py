@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 
 import structlog
 from aiohttp import web
@@ -18,11 +19,13 @@ _BY_STATUS = {400: "malformed_request", 413: "payload_too_large", 431: "headers_
 
 
 class Site:
-    """`Listener` for one application. `port` is the real one when 0 was asked for."""
+    """`Listener` for one application, made anew at each opening. A port 0 is chosen once and then kept."""
 
-    def __init__(self, name: str, app: web.Application, *, host: str, port: int, close_s: float = 5.0) -> None:
+    def __init__(
+        self, name: str, make_app: Callable[[], web.Application], *, host: str, port: int, close_s: float = 5.0
+    ) -> None:
         self._name = name
-        self._app = app
+        self._make_app = make_app
         self._host = host
         self._port = port
         self._close_s = close_s
@@ -35,9 +38,9 @@ class Site:
         return int(addresses[0][1]) if addresses else 0
 
     async def open(self) -> None:
-        """Begin to listen; an address in use raises `OSError`. An application can be opened once."""
+        """Begin to listen; an address in use raises `OSError`."""
         runner = _Runner(
-            self._app,
+            self._make_app(),
             access_log=None,
             handle_signals=False,
             keepalive_timeout=_KEEP_ALIVE_S,
@@ -56,6 +59,7 @@ class Site:
             await runner.cleanup()
             raise
         self._runner = runner
+        self._port = self.port
         log.info("listening", listener=self._name, host=self._host, port=self.port)
 
     async def close(self) -> None:

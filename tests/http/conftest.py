@@ -85,7 +85,7 @@ async def world(stores, sealer, clock, redis, edge_settings) -> AsyncIterator[Wo
         metrics=Metrics(),
         lost_answers=(LostAnswer, TimeoutError),
     )
-    site = Site("public", public_app(edge), host="127.0.0.1", port=0, close_s=0.2)
+    site = Site("public", lambda: public_app(edge), host="127.0.0.1", port=0, close_s=0.2)
     await site.open()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
         yield World(edge, site, session, actors, deriv)

@@ -85,7 +85,7 @@ async def internal(ops_token: str) -> AsyncIterator[Internal]:
         drain=leave,
         before_scrape=lambda: metrics.edge_load(requests=7, streams=3),
     )
-    site = Site("internal", internal_app(parts), host="127.0.0.1", port=0, close_s=0.2)
+    site = Site("internal", lambda: internal_app(parts), host="127.0.0.1", port=0, close_s=0.2)
     await site.open()
     async with aiohttp.ClientSession() as session:
         yield Internal(node, metrics, f"http://127.0.0.1:{site.port}", session)

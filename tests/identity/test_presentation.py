@@ -1,0 +1,160 @@
+"""Problems, transactions and times as customers see them."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penpay.domain.deposit import FINAL, State
+from penpay.domain.failures import failure_of
+from penpay.domain.money import kes, usd
+from penpay.domain.presentation import (
+    canonical_bytes,
+    evidence_of,
+    json_bytes,
+    rate_text,
+    render_transaction,
+    time_text,
+)
+from penpay.domain.problems import PROBLEMS, problem
+from penpay.domain.timeline import Deadlines, outlook
+from penpay.domain.unit import TransactionRow
+
+AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+DECIDED = """
+409 quote_used quote_expired stk_open code_amount_mismatch not_cancellable withdrawal_open request_in_progress
+422 amount_out_of_range amount_not_whole daily_limit_exceeded idempotency_key_reused
+403 account_frozen pin_wrong phone_not_verified deriv_not_linked pin_not_set withdrawals_held name_mismatch
+423 pin_locked
+503 rates_unavailable float_low rail_down overloaded not_owner
+"""
+
+
+def row(**other: object) -> TransactionRow:
+    usual = {
+        "id": "01KAF0Z3T9V5N5W6H3C8Q2YB7D",
+        "shard": 0,
+        "user_id": "u",
+        "type": "DEPOSIT",
+        "state": "AWAITING_PAYER",
+        "status": "AWAITING_MPESA_CALLBACK",
+        "version": 2,
+        "send": kes(130_000),
+        "receive": usd(966),
+        "quote_id": "",
+        "mid_rate_e6": 129_500_000,
+        "spread_e6": 5_000_000,
+        "phone_mask": "2547****126",
+        "deriv_loginid": "CR1",
+        "route": "",
+        "key_hash": "",
+        "eat_day": "2026-11-20",
+        "limit_usd_minor": 0,
+        "counts": True,
+        "failure_code": "",
+        "data": "{}",
+        "next_wake_at": None,
+        "created_at": AT,
+        "updated_at": AT,
+        "completed_at": None,
+    }
+    return TransactionRow(**{**usual, **other})
+
+
+def test_every_decided_code_has_its_status():
+    for line in DECIDED.strip().splitlines():
+        status, *codes = line.split()
+        for code in codes:
+            assert PROBLEMS[code].status == int(status), code
+
+
+def test_every_entry_names_itself_and_says_something():
+    for code, known in PROBLEMS.items():
+        assert known.code == code
+        assert known.title
+        assert problem(code)["type"] == f"/problems/{code}"
+        assert problem(code)["detail"]
+
+
+def test_a_problem_carries_only_what_helps():
+    assert problem("not_found").keys() == {"type", "title", "status", "detail", "code", "retryable"}
+    full = problem("overloaded", "d", "/x", retry_after_s=3, errors=[{"field": "f", "message": "m"}])
+    assert (full["detail"], full["instance"], full["retry_after_s"]) == ("d", "/x", 3)
+    assert full["errors"] == [{"field": "f", "message": "m"}]
+
+
+def test_the_same_transaction_gives_the_same_bytes():
+    evidence = {"mpesa_receipt": "A", "deriv_transaction_id": "1", "refund_receipt": "B"}
+    first = json_bytes(render_transaction(row(), evidence))
+    again = json_bytes(render_transaction(row(), dict(reversed(evidence.items()))))
+    assert first == again
+
+
+def test_evidence_that_is_not_there_yet_is_null():
+    rendered = render_transaction(row(), evidence_of(row()))
+    assert rendered["evidence"] == {"mpesa_receipt": None, "deriv_transaction_id": None}
+
+
+def test_a_stored_row_shows_its_receipts():
+    assert evidence_of(row(data='{"receipt":"A","refund_receipt":"B"}')) == {
+        "mpesa_receipt": "A",
+        "refund_receipt": "B",
+    }
+
+
+@pytest.mark.parametrize(
+    ("rate_e6", "text"),
+    [
+        (129_500_000, "129.50"),
+        (129_123_456, "129.123456"),
+        (5_000_000, "5.00"),
+        (1, "0.000001"),
+        (129_120_000, "129.12"),
+    ],
+)
+def test_rates_have_two_to_six_digits(rate_e6: int, text: str):
+    assert rate_text(rate_e6) == text
+
+
+@given(st.integers(1, 10**12))
+def test_a_rate_text_loses_nothing(rate_e6: int):
+    major, _, minor = rate_text(rate_e6).partition(".")
+    assert int(major) * 10**6 + int(minor.ljust(6, "0")) == rate_e6
+
+
+def test_times_are_utc_with_milliseconds_whatever_their_zone():
+    nairobi = datetime(2026, 11, 20, 12, 0, 0, 999_999, tzinfo=timezone(timedelta(hours=3)))
+    assert time_text(nairobi) == "2026-11-20T09:00:00.999Z"
+
+
+def test_canonical_bytes_do_not_depend_on_order():
+    assert canonical_bytes({"b": 1, "a": {"d": 1, "c": 2}}) == b'{"a":{"c":2,"d":1},"b":1}'
+
+
+@pytest.mark.parametrize(
+    "code", ["cancelled", "mpesa_1032", "mpesa_4999", "mpesa_not_paid", "deriv_limit", "parked", "new"]
+)
+def test_every_failure_has_words(code: str):
+    failure = failure_of(code)
+    assert failure is not None
+    assert failure["code"] == code
+    assert failure["message"]
+    assert failure["next_action"]
+
+
+def test_no_failure_is_null():
+    assert failure_of("") is None
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_stage_has_its_sentence(state: State):
+    sentence = outlook(row(state=state.value), Deadlines())
+    assert sentence.endswith(".")
+    assert sentence[0].isupper()
+    assert ("awaited" in sentence) == (state not in FINAL)
+
+
+@pytest.mark.parametrize("place", ["", "customer", "suspense", "deriv_out", "refund_out", "gone"])
+def test_every_place_of_the_money_has_words(place: str):
+    assert outlook(row(state="IN_REVIEW", data=f'{{"money_at":"{place}"}}'), Deadlines())

@@ -1,0 +1,110 @@
+"""Rate limits in Redis, and alone."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from penpay.adapters.rate_limits import RedisRateLimits
+from penpay.adapters.redis_streams import redis_client
+from penpay.domain.errors import Unavailable
+from penpay.domain.throttle import Hit, Rule
+
+MINUTE = Rule(name="m", limit=3, window_s=60)
+STRICT = Rule(name="s", limit=3, window_s=60, strict=True)
+DISTINCT = Rule(name="d", limit=3, window_s=60, distinct=True)
+BEGAN = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
+
+
+@dataclass
+class Hand:
+    """A clock that the test turns."""
+
+    at: datetime = BEGAN
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic_s(self) -> float:
+        return (self.at - BEGAN).total_seconds() + 1000
+
+
+class Away:
+    def pipeline(self, **_: object):
+        raise ConnectionError("away")
+
+
+@pytest.fixture
+def hand() -> Hand:
+    return Hand()
+
+
+@pytest.fixture(params=["shared", "alone"])
+async def limits(request, hand: Hand):
+    if request.param == "alone":
+        yield RedisRateLimits(Away(), hand)
+        return
+    client = redis_client(request.getfixturevalue("redis").url())
+    yield RedisRateLimits(client, hand)
+    await client.aclose()
+
+
+async def test_the_limit_is_taken_and_one_more_waits(limits: RedisRateLimits):
+    waits = [await limits.wait_s([Hit(MINUTE, "a")]) for _ in range(4)]
+    assert waits[:3] == [0, 0, 0]
+    assert waits[3] == 60
+    assert await limits.wait_s([Hit(MINUTE, "b")]) == 0
+
+
+async def test_room_comes_back_gradually_in_the_next_window(limits: RedisRateLimits, hand: Hand):
+    for _ in range(3):
+        await limits.wait_s([Hit(MINUTE, "a")])
+    hand.at = BEGAN + timedelta(seconds=61)
+    assert await limits.wait_s([Hit(MINUTE, "a")]) > 0
+    hand.at = BEGAN + timedelta(seconds=115)
+    assert await limits.wait_s([Hit(MINUTE, "a")]) == 0
+    hand.at = BEGAN + timedelta(seconds=240)
+    assert [await limits.wait_s([Hit(MINUTE, "a")]) for _ in range(3)] == [0, 0, 0]
+
+
+async def test_equal_members_count_once(limits: RedisRateLimits):
+    for _ in range(10):
+        assert await limits.wait_s([Hit(DISTINCT, "a", "key-1")]) == 0
+    assert await limits.wait_s([Hit(DISTINCT, "a", "key-2")]) == 0
+    assert await limits.wait_s([Hit(DISTINCT, "a", "key-3")]) == 0
+    assert await limits.wait_s([Hit(DISTINCT, "a", "key-4")]) == 60
+
+
+async def test_the_fullest_rule_decides(limits: RedisRateLimits):
+    hour = Rule(name="h", limit=1, window_s=3600)
+    await limits.wait_s([Hit(hour, "a")])
+    assert await limits.wait_s([Hit(MINUTE, "a"), Hit(hour, "a")]) > 60
+
+
+async def test_a_strict_rule_lets_nobody_through_alone(hand: Hand):
+    limits = RedisRateLimits(Away(), hand)
+    with pytest.raises(Unavailable):
+        await limits.wait_s([Hit(MINUTE, "a"), Hit(STRICT, "a")])
+    assert await limits.wait_s([Hit(MINUTE, "a")]) == 0
+
+
+async def test_redis_is_asked_again_after_a_second(redis, hand: Hand):
+    client = redis_client(redis.url())
+    limits = RedisRateLimits(client, hand)
+    limits._client = Away()
+    await limits.wait_s([Hit(MINUTE, "a")])
+    limits._client = client
+    with pytest.raises(Unavailable):
+        await limits.wait_s([Hit(STRICT, "a")])
+    hand.at += timedelta(seconds=1)
+    assert await limits.wait_s([Hit(STRICT, "a")]) == 0
+    await client.aclose()
+
+
+async def test_counters_leave_redis_by_themselves_and_hold_no_plain_key(redis, hand: Hand):
+    client = redis_client(redis.url())
+    await RedisRateLimits(client, hand).wait_s([Hit(MINUTE, "k"), Hit(DISTINCT, "k", "m")])
+    keys = [key async for key in client.scan_iter("*")]
+    assert len(keys) == 2
+    assert all([0 < await client.ttl(key) <= 120 for key in keys])
+    await client.aclose()
