@@ -143,6 +143,7 @@ class NodeReadiness:
             *found,
             Dependency(name="fx", ok=not problem, detail=problem, needed=False),
             Dependency(name="shards", ok=owned == self.shards, detail=f"{owned} of {self.shards}"),
+            Dependency(name="opening balances", ok=not board.unopened, detail=", ".join(sorted(board.unopened))),
             Dependency(name="admission", ok=open_, detail="" if open_ else "closed"),
             Dependency(name="recovery", ok=not gates, detail=reasons, needed=False),
         ]

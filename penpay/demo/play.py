@@ -9,11 +9,14 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from penpay.client import ApiProblem, Client
+from penpay.client import JSON, ApiProblem, Client
 from penpay.demo.rails import SandboxControl
 from penpay.demo.scenarios import Scenario
 
 _CODE = re.compile(r"\b(\d{6})\b")
+LOOK_S = 1.5
+"""Between two looks at a transaction: a customer may read sixty times a minute."""
+TRIES_MAX = 10
 FINAL = frozenset({"COMPLETED", "FAILED", "REVERSED", "IN_REVIEW"})
 
 
@@ -56,9 +59,7 @@ async def play(stage: Stage, deposit: Deposit, changed: Callable[[], None]) -> N
         deposit.loginid = (await sign_up(stage, client, msisdn, deposit.number)).loginid
         await stage.control.script_phone(msisdn, deposit.scenario.phone)
         await stage.control.script_transfer(deposit.loginid, deposit.scenario.deriv)
-        asked = await client.deposit(
-            f"{deposit.scenario.kes + 10 * (deposit.number % 40)}.00", "KES", key=secrets.token_hex(8)
-        )
+        asked = await _ask(client, f"{deposit.scenario.kes + 10 * (deposit.number % 40)}.00")
         deposit.transaction_id = str(asked["id"])
         changed()
         if deposit.scenario.forged:
@@ -67,6 +68,19 @@ async def play(stage: Stage, deposit: Deposit, changed: Callable[[], None]) -> N
     except (ApiProblem, aiohttp.ClientError, TimeoutError, RuntimeError, LookupError) as error:
         deposit.problem = f"{type(error).__name__}: {error}"
     changed()
+
+
+async def _ask(client: Client, amount: str) -> JSON:
+    """Ask with one key; what is answered 503 is asked again as the answer says, for the key makes that safe."""
+    key = secrets.token_hex(8)
+    for _ in range(TRIES_MAX):
+        try:
+            return await client.deposit(amount, "KES", key=key)
+        except ApiProblem as problem:
+            if problem.status != 503:
+                raise
+            await asyncio.sleep(float(problem.body.get("retry_after_s") or 1))
+    raise TimeoutError("the node stayed unavailable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +147,4 @@ async def _watch(stage: Stage, client: Client, deposit: Deposit, changed: Callab
             changed()
             if deposit.status in FINAL:
                 return
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(LOOK_S)

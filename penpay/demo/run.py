@@ -21,7 +21,13 @@ SPEED = 30
 """Times of sagas are divided by this, and the demo says so: half an hour of waiting fits into a minute."""
 END_WITHIN_S = 120.0
 AT_ONCE = 16
-SETTINGS = {"PENPAY_TIMING__SPEED": str(SPEED), "PENPAY_NODE__LOG_LEVEL": "info"}
+SETTINGS = {
+    "PENPAY_TIMING__SPEED": str(SPEED),
+    # Pushes wait for their turn under pacing; sped up thirtyfold they would be too old to be sent.
+    "PENPAY_TIMING__STK_MAX_AGE_S": "1200",
+    "PENPAY_LIMITS__DARAJA_STK_PER_S": "20",
+    "PENPAY_NODE__LOG_LEVEL": "info",
+}
 
 
 def run(console: Console | None = None) -> int:
