@@ -63,9 +63,8 @@ class AgentWitness:
 
     def watermark(self) -> Watermark:
         """The account as of now, for an attempt's row."""
-        return Watermark(
-            transaction_id=self.transaction_id, balance=self.balance_after, server_time_at=self.server_now()
-        )
+        balance = self.balance_after if self.transaction_id else self.balance
+        return Watermark(transaction_id=self.transaction_id, balance=balance, server_time_at=self.server_now())
 
     def server_now(self) -> datetime:
         """Deriv's time, by our clock and the difference last seen."""

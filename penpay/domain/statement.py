@@ -41,7 +41,7 @@ class StatementRow:
 class Watermark:
     """The account just before an attempt: its newest movement and the balance after it, and Deriv's time.
 
-    `transaction_id` 0 means that nothing was known of the account: then absence cannot be proven by balances.
+    `transaction_id` 0: the account had never moved.
     """
 
     transaction_id: int
@@ -147,8 +147,6 @@ def _speaks_of(row: StatementRow, reference: str) -> bool:
 def _absence(read: StatementRead, lost: LostTransfer) -> Reading:
     """Every balance since the watermark must follow from the rows: an executed transfer cannot hide between them."""
     watermark = lost.watermark
-    if not watermark.transaction_id:
-        return Reading(Found.INCOMPLETE, "the attempt has no watermark")
     newer = [row for row in read.rows if row.id > watermark.transaction_id]
     balance_minor = watermark.balance.minor
     for row in reversed(newer):

@@ -1,0 +1,501 @@
+"""The agent's session, its transfers and their resolver, against the sandbox over real sockets."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from actors.base import AsyncioActorRef
+from actors.deriv_agent import Agent, AgentWitness
+from actors.deriv_calls import Call
+from actors.deriv_resolver import DerivResolverActor, ResolverParts, ResolverSettings
+from actors.deriv_session import DerivSessionActor
+from actors.deriv_session_parts import SessionParts, SessionSettings
+from actors.deriv_transfers import DerivTransfersActor, TransferSettings
+from actors.rail_lease import LeaseHolder
+from actors.rail_sender import SenderParts, SenderSettings
+from penpay.domain import deriv_protocol as deriv
+from penpay.domain.board import Board
+from penpay.domain.money import usd
+from penpay.domain.rail_end import DISCONNECTED, NOT_CONNECTED, TIMED_OUT, Outcome
+from penpay.domain.unit import OperationKind
+from penpay.messages import (
+    DERIV_RESOLVER,
+    DERIV_SESSION,
+    DERIV_TRANSFERS,
+    CheckRecipient,
+    ResolveTransfer,
+    Submit,
+)
+from tests.rails.fakes import (
+    SAGA,
+    TRANSACTION,
+    MemoryAttempts,
+    MemoryLeases,
+    PostOffice,
+    Sandbox,
+    TurnableClock,
+    inside,
+    until,
+)
+
+QUICK = SessionSettings(backoff_first_s=0.02, backoff_max_s=0.1, lease_look_s=0.05, call_s=5.0)
+UNPACED = TransferSettings(calls_per_min=0, call_s=5.0)
+SETTLED = ResolverSettings(settle_s=600.0, apart_s=20.0, reads_per_min=0)
+
+
+@dataclass
+class Rail:
+    """The Deriv rail of one node: session, transfers, resolver, and what they share."""
+
+    box: Sandbox
+    dialer: Any
+    agent: Agent
+    clock: TurnableClock = field(default_factory=TurnableClock)
+    board: Board = field(default_factory=Board)
+    post: PostOffice = field(default_factory=PostOffice)
+    session: SessionSettings = QUICK
+    transfers: TransferSettings = UNPACED
+    resolver: ResolverSettings = SETTLED
+
+    def __post_init__(self) -> None:
+        self.leases = MemoryLeases(self.clock)
+        self.leases.lasts_s = 10_000.0
+        self.attempts = MemoryAttempts(self.leases)
+        self.lease = LeaseHolder("rail/deriv", self.leases, self.clock)
+        self.witness = AgentWitness(self.agent, self.board, self.clock)
+
+    def _session(self) -> AsyncioActorRef:
+        return DerivSessionActor.start(
+            SessionParts(
+                dialer=self.dialer,
+                agent=self.agent,
+                lease=self.lease,
+                witness=self.witness,
+                board=self.board,
+                addresses=self.post,
+                clock=self.clock,
+                dice=random.Random(1),
+                settings=self.session,
+            )
+        )
+
+    def _transfers(self) -> AsyncioActorRef:
+        parts = SenderParts(
+            lease=self.lease,
+            attempts=self.attempts,
+            addresses=self.post,
+            clock=self.clock,
+            board=self.board,
+            settings=SenderSettings(sweep_every_s=0.1, sweep_older_than_s=30.0, backoff_max_s=0.05),
+        )
+        return DerivTransfersActor.start(parts, witness=self.witness, settings=self.transfers)
+
+    @asynccontextmanager
+    async def running(self, *, ready: bool = True) -> AsyncIterator["Rail"]:
+        await self.lease.keep()
+        refs = {DERIV_SESSION: self._session(), DERIV_TRANSFERS: self._transfers()}
+        parts = ResolverParts(
+            witness=self.witness,
+            attempts=self.attempts,
+            addresses=self.post,
+            clock=self.clock,
+            settings=self.resolver,
+        )
+        refs[DERIV_RESOLVER] = DerivResolverActor.start(parts)
+        self.post.bound |= refs
+        try:
+            if ready:
+                await until(lambda: self.witness.ready)
+            yield self
+        finally:
+            for ref in reversed(refs.values()):
+                await ref.shutdown(5)
+
+    def intent(self, minor: int = 966, login: str = "CRB1", **changes: Any) -> Submit:
+        return self.attempts.add(OperationKind.DERIV_TRANSFER, usd(minor), recipient=login, **changes)
+
+    def submit(self, submit: Submit) -> None:
+        self.post.tell(DERIV_TRANSFERS, submit)
+
+    async def resolve(self, submit: Submit) -> Any:
+        row = self.attempts.operations[submit.operation_id]
+        self.post.tell(
+            DERIV_RESOLVER,
+            ResolveTransfer(
+                operation_id=row.id,
+                shard=0,
+                transaction_id=TRANSACTION,
+                reference=row.reference,
+                loginid=row.recipient,
+                amount=row.amount,
+            ),
+        )
+        return await self.post.next()
+
+    async def moved(self) -> list[dict[str, Any]]:
+        transfers: list[dict[str, Any]] = (await self.box.control("/truth"))["transfers"]
+        return transfers
+
+    async def call(self, request: deriv.Request, **more: Any) -> Any:
+        return await self.post.ask(DERIV_SESSION, Call(request=request, timeout_s=5.0, **more), timeout_s=10)
+
+
+@pytest.fixture
+def agent(sandbox_rails):
+    env = sandbox_rails.env
+    return Agent(loginid=env["PENPAY_DERIV__AGENT_LOGINID"], token=env["PENPAY_DERIV__AGENT_TOKEN"])
+
+
+@pytest.fixture
+def rail(sandbox_rails, dialer, agent):
+    return Rail(sandbox_rails, dialer, agent)
+
+
+# --- the session ---
+
+
+async def test_the_session_is_ready_only_after_identity_streams_and_watermark(rail):
+    async with rail.running():
+        assert rail.board.rail("deriv").up
+        opening = rail.box.house.config.opening_agent_minor
+        assert rail.board.floats["deriv_agent"].balance_minor == opening
+        assert rail.witness.site_status == "up"
+        assert abs((rail.witness.server_now() - rail.clock.now()).total_seconds()) < 5
+    assert not rail.board.rail("deriv").up
+
+
+@pytest.mark.parametrize("what", ["login", "scope", "currency", "virtual", "unknown"])
+async def test_a_token_for_anyone_else_is_never_used(rail, agent, what):
+    customer = {"fullname": "Not The Agent", "email": "x@y.example", "loginid": "CR77"}
+    if what == "scope":
+        token = (await rail.box.control("/deriv/tokens", {"loginid": agent.loginid, "scopes": ["read"]}))["token"]
+        loginid = agent.loginid
+    elif what == "unknown":
+        token, loginid = "no-such-token", agent.loginid
+    else:
+        customer |= {"currency": "EUR"} if what == "currency" else {"is_virtual": True} if what == "virtual" else {}
+        told = await rail.box.control("/deriv/customers", customer)
+        token, loginid = told["token"], agent.loginid if what == "login" else "CR77"
+    rail.agent = Agent(loginid=loginid, token=token)
+    rail.__post_init__()
+    async with rail.running(ready=False):
+        session = rail.post.bound[DERIV_SESSION]
+        expected = {
+            "login": "belongs to another account",
+            "scope": "may not pay",
+            "currency": "another currency",
+            "virtual": "is virtual",
+            "unknown": "authorize refused: InvalidToken",
+        }[what]
+        await until(lambda: expected in rail.board.rail("deriv").reason)
+        assert session.is_alive()
+        end = await rail.call(deriv.transfer(amount=usd(1), loginid="CRB1", reference="x"), money=True)
+        assert (end.outcome, end.code) == (Outcome.NOT_SENT, NOT_CONNECTED)
+
+
+async def test_the_session_comes_back_after_every_drop(rail):
+    async with rail.running():
+        session = inside(rail.post.bound[DERIV_SESSION])
+        for number in range(2, 4):
+            await rail.box.control("/deriv/drop", {})
+            await until(lambda n=number: session.observable_state()["connections"] >= n and rail.witness.ready)
+
+
+async def test_a_read_waits_for_the_socket_and_money_does_not(rail):
+    async with rail.running(ready=False):
+        money = rail.call(deriv.transfer(amount=usd(100), loginid="CRB1", reference="x"), money=True)
+        read = rail.call(deriv.server_time())
+        refused, told = await asyncio.gather(money, read)
+    assert refused.outcome is Outcome.NOT_SENT
+    assert told.outcome is Outcome.CONFIRMED
+    assert await rail.moved() == []
+
+
+async def test_while_the_site_updates_no_money_is_taken_and_afterwards_it_is(rail):
+    async with rail.running():
+        await rail.box.control("/deriv/site", {"status": "updating", "drop_after_s": 60})
+        await until(lambda: not rail.witness.ready)
+        assert "updating" in rail.board.rail("deriv").reason
+        submit = rail.intent()
+        rail.submit(submit)
+        assert (await rail.call(deriv.server_time())).outcome is Outcome.CONFIRMED
+        await rail.box.control("/deriv/site", {"status": "up"})
+        assert (await rail.post.next_end()).outcome is Outcome.CONFIRMED
+
+
+async def test_a_socket_that_does_not_answer_pings_is_dropped(rail):
+    rail.session = replace(QUICK, ping_s=0.1, pong_s=0.1)
+    async with rail.running():
+        session = inside(rail.post.bound[DERIV_SESSION])
+        await rail.box.control("/deriv/script", {"knobs": {"zombie": True}})
+        await until(lambda: not rail.witness.ready)
+        await rail.box.control("/deriv/script", {"knobs": {"zombie": False}})
+        await until(lambda: rail.witness.ready)
+        assert session.observable_state()["connections"] >= 2
+
+
+async def test_losing_the_lease_closes_the_socket(rail):
+    async with rail.running():
+        rail.leases.taken_by_another = True
+        await rail.lease.keep()
+        await until(lambda: not rail.witness.ready)
+        assert (await rail.box.control("/deriv/sessions"))["sessions"] == [] or not rail.witness.ready
+        rail.leases.taken_by_another = False
+        await rail.lease.keep()
+        await until(lambda: rail.witness.ready)
+
+
+async def test_a_database_that_is_away_leaves_the_socket_open(rail):
+    async with rail.running():
+        rail.clock.turn(20_000)
+        await asyncio.sleep(0.2)
+        assert rail.witness.ready
+        end = await rail.call(deriv.transfer(amount=usd(100), loginid="CRB1", reference="x"), money=True)
+        assert end.outcome is Outcome.NOT_SENT
+
+
+# --- transfers ---
+
+
+async def test_a_transfer_is_executed_once_and_its_end_told(rail):
+    async with rail.running():
+        submit = rail.intent()
+        for _ in range(3):
+            rail.submit(submit)
+        end = await rail.post.next_end()
+        moved = await rail.moved()
+    assert (end.outcome, end.kind, end.attempt) == (Outcome.CONFIRMED, "DERIV_TRANSFER", 1)
+    assert [(str(one["transaction_id"]), one["amount_minor"]) for one in moved] == [(end.provider_ref, 966)]
+    mark = rail.attempts.attempts[submit.operation_id][0].watermark
+    assert int(mark["balance_minor"]) >= 0
+
+
+async def test_the_watermark_follows_the_account(rail):
+    async with rail.running():
+        rail.submit(rail.intent(966))
+        first = await rail.post.next_end()
+        await until(lambda: str(rail.witness.transaction_id) == first.provider_ref)
+        submit = rail.intent(967)
+        rail.submit(submit)
+        await rail.post.next_end()
+    mark = rail.attempts.attempts[submit.operation_id][0].watermark
+    opening = rail.box.house.config.opening_agent_minor
+    assert (mark["transaction_id"], mark["balance_minor"]) == (first.provider_ref, str(opening - 966))
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "hold"),
+    [
+        ({}, "PaymentAgentTransferError", False),
+        ({"error_code": "RateLimit", "error_message": "Rate limit"}, "RateLimit", True),
+        ({"error_message": "Your account balance is insufficient for this transaction."}, deriv.AGENT_FUNDS, True),
+    ],
+)
+async def test_a_known_refusal_proves_that_nothing_was_executed(rail, step, code, hold):
+    async with rail.running():
+        await rail.box.deriv_step("paymentagent_transfer", fault="refuse", **step)
+        rail.submit(rail.intent())
+        end = await rail.post.next_end()
+        assert await rail.moved() == []
+    assert (end.outcome, end.code, end.hold) == (Outcome.REFUSED, code, hold)
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        ({"fault": "before_read"}, DISCONNECTED),
+        ({"fault": "executed"}, DISCONNECTED),
+        ({"fault": "refuse", "error_code": "InternalServerError"}, "InternalServerError"),
+        ({"fault": "refuse", "error_code": "NeverSeen"}, "NeverSeen"),
+    ],
+)
+async def test_what_proves_nothing_is_unknown_and_blocks_its_equals(rail, step, code):
+    async with rail.running():
+        await rail.box.deriv_step("paymentagent_transfer", **step)
+        unknown = rail.intent(966, "CRB1")
+        rail.submit(unknown)
+        end = await rail.post.next_end()
+        assert (end.outcome, end.code) == (Outcome.UNKNOWN, code)
+        await until(lambda: rail.witness.ready)
+        same_amount, same_login, free = rail.intent(966, "CRB2"), rail.intent(500, "CRB1"), rail.intent(501, "CRB3")
+        for submit in (same_amount, same_login, free):
+            rail.submit(submit)
+        assert (await rail.post.next_end()).operation_id == free.operation_id
+        await asyncio.sleep(0.3)
+        assert rail.attempts.outcomes(same_amount.operation_id) == rail.attempts.outcomes(same_login.operation_id) == []
+        rail.attempts.close(unknown.operation_id, state="CONFIRMED")
+        freed = {(await rail.post.next_end()).operation_id for _ in range(2)}
+        assert freed == {same_amount.operation_id, same_login.operation_id}
+
+
+async def test_an_unknown_of_an_earlier_incarnation_blocks_too(rail):
+    async with rail.running():
+        await rail.box.deriv_step("paymentagent_transfer", fault="executed")
+        rail.submit(rail.intent(966))
+        await rail.post.next_end()
+    again = Rail(rail.box, rail.dialer, rail.agent)
+    again.attempts.operations, again.attempts.attempts = rail.attempts.operations, rail.attempts.attempts
+    async with again.running():
+        second = again.intent(966, "CRB9")
+        again.submit(second)
+        await asyncio.sleep(0.3)
+    assert again.attempts.outcomes(second.operation_id) == []
+
+
+async def test_equal_transfers_run_one_after_the_other(rail):
+    async with rail.running():
+        await rail.box.control("/deriv/script", {"knobs": {"latency_s": 0.05}})
+        submits = [rail.intent(966, f"CRB{n}") for n in range(4)]
+        for submit in submits:
+            rail.submit(submit)
+        ends = [await rail.post.next_end() for _ in submits]
+        marks = [rail.attempts.attempts[submit.operation_id][0].sent_at for submit in submits]
+    assert [end.outcome for end in ends] == [Outcome.CONFIRMED] * 4
+    assert marks == sorted(marks)
+    assert len(set(marks)) == 4
+
+
+async def test_a_late_reply_still_resolves_the_transfer(rail):
+    rail.transfers = TransferSettings(calls_per_min=0, call_s=0.2)
+    async with rail.running():
+        await rail.box.deriv_step("paymentagent_transfer", fault="late_reply", fault_delay_s=0.6)
+        rail.submit(rail.intent())
+        end = await rail.post.next_end()
+        assert (end.outcome, end.code) == (Outcome.UNKNOWN, TIMED_OUT)
+        late = await rail.post.next()
+        moved = await rail.moved()
+    assert (late.probe, late.outcome, late.amount) == ("transfer", "CONFIRMED", usd(966))
+    assert late.reference == str(moved[0]["transaction_id"])
+
+
+async def test_a_killed_session_leaves_its_transfers_unknown(rail):
+    async with rail.running():
+        await rail.box.deriv_step("paymentagent_transfer", fault="no_reply")
+        rail.submit(rail.intent())
+        session = rail.post.bound[DERIV_SESSION]
+        await until(lambda: inside(session) is not None and inside(session).observable_state()["in_flight"])
+        session.kill()
+        end = await rail.post.next_end()
+    assert end.outcome is Outcome.UNKNOWN
+
+
+# --- the recipient's check ---
+
+
+def check(login, amount=966):
+    return CheckRecipient(shard=0, transaction_id=TRANSACTION, loginid=login, amount=usd(amount))
+
+
+async def test_a_recipient_is_checked_once_and_remembered(rail):
+    async with rail.running():
+        for _ in range(3):
+            rail.post.tell(DERIV_TRANSFERS, check("CRB5"))
+        answers = [await rail.post.next(SAGA) for _ in range(3)]
+        assert {(answer.probe, answer.outcome) for answer in answers} == {("recipient", "OK")}
+        await rail.box.deriv_step("paymentagent_transfer", fault="refuse", match={"dry_run": 1})
+        rail.post.tell(DERIV_TRANSFERS, check("CRB5"))
+        assert (await rail.post.next()).outcome == "OK"
+        rail.clock.turn(601)
+        rail.post.tell(DERIV_TRANSFERS, check("CRB5"))
+        answer = await rail.post.next()
+        assert (answer.outcome, answer.code) == ("REFUSED", "PaymentAgentTransferError")
+        assert await rail.moved() == []
+
+
+async def test_an_unknown_login_is_refused_before_anyone_pays(rail):
+    async with rail.running():
+        rail.post.tell(DERIV_TRANSFERS, check("CR404"))
+        assert (await rail.post.next()).outcome == "REFUSED"
+
+
+async def test_a_check_that_cannot_be_made_is_unanswered(rail):
+    async with rail.running():
+        await rail.box.deriv_step("paymentagent_transfer", fault="before_read", match={"dry_run": 1})
+        rail.post.tell(DERIV_TRANSFERS, check("CRB6"))
+        assert (await rail.post.next()).outcome == "UNANSWERED"
+
+
+# --- the resolver ---
+
+
+async def lost(rail, fault, **more):
+    """A transfer whose outcome is unknown; the session is back."""
+    await rail.box.deriv_step("paymentagent_transfer", fault=fault, **more)
+    submit = rail.intent()
+    rail.submit(submit)
+    assert (await rail.post.next_end()).outcome is Outcome.UNKNOWN
+    await until(lambda: rail.witness.ready)
+    return submit
+
+
+@pytest.mark.parametrize("visible", [True, False])
+async def test_an_executed_transfer_is_found_in_the_statement(rail, visible):
+    await rail.box.control("/deriv/script", {"knobs": {"longcode_carries_description": visible}})
+    async with rail.running():
+        rail.submit(rail.intent(967, "CRB8"))
+        await rail.post.next_end()
+        submit = await lost(rail, "executed")
+        answer = await rail.resolve(submit)
+        moved = await rail.moved()
+    assert (answer.outcome, answer.amount) == ("CONFIRMED", usd(966))
+    assert answer.reference == str(moved[-1]["transaction_id"])
+    assert answer.proof
+
+
+async def test_absence_takes_the_settle_window_and_two_clean_reads(rail):
+    async with rail.running():
+        submit = await lost(rail, "not_executed")
+        early = await rail.resolve(submit)
+        rail.clock.turn(601)
+        first = await rail.resolve(submit)
+        soon = await rail.resolve(submit)
+        rail.clock.turn(21)
+        second = await rail.resolve(submit)
+    assert [answer.outcome for answer in (early, first, soon, second)] == ["PENDING", "PENDING", "PENDING", "ABSENT"]
+    assert "balances continuous" in second.proof
+
+
+async def test_a_statement_that_lags_never_proves_absence(rail):
+    async with rail.running():
+        await rail.box.control("/deriv/script", {"knobs": {"statement_lag_s": 3600.0}})
+        submit = await lost(rail, "executed")
+        rail.clock.turn(601)
+        outcomes = []
+        for _ in range(3):
+            outcomes.append((await rail.resolve(submit)).outcome)
+            rail.clock.turn(21)
+        await rail.box.control("/deriv/script", {"knobs": {"statement_lag_s": 0.0}})
+        found = await rail.resolve(submit)
+    assert outcomes == ["PENDING"] * 3
+    assert found.outcome == "CONFIRMED"
+
+
+async def test_a_row_that_another_operation_used_is_no_evidence(rail):
+    await rail.box.control("/deriv/script", {"knobs": {"longcode_carries_description": False}})
+    async with rail.running():
+        submit = await lost(rail, "executed")
+        moved = await rail.moved()
+        rail.attempts.references[str(moved[0]["transaction_id"])] = "another operation"
+        answer = await rail.resolve(submit)
+    assert answer.outcome == "PENDING"
+
+
+async def test_two_candidates_without_references_are_ambiguous(rail):
+    await rail.box.control("/deriv/script", {"knobs": {"longcode_carries_description": False}})
+    async with rail.running():
+        submit = await lost(rail, "executed")
+        await rail.call(deriv.transfer(amount=usd(966), loginid="CRB7", reference="by hand"), money=True)
+        assert (await rail.resolve(submit)).outcome == "AMBIGUOUS"
+
+
+async def test_without_a_socket_nothing_is_answered_for_certain(rail):
+    async with rail.running():
+        submit = await lost(rail, "not_executed")
+        await rail.box.deriv_step("statement", fault="before_read")
+        answer = await rail.resolve(submit)
+    assert answer.outcome == "UNANSWERED"

@@ -1,0 +1,173 @@
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penpay.domain import deriv_protocol as deriv
+from penpay.domain.errors import BadInput
+from penpay.domain.ids import account_reference, ulid
+from penpay.domain.money import Currency, kes, usd
+from penpay.domain.statement import description
+
+TRANSFER = {"amount": usd(966), "loginid": "CR123456", "reference": "PP-P9K3W01J9ZAB"}
+
+
+@given(st.integers(1, 10**11))
+def test_an_amount_is_a_number_of_exactly_its_cents(minor):
+    text = deriv.encode(deriv.transfer(**{**TRANSFER, "amount": usd(minor)}), 7)
+    sent = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+    assert sent["amount"] * 100 == minor
+    assert sent["req_id"] == 7
+
+
+def test_a_transfer_names_only_what_the_schema_knows():
+    sent = json.loads(deriv.encode(deriv.transfer(**TRANSFER, dry_run=True), 1))
+    assert sent == {
+        "paymentagent_transfer": 1,
+        "amount": 9.66,
+        "currency": "USD",
+        "transfer_to": "CR123456",
+        "description": "PP-P9K3W01J9ZAB",
+        "dry_run": 1,
+        "req_id": 1,
+    }
+
+
+@given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))
+def test_every_reference_of_ours_fits_a_description(ms, chance):
+    reference = account_reference(ulid(ms, chance))
+    assert deriv.transfer(amount=usd(1), loginid="CR1", reference=description(reference))
+
+
+@pytest.mark.parametrize(
+    "bad", [{"amount": kes(1)}, {"amount": usd(0)}, {"loginid": "CR1; drop"}, {"reference": "a_b"}]
+)
+def test_what_deriv_would_refuse_is_our_bug(bad):
+    with pytest.raises(AssertionError):
+        deriv.transfer(**{**TRANSFER, **bad})
+
+
+def frame(**members):
+    return deriv.decode(json.dumps({"msg_type": "x", "echo_req": {}, **members}))
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "refusal"),
+    [
+        ("RateLimit", "", ("RateLimit", True)),
+        ("InvalidToken", "The token is invalid.", ("InvalidToken", True)),
+        ("AuthorizationRequired", "Please log in.", ("AuthorizationRequired", True)),
+        ("PermissionDenied", "", ("PermissionDenied", True)),
+        ("InputValidationFailed", "Input validation failed: amount", ("InputValidationFailed", False)),
+        ("PaymentAgentTransferError", "Login ID (CR1) does not exist.", ("PaymentAgentTransferError", False)),
+        ("PaymentAgentTransferError", "Your account balance is insufficient.", (deriv.AGENT_FUNDS, True)),
+        ("PaymentAgentWithdrawalError", "Your token has expired.", ("PaymentAgentWithdrawalError", False)),
+        ("InternalServerError", "Sorry", None),
+        ("WrongResponse", "", None),
+        ("SomethingNew", "", None),
+    ],
+)
+def test_only_known_codes_prove_a_refusal(code, message, refusal):
+    told = deriv.refusal(frame(error={"code": code, "message": message}))
+    assert (told and (told.code, told.hold)) == refusal
+
+
+def test_an_error_without_a_code_proves_nothing():
+    assert deriv.refusal(frame(error={})) is None
+    assert deriv.refusal(frame(error="what")) is None
+
+
+def test_balances_and_movements_are_exact():
+    members = {"balance": {"balance": 1234567.89, "currency": "USD", "loginid": "CR1"}}
+    assert deriv.balance(frame(**members)) == ("CR1", usd(123_456_789))
+    moved = deriv.account_transaction(
+        frame(
+            transaction={
+                "action": "withdrawal",
+                "amount": -9.66,
+                "balance": 100,
+                "currency": "USD",
+                "transaction_id": 51,
+                "transaction_time": 1_760_000_000,
+            }
+        )
+    )
+    assert (moved.amount, moved.balance_after) == (usd(-966), usd(10_000))
+    assert moved.at == datetime.fromtimestamp(1_760_000_000, UTC)
+
+
+def test_the_first_answer_of_a_stream_is_no_movement():
+    assert deriv.account_transaction(frame(subscription={"id": "a"})) is None
+
+
+@pytest.mark.parametrize("balance", [1.001, float("1e300"), "5", None, True, -1e-9])
+def test_what_is_no_amount_of_cents_is_refused(balance):
+    with pytest.raises(BadInput):
+        deriv.balance(frame(balance={"balance": balance, "currency": "USD", "loginid": "CR1"}))
+
+
+def test_a_transfer_is_executed_only_by_a_one_with_its_number():
+    assert (
+        deriv.transferred(frame(paymentagent_transfer=1, transaction_id=9, client_to_loginid="CR1")).transaction_id == 9
+    )
+    assert deriv.transferred(frame(paymentagent_transfer=2, client_to_loginid="CR1")).dry_run
+    for members in ({"paymentagent_transfer": 1}, {"paymentagent_transfer": 0}, {}, {"paymentagent_transfer": "1"}):
+        with pytest.raises(BadInput):
+            deriv.transferred(frame(**members))
+
+
+def test_a_statement_row_keeps_sign_balance_and_words():
+    rows = deriv.statement_rows(
+        frame(
+            statement={
+                "count": 1,
+                "transactions": [
+                    {
+                        "action_type": "withdrawal",
+                        "amount": -9.66,
+                        "balance_after": 90.34,
+                        "longcode": "Payment agent transfer",
+                        "transaction_id": 12,
+                        "transaction_time": 1_760_000_000,
+                        "reference_id": None,
+                    }
+                ],
+            }
+        ),
+        Currency.USD,
+    )
+    assert [(row.id, row.amount, row.balance_after) for row in rows] == [(12, usd(-966), usd(9034))]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=15), inner, max_size=3),
+    max_leaves=8,
+)
+readers = [
+    deriv.identity,
+    deriv.site_status,
+    deriv.balance,
+    deriv.account_transaction,
+    deriv.told_time,
+    deriv.transferred,
+    lambda told: deriv.statement_rows(told, Currency.USD),
+]
+NAMES = ["authorize", "website_status", "balance", "transaction", "time", "paymentagent_transfer", "statement"]
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), json_values), st.sampled_from(readers))
+def test_a_strange_frame_is_read_or_refused(members, reader):
+    try:
+        reader(deriv.decode(json.dumps({"msg_type": "x", **members})))
+    except BadInput:
+        return
+
+
+@given(st.text(max_size=100))
+def test_text_that_is_no_frame_is_refused(text):
+    with pytest.raises(BadInput):
+        deriv.decode(text)

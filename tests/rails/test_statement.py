@@ -1,0 +1,134 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penpay.domain.errors import BadInput
+from penpay.domain.money import usd
+from penpay.domain.statement import (
+    Found,
+    LostTransfer,
+    StatementRead,
+    StatementRow,
+    Watermark,
+    description,
+    read_for_transfer,
+)
+
+T0 = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+OURS, OTHER = "P9K3W01J9ZAB", "P0000000000Z"
+MARK = Watermark(transaction_id=100, balance=usd(1_000_000), server_time_at=T0)
+LOST = LostTransfer(amount=usd(966), reference=OURS, watermark=MARK, settled_at=T0 + timedelta(minutes=10))
+
+
+def statement(*movements, balance=None):
+    """Rows newest first from (amount, longcode) oldest first, with the balances that follow from them."""
+    rows, after = [], MARK.balance.minor
+    for number, (amount, longcode) in enumerate(movements, 1):
+        after += amount
+        at = T0 + timedelta(seconds=number)
+        row = StatementRow(
+            id=100 + number, at=at, action="withdrawal", amount=usd(amount), balance_after=usd(after), longcode=longcode
+        )
+        rows.insert(0, row)
+    return StatementRead(rows=rows, balances_minor=frozenset({after if balance is None else balance}))
+
+
+def read(*movements, used=frozenset(), **more):
+    return read_for_transfer(statement(*movements, **more), LOST, used=used)
+
+
+def test_our_reference_is_certain():
+    reading = read((-966, f"Agent note: {description(OTHER)}"), (-966, f"Agent note: {description(OURS)}"), (-50, ""))
+    assert (reading.found, reading.row.id) == (Found.CONFIRMED, 102)
+
+
+def test_without_references_the_only_debit_of_the_amount_is_ours():
+    reading = read((-965, ""), (-966, ""), (966, ""))
+    assert (reading.found, reading.row.id) == (Found.CONFIRMED, 102)
+
+
+def test_two_equal_debits_are_a_question_for_a_person():
+    assert read((-966, ""), (-966, "")).found is Found.AMBIGUOUS
+
+
+def test_a_debit_that_belongs_to_another_operation_is_no_candidate():
+    assert read((-966, ""), (-966, ""), used=frozenset({101})).row.id == 102
+    assert read((-966, ""), used=frozenset({101})).found is Found.CLEAN
+
+
+def test_a_debit_with_another_reference_is_not_ours():
+    assert read((-966, description(OTHER))).found is Found.CLEAN
+
+
+def test_where_references_show_a_debit_without_one_is_a_question():
+    assert read((-50, description(OTHER)), (-966, "by hand")).found is Found.AMBIGUOUS
+
+
+def test_our_reference_with_another_amount_or_twice_is_a_question():
+    assert read((-900, description(OURS))).found is Found.AMBIGUOUS
+    assert read((-966, description(OURS)), (-966, description(OURS))).found is Found.AMBIGUOUS
+
+
+def test_an_older_debit_of_the_amount_is_not_ours():
+    before = StatementRow(id=99, at=T0, action="withdrawal", amount=usd(-966), balance_after=MARK.balance)
+    old = StatementRead(rows=[before], balances_minor=frozenset({MARK.balance.minor}))
+    assert read_for_transfer(old, LOST, used=frozenset()).found is Found.CLEAN
+
+
+def test_nothing_there_is_clean_only_while_balances_join_up():
+    assert read().found is Found.CLEAN
+    assert read((-50, ""), (70, "")).found is Found.CLEAN
+    assert read((-50, ""), balance=1).found is Found.INCOMPLETE
+
+
+def test_a_gap_in_the_balances_proves_nothing():
+    whole = statement((-50, ""), (-966, "hidden"), (-70, ""))
+    holed = StatementRead(rows=[whole.rows[0], whole.rows[2]], balances_minor=whole.balances_minor)
+    assert read_for_transfer(holed, LOST, used=frozenset()).found is Found.INCOMPLETE
+
+
+def test_a_row_after_the_settle_window_closes_the_chain_on_a_busy_account():
+    late = StatementRow(
+        id=101, at=LOST.settled_at, action="deposit", amount=usd(5), balance_after=usd(1_000_005), longcode=""
+    )
+    busy = StatementRead(rows=[late], balances_minor=frozenset({7}))
+    assert read_for_transfer(busy, LOST, used=frozenset()).found is Found.CLEAN
+
+
+def test_on_an_account_that_never_moved_the_first_rows_must_explain_everything():
+    fresh = LostTransfer(
+        amount=usd(966),
+        reference=OURS,
+        watermark=Watermark(transaction_id=0, balance=MARK.balance, server_time_at=T0),
+        settled_at=T0,
+    )
+    nothing = StatementRead(rows=[], balances_minor=frozenset({MARK.balance.minor}))
+    assert read_for_transfer(nothing, fresh, used=frozenset()).found is Found.CLEAN
+    moved = StatementRead(rows=[], balances_minor=frozenset({MARK.balance.minor - 966}))
+    assert read_for_transfer(moved, fresh, used=frozenset()).found is Found.INCOMPLETE
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([-966, -965, 966, 10]), st.sampled_from(["", description(OTHER)])), max_size=8),
+    st.integers(0, 8),
+    st.booleans(),
+    st.booleans(),
+)
+def test_an_executed_transfer_is_never_called_absent(movements, place, visible, hidden):
+    """Whatever else happens on the account, and whether or not the row already shows."""
+    executed = (-966, description(OURS) if visible else "")
+    place = min(place, len(movements))
+    truth = statement(*movements[:place], executed, *movements[place:])
+    shown = [row for row in truth.rows if not (hidden and row.id == 101 + place)]
+    reading = read_for_transfer(StatementRead(rows=shown, balances_minor=truth.balances_minor), LOST, used=frozenset())
+    assert reading.found is not Found.CLEAN
+    if visible and not hidden:
+        assert (reading.found, reading.row.id) == (Found.CONFIRMED, 101 + place)
+
+
+def test_a_watermark_survives_its_row():
+    assert Watermark.from_text(MARK.as_text()) == MARK
+    with pytest.raises(BadInput):
+        Watermark.from_text({"transaction_id": "1"})
