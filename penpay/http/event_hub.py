@@ -4,7 +4,17 @@ import asyncio
 from dataclasses import dataclass, field
 
 from config.limits import EVENT_QUEUE_MAX, EVENT_STREAMS_MAX, EVENT_STREAMS_PER_USER
-from penpay.ports import OutboxRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveEvent:
+    """One outbox event as it came from the streams. `body` is JSON text."""
+
+    shard: int
+    seq: int
+    type: str
+    user_id: str
+    body: str
 
 
 @dataclass(slots=True, eq=False)
@@ -15,7 +25,7 @@ class Subscription:
     """
 
     user_id: str
-    queue: asyncio.Queue[OutboxRow | None] = field(default_factory=lambda: asyncio.Queue(EVENT_QUEUE_MAX))
+    queue: asyncio.Queue[LiveEvent | None] = field(default_factory=lambda: asyncio.Queue(EVENT_QUEUE_MAX))
     lagged: bool = False
     ended: bool = False
 
@@ -56,7 +66,7 @@ class EventHub:
             if not subscription.queue.full():
                 subscription.queue.put_nowait(None)
 
-    def publish(self, event: OutboxRow) -> None:
+    def publish(self, event: LiveEvent) -> None:
         """Never waits: a full stream is marked and catches up by itself."""
         for subscription in self._by_user.get(event.user_id, ()):
             try:

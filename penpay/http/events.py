@@ -12,9 +12,8 @@ from aiohttp import web
 
 from penpay.domain.errors import Unavailable
 from penpay.http.dispatch import Call
-from penpay.http.event_hub import Subscription
+from penpay.http.event_hub import LiveEvent, Subscription
 from penpay.http.replies import Stop
-from penpay.ports import OutboxRow
 
 HEARTBEAT_S = 15.0
 _PAGE = 200
@@ -99,11 +98,12 @@ class _Feed:
             except Unavailable:
                 return
             for row in rows:
-                await self._emit(row)
+                event = LiveEvent(shard=row.shard, seq=row.seq, type=row.type, user_id=row.user_id, body=row.body)
+                await self._emit(event)
             if len(rows) < _PAGE:
                 return
 
-    async def _emit(self, event: OutboxRow) -> None:
+    async def _emit(self, event: LiveEvent) -> None:
         if event.seq <= self._seq:
             return
         self._seq = event.seq

@@ -19,7 +19,10 @@ _BY_STATUS = {400: "malformed_request", 413: "payload_too_large", 431: "headers_
 
 
 class Site:
-    """`Listener` for one application, made anew at each opening. A port 0 is chosen once and then kept."""
+    """`Listener` for one application, made anew at each opening. A port 0 is chosen once and then kept.
+
+    `make_app` may be an application itself, for a site that is opened only once.
+    """
 
     def __init__(
         self, name: str, make_app: Callable[[], web.Application], *, host: str, port: int, close_s: float = 5.0

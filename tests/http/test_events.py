@@ -11,7 +11,7 @@ import pytest
 from penpay.adapters.redis_streams import RedisStreams, redis_client
 from penpay.adapters.stream_reader import StreamReader, blocking_client
 from penpay.http import events
-from penpay.http.event_hub import EventHub
+from penpay.http.event_hub import EventHub, LiveEvent
 from penpay.ports import OutboxRow
 from tests.http.rows import add_event
 from tests.http.world import Customer, World, signed_in
@@ -54,16 +54,8 @@ async def shard_of(world: World, customer: Customer) -> int:
     return identity.shard
 
 
-def live(customer: Customer, shard: int, seq: int) -> OutboxRow:
-    return OutboxRow(
-        shard=shard,
-        seq=seq,
-        stream="transactions",
-        event_id=f"e{seq}",
-        type="transaction.updated",
-        user_id=customer.id,
-        body=f'{{"n":{seq}}}',
-    )
+def live(customer: Customer, shard: int, seq: int) -> LiveEvent:
+    return LiveEvent(shard=shard, seq=seq, type="transaction.updated", user_id=customer.id, body=f'{{"n":{seq}}}')
 
 
 async def test_live_events_arrive_in_order_and_once(world: World, customer: Customer, module_database):
@@ -152,7 +144,7 @@ def test_a_slow_reader_is_marked_and_nobody_waits():
     hub = EventHub()
     subscription = hub.subscribe("user")
     assert subscription is not None
-    event = OutboxRow(shard=0, seq=1, stream="transactions", event_id="e", type="t", user_id="user", body="{}")
+    event = LiveEvent(shard=0, seq=1, type="t", user_id="user", body="{}")
     for _ in range(subscription.queue.maxsize + 1):
         hub.publish(event)
     assert subscription.lagged
