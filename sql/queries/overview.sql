@@ -26,3 +26,18 @@ SELECT MIN(outbox.created_at)
 FROM {ledger}.outbox AS outbox
 LEFT JOIN {ledger}.outbox_cursors AS cursors ON cursors.shard = outbox.shard
 WHERE outbox.seq > COALESCE(cursors.seq, 0);
+
+-- name: postings_of
+-- What a transaction booked, leg by leg, in the order of its chain.
+SELECT postings.posting_key, entries.account_id, entries.currency, entries.amount_minor, postings.created_at
+FROM {ledger}.postings AS postings
+JOIN {ledger}.ledger_entries AS entries ON entries.posting_id = postings.id
+WHERE postings.transaction_id = :transaction_id
+ORDER BY postings.seq, entries.line;
+
+-- name: reviews_of
+-- The questions that were put to people about a transaction.
+SELECT kind, reason, owner_role, due_at, closed_at
+FROM {ledger}.review_items
+WHERE transaction_id = :transaction_id
+ORDER BY id;
