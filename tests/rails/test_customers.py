@@ -1,0 +1,122 @@
+"""Customers' balances over their own sockets, against the sandbox."""
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from actors.deriv_customers import CustomersParts, CustomersSettings, DerivCustomersActor
+from penpay.domain.money import usd
+from penpay.messages import DerivBalance, GetBalance, Refusal
+from tests.rails.fakes import TurnableClock, inside, until
+
+QUICK = {"backoff_first_s": 0.02, "backoff_max_s": 0.1, "look_s": 0.05, "answer_s": 2.0}
+
+
+@dataclass
+class Customers:
+    dialer: object
+    clock: TurnableClock = field(default_factory=TurnableClock)
+    published: list[tuple[str, DerivBalance]] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def running(self, **settings):
+        parts = CustomersParts(
+            dialer=self.dialer,
+            clock=self.clock,
+            dice=random.Random(1),
+            publish=lambda user_id, balance: self.published.append((user_id, balance)),
+            settings=CustomersSettings(**{**QUICK, **settings}),
+        )
+        ref = DerivCustomersActor.start(parts)
+        await ref.ready()
+        try:
+            yield ref
+        finally:
+            await ref.shutdown(5)
+
+
+@pytest.fixture
+def customers(dialer):
+    return Customers(dialer)
+
+
+def ask(loginid="CRB1", token=None, user="u1"):
+    return GetBalance(user_id=user, loginid=loginid, token=token or f"a1-{loginid}")
+
+
+async def sockets(box):
+    return [one["loginids"] for one in (await box.control("/deriv/sessions"))["sessions"]]
+
+
+async def test_a_balance_is_live_and_follows_the_account(customers, sandbox_rails):
+    async with customers.running() as ref:
+        first = await ref.aask(ask())
+        assert (first.balance, first.live) == (usd(0), True)
+        await sandbox_rails.control("/funds", {"account": "CRB1", "delta_minor": 966})
+        await until(lambda: ("u1", usd(966)) in [(user, told.balance) for user, told in customers.published])
+        assert (await ref.aask(ask())).balance == usd(966)
+        assert await sockets(sandbox_rails) == [["CRB1"]]
+
+
+async def test_many_questions_open_one_socket(customers, sandbox_rails):
+    async with customers.running() as ref:
+        answers = await asyncio.gather(*(ref.aask(ask()) for _ in range(10)))
+        assert {answer.balance for answer in answers} == {usd(0)}
+        assert len(await sockets(sandbox_rails)) == 1
+
+
+@pytest.mark.parametrize("token", ["a1-CRB2", "nonsense"])
+async def test_a_token_for_another_account_asks_to_link_again(customers, token):
+    async with customers.running() as ref:
+        answer = await ref.aask(ask("CRB1", token))
+    assert isinstance(answer, Refusal)
+    assert answer.code == "deriv_not_linked"
+
+
+async def test_after_a_drop_the_balance_comes_back_live(customers, sandbox_rails):
+    async with customers.running() as ref:
+        await ref.aask(ask())
+        await sandbox_rails.control("/deriv/drop", {})
+        await until(lambda: len(customers.published) == 2)
+        assert (await ref.aask(ask())).live
+
+
+async def test_with_deriv_away_the_last_known_balance_is_told_as_such(customers, sandbox_rails):
+    async with customers.running(answer_s=0.1) as ref:
+        await ref.aask(ask())
+        await sandbox_rails.control("/deriv/script", {"knobs": {"zombie": True}})
+        await sandbox_rails.control("/deriv/drop", {})
+        await until(lambda: inside(ref)._sessions["u1"].balance is None)
+        known = await ref.aask(ask())
+        unknown = await ref.aask(ask("CRB9", user="u9"))
+        await sandbox_rails.control("/deriv/script", {"knobs": {"zombie": False}})
+    assert (known.balance, known.live) == (usd(0), False)
+    assert isinstance(unknown, Refusal)
+    assert unknown.code == "rail_down"
+
+
+async def test_an_idle_session_is_closed(customers, sandbox_rails):
+    async with customers.running() as ref:
+        await ref.aask(ask())
+        customers.clock.turn(121)
+        await until(lambda: not inside(ref)._sessions)
+        async with asyncio.timeout(5):
+            while await sockets(sandbox_rails):
+                pass
+
+
+async def test_sessions_are_capped_and_the_longest_unused_gives_way(customers):
+    async with customers.running(sessions_max=2) as ref:
+        for number in (1, 2, 1, 3):
+            await ref.aask(ask(f"CRB{number}", user=f"u{number}"))
+        assert list(inside(ref)._sessions) == ["u1", "u3"]
+
+
+async def test_a_relinked_account_replaces_the_session(customers):
+    async with customers.running() as ref:
+        await ref.aask(ask("CRB1"))
+        assert (await ref.aask(ask("CRB2"))).live
+        assert inside(ref)._sessions["u1"].loginid == "CRB2"

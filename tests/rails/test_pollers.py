@@ -1,0 +1,209 @@
+"""Balances and the list of payments, against the sandbox."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from actors.daraja_pollers import RAIL_SHARD, DarajaPollersActor, PollerParts, PollerSettings
+from actors.rail_lease import LeaseHolder
+from penpay.domain.board import Board
+from penpay.domain.errors import OutcomeUnknown, Unavailable
+from penpay.domain.money import kes
+from penpay.messages import InboxRow, ProbePull
+from penpay.ports import PullRow
+from tests.rails.fakes import CLOCK, IDS, TRANSACTION, MemoryLeases, PlainTokens, PostOffice, until
+
+QUICK = PollerSettings(balance_every_s=30.0, pull_every_s=30.0, sweep_every_s=0.02)
+
+
+@dataclass
+class MemoryInbox:
+    """The rail's rows, as the callback route would have stored them."""
+
+    rows: list[InboxRow] = field(default_factory=list)
+    consumed: list[str] = field(default_factory=list)
+    away: bool = False
+
+    async def waiting(self, shard: int, *, older_than: datetime, limit: int) -> list[InboxRow]:
+        if self.away:
+            raise Unavailable("database")
+        assert shard == RAIL_SHARD
+        return [row for row in self.rows if row.id not in self.consumed][:limit]
+
+    async def consumed_by_rail(self, inbox_ids: list[str]) -> None:
+        self.consumed += inbox_ids
+
+    def arrive(self, path: str, body: bytes, *, trusted: bool = True) -> None:
+        _, kind, shard, operation_id = path.rsplit("/", 3)
+        self.rows.append(
+            InboxRow(
+                id=IDS.ulid(),
+                shard=int(shard),
+                kind=kind,
+                operation_id=operation_id,
+                body=body,
+                trusted_source=trusted,
+                received_at=CLOCK.now(),
+            )
+        )
+
+
+class ScriptedList:
+    """A list of payments that a test fills; every read waits for `gate`."""
+
+    def __init__(self) -> None:
+        self.rows: list[PullRow] = []
+        self.reads: list[tuple[datetime, datetime]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.fails = False
+
+    async def pull(self, *, since: datetime, until: datetime) -> list[PullRow]:
+        self.reads.append((since, until))
+        await self.gate.wait()
+        if self.fails:
+            raise OutcomeUnknown("timed_out")
+        return list(self.rows)
+
+    async def account_balance(self, **_: Any) -> str:
+        return "AG"
+
+
+@dataclass
+class Pollers:
+    daraja: Any = field(default_factory=ScriptedList)
+    inbox: MemoryInbox = field(default_factory=MemoryInbox)
+    post: PostOffice = field(default_factory=PostOffice)
+    board: Board = field(default_factory=Board)
+    base: str = "http://127.0.0.1:1"
+
+    @asynccontextmanager
+    async def running(self):
+        lease = LeaseHolder("rail/daraja", MemoryLeases(), CLOCK)
+        await lease.keep()
+        parts = PollerParts(
+            lease=lease,
+            daraja=self.daraja,
+            tokens=PlainTokens(self.base),
+            inbox=self.inbox,
+            addresses=self.post,
+            clock=CLOCK,
+            ids=IDS,
+            board=self.board,
+            settings=QUICK,
+        )
+        ref = DarajaPollersActor.start(parts)
+        await ref.ready()
+        try:
+            yield ref
+        finally:
+            await ref.shutdown(5)
+
+
+def probe(reference="P1", since=None):
+    since = since or CLOCK.now() - timedelta(minutes=10)
+    return ProbePull(
+        operation_id=f"op-{reference}", shard=0, transaction_id=TRANSACTION, reference=reference, since=since
+    )
+
+
+@pytest.fixture
+def pollers():
+    return Pollers()
+
+
+async def test_one_read_of_the_list_serves_everyone_who_waits(pollers):
+    paid_at = CLOCK.now() - timedelta(minutes=3)
+    pollers.daraja.rows = [PullRow("NLJ7RT61SV", "P1", kes(130_000), paid_at)]
+    pollers.daraja.gate.clear()
+    async with pollers.running() as ref:
+        ref.tell(probe("P0"))
+        await until(lambda: pollers.daraja.reads)
+        for number in range(1, 6):
+            ref.tell(probe(f"P{number}"))
+        pollers.daraja.gate.set()
+        answers = {}
+        for _ in range(6):
+            answer = await pollers.post.next()
+            answers[answer.operation_id] = answer
+    assert len(pollers.daraja.reads) == 2
+    assert {answer.outcome for name, answer in answers.items() if name != "op-P1"} == {"CLEAN"}
+    found = answers["op-P1"]
+    assert (found.outcome, found.reference, found.amount, found.paid_at) == (
+        "PAID",
+        "NLJ7RT61SV",
+        kes(130_000),
+        paid_at,
+    )
+    assert answers["op-P2"].until == pollers.daraja.reads[1][1]
+
+
+async def test_a_list_that_cannot_be_read_says_nothing(pollers):
+    pollers.daraja.fails = True
+    async with pollers.running() as ref:
+        ref.tell(probe())
+        answer = await pollers.post.next()
+    assert (answer.outcome, answer.code) == ("UNANSWERED", "timed_out")
+
+
+async def test_the_silence_of_the_list_counts_only_as_far_as_it_reaches(pollers):
+    async with pollers.running() as ref:
+        ref.tell(probe(since=datetime.now(UTC) - timedelta(hours=60)))
+        answer = await pollers.post.next()
+    assert (answer.outcome, answer.code) == ("UNANSWERED", "beyond_the_list")
+    since, until_ = pollers.daraja.reads[0]
+    assert until_ - since <= timedelta(hours=48)
+
+
+async def test_a_real_payment_is_found_by_its_reference(pollers, daraja, sandbox_rails):
+    pollers.daraja = daraja
+    pollers.base = sandbox_rails.callback_url
+    url = f"{sandbox_rails.callback_url}/cb/stk/0/1"
+    await daraja.stk_push(amount=kes(50_000), phone="254708374149", reference="P00000000001", callback_url=url)
+    while "/cb/stk/" not in (await sandbox_rails.callback())[0]:
+        pass
+    async with pollers.running() as ref:
+        ref.tell(probe("P00000000001"))
+        found = await pollers.post.next()
+        ref.tell(probe("P00000000002"))
+        clean = await pollers.post.next()
+    assert (found.outcome, found.amount) == ("PAID", kes(50_000))
+    assert clean.outcome == "CLEAN"
+
+
+async def test_balances_of_both_short_codes_reach_the_board(pollers, daraja, sandbox_rails):
+    pollers.daraja = daraja
+    pollers.base = sandbox_rails.callback_url
+    async with pollers.running():
+        for _ in range(2):
+            pollers.inbox.arrive(*await sandbox_rails.callback())
+        await until(lambda: len(pollers.board.floats) == 2)
+        config = sandbox_rails.house.config
+        assert pollers.board.floats["mpesa_paybill"].balance_minor == config.opening_paybill_minor
+        assert pollers.board.floats["mpesa_utility"].balance_minor == config.opening_utility_minor
+        await until(lambda: len(pollers.inbox.consumed) == 2)
+
+
+async def test_a_balance_that_nobody_asked_for_or_from_a_stranger_changes_nothing(pollers, daraja, sandbox_rails):
+    pollers.daraja = daraja
+    pollers.base = sandbox_rails.callback_url
+    async with pollers.running():
+        path, body = await sandbox_rails.callback()
+        pollers.inbox.arrive(path.rsplit("/", 1)[0] + "/another", body)
+        pollers.inbox.arrive(path, body, trusted=False)
+        await until(lambda: len(pollers.inbox.consumed) == 2)
+    assert pollers.board.floats == {}
+
+
+async def test_the_pollers_outlive_a_database_that_is_away(pollers):
+    pollers.inbox.away = True
+    async with pollers.running() as ref:
+        await asyncio.sleep(0.1)
+        pollers.inbox.away = False
+        ref.tell(replace(probe("P9")))
+        assert (await pollers.post.next()).outcome == "CLEAN"
+        assert ref.is_alive()
