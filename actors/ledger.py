@@ -7,7 +7,7 @@ own; all that pass share one database transaction that begins with the shard's f
 import asyncio
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import structlog
 
 from actors.base import DEFER, AsyncioActor, DeferredReply
 from actors.ledger_cache import LedgerCache
-from actors.ledger_plan import REPLAYED, Plan, second_look, wanted_by
+from actors.ledger_plan import REPLAYED, Plan, wanted_by
 from actors.ledger_rules import malformed
 from config.limits import LEDGER_BATCH_MAX, LEDGER_BUILD_S, LEDGER_MAILBOX_MAX, UNIT_TRIES_MAX
 from penpay.domain.errors import OutcomeUnknown, StoreError, Unavailable
@@ -28,16 +28,20 @@ from penpay.ports_ledger import (
     FENCE_KEYS,
     DeadUnit,
     Fence,
-    Found,
     LedgerMeter,
     LedgerStore,
     LedgerTransaction,
     NoMeter,
+    Wanted,
 )
 
 log = structlog.get_logger()
 
 CACHE_SIZE = 50_000
+ANSWER_WITHIN_S = 0.02
+"""A committed unit is answered after this, even when the next batch does not come off."""
+ANSWERS_PER_TURN = 32
+"""Between them the loop gets to the database's socket."""
 RETRY_MIN_S = 0.02
 RETRY_MAX_S = 2.0
 """The longest pause between two tries while the database is away."""
@@ -94,6 +98,8 @@ class LedgerActor(AsyncioActor):
         self._quiet.set()
         self._fence: Fence | None = None
         self._acknowledged = 0
+        self._committed: list[tuple[Pending, UnitRejected | str]] = []
+        """The last committed batch, as far as it is not answered yet."""
         self._problem = ""
 
     def observable_state(self) -> Mapping[str, object]:
@@ -144,12 +150,18 @@ class LedgerActor(AsyncioActor):
             incoming = taken_in(unit)
         except UnicodeEncodeError:
             return UnitRejected(unit.unit_id, RejectCode.QUARANTINED, "a text is not Unicode")
+        incoming.prepared = self._store.prepared(incoming)
         reply = self.defer()
         self._lane.append(Pending(incoming, reply, reply.open))
         if not self._arrived.is_set():
             self._arrived.set()
             self._quiet.clear()
         return DEFER
+
+    def on_incarnation_over(self) -> None:
+        """What is durable and not yet answered is answered now."""
+        if self._committed:
+            self._answer_committed()
 
     @classmethod
     def on_abandoned(cls, message: Any) -> Exception:
@@ -171,6 +183,7 @@ class LedgerActor(AsyncioActor):
                 await self._arrived.wait()
                 while batch := self._next_batch():
                     await self._settle(batch)
+                self._answer_committed()
                 self._arrived.clear()
                 self._quiet.set()
         except LeaseLost:
@@ -193,10 +206,10 @@ class LedgerActor(AsyncioActor):
 
     async def _settle(self, batch: list[Pending]) -> None:
         """Run a batch to its end, however often the database must be asked."""
-        tries, pause_s = 0, RETRY_MIN_S
+        tries, pause_s, careful = 0, RETRY_MIN_S, False
         while True:
             try:
-                await self._commit(batch)
+                await self._commit(batch, careful=careful)
                 self._problem = ""
                 return
             except (Deadlock, LockTimeout) as error:
@@ -205,15 +218,18 @@ class LedgerActor(AsyncioActor):
                     self._away("contention", error)
             except ConnectionLost as error:
                 # Whether the last COMMIT took effect is read from the fence, and from the units' own rows.
-                if error.commit_sent:
-                    self._cache = LedgerCache(CACHE_SIZE)
+                careful = careful or error.commit_sent
             except Unavailable as error:
                 self._away("database", error)
             except StoreError as error:
                 if isinstance(error, Duplicate) and error.key in FENCE_KEYS:
                     raise
-                await self._isolate(batch, error)
-                return
+                if careful or not isinstance(error, Duplicate):
+                    await self._isolate(batch, error)
+                    return
+                careful = True
+                continue
+            self._answer_committed()
             await asyncio.sleep(pause_s * self._dice.uniform(0.5, 1.0))
             pause_s = min(pause_s * 2, RETRY_MAX_S)
 
@@ -222,28 +238,78 @@ class LedgerActor(AsyncioActor):
             log.warning("ledger_waits", shard=self._shard, problem=problem, error=str(error))
         self._problem = problem
 
-    async def _commit(self, batch: list[Pending]) -> None:
+    async def _commit(self, batch: list[Pending], *, careful: bool) -> None:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
+        units = [pending.incoming for pending in batch]
+        wanted = wanted_by(units, self._cache, careful=careful)
         async with self._store.transaction(self._shard) as transaction:
-            fence = self._owned(await transaction.lock_fence())
-            found = await self._look_up(transaction, [pending.incoming for pending in batch])
+            fence, found = await transaction.open(wanted)
+            if not self._still_valid(fence):
+                # What was remembered, and so what was asked for, belongs to another history.
+                wanted = wanted_by(units, self._cache, careful=True)
+                found = await transaction.read(wanted)
+            self._cache.learn(wanted, found)
             plan = Plan(self._cache, found, fence.heads, shard=self._shard, epoch=fence.epoch)
             verdicts = self._judge(plan, batch)
+            await self._replays(transaction, batch, verdicts, looked=wanted.units)
             planned = plan.batch()
             if planned.units:
-                await transaction.apply(planned)
-                await transaction.commit()
-        # Durable: only now does memory change, and only now is anybody told.
+                await self._while_answering(transaction.commit(planned))
+        # Durable: only now does memory change.
         plan.merge(self._cache)
         self._fence = Fence(fence.owner, fence.epoch, planned.heads, fence.server)
         self._acknowledged = planned.heads.unit_seq
         self._lane.extendleft(reversed(batch[len(verdicts) :]))
         if planned.units:
             self._meter.batch(units=len(planned.units), seconds=loop.time() - began_s)
-        self._answer(batch, verdicts, planned.heads.outbox_seq)
+        self._answer_committed()
+        self._committed = list(zip(batch, verdicts, strict=False))
+        if not self._lane:
+            self._answer_committed()
+        else:
+            loop.call_later(ANSWER_WITHIN_S, self._answer_committed)
 
-    def _owned(self, fence: Fence) -> Fence:
+    async def _while_answering(self, commit: Coroutine[Any, Any, None]) -> None:
+        """Answer the batch before this one while the database works on this one."""
+        task = asyncio.get_running_loop().create_task(commit)
+        try:
+            await asyncio.sleep(0)  # the task has handed its statements to the kernel
+            while self._committed:
+                self._answer_committed(ANSWERS_PER_TURN)
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        await task
+
+    async def _replays(
+        self,
+        transaction: LedgerTransaction,
+        batch: list[Pending],
+        verdicts: list[UnitRejected | str],
+        *,
+        looked: set[str],
+    ) -> None:
+        """A unit that is rejected may have been recorded before: then it gets its first answer again."""
+        doubtful = {
+            number: verdict
+            for number, verdict in enumerate(verdicts)
+            if isinstance(verdict, UnitRejected)
+            and verdict.code is not RejectCode.UNIT_DIFFERS
+            and verdict.unit_id not in looked
+        }
+        if not doubtful:
+            return
+        found = await transaction.read(Wanted(units={verdict.unit_id for verdict in doubtful.values()}))
+        for number, verdict in doubtful.items():
+            recorded = found.units.get(verdict.unit_id)
+            if recorded is not None:
+                same = recorded == batch[number].incoming.content_hash
+                verdicts[number] = REPLAYED if same else UnitRejected(verdict.unit_id, RejectCode.UNIT_DIFFERS)
+
+    def _still_valid(self, fence: Fence) -> bool:
+        """Whether what this ledger remembers is what the database holds. Raises `LeaseLost`."""
         mine = self._fence
         assert mine is not None
         if (fence.owner, fence.epoch) != (mine.owner, mine.epoch):
@@ -251,21 +317,13 @@ class LedgerActor(AsyncioActor):
         if fence.heads.unit_seq < self._acknowledged:
             self._gate.close(self._shard, "the database lost units that were acknowledged")
             log.error("database_went_back", shard=self._shard, at=fence.heads.unit_seq, acknowledged=self._acknowledged)
-            self._acknowledged = fence.heads.unit_seq
         if fence.server != mine.server:
             self._gate.close(self._shard, "the database is another server")
-        if fence.heads != mine.heads:
-            self._cache = LedgerCache(CACHE_SIZE)
-        return fence
-
-    async def _look_up(self, transaction: LedgerTransaction, units: list[Incoming]) -> Found:
-        wanted = wanted_by(units, self._cache)
-        found = await transaction.read(wanted)
-        again = second_look(units, wanted, found)
-        if again.units:
-            found.units |= (await transaction.read(again)).units
-        self._cache.learn(wanted, found)
-        return found
+        if fence.heads == mine.heads:
+            return True
+        self._cache = LedgerCache(CACHE_SIZE)
+        self._acknowledged = fence.heads.unit_seq
+        return False
 
     def _judge(self, plan: Plan, batch: list[Pending]) -> list[UnitRejected | str]:
         """Verdicts for as many units as fit into the time for building; the rest waits for the next batch."""
@@ -278,20 +336,21 @@ class LedgerActor(AsyncioActor):
             verdicts.append(plan.add(pending.incoming))
         return verdicts
 
-    def _answer(self, batch: list[Pending], verdicts: list[UnitRejected | str], outbox_seq: int) -> None:
+    def _answer_committed(self, limit: int | None = None) -> None:
+        """Tell the senders of the last committed batch, or some of them."""
+        some, self._committed = self._committed[:limit], self._committed[limit:] if limit else []
+        assert self._fence is not None
+        outbox_seq = self._fence.heads.outbox_seq
         committed = 0
-        for pending, verdict in zip(batch, verdicts, strict=False):
+        for pending, verdict in some:
             if isinstance(verdict, UnitRejected):
-                self._meter.answered(verdict.code.value)
+                self._meter.answered(verdict.code)
                 if not pending.asked:
-                    log.warning(
-                        "unit_rejected", unit_id=verdict.unit_id, code=verdict.code.value, detail=verdict.detail
-                    )
+                    log.warning("unit_rejected", unit_id=verdict.unit_id, code=verdict.code, detail=verdict.detail)
                 pending.reply.set(verdict)
             else:
                 committed += 1
-                replayed = verdict == REPLAYED
-                pending.reply.set(Committed(pending.incoming.unit.unit_id, replayed, outbox_seq))
+                pending.reply.set(Committed(pending.incoming.unit.unit_id, verdict == REPLAYED, outbox_seq))
         if committed:
             self._meter.answered("committed", committed)
 
@@ -323,9 +382,9 @@ class LedgerActor(AsyncioActor):
         while True:
             try:
                 async with self._store.transaction(self._shard) as transaction:
-                    self._owned(await transaction.lock_fence())
+                    fence, _ = await transaction.open(Wanted())
+                    self._still_valid(fence)
                     await transaction.bury(dead)
-                    await transaction.commit()
                 return
             except (Deadlock, LockTimeout, ConnectionLost, Unavailable) as error:
                 self._away("database", error)

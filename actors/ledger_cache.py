@@ -6,7 +6,8 @@ Bounded, and loaded when first needed. Absence is never remembered: what is not 
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from penpay.ports_ledger import Found, Key, OperationHead, Ref, TransactionHead, Wanted
+from penpay.domain.incoming import Key
+from penpay.ports_ledger import Found, OperationHead, Ref, TransactionHead, Wanted
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -4,8 +4,8 @@ Nothing here touches the cache: what a batch changes is merged only after its co
 """
 
 from actors.ledger_cache import LedgerCache
-from actors.ledger_rules import Movement, View, keys_of, quote_of, rejection, user_of_intent
-from penpay.domain.chain import audit_fields, link, posting_fields
+from actors.ledger_rules import Movement, View, rejection
+from penpay.domain.chain import audit_hash, posting_hash
 from penpay.domain.incoming import Incoming
 from penpay.domain.ledger import Phase
 from penpay.domain.unit import OperationState, RejectCode, TransactionRow
@@ -26,24 +26,22 @@ from penpay.ports_ledger import (
 REPLAYED = "replayed"
 
 
-def wanted_by(units: list[Incoming], cache: LedgerCache) -> Wanted:
-    """What must be looked up before these units can be judged."""
+def wanted_by(units: list[Incoming], cache: LedgerCache, *, careful: bool) -> Wanted:
+    """What must be looked up before these units can be judged.
+
+    Not careful: what a unique key of the database guards anyway (unit ids, request keys, quotes, references) is taken
+    to be new. A duplicate then fails the batch, which is run again carefully and rejects the one unit.
+    """
     wanted = Wanted()
     for incoming in units:
         unit = incoming.unit
         change = unit.transaction
-        if change is None:
-            if cache.units.get(unit.unit_id) is None:
-                wanted.units.add(unit.unit_id)
-        else:
-            head = cache.transactions.get(change.row.id)
-            if head is None:
-                wanted.transactions.add(change.row.id)
-            # `<transaction>:<version>` exists exactly when the row has reached that version.
-            if (head is None and change.expected_version) or (
-                head is not None and head.version != change.expected_version
-            ):
-                wanted.units.add(unit.unit_id)
+        if (
+            change is not None
+            and (careful or change.expected_version)
+            and cache.transactions.get(change.row.id) is None
+        ):
+            wanted.transactions.add(change.row.id)
         for ids in incoming.account_ids:
             for account_id in ids:
                 if cache.accounts.get(account_id) is None:
@@ -53,27 +51,24 @@ def wanted_by(units: list[Incoming], cache: LedgerCache) -> Wanted:
                 wanted.operations.add(operation.id)
             if operation.to is OperationState.WITHDRAWN:
                 wanted.attempts.add(operation.id)
-        if unit.references:
-            wanted.references |= cache.references.missing((found.kind, found.ref) for found in unit.references)
-        wanted.keys |= cache.keys.missing(keys_of(unit))
-        if (quote_id := quote_of(unit)) and cache.quotes.get(quote_id) is None:
-            wanted.quotes.add(quote_id)
-        if (user_id := user_of_intent(unit)) and cache.frozen.get(user_id) is None:
+        if (user_id := incoming.intends_for) and cache.frozen.get(user_id) is None:
             wanted.users.add(user_id)
+        if careful or (change is not None and not change.expected_version and unit.answer is None):
+            # A transaction without its answer: no unique key covers both tables.
+            wanted.keys |= cache.keys.missing(incoming.keys)
+        if careful:
+            _guarded(incoming, cache, wanted)
     return wanted
 
 
-def second_look(units: list[Incoming], wanted: Wanted, found: Found) -> Wanted:
-    """Units that begin a transaction which exists already: replays, or lost races."""
-    known = wanted.units
-    ids = {
-        incoming.unit.unit_id
-        for incoming in units
-        if (change := incoming.unit.transaction) is not None
-        and change.row.id in found.transactions
-        and incoming.unit.unit_id not in known
-    }
-    return Wanted(units=ids)
+def _guarded(incoming: Incoming, cache: LedgerCache, wanted: Wanted) -> None:
+    unit = incoming.unit
+    if cache.units.get(unit.unit_id) is None:
+        wanted.units.add(unit.unit_id)
+    if (quote_id := incoming.quote_id) and cache.quotes.get(quote_id) is None:
+        wanted.quotes.add(quote_id)
+    wanted.references |= cache.references.missing((found.kind, found.ref) for found in unit.references)
+    wanted.operations |= cache.operations.missing(new.id for new in unit.new_operations)
 
 
 class Plan:
@@ -89,7 +84,6 @@ class Plan:
         self._audit_seq = heads.audit_seq
         self._audit_hash = heads.audit_hash
         self._outbox_seq = heads.outbox_seq
-        self._chain = f"shard/{shard}"
         self._units: list[PlannedUnit] = []
         self._inserted: dict[str, tuple[TransactionRow, int]] = {}
         self._changed: dict[str, tuple[TransactionRow, int]] = {}
@@ -120,7 +114,7 @@ class Plan:
             seq=self._unit_seq,
             first_event_seq=head.event_count + 1 if head is not None else 1,
             first_outbox_seq=self._outbox_seq + 1,
-            postings=self._chained_postings(incoming, movement, transaction_id) if unit.postings else [],
+            postings=self._chained_postings(incoming, movement) if unit.postings else [],
             audit=self._chained_audit(incoming) if unit.audit else [],
         )
         self._units.append(planned)
@@ -135,46 +129,28 @@ class Plan:
             ref = (reference.kind, reference.ref)
             if view.references.get(ref) is None and view.cache.references.get(ref) is None:
                 view.references[ref] = self._references[ref] = reference.operation_id
-        for key in keys_of(unit):
+        for key in incoming.keys:
             view.keys[key] = unit.unit_id
-        if quote_id := quote_of(unit):
-            view.quotes[quote_id] = transaction_id
+        if incoming.quote_id:
+            view.quotes[incoming.quote_id] = transaction_id
         if unit.user_status is not None:
             view.frozen[unit.user_status.user_id] = unit.user_status.status == "FROZEN"
 
-    def _chained_postings(self, incoming: Incoming, movement: Movement, transaction_id: str) -> list[PlannedPosting]:
+    def _chained_postings(self, incoming: Incoming, movement: Movement) -> list[PlannedPosting]:
         planned = []
-        for posting, lines in zip(incoming.unit.postings, movement.lines, strict=True):
+        for head, numbers in zip(incoming.posting_heads, movement.numbers, strict=True):
             self._chain_seq += 1
-            fields = posting_fields(
-                seq=self._chain_seq,
-                unit_id=incoming.unit.unit_id,
-                transaction_id=transaction_id,
-                key=posting.key,
-                phase=posting.phase.value,
-                resolves=posting.resolves,
-                created_at=incoming.at,
-                entries=lines,
-            )
-            previous, self._chain_hash = self._chain_hash, link(self._chain_hash, fields)
-            planned.append(PlannedPosting(posting, transaction_id, self._chain_seq, previous, self._chain_hash, lines))
+            previous = self._chain_hash
+            self._chain_hash = posting_hash(previous, head, self._chain_seq, numbers)
+            planned.append(PlannedPosting(self._chain_seq, previous, self._chain_hash, numbers))
         return planned
 
     def _chained_audit(self, incoming: Incoming) -> list[PlannedAudit]:
         planned = []
-        for record, detail in zip(incoming.unit.audit, incoming.audit_details, strict=True):
+        for head in incoming.audit_heads:
             self._audit_seq += 1
-            fields = audit_fields(
-                chain=self._chain,
-                seq=self._audit_seq,
-                unit_id=incoming.unit.unit_id,
-                at=incoming.at,
-                actor=record.actor,
-                action=record.action,
-                subject=record.subject,
-                detail=detail,
-            )
-            previous, self._audit_hash = self._audit_hash, link(self._audit_hash, fields)
+            previous = self._audit_hash
+            self._audit_hash = audit_hash(previous, head, self._audit_seq)
             planned.append(PlannedAudit(self._audit_seq, previous, self._audit_hash))
         return planned
 
@@ -196,12 +172,12 @@ class Plan:
     def _move_operations(self, incoming: Incoming, transaction_id: str) -> None:
         view = self._view
         for new in incoming.unit.new_operations:
-            view.operations[new.id] = OperationHead(transaction_id, OperationState.INTENT.value, 0)
+            view.operations[new.id] = OperationHead(transaction_id, OperationState.INTENT, 0)
         for change in incoming.unit.operations:
             head = view.operation(change.id)
             assert head is not None
             closed = head.attempts_closed if change.attempts_closed is None else change.attempts_closed
-            view.operations[change.id] = OperationHead(head.transaction_id, change.to.value, closed)
+            view.operations[change.id] = OperationHead(head.transaction_id, change.to, closed)
 
     def batch(self) -> LedgerBatch:
         """What is to be written, empty or not."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from actors.ledger_cache import LedgerCache
-from penpay.domain.incoming import Incoming
+from penpay.domain.incoming import Incoming, Key
 from penpay.domain.ledger import CHART, Account, Kind, Phase, Side
 from penpay.domain.unit import OperationChange, OperationState, RejectCode, UnitOfWork
-from penpay.ports_ledger import Found, Key, OperationHead, Ref, TransactionHead
+from penpay.ports_ledger import Found, OperationHead, Ref, TransactionHead
 
 _S = OperationState
 ALLOWED: Mapping[str, frozenset[OperationState]] = {
@@ -55,13 +55,6 @@ class View:
         """Before the first unit of a batch."""
         return cls(cache, attempts=found.attempts)
 
-    def balance(self, account_id: str) -> tuple[int, int]:
-        """Balance and version; an account that nobody has used stands at zero."""
-        changed = self.accounts.get(account_id)
-        if changed is not None:
-            return changed[1], changed[2]
-        return self.cache.accounts.get(account_id) or (0, 0)
-
     def transaction(self, transaction_id: str) -> TransactionHead | None:
         """Its head, None when there is no such transaction."""
         return self.transactions.get(transaction_id) or self.cache.transactions.get(transaction_id)
@@ -73,9 +66,9 @@ class View:
 
 @dataclass(slots=True)
 class Movement:
-    """What the postings of an accepted unit do: lines per posting, accounts after the unit."""
+    """What the postings of an accepted unit do: numbers per posting (see the chain), accounts after the unit."""
 
-    lines: list[list[tuple[str, str, int, int, int]]] = field(default_factory=list)
+    numbers: list[list[int]] = field(default_factory=list)
     accounts: dict[str, tuple[Account, int, int]] = field(default_factory=dict)
 
 
@@ -95,23 +88,27 @@ def malformed(unit: UnitOfWork, shard: int) -> str:
         return "a transaction's unit id without its transaction"
     if change is not None and unit.unit_id != f"{change.row.id}:{change.row.version}":
         return "not the unit id of this transaction and version"
-    if any(entry.account.shard != shard for posting in unit.postings for entry in posting.entries):
-        return "an account of another shard"
+    for posting in unit.postings:
+        for entry in posting.entries:
+            if entry.account.shard != shard:
+                return "an account of another shard"
     return ""
 
 
 def rejection(view: View, incoming: Incoming, movement: Movement) -> Rejection | None:
     """The first rule that this unit breaks. Fills `movement` on the way."""
     unit = incoming.unit
-    return (
-        _version(view, unit)
-        or _request(view, unit)
-        or _freeze(view, unit)
-        or _operations(view, unit)
-        or _references(view, unit)
-        or _postings(view, unit)
-        or _funds(view, incoming, movement)
-    )
+    if unit.transaction is not None or incoming.keys or unit.operations or unit.new_operations or unit.references:
+        broken = (
+            _version(view, unit)
+            or _request(view, incoming)
+            or _freeze(view, incoming)
+            or _operations(view, unit)
+            or _references(view, unit)
+        )
+        if broken is not None:
+            return broken
+    return (_postings(view, unit) or _funds(view, incoming, movement)) if unit.postings else None
 
 
 def _version(view: View, unit: UnitOfWork) -> Rejection | None:
@@ -125,19 +122,19 @@ def _version(view: View, unit: UnitOfWork) -> Rejection | None:
     return None
 
 
-def _request(view: View, unit: UnitOfWork) -> Rejection | None:
-    for key in keys_of(unit):
+def _request(view: View, incoming: Incoming) -> Rejection | None:
+    for key in incoming.keys:
         if view.keys.get(key) or view.cache.keys.get(key):
             return RejectCode.KEY_REUSED, ""
-    quote_id = quote_of(unit)
+    quote_id = incoming.quote_id
     if quote_id and (view.quotes.get(quote_id) or view.cache.quotes.get(quote_id)):
         return RejectCode.QUOTE_USED, ""
     return None
 
 
-def _freeze(view: View, unit: UnitOfWork) -> Rejection | None:
-    user_id = user_of_intent(unit)
-    if not user_id or unit.staff_resolution:
+def _freeze(view: View, incoming: Incoming) -> Rejection | None:
+    user_id = incoming.intends_for
+    if not user_id or incoming.unit.staff_resolution:
         return None
     changed = view.frozen.get(user_id)
     if view.cache.frozen.get(user_id) if changed is None else changed:
@@ -190,9 +187,9 @@ def _references(view: View, unit: UnitOfWork) -> Rejection | None:
 
 
 def _postings(view: View, unit: UnitOfWork) -> Rejection | None:
-    if not unit.postings:
-        return None
     head = view.transaction(unit.transaction.row.id) if unit.transaction is not None else None
+    if head is None and len(unit.postings) == 1 and not unit.postings[0].resolves:
+        return None
     keys = set(head.posting_keys) if head is not None else set()
     pending = set(head.pending) if head is not None else set()
     for posting in unit.postings:
@@ -208,44 +205,21 @@ def _postings(view: View, unit: UnitOfWork) -> Rejection | None:
 
 
 def _funds(view: View, incoming: Incoming, movement: Movement) -> Rejection | None:
-    accounts = movement.accounts
+    accounts, changed, remembered = movement.accounts, view.accounts, view.cache.accounts.get
     for posting, ids in zip(incoming.unit.postings, incoming.account_ids, strict=True):
-        lines = []
+        numbers: list[int] = []
         for entry, account_id in zip(posting.entries, ids, strict=True):
-            account = entry.account
-            moved = accounts.get(account_id)
-            balance, version = (moved[1], moved[2]) if moved is not None else view.balance(account_id)
+            held = accounts.get(account_id) or changed.get(account_id)
+            if held is not None:
+                _, balance, version = held
+            else:
+                balance, version = remembered(account_id) or (0, 0)
             balance += entry.amount_minor
             version += 1
-            accounts[account_id] = (account, balance, version)
-            lines.append((account_id, account.currency.value, entry.amount_minor, balance, version))
+            accounts[account_id] = (entry.account, balance, version)
+            numbers += (entry.amount_minor, balance, version)
         for entry, account_id in zip(posting.entries, ids, strict=True):
             if SIDES[entry.account.code] * accounts[account_id][1] < 0:
                 return RejectCode.INSUFFICIENT_FUNDS, account_id
-        movement.lines.append(lines)
+        movement.numbers.append(numbers)
     return None
-
-
-def keys_of(unit: UnitOfWork) -> list[Key]:
-    """The idempotency keys that this unit takes: one, even when a transaction and its answer share it."""
-    change, answer = unit.transaction, unit.answer
-    keys: list[Key] = []
-    if change is not None and change.expected_version == 0:
-        keys.append((change.row.user_id, change.row.route, change.row.key_hash))
-    if answer is not None and (key := (answer.user_id, answer.route, answer.key_hash)) not in keys:
-        keys.append(key)
-    return keys
-
-
-def quote_of(unit: UnitOfWork) -> str:
-    """The quote that this unit uses up, or an empty string."""
-    change = unit.transaction
-    return change.row.quote_id if change is not None and change.expected_version == 0 else ""
-
-
-def user_of_intent(unit: UnitOfWork) -> str:
-    """Whose money call this unit intends, or an empty string."""
-    if unit.transaction is None:
-        return ""
-    intends = unit.new_operations or any(change.to is OperationState.INTENT for change in unit.operations)
-    return unit.transaction.row.user_id if intends else ""

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from penpay.domain.chain import GENESIS
-from penpay.domain.incoming import Incoming
-from penpay.domain.ledger import Account, Posting
+from penpay.domain.incoming import Incoming, Key
+from penpay.domain.ledger import Account
 from penpay.domain.unit import TransactionRow
 
-Key = tuple[str, str, str]
-"""User, route, hash of the idempotency key."""
 Ref = tuple[str, str]
 """Kind and reference of a provider's own id."""
 
@@ -101,14 +99,12 @@ class Found:
 
 @dataclass(slots=True)
 class PlannedPosting:
-    """A posting in its place of the chain. Lines: account, currency, amount, balance after, account version."""
+    """A posting in its place of the chain. `numbers`: amount, balance after and account version per leg."""
 
-    posting: Posting
-    transaction_id: str
     seq: int
     prev_hash: bytes
     hash: bytes
-    lines: list[tuple[str, str, int, int, int]]
+    numbers: list[int]
 
 
 @dataclass(slots=True)
@@ -164,26 +160,25 @@ class DeadUnit:
 
 
 class LedgerTransaction(Protocol):
-    """One open transaction. Any error leaves only `rollback`, which leaving the context does by itself."""
+    """One open transaction. Whatever is not committed when its context is left is rolled back."""
 
-    async def lock_fence(self) -> Fence:
-        """Lock the shard's fence row. Everything read afterwards is what the last owner left."""
+    async def open(self, wanted: Wanted) -> tuple[Fence, Found]:
+        """Lock the shard's fence row, then look up what is wanted: it is what the last owner left."""
         ...
 
     async def read(self, wanted: Wanted) -> Found:
-        """Look up whatever is wanted; nothing else is touched."""
+        """Look up more."""
         ...
 
-    async def apply(self, batch: LedgerBatch) -> None:
-        """Write the batch and the heads. `Duplicate.key` is `table.key`."""
+    async def commit(self, batch: LedgerBatch) -> None:
+        """Write the batch and the heads, and make them durable. `Duplicate.key` is `table.key`.
+
+        `ConnectionLost(commit_sent=True)`: nobody knows; the fence and the units' own rows tell.
+        """
         ...
 
     async def bury(self, unit: DeadUnit) -> None:
-        """Record a unit that cannot be written."""
-        ...
-
-    async def commit(self) -> None:
-        """`ConnectionLost(commit_sent=True)`: nobody knows; read the heads again."""
+        """Record a unit that cannot be written, and make that durable."""
         ...
 
 
@@ -194,8 +189,15 @@ class LedgerStore(Protocol):
         """Begin a new epoch on a fence that this process owns; None when it does not own it any more."""
         ...
 
+    def prepared(self, incoming: Incoming) -> object:
+        """Work on a unit that needs nothing of the shard's state, done while an earlier batch is being committed.
+
+        The result comes back as `Incoming.prepared`.
+        """
+        ...
+
     def transaction(self, shard: int) -> AbstractAsyncContextManager[LedgerTransaction]:
-        """Open a transaction; rolled back unless it was committed."""
+        """A transaction that begins with `open`."""
         ...
 
 

@@ -7,7 +7,8 @@ from penpay.adapters.database import RAILS, Database
 from penpay.adapters.inbox_store import inbox_values
 from penpay.adapters.mysql import Connection
 from penpay.adapters.row_shapes import inbox_row
-from penpay.adapters.sql_text import json_text, row
+from penpay.adapters.sql_text import json_rows, json_text
+from penpay.domain.chain import at_text
 from penpay.domain.errors import StoreError
 from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
 from penpay.messages import InboxRow
@@ -85,17 +86,14 @@ class AttemptEnds:
     def _ends(self, ends: Sequence[AttemptEnd]) -> str:
         if not ends:
             return ""
-        return self._queries.with_rows(
-            "end_attempts",
-            [row(end.operation_id, end.attempt) for end in ends],
-            keys=[f"{end.operation_id}:{end.attempt}" for end in ends],
-            codes=[end.code[:128] for end in ends],
-            provider_refs=[end.provider_ref[:128] for end in ends],
-            facts=[json_text(end.facts) for end in ends],
-            sealed_bodies=[self._sealed(end) for end in ends],
-            ended_at=[end.at for end in ends],
-            outcomes=[end.outcome for end in ends],
-        )
+        rows = [
+            [
+                *(end.operation_id, end.attempt, end.code[:128], end.provider_ref[:128], json_text(end.facts)),
+                *(self._sealed(end).hex(), at_text(end.at), end.outcome),
+            ]
+            for end in ends
+        ]
+        return self._queries("end_attempts", rows=json_rows(rows))
 
     def _sealed(self, end: AttemptEnd) -> bytes:
         return self._sealer.seal(end.body, aad=f"rail_attempts|sealed_body|{end.operation_id}|{end.attempt}")

@@ -33,8 +33,9 @@ _RECYCLE_S: Final = 1800.0
 class Lane:
     """A bounded set of sessions, opened when first needed."""
 
-    def __init__(self, dsn: Dsn, size: int, *, acquire_timeout_s: float) -> None:
+    def __init__(self, dsn: Dsn, size: int, *, acquire_timeout_s: float, several: bool) -> None:
         self._dsn = dsn
+        self._several = several
         self._free: deque[Connection] = deque()
         self._slots = asyncio.Semaphore(size)
         self._acquire_timeout_s = acquire_timeout_s
@@ -66,7 +67,7 @@ class Lane:
             if fresh and connection.usable:
                 return connection
             connection.close()
-        return await Connection.open(self._dsn)
+        return await Connection.open(self._dsn, several=self._several)
 
     def _give_back(self, connection: Connection) -> None:
         # A session inside a transaction was left by an exception: only a new one surely holds no locks.
@@ -97,7 +98,10 @@ class Database:
         self.prefix = prefix
         # Jitter between runs of a transaction: not a secret, and seeded by tests that want it so.
         self._dice = dice or random.Random()  # noqa: S311
-        self._lanes = {name: Lane(self.dsn, size, acquire_timeout_s=acquire_timeout_s) for name, size in LANES.items()}
+        self._lanes = {
+            name: Lane(self.dsn, size, acquire_timeout_s=acquire_timeout_s, several=name == LEDGER)
+            for name, size in LANES.items()
+        }
 
     def queries(self, name: str) -> Queries:
         """The named queries of a file, for this installation."""

@@ -7,14 +7,14 @@ The name is put right before the import. Older PyMySQL versions are no way out: 
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pymysql.converters
-from pymysql.constants import FIELD_TYPE
+from pymysql.constants import CLIENT, FIELD_TYPE
 from pymysql.err import InterfaceError, MySQLError
 
 from penpay.domain.errors import StoreError, Unavailable
@@ -33,6 +33,8 @@ if not callable(getattr(pymysql.converters, "escape_dict", None)):
 import aiomysql  # noqa: E402, TID251 - the one place, and the repair above must come first
 
 Row = tuple[Any, ...]
+Labelled = tuple[str, str]
+"""A label (the table that it writes) and a statement."""
 
 _SQL_MODE = (
     "STRICT_TRANS_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
@@ -124,8 +126,18 @@ class Connection:
         self.opened_at_s = time.monotonic()
 
     @classmethod
-    async def open(cls, dsn: Dsn, *, connect_timeout_s: float = 3.0, statement_timeout_s: float = 20.0) -> "Connection":
-        """Connect and set up the session. Raises `Unavailable` when there is no server to talk to."""
+    async def open(
+        cls,
+        dsn: Dsn,
+        *,
+        connect_timeout_s: float = 3.0,
+        statement_timeout_s: float = 20.0,
+        several: bool = False,
+    ) -> "Connection":
+        """Connect and set up the session. Raises `Unavailable` when there is no server to talk to.
+
+        `several` allows `run_all`, which only the ledger uses.
+        """
         try:
             async with asyncio.timeout(connect_timeout_s * 2):
                 raw = await aiomysql.connect(
@@ -138,6 +150,7 @@ class Connection:
                     autocommit=True,
                     connect_timeout=connect_timeout_s,
                     conv=_CONVERSIONS,
+                    client_flag=CLIENT.MULTI_STATEMENTS if several else 0,
                 )
         except MySQLError as error:
             meaning = translated(error)
@@ -178,6 +191,33 @@ class Connection:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return int(await self._raw.query(encoded))
+        except MySQLError as error:
+            raise translated(error, commit_sent=commits) from error
+        except (OSError, TimeoutError) as error:
+            self._raw.close()
+            raise ConnectionLost(commit_sent=commits) from error
+
+    async def run_all(self, statements: Sequence[Labelled], *, commits: bool = False) -> list[tuple[Row, ...]]:
+        """Several statements in one round trip, with their rows; the first that fails ends it. Needs `several`.
+
+        The label of a statement goes before the key's name in a `Duplicate`.
+        """
+        text = ";\n".join(statement for _, statement in statements)
+        rows: list[tuple[Row, ...]] = []
+        try:
+            await self.query(text, commits=commits)
+            rows.append(self._raw._result.rows or ())  # noqa: SLF001 - as in `rows`
+            while self._raw._result.has_next:  # noqa: SLF001
+                await self._next_result(commits=commits)
+                rows.append(self._raw._result.rows or ())  # noqa: SLF001
+        except Duplicate as error:
+            raise Duplicate(f"{statements[len(rows)][0]}.{error.key}") from error
+        return rows
+
+    async def _next_result(self, *, commits: bool) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._raw.next_result()
         except MySQLError as error:
             raise translated(error, commit_sent=commits) from error
         except (OSError, TimeoutError) as error:

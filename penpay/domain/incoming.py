@@ -1,26 +1,41 @@
 """A unit as the ledger takes it in: everything about it that does not depend on the state of the shard, made once."""
 
 import json
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from penpay.domain.chain import at_text, framed
-from penpay.domain.unit import TransactionChange, UnitOfWork
+from penpay.domain.chain import at_text, audit_head, framed, posting_head
+from penpay.domain.unit import OperationState, TransactionChange, UnitOfWork
+
+Key = tuple[str, str, str]
+"""User, route, hash of an idempotency key."""
 
 
 @dataclass(slots=True)
 class Incoming:
-    """A unit with its canonical texts. `account_ids` has one tuple per posting, one id per entry."""
+    """A unit with its canonical texts; lists run along the unit's own tuples."""
 
     unit: UnitOfWork
-    content_hash: bytes
     at: str
-    account_ids: list[list[str]]
-    event_data: list[str]
-    audit_details: list[str]
-    requests: list[str]
-    evidences: list[str]
+    content_hash: bytes = b""
+    account_ids: Sequence[Sequence[str]] = ()
+    """One list per posting, one id per entry."""
+    posting_heads: Sequence[bytes] = ()
+    audit_heads: Sequence[bytes] = ()
+    event_data: Sequence[str] = ()
+    audit_details: Sequence[str] = ()
+    requests: Sequence[str] = ()
+    evidences: Sequence[str] = ()
+    keys: Sequence[Key] = ()
+    """The idempotency keys that the unit takes: one, even when a transaction and its answer share it."""
+    quote_id: str = ""
+    """The quote that it uses up."""
+    intends_for: str = ""
+    """The user whose money call it intends."""
+    prepared: object = None
+    """What the store made of it ahead of time."""
 
 
 def canonical_json(data: Mapping[str, str]) -> str:
@@ -32,44 +47,91 @@ def canonical_json(data: Mapping[str, str]) -> str:
 
 def taken_in(unit: UnitOfWork) -> Incoming:
     """Prepare a unit and fix its content: every field of it is under the hash."""
-    at = at_text(unit.at)
-    account_ids = [[entry.account.id for entry in posting.entries] for posting in unit.postings]
-    incoming = Incoming(
-        unit=unit,
-        content_hash=b"",
-        at=at,
-        account_ids=account_ids,
-        event_data=[canonical_json(event.data) for event in unit.transaction.events] if unit.transaction else [],
-        audit_details=[canonical_json(record.detail) for record in unit.audit],
-        requests=[canonical_json(operation.request) for operation in unit.new_operations],
-        evidences=[canonical_json(review.evidence) for review in unit.reviews],
-    )
-    incoming.content_hash = sha256(framed(_content(incoming))).digest()
+    incoming = Incoming(unit, at_text(unit.at))
+    change, answer = unit.transaction, unit.answer
+    if unit.postings:
+        incoming.account_ids = [[entry.account.id for entry in posting.entries] for posting in unit.postings]
+        incoming.posting_heads = _posting_heads(incoming)
+    if unit.audit:
+        incoming.audit_details = [canonical_json(record.detail) for record in unit.audit]
+        incoming.audit_heads = _audit_heads(incoming)
+    if change is not None:
+        incoming.event_data = [canonical_json(event.data) for event in change.events]
+        incoming.requests = [canonical_json(operation.request) for operation in unit.new_operations]
+        if change.expected_version == 0:
+            incoming.keys = [(change.row.user_id, change.row.route, change.row.key_hash)]
+            incoming.quote_id = change.row.quote_id
+        if unit.new_operations or any(moved.to is OperationState.INTENT for moved in unit.operations):
+            incoming.intends_for = change.row.user_id
+    if answer is not None and (key := (answer.user_id, answer.route, answer.key_hash)) not in incoming.keys:
+        incoming.keys = [*incoming.keys, key]
+    if unit.reviews:
+        incoming.evidences = [canonical_json(review.evidence) for review in unit.reviews]
+    incoming.content_hash = _content_hash(incoming)
     return incoming
 
 
-def _content(incoming: Incoming) -> list[str]:
+def _content_hash(incoming: Incoming) -> bytes:
+    """Over the heads of postings and audit records, the amounts, and all other fields, each part self-delimiting."""
+    unit = incoming.unit
+    amounts = [entry.amount_minor for posting in unit.postings for entry in posting.entries]
+    parts = [
+        framed(_fields(incoming)),
+        *incoming.posting_heads,
+        struct.pack(f">{len(amounts)}q", *amounts),
+        *incoming.audit_heads,
+    ]
+    return sha256(b"".join(parts)).digest()
+
+
+def _posting_heads(incoming: Incoming) -> list[bytes]:
+    unit = incoming.unit
+    return [
+        posting_head(
+            unit_id=unit.unit_id,
+            transaction_id=unit.transaction.row.id if unit.transaction is not None else "",
+            key=posting.key,
+            phase=posting.phase,
+            resolves=posting.resolves,
+            created_at=incoming.at,
+            legs=[(id_, entry.account.currency) for id_, entry in zip(ids, posting.entries, strict=True)],
+        )
+        for posting, ids in zip(unit.postings, incoming.account_ids, strict=True)
+    ]
+
+
+def _audit_heads(incoming: Incoming) -> list[bytes]:
+    return [
+        audit_head(
+            chain=f"shard/{incoming.unit.shard}",
+            unit_id=incoming.unit.unit_id,
+            at=incoming.at,
+            actor=record.actor,
+            action=record.action,
+            subject=record.subject,
+            detail=detail,
+        )
+        for record, detail in zip(incoming.unit.audit, incoming.audit_details, strict=True)
+    ]
+
+
+def _fields(incoming: Incoming) -> list[str]:
     unit = incoming.unit
     # Each group begins with its length, so that no field of one can pass for a field of the next.
-    fields = [unit.unit_id, str(unit.shard), incoming.at, unit.user_id, str(unit.staff_resolution)]
-    fields.append(str(len(unit.postings)))
-    for posting, ids in zip(unit.postings, incoming.account_ids, strict=True):
-        fields += (posting.key, posting.phase.value, posting.resolves, str(len(ids)))
-        for entry, account_id in zip(posting.entries, ids, strict=True):
-            fields += (account_id, str(entry.amount_minor))
+    fields = [
+        *(unit.unit_id, str(unit.shard), incoming.at, unit.user_id, str(unit.staff_resolution)),
+        *(str(len(unit.postings)), str(len(unit.audit))),
+    ]
     if unit.transaction is not None:
         _transaction(unit.transaction, incoming.event_data, fields)
     if unit.new_operations or unit.operations or unit.references:
         _operations(incoming, fields)
-    for group in (unit.consumes, unit.quarantines):
-        fields.append(str(len(group)))
-        fields += group
-    fields.append(str(len(unit.outbox)))
-    for event in unit.outbox:
-        fields += (event.stream, event.event_id, event.type, event.user_id, event.body)
-    fields.append(str(len(unit.audit)))
-    for record, detail in zip(unit.audit, incoming.audit_details, strict=True):
-        fields += (record.actor, record.action, record.subject, detail)
+    if unit.consumes or unit.quarantines:
+        fields += ("inbox", str(len(unit.consumes)), *unit.consumes, *unit.quarantines)
+    if unit.outbox:
+        fields += ("outbox", str(len(unit.outbox)))
+        for event in unit.outbox:
+            fields += (event.stream, event.event_id, event.type, event.user_id, event.body)
     if unit.answer is not None:
         answer = unit.answer
         fields += ("answer", answer.user_id, answer.route, answer.key_hash, answer.fingerprint, str(answer.status))
@@ -79,12 +141,12 @@ def _content(incoming: Incoming) -> list[str]:
     return fields
 
 
-def _transaction(change: TransactionChange, event_data: list[str], fields: list[str]) -> None:
+def _transaction(change: TransactionChange, event_data: Sequence[str], fields: list[str]) -> None:
     row = change.row
     fields += (
         *("transaction", str(change.expected_version), row.id, str(row.shard), row.user_id, row.type, row.state),
-        *(row.status, str(row.version), str(row.send.minor), row.send.currency.value, str(row.receive.minor)),
-        *(row.receive.currency.value, row.quote_id, str(row.mid_rate_e6), str(row.spread_e6), row.phone_mask),
+        *(row.status, str(row.version), str(row.send.minor), row.send.currency, str(row.receive.minor)),
+        *(row.receive.currency, row.quote_id, str(row.mid_rate_e6), str(row.spread_e6), row.phone_mask),
         *(row.deriv_loginid, row.route, row.key_hash, row.eat_day, str(row.limit_usd_minor), str(row.counts)),
         *(row.failure_code, row.data, str(row.next_wake_at), str(row.created_at), str(row.updated_at)),
         *(str(row.completed_at), str(len(change.events))),
@@ -97,11 +159,11 @@ def _operations(incoming: Incoming, fields: list[str]) -> None:
     unit = incoming.unit
     fields += ("operations", str(len(unit.new_operations)))
     for new, request in zip(unit.new_operations, incoming.requests, strict=True):
-        fields += (new.id, new.kind.value, str(new.amount.minor), new.amount.currency.value, new.recipient)
+        fields += (new.id, new.kind, str(new.amount.minor), new.amount.currency, new.recipient)
         fields += (new.reference, request, new.sealed_request.hex())
     fields.append(str(len(unit.operations)))
     for change in unit.operations:
-        fields += (change.id, change.to.value, change.provider_ref, change.code, str(change.attempts_closed))
+        fields += (change.id, change.to, change.provider_ref, change.code, str(change.attempts_closed))
     fields.append(str(len(unit.references)))
     for reference in unit.references:
         fields += (reference.kind, reference.ref, reference.operation_id)

@@ -85,7 +85,7 @@ class Account:
     @property
     def id(self) -> str:
         """The key in the ledger, for example `03:mpesa_paybill:KES` or `03:customer:KES:01J…`."""
-        base = f"{self.shard:02d}:{self.code.value}:{self.currency.value}"
+        base = f"{self.shard:02d}:{self.code}:{self.currency}"
         return f"{base}:{self.user_id}" if self.user_id else base
 
     @property

@@ -31,16 +31,25 @@ INSERT INTO {ledger}.rail_attempts
 VALUES {rows};
 
 -- name: end_attempts
--- How attempts ended, by their place in the list of keys. The first end stays, but an unknown one gives way to what is
--- known. Columns are assigned from left to right, so the outcome comes last.
-UPDATE {ledger}.rail_attempts
-SET code = ELT(FIELD(CONCAT(operation_id, ':', attempt), :keys), :codes),
-    provider_ref = ELT(FIELD(CONCAT(operation_id, ':', attempt), :keys), :provider_refs),
-    facts = ELT(FIELD(CONCAT(operation_id, ':', attempt), :keys), :facts),
-    sealed_body = ELT(FIELD(CONCAT(operation_id, ':', attempt), :keys), :sealed_bodies),
-    ended_at = ELT(FIELD(CONCAT(operation_id, ':', attempt), :keys), :ended_at),
-    outcome = ELT(FIELD(CONCAT(operation_id, ':', attempt), :keys), :outcomes)
-WHERE (operation_id, attempt) IN ({rows}) AND outcome IN ('', 'UNKNOWN');
+-- How attempts ended. The first end stays, but an unknown one gives way to what is known.
+UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
+  operation_id VARCHAR(26) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]' NULL ON EMPTY ERROR ON ERROR,
+  attempt INT PATH '$[1]' NULL ON EMPTY ERROR ON ERROR,
+  code VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[2]' NULL ON EMPTY ERROR ON ERROR,
+  provider_ref VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[3]' NULL ON EMPTY ERROR ON ERROR,
+  facts TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[4]' NULL ON EMPTY ERROR ON ERROR,
+  sealed_body LONGTEXT CHARACTER SET ascii COLLATE ascii_bin PATH '$[5]' NULL ON EMPTY ERROR ON ERROR,
+  ended_at DATETIME(6) PATH '$[6]' NULL ON EMPTY ERROR ON ERROR,
+  outcome VARCHAR(12) CHARACTER SET ascii COLLATE ascii_bin PATH '$[7]' NULL ON EMPTY ERROR ON ERROR
+)) j
+STRAIGHT_JOIN {ledger}.rail_attempts t ON t.operation_id = j.operation_id AND t.attempt = j.attempt
+SET t.code = j.code,
+    t.provider_ref = j.provider_ref,
+    t.facts = j.facts,
+    t.sealed_body = UNHEX(j.sealed_body),
+    t.ended_at = j.ended_at,
+    t.outcome = j.outcome
+WHERE t.outcome IN ('', 'UNKNOWN');
 
 -- name: rail_rows
 -- The rows that the ends of attempts left in the inbox.

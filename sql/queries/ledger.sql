@@ -72,7 +72,7 @@ SELECT user_id FROM {ledger}.user_status WHERE user_id IN (:ids) AND status = 'F
 
 -- name: insert_units
 -- Every unit, once.
-INSERT INTO {ledger}.units (unit_id, created_at, shard, seq, epoch, content_hash) VALUES {rows};
+INSERT INTO {ledger}.units (unit_id, created_at, shard, content_hash, seq, epoch) VALUES {rows};
 
 -- name: insert_postings
 -- The journal.
@@ -91,12 +91,14 @@ VALUES {rows};
 INSERT INTO {ledger}.accounts (id, code, currency, user_id, shard, balance_minor, version) VALUES {rows};
 
 -- name: change_accounts
--- Balances as they stand after the batch, by their place in the list of ids. Not an upsert: that would need the right to
--- update every column.
-UPDATE {ledger}.accounts
-SET balance_minor = ELT(FIELD(id, :ids), :balances),
-    version = ELT(FIELD(id, :ids), :versions)
-WHERE id IN (:ids);
+-- Balances as they stand after the batch. Not an upsert: that would need the right to update every column.
+UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
+  id VARCHAR(80) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]' NULL ON EMPTY ERROR ON ERROR,
+  balance_minor BIGINT PATH '$[1]' NULL ON EMPTY ERROR ON ERROR,
+  version BIGINT PATH '$[2]' NULL ON EMPTY ERROR ON ERROR
+)) j
+STRAIGHT_JOIN {ledger}.accounts t ON t.id = j.id
+SET t.balance_minor = j.balance_minor, t.version = j.version;
 
 -- name: insert_transactions
 -- New transactions.
@@ -108,24 +110,37 @@ VALUES {rows};
 
 -- name: change_transactions
 -- Rows that exist, as they stand after the batch. Key, quote, amounts and rate were fixed at admission.
-UPDATE {ledger}.transactions
-SET state = ELT(FIELD(id, :ids), :states),
-    status = ELT(FIELD(id, :ids), :statuses),
-    version = ELT(FIELD(id, :ids), :versions),
-    event_count = ELT(FIELD(id, :ids), :event_counts),
-    limit_usd_minor = ELT(FIELD(id, :ids), :limits_usd_minor),
-    counts = ELT(FIELD(id, :ids), :counts),
-    failure_code = ELT(FIELD(id, :ids), :failure_codes),
-    data = ELT(FIELD(id, :ids), :data),
-    next_wake_at = ELT(FIELD(id, :ids), :next_wakes_at),
-    updated_at = ELT(FIELD(id, :ids), :updated_at),
-    completed_at = ELT(FIELD(id, :ids), :completed_at)
-WHERE id IN (:ids);
+UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
+  id VARCHAR(26) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]' NULL ON EMPTY ERROR ON ERROR,
+  state VARCHAR(24) CHARACTER SET ascii COLLATE ascii_bin PATH '$[1]' NULL ON EMPTY ERROR ON ERROR,
+  status VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin PATH '$[2]' NULL ON EMPTY ERROR ON ERROR,
+  version INT PATH '$[3]' NULL ON EMPTY ERROR ON ERROR,
+  event_count INT PATH '$[4]' NULL ON EMPTY ERROR ON ERROR,
+  limit_usd_minor BIGINT PATH '$[5]' NULL ON EMPTY ERROR ON ERROR,
+  counts TINYINT PATH '$[6]' NULL ON EMPTY ERROR ON ERROR,
+  failure_code VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin PATH '$[7]' NULL ON EMPTY ERROR ON ERROR,
+  data MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[8]' NULL ON EMPTY ERROR ON ERROR,
+  next_wake_at DATETIME(6) PATH '$[9]' NULL ON EMPTY ERROR ON ERROR,
+  updated_at DATETIME(6) PATH '$[10]' NULL ON EMPTY ERROR ON ERROR,
+  completed_at DATETIME(6) PATH '$[11]' NULL ON EMPTY ERROR ON ERROR
+)) j
+STRAIGHT_JOIN {ledger}.transactions t ON t.id = j.id
+SET t.state = j.state,
+    t.status = j.status,
+    t.version = j.version,
+    t.event_count = j.event_count,
+    t.limit_usd_minor = j.limit_usd_minor,
+    t.counts = j.counts,
+    t.failure_code = j.failure_code,
+    t.data = j.data,
+    t.next_wake_at = j.next_wake_at,
+    t.updated_at = j.updated_at,
+    t.completed_at = j.completed_at;
 
 -- name: insert_transaction_events
 -- Their history.
 INSERT INTO {ledger}.transaction_events
-  (transaction_id, from_state, event, to_state, data, created_at, seq, version, epoch)
+  (transaction_id, from_state, event, to_state, data, created_at, version, seq, epoch)
 VALUES {rows};
 
 -- name: insert_provider_operations
@@ -136,14 +151,21 @@ INSERT INTO {ledger}.provider_operations
 VALUES {rows};
 
 -- name: change_operations
--- What became of operations, by their place in the list of ids. Texts that a change leaves empty stay.
-UPDATE {ledger}.provider_operations
-SET state = ELT(FIELD(id, :ids), :states),
-    provider_ref = COALESCE(NULLIF(ELT(FIELD(id, :ids), :provider_refs), ''), provider_ref),
-    code = COALESCE(NULLIF(ELT(FIELD(id, :ids), :codes), ''), code),
-    attempts_closed = ELT(FIELD(id, :ids), :attempts_closed),
-    updated_at = ELT(FIELD(id, :ids), :times)
-WHERE id IN (:ids);
+-- What became of operations. Texts that a change leaves empty stay.
+UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
+  id VARCHAR(26) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]' NULL ON EMPTY ERROR ON ERROR,
+  state VARCHAR(12) CHARACTER SET ascii COLLATE ascii_bin PATH '$[1]' NULL ON EMPTY ERROR ON ERROR,
+  provider_ref VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[2]' NULL ON EMPTY ERROR ON ERROR,
+  code VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[3]' NULL ON EMPTY ERROR ON ERROR,
+  attempts_closed INT PATH '$[4]' NULL ON EMPTY ERROR ON ERROR,
+  updated_at DATETIME(6) PATH '$[5]' NULL ON EMPTY ERROR ON ERROR
+)) j
+STRAIGHT_JOIN {ledger}.provider_operations t ON t.id = j.id
+SET t.state = j.state,
+    t.provider_ref = IF(j.provider_ref = '', t.provider_ref, j.provider_ref),
+    t.code = IF(j.code = '', t.code, j.code),
+    t.attempts_closed = j.attempts_closed,
+    t.updated_at = j.updated_at;
 
 -- name: insert_provider_references
 -- Ids of providers, used up for ever.
@@ -151,9 +173,14 @@ INSERT INTO {ledger}.provider_references (kind, ref, operation_id, unit_id, crea
 
 -- name: settle_inbox
 -- Evidence that a unit has used, or put aside.
-UPDATE {ledger}.callback_inbox
-SET status = :status, unit_id = ELT(FIELD(id, :ids), :units)
-WHERE id IN (:ids) AND status = 'NEW';
+UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
+  id VARCHAR(26) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]' NULL ON EMPTY ERROR ON ERROR,
+  status VARCHAR(12) CHARACTER SET ascii COLLATE ascii_bin PATH '$[1]' NULL ON EMPTY ERROR ON ERROR,
+  unit_id VARCHAR(190) CHARACTER SET ascii COLLATE ascii_bin PATH '$[2]' NULL ON EMPTY ERROR ON ERROR
+)) j
+STRAIGHT_JOIN {ledger}.callback_inbox t ON t.id = j.id
+SET t.status = j.status, t.unit_id = j.unit_id
+WHERE t.status = 'NEW';
 
 -- name: insert_outbox
 -- Events for the streams, gapless per shard.
