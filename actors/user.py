@@ -10,17 +10,17 @@ from typing import Any
 
 import structlog
 
+from actors.admitted import base_row, new_deposit, terms_of
 from actors.base import EntityActor, MailboxFull
 from actors.recording import record, unit_of
 from penpay.domain import admission as adm
 from penpay.domain import deposit_events as ev
 from penpay.domain.board import Board
 from penpay.domain.decision import Decision, Occasion, Rules
-from penpay.domain.deposit import Deposit, Operation, State
-from penpay.domain.deposit_row import STATUS
+from penpay.domain.deposit import State
 from penpay.domain.deposit_rules import decide
 from penpay.domain.errors import Unavailable
-from penpay.domain.fx import Direction, LockedRate
+from penpay.domain.fx import Direction
 from penpay.domain.ids import account_reference
 from penpay.domain.presentation import CONTENT_TYPE, evidence_of, json_bytes, render_transaction
 from penpay.domain.problems import CONTENT_TYPE as PROBLEM_TYPE
@@ -28,7 +28,6 @@ from penpay.domain.problems import PROBLEMS, problem
 from penpay.domain.unit import (
     NewOperation,
     OperationKind,
-    OperationState,
     RejectCode,
     StoredAnswer,
     TransactionRow,
@@ -179,7 +178,7 @@ class UserActor(EntityActor):
             self._day = adm.eat_day(now)
             self._rows = await self._parts.store.load(self._id, eat_day=self._day)
         return adm.refusal(
-            _terms_of(quote), self._standing(asked), board=self._parts.board, limits=self._parts.limits, now=now
+            terms_of(quote), self._standing(asked), board=self._parts.board, limits=self._parts.limits, now=now
         )
 
     def _standing(self, asked: AcceptDeposit) -> adm.Standing:
@@ -217,10 +216,11 @@ class UserActor(EntityActor):
     def _unit(self, asked: AcceptDeposit, quote: Quote, now: datetime) -> tuple[UnitOfWork, bytes]:
         fresh = self._parts.ids.ulid
         transaction_id, operation_id = fresh(), fresh()
-        deposit = self._deposit(asked, quote, now, transaction_id, operation_id)
+        first = adm.verify_first(terms_of(quote), self._standing(asked), self._parts.limits)
+        deposit = new_deposit(asked, quote, now, ids=(transaction_id, operation_id), verify_first=first)
         decision = decide(deposit, ev.StkStarted(), Occasion(now, (fresh(), fresh(), fresh())), self._parts.rules)
         assert isinstance(decision, Decision)
-        base = _base_row(asked, quote, transaction_id, self._day, self._parts.limits.daily_usd_minor, now)
+        base = base_row(asked, quote, deposit, day=self._day, limit_usd_minor=self._parts.limits.daily_usd_minor)
         unit = unit_of(decision, base, actor=f"user:{self._id}")
         assert unit.transaction is not None
         row = unit.transaction.row
@@ -242,30 +242,6 @@ class UserActor(EntityActor):
             asked, status=202, body=body, content_type=CONTENT_TYPE, location=_location(row.id), transaction_id=row.id
         )
         return replace(unit, new_operations=(push,), answer=stored), body
-
-    def _deposit(
-        self, asked: AcceptDeposit, quote: Quote, now: datetime, transaction_id: str, operation_id: str
-    ) -> Deposit:
-        customer = asked.customer
-        first = adm.verify_first(_terms_of(quote), self._standing(asked), self._parts.limits)
-        return Deposit(
-            id=transaction_id,
-            shard=customer.shard,
-            user_id=customer.user_id,
-            state=State.CREATED,
-            version=0,
-            send=quote.send,
-            receive=quote.receive,
-            rate=LockedRate(Direction.DEPOSIT, quote.mid_rate_e6, quote.spread_e6),
-            quote_id=quote.id,
-            phone_mask=customer.phone_mask,
-            deriv_loginid=customer.deriv_loginid,
-            verify_first=first,
-            created_at=now,
-            updated_at=now,
-            state_since=now,
-            stk=Operation(id=operation_id, state=OperationState.INTENT),
-        )
 
     def _remember(self, row: TransactionRow) -> None:
         rows = self._rows
@@ -357,44 +333,6 @@ class UserActor(EntityActor):
 
 def _answer_aad(asked: AcceptDeposit) -> str:
     return f"answers|sealed_body|{asked.route}|{asked.key_hash}"
-
-
-def _terms_of(quote: Quote) -> adm.Terms:
-    return adm.Terms(quote.send, quote.receive, LockedRate(quote.direction, quote.mid_rate_e6, quote.spread_e6))
-
-
-def _base_row(
-    asked: AcceptDeposit, quote: Quote, transaction_id: str, day: str, limit_usd_minor: int, now: datetime
-) -> TransactionRow:
-    """What admission fixes for ever; the rest is filled from the deposit."""
-    customer = asked.customer
-    return TransactionRow(
-        id=transaction_id,
-        shard=customer.shard,
-        user_id=customer.user_id,
-        type=Direction.DEPOSIT.value,
-        state=State.CREATED.value,
-        status=STATUS[State.CREATED],
-        version=0,
-        send=quote.send,
-        receive=quote.receive,
-        quote_id=quote.id,
-        mid_rate_e6=quote.mid_rate_e6,
-        spread_e6=quote.spread_e6,
-        phone_mask=customer.phone_mask,
-        deriv_loginid=customer.deriv_loginid,
-        route=asked.route,
-        key_hash=asked.key_hash,
-        eat_day=day,
-        limit_usd_minor=limit_usd_minor,
-        counts=True,
-        failure_code="",
-        data="{}",
-        next_wake_at=None,
-        created_at=now,
-        updated_at=now,
-        completed_at=None,
-    )
 
 
 def _location(transaction_id: str) -> str:
