@@ -1,6 +1,6 @@
 """The saga of one deposit: receive evidence, decide, record, then act. Everything it knows is in its row."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,11 +13,12 @@ from actors.saga_evidence import Unusable, event_of_probe, events_of
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Decision, Effect, Ignored, Occasion, Rejected, Rules
 from penpay.domain.deposit import Deposit, State
-from penpay.domain.deposit_row import from_row
+from penpay.domain.deposit_row import STATUS, from_row
 from penpay.domain.deposit_rules import decide
 from penpay.domain.errors import Unavailable
+from penpay.domain.fx import Direction
 from penpay.domain.ids import account_reference
-from penpay.domain.unit import OperationKind, RejectCode, ReviewOpened, TransactionRow, UnitOfWork
+from penpay.domain.unit import OperationKind, RejectCode, ReviewOpened, TransactionEvent, TransactionRow, UnitOfWork
 from penpay.messages import (
     DARAJA_GATE,
     DERIV_RESOLVER,
@@ -39,13 +40,14 @@ from penpay.messages import (
     WakeUp,
     user_of,
 )
-from penpay.ports import Addresses, Clock, Ids, SagaRows, SagaStore
+from penpay.ports import Addresses, Clock, Ids, SagaMeter, SagaRows, SagaStore
 
 log = structlog.get_logger()
 
 FRESH_IDS = 3
 """The most ids that one decision uses: an operation and two questions."""
 RACES_MAX = 4
+TYPE = Direction.DEPOSIT.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class SagaParts:
     clock: Clock
     ids: Ids
     rules: Rules
+    meter: SagaMeter | None = None
 
 
 class DepositSagaActor(EntityActor):
@@ -166,7 +169,9 @@ class DepositSagaActor(EntityActor):
             answer = await record(self._parts.addresses, unit)
             if isinstance(answer, Committed):
                 assert unit.transaction is not None
+                before = self._deposit
                 self._row, self._deposit = unit.transaction.row, result.deposit
+                self._measure(before, result.deposit, result.steps)
                 self._log(result, event)
                 self._act(result.effects)
                 return result
@@ -324,6 +329,19 @@ class DepositSagaActor(EntityActor):
             if held is not None and held.id == operation_id:
                 return kind
         raise ValueError(operation_id)
+
+    def _measure(self, before: Deposit, after: Deposit, steps: Sequence[TransactionEvent]) -> None:
+        meter = self._parts.meter
+        if meter is None:
+            return
+        since = before.state_since or before.created_at
+        for step in steps:
+            if step.from_state != step.to_state:
+                seconds = (after.updated_at - since).total_seconds()
+                meter.stage(type_=TYPE, stage=step.from_state, seconds=max(0.0, seconds))
+                since = after.updated_at
+        if STATUS[after.state] != STATUS[before.state]:
+            meter.transaction(type_=TYPE, status=STATUS[after.state])
 
     def _log(self, decision: Decision, event: ev.Event) -> None:
         for step in decision.steps:

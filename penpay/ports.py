@@ -128,6 +128,13 @@ class SagaStore(Protocol):
         ...
 
 
+class SagaMeter(Protocol):
+    """What sagas report about themselves. `seconds`: how long the stage that was left had lasted."""
+
+    def transaction(self, *, type_: str, status: str) -> None: ...
+    def stage(self, *, type_: str, stage: str, seconds: float) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenDeposit:
     """A deposit of a user that still counts."""

@@ -116,7 +116,7 @@ class ShardPlan:
                 limits=limits_of(outside.settings),
                 rules=rules,
             ),
-            sagas=SagaParts(shard, addresses, stores.sagas, clock, outside.ids, rules),
+            sagas=SagaParts(shard, addresses, stores.sagas, clock, outside.ids, rules, house.metrics),
             wake_ups=lambda: (WakeUpsActor, {"store": stores.sagas, "every_s": LOOK_S, **shared}),
             inbox=lambda: (
                 InboxActor,
@@ -217,6 +217,7 @@ def sender_parts(house: House, lease: LeaseHolder) -> SenderParts:
         clock=house.outside.clock,
         board=house.board,
         settings=SenderSettings(sweep_every_s=timing.submit_sweep_s, restart_wait_s=timing.rail_restart_wait_s),
+        observe=house.metrics.provider,
     )
 
 
@@ -256,7 +257,11 @@ def daraja_rail(house: House) -> DarajaRail:
             clock=outside.clock,
             ids=outside.ids,
             board=house.board,
-            settings=PollerSettings(balance_every_s=timing.float_poll_s, pull_every_s=timing.pull_every_s),
+            settings=PollerSettings(
+                balance_every_s=timing.float_poll_s,
+                pull_every_s=timing.pull_every_s,
+                one_short_code=settings.daraja.paying_shortcode == settings.daraja.shortcode,
+            ),
         ),
     )
 

@@ -1,6 +1,6 @@
 """What a node does beside its business: probes, gauges, invariants, and the checks before it starts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from penpay.domain.errors import Unavailable
 from penpay.domain.presentation import json_bytes, time_text
 from penpay.http.event_hub import EventHub, LiveEvent
 from penpay.messages import DerivBalance
+from supervisors.introspection import Census
 
 log = structlog.get_logger()
 
@@ -97,21 +98,11 @@ class Jobs:
         text = json_bytes(body).decode()
         self._events.publish(LiveEvent(shard=0, seq=NO_PLACE, type="balance.updated", user_id=user_id, body=text))
 
-    def measure(self, tree: Mapping[str, Any]) -> None:
+    def measure(self, census: Mapping[str, Census]) -> None:
         """Gauges that are read off memory, taken when somebody scrapes."""
         board, metrics = self._house.board, self._house.metrics
-        census: dict[str, tuple[int, int]] = {}
-        for node in _members(tree):
-            alive, depth = census.get(str(node["kind"]), (0, 0))
-            census[str(node["kind"])] = (alive + 1, depth + int(node["mailbox_depth"]))
-        metrics.actors((kind, alive, depth) for kind, (alive, depth) in census.items())
+        metrics.actors((kind, found.alive, found.mailbox_depth) for kind, found in census.items())
         metrics.deriv_connected(connected=board.rail("deriv").up)
         for account, seen in board.floats.items():
             currency = "USD" if account == "deriv_agent" else "KES"
             metrics.float_seen(account=account, currency=currency, minor=seen.balance_minor)
-
-
-def _members(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield node
-    for child in node["children"]:
-        yield from _members(child)

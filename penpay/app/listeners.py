@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from actors.base import AskTimeout, NoSuchActor
+from actors.base import ActorCrashed, AskTimeout, MailboxFull, NoSuchActor
 from config.keys import KEY_BYTES
 from config.sections import Settings
 from penpay.adapters.deriv_accounts import DialedDerivAccounts
@@ -20,6 +20,7 @@ from penpay.adapters.tokens import EdDsaTokens
 from penpay.app.crew import House
 from penpay.app.rules import edge_settings_of
 from penpay.domain.board import Board
+from penpay.domain.errors import OutcomeUnknown
 from penpay.http.edge import Admission, Edge
 from penpay.http.event_hub import EventHub, LiveEvent
 from penpay.http.internal import Dependency, InternalParts, Operations, internal_app
@@ -35,6 +36,8 @@ def edge_of(house: House, admission: Admission, events: EventHub) -> Edge:
     pepper = settings.security.password_pepper.get_secret_value()
     seed = settings.security.jwt_key.get_secret_value()
     assert len(seed) == KEY_BYTES
+    passwords = Argon2Passwords(pepper=pepper)
+    outside.at_end.append(passwords.close)
     return Edge(
         settings=edge_settings_of(settings),
         addresses=house.addresses,
@@ -46,7 +49,7 @@ def edge_of(house: House, admission: Admission, events: EventHub) -> Edge:
         callback_tokens=outside.tokens,
         sealer=outside.sealer,
         tokens=EdDsaTokens(seeds=[seed], lifetime_s=int(settings.timing.access_token_s)),
-        passwords=Argon2Passwords(pepper=pepper),
+        passwords=passwords,
         deriv_accounts=DialedDerivAccounts(outside.dialer),
         rate_limits=RedisRateLimits(outside.redis, outside.clock),
         events=events,
@@ -55,8 +58,8 @@ def edge_of(house: House, admission: Admission, events: EventHub) -> Edge:
         secrets=SystemSecrets(),
         metrics=house.metrics,
         admission=admission,
-        lost_answers=(AskTimeout,),
-        unavailable_codes={},
+        lost_answers=(AskTimeout, ActorCrashed, OutcomeUnknown, TimeoutError),
+        unavailable_codes={NoSuchActor: "not_owner", MailboxFull: "overloaded"},
     )
 
 
@@ -83,7 +86,8 @@ class PublicDoor:
         await _open(self._stack, site)
 
     async def close(self) -> None:
-        """Finish what is being answered, then close. Idempotent."""
+        """End the event streams, finish what is being answered, then close. Idempotent."""
+        self._edge.events.end_all()
         await self._stack.aclose()
 
     def _publish(self, row: OutboxRow) -> None:

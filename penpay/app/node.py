@@ -148,7 +148,7 @@ class Node:
 
     def _before_scrape(self) -> None:
         """Bring gauges up to date."""
-        self._jobs.measure(self._tree.describe())
+        self._jobs.measure(self._tree.census())
 
 
 class _Operations:

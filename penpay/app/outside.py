@@ -2,8 +2,8 @@
 
 import random
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -59,9 +59,13 @@ class Outside:
     dialer: WebSocketDialer
     fx: Sequence[HttpFxSource]
     sms: AfricasTalking
+    at_end: list[Callable[[], None]] = field(default_factory=list)
+    """What else has threads or files: closed with everything here."""
 
     async def close(self) -> None:
         """Close what has connections. Called when nobody uses them any more."""
+        for close in self.at_end:
+            close()
         await self.daraja.close()
         for source in self.fx:
             await source.close()
