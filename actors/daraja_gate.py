@@ -10,7 +10,8 @@ import structlog
 from actors.base import MailboxFull
 from actors.breaker import Breaker, BreakerState
 from actors.pacing import TokenBucket
-from actors.rail_sender import LEASE_PASSED, NOT_BEGUN, CallResult, RailSender, SenderParts, result_of, tell_saga
+from actors.rail_call import CallResult, result_of
+from actors.rail_sender import LEASE_PASSED, NOT_BEGUN, RailSender, SenderParts, tell_saga
 from penpay.domain.board import RailHealth
 from penpay.domain.errors import GatewayError
 from penpay.domain.rail_end import DUPLICATE, EXPIRED, RATE_LIMITED, WRONG_CREDENTIALS, Outcome
@@ -246,10 +247,12 @@ class DarajaGateActor(RailSender):
     async def _answering(
         self, key: str, question: Coroutine[Any, Any, ProbeAnswered], asked: ProbeStk | ProbeReversal, probe: str
     ) -> None:
+        began_s = self.parts.clock.monotonic_s()
         try:
             answer = await question
         except GatewayError as error:
             answer = _unanswered(probe, asked, error.code)
+        self.observe(f"{probe}_query", answer.outcome, began_s)
         self._answer(asked, answer)
         self.note(("asked", key), _Asked(key))
 

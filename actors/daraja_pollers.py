@@ -26,8 +26,10 @@ _PULL_MARGIN = timedelta(minutes=5)
 _PROBES_MAX = 5000
 _BALANCE_PAGE = 50
 _QUESTIONS_KEPT = 20
-FLOATS = {"mpesa_paybill": ("Working Account", "Utility Account"), "mpesa_utility": ("Utility Account",)}
+_FLOATS = {"mpesa_paybill": ("Working Account", "Utility Account"), "mpesa_utility": ("Utility Account",)}
 """Our name → Safaricom's accounts: of the receiving short code together, of the paying one what payouts come from."""
+_FLOATS_OF_ONE = {"mpesa_paybill": ("Working Account",), "mpesa_utility": ("Utility Account",)}
+"""The same when one short code does both: no money may count twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +37,12 @@ class PollerSettings:
     """Seconds between questions."""
 
     balance_every_s: float = 60.0
+    balance_again_s: float = 5.0
+    """While a balance was never told: nothing is sent before the opening balances are known."""
     pull_every_s: float = 60.0
-    sweep_every_s: float = 2.0
+    sweep_every_s: float = 1.0
     """How often the results of balance questions are looked for."""
+    one_short_code: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +101,8 @@ class DarajaPollersActor(AsyncioActor):
         """Whose question the running read answers."""
         self._balances: dict[str, str] = {}
         """Operation of a question → float that its result tells."""
+        self._floats = _FLOATS_OF_ONE if parts.settings.one_short_code else _FLOATS
+        self._balances_asked_s = 0.0
         self._pulling = False
         self._pull_problem = "not read yet"
 
@@ -120,6 +127,10 @@ class DarajaPollersActor(AsyncioActor):
                 self._ask_balances()
             case _LookForBalance():
                 await self._look_for_balance()
+                unknown = not self._parts.board.floats.keys() >= self._floats.keys()
+                since_s = self._parts.clock.monotonic_s() - self._balances_asked_s
+                if unknown and since_s >= self._parts.settings.balance_again_s:
+                    self._ask_balances()
             case _:
                 raise AssertionError(f"pollers do not take {type(message).__name__}")
 
@@ -200,7 +211,8 @@ class DarajaPollersActor(AsyncioActor):
     def _ask_balances(self) -> None:
         if self._parts.lease.current() is None:
             return
-        for name in FLOATS:
+        self._balances_asked_s = self._parts.clock.monotonic_s()
+        for name in self._floats:
             operation_id = self._parts.ids.ulid()
             self._balances[operation_id] = name
             self.spawn(self._ask_balance(operation_id, payouts=name == "mpesa_utility"), name=f"balance:{name}")
@@ -238,7 +250,7 @@ class DarajaPollersActor(AsyncioActor):
         except BadInput as error:
             log.warning("balances unreadable", field=error.field)
             return
-        found = [told[account].minor for account in FLOATS[name] if account in told]
+        found = [told[account].minor for account in self._floats[name] if account in told]
         if found:
             before = self._parts.board.floats.get(name)
             reserved_minor = before.reserved_minor if before else 0

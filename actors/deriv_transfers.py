@@ -14,7 +14,8 @@ from actors.base import ActorCrashed, ActorGone, AskTimeout, MailboxFull, NoSuch
 from actors.deriv_agent import AgentWitness
 from actors.deriv_calls import NO_SOCKET, Call, CallEnd, LateReply, SessionReady
 from actors.pacing import TokenBucket
-from actors.rail_sender import CallResult, RailSender, SenderParts, tell_saga
+from actors.rail_call import CallResult
+from actors.rail_sender import RailSender, SenderParts, tell_saga
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import account_reference
@@ -82,8 +83,8 @@ class DerivTransfersActor(RailSender):
                 self._check(message)
             case _Checked(loginid, end):
                 self._answer_checks(loginid, end)
-            case LateReply(operation_id, end):
-                self._late(operation_id, end)
+            case LateReply(reference, end):
+                self._late(reference, end)
             case SessionReady():
                 self.pump()
             case _:
@@ -117,7 +118,7 @@ class DerivTransfersActor(RailSender):
         request = deriv.transfer(
             amount=operation.amount, loginid=operation.recipient, reference=description(operation.reference)
         )
-        end = await self._call(request, money=True, reference=operation.id)
+        end = await self._call(request, money=True, reference=f"{operation.id}/{attempt.number}")
         return transfer_result(end, operation.recipient)
 
     def ended(self, submit: Submit, result: CallResult | None) -> None:
@@ -126,6 +127,7 @@ class DerivTransfersActor(RailSender):
         if result is not None and result.outcome is Outcome.UNKNOWN:
             self._unresolved[submit.operation_id] = submit
         else:
+            self._unresolved.pop(submit.operation_id, None)
             self._forget(submit.operation_id)
         if result is not None and result.code == "RateLimit":
             self._bucket.slower()
@@ -171,27 +173,16 @@ class DerivTransfersActor(RailSender):
             return (submit.loginid,)
         return (submit.loginid, (submit.amount.currency, submit.amount.minor))
 
-    def _late(self, operation_id: str, end: CallEnd) -> None:
-        """A reply after the time-out is proof all the same; the statement would only find it later."""
+    def _late(self, reference: str, end: CallEnd) -> None:
+        """A reply after the time-out is proof all the same: it takes the place of the unknown end."""
+        operation_id, _, number = reference.partition("/")
         submit = self._unresolved.get(operation_id)
-        if submit is None or submit.amount is None:
+        if submit is None:
             return
         result = transfer_result(end, submit.loginid)
-        if result.outcome is Outcome.CONFIRMED:
-            outcome, proof = "CONFIRMED", "late reply of the transfer itself"
-        elif result.outcome is Outcome.REFUSED:
-            outcome, proof = "ABSENT", f"late refusal of the transfer itself: {result.code}"
-        else:
-            return
-        answer = ProbeAnswered(
-            probe="transfer",
-            operation_id=operation_id,
-            outcome=outcome,
-            reference=result.provider_ref,
-            amount=submit.amount,
-            proof=proof,
-        )
-        tell_saga(self.parts.addresses, submit.shard, submit.transaction_id, answer)
+        if result.outcome is not Outcome.UNKNOWN:
+            self.ended(submit, result)
+            self.spawn(self.store_end(submit, int(number), result), name=f"late:{operation_id}")
 
     async def _call(self, request: deriv.Request, *, money: bool, reference: str = "") -> CallEnd:
         call = Call(
@@ -233,7 +224,9 @@ class DerivTransfersActor(RailSender):
             reference=description(account_reference(check.transaction_id)),
             dry_run=True,
         )
+        began_s = self.parts.clock.monotonic_s()
         end = await self._call(request, money=False)
+        self.observe("dry_run", end.outcome.value, began_s)
         self.note(("checked", check.loginid), _Checked(check.loginid, end))
 
     def _answer_checks(self, loginid: str, end: CallEnd) -> None:

@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 import structlog
 
 from actors.base import AsyncioActor, Context, MailboxFull, Unavailable, with_context
+from actors.rail_call import CallObserver, CallResult, nobody_observes
 from actors.rail_lease import LeaseHolder
 from penpay.domain.board import Board
-from penpay.domain.errors import Conflict, GatewayError, NotSent, Refused, StoreError
+from penpay.domain.errors import Conflict, StoreError
 from penpay.domain.rail_end import ABANDONED, Outcome
 from penpay.domain.unit import OperationKind
 from penpay.messages import EvidenceArrived, Submit, saga_of
@@ -31,6 +32,8 @@ NOT_BEGUN = "not_begun"
 _LOOK_AHEAD = 256
 """Queued operations that are looked at for one that may start now."""
 _BACKOFF_FIRST_S = 0.1
+_BEGIN = "begin"
+"""Name in the watermark that tells one begin from every other one: epoch and count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,31 +59,7 @@ class SenderParts:
     clock: Clock
     board: Board
     settings: SenderSettings = field(default_factory=SenderSettings)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallResult:
-    """What one provider call came to. See `RailEnd` for the meaning of the fields."""
-
-    outcome: Outcome
-    code: str = ""
-    provider_ref: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)
-    hold: bool = False
-    body: bytes = field(default=b"", repr=False)
-
-
-def result_of(error: GatewayError, *, hold: bool = False) -> CallResult:
-    """A call that did not simply succeed. What was not sent may always be tried again."""
-    outcome = (
-        Outcome.NOT_SENT
-        if isinstance(error, NotSent)
-        else Outcome.REFUSED
-        if isinstance(error, Refused)
-        else Outcome.UNKNOWN
-    )
-    hold = hold or outcome is Outcome.NOT_SENT
-    return CallResult(outcome=outcome, code=error.code, hold=hold, body=error.detail.encode())
+    observe: CallObserver = nobody_observes
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +109,7 @@ class RailSender(AsyncioActor):
         self._epoch = 0
         """Of the lease whose leftovers are dealt with; nothing is sent under another one."""
         self._sweeping = False
+        self._begun = 0
 
     # --- what a rail fills in ---
 
@@ -219,7 +199,7 @@ class RailSender(AsyncioActor):
     def pump(self) -> None:
         """Start what may start."""
         lease = self.parts.lease.current()
-        if lease is None or lease.epoch != self._epoch:
+        if lease is None or lease.epoch != self._epoch or self.RAIL in self.parts.board.unopened:
             return
         room = self.parts.settings.in_flight_max - len(self._running)
         waits: list[float] = []
@@ -238,6 +218,11 @@ class RailSender(AsyncioActor):
         if waits:
             self.timers.once("pump", min(waits), _Pump())
 
+    def observe(self, operation: str, outcome: str, began_s: float) -> None:
+        """Count one call to the provider."""
+        seconds = self.parts.clock.monotonic_s() - began_s
+        self.parts.observe(provider=self.RAIL, operation=operation.lower(), outcome=outcome.lower(), seconds=seconds)
+
     def note(self, key: object, message: object) -> None:
         """Bring something from a child task into the mailbox, also when that is full."""
         self.timers.once(key, 0.0, message)
@@ -253,24 +238,30 @@ class RailSender(AsyncioActor):
                 if owned is None or owned.epoch != lease.epoch:
                     result = CallResult(outcome=Outcome.NOT_SENT, code=LEASE_PASSED, hold=True)
                 else:
+                    began_s = self.parts.clock.monotonic_s()
                     result = await self.perform(attempt)
-                await self._store_end(submit, attempt.number, result)
+                    self.observe(submit.kind.value, result.outcome.value, began_s)
+                await self.store_end(submit, attempt.number, result)
         self.note(("ended", submit.operation_id), Ended(submit, result))
 
     async def _begin(self, submit: Submit, lease: Lease) -> Attempt | None:
+        self._begun += 1
+        name = f"{lease.epoch}-{self._begun}"
+        watermark = {**self.watermark(), _BEGIN: name}
         try:
-            return await self.parts.attempts.begin(
-                self.RAIL, lease.epoch, submit.operation_id, watermark=self.watermark()
-            )
+            return await self.parts.attempts.begin(self.RAIL, lease.epoch, submit.operation_id, watermark=watermark)
         except Conflict:
             log.warning("rail no longer owns its lease", rail=self.RAIL)
         except StoreError as error:
             log.warning("attempt not recorded", rail=self.RAIL, error=type(error).__name__)
-            await self._close_doubtful(submit)
+            await self._close_doubtful(submit, name)
         return None
 
-    async def _close_doubtful(self, submit: Submit) -> None:
-        """The attempt's row may exist although its commit was never acknowledged. Nothing was sent for it."""
+    async def _close_doubtful(self, submit: Submit, name: str) -> None:
+        """The attempt's row may exist although its commit was never acknowledged. Nothing was sent for it.
+
+        Only a row of this very begin is closed: an older one may stand for something that was sent.
+        """
         delay_s = _BACKOFF_FIRST_S
         while True:
             await asyncio.sleep(delay_s)
@@ -279,12 +270,12 @@ class RailSender(AsyncioActor):
                 newest = (await self.parts.attempts.newest([submit.operation_id])).get(submit.operation_id)
             except StoreError:
                 continue
-            if newest is not None:
+            if newest is not None and newest.watermark.get(_BEGIN) == name:
                 result = CallResult(outcome=Outcome.NOT_SENT, code=NOT_BEGUN, hold=True)
-                await self._store_end(submit, newest.number, result)
+                await self.store_end(submit, newest.number, result)
             return
 
-    async def _store_end(self, submit: Submit, number: int, result: CallResult) -> None:
+    async def store_end(self, submit: Submit, number: int, result: CallResult) -> None:
         """Keep the end in memory until the database has it, then tell the saga. Storing it twice changes nothing."""
         end = AttemptEnd(
             operation_id=submit.operation_id,
@@ -346,7 +337,7 @@ class RailSender(AsyncioActor):
         for row, number in await self.parts.attempts.abandoned(self.RAIL, lease.epoch):
             if row.id not in self._running:
                 result = CallResult(outcome=Outcome.UNKNOWN, code=ABANDONED)
-                await self._store_end(submit_of(row), number, result)
+                await self.store_end(submit_of(row), number, result)
 
     def _swept(self, swept: _Swept) -> None:
         self._sweeping = False

@@ -134,6 +134,7 @@ class MemoryAttempts:
     references: dict[str, str] = field(default_factory=dict)
     away: bool = False
     lose_next_begin: bool = False
+    refuse_next_begin: bool = False
     begun: Callable[[], None] = lambda: None
 
     def add(self, kind: OperationKind, amount: Money, **changes: Any) -> Submit:
@@ -185,6 +186,9 @@ class MemoryAttempts:
         self._check(rail, epoch)
         row = self.operations[operation_id]
         made = self.attempts[operation_id]
+        if self.refuse_next_begin:
+            self.refuse_next_begin = False
+            raise Unavailable("database")
         if row.state != "INTENT" or len(made) != row.attempts_closed:
             return None
         made.append(StoredAttempt(epoch, CLOCK.now(), dict(watermark)))
@@ -197,7 +201,8 @@ class MemoryAttempts:
     async def end(self, rail: str, epoch: int, end: AttemptEnd, *, shard: int, transaction_id: str) -> InboxRow:
         self._check(rail, epoch)
         attempt = self.attempts[end.operation_id][end.attempt - 1]
-        if attempt.row is None:
+        known = attempt.end is not None and attempt.end.outcome != "UNKNOWN"
+        if not known and (attempt.end is None or end.outcome != "UNKNOWN"):
             attempt.end = end
             told = RailEnd(
                 operation_id=end.operation_id,

@@ -367,10 +367,20 @@ async def test_a_late_reply_still_resolves_the_transfer(rail):
         rail.submit(rail.intent())
         end = await rail.post.next_end()
         assert (end.outcome, end.code) == (Outcome.UNKNOWN, TIMED_OUT)
-        late = await rail.post.next()
+        late = await rail.post.next_end()
         moved = await rail.moved()
-    assert (late.probe, late.outcome, late.amount) == ("transfer", "CONFIRMED", usd(966))
-    assert late.reference == str(moved[0]["transaction_id"])
+    assert (late.outcome, late.attempt, late.code) == (Outcome.CONFIRMED, end.attempt, "")
+    assert late.provider_ref == str(moved[0]["transaction_id"])
+
+
+async def test_a_late_refusal_is_proof_too(rail):
+    rail.transfers = TransferSettings(calls_per_min=0, call_s=0.2)
+    async with rail.running():
+        await rail.box.control("/deriv/script", {"knobs": {"latency_s": 0.6}})
+        rail.submit(rail.intent(login="CR404"))
+        assert (await rail.post.next_end()).outcome is Outcome.UNKNOWN
+        late = await rail.post.next_end()
+    assert (late.outcome, late.code) == (Outcome.REFUSED, "PaymentAgentTransferError")
 
 
 async def test_a_killed_session_leaves_its_transfers_unknown(rail):

@@ -287,6 +287,19 @@ async def test_an_attempt_whose_row_was_never_acknowledged_is_closed_as_not_sent
     assert gate.daraja.pushed == []
 
 
+async def test_a_begin_that_failed_never_closes_an_older_attempt(gate):
+    gate.daraja.answers = [OutcomeUnknown(TIMED_OUT)]
+    async with gate.running() as ref:
+        submit = stk_intent(gate.attempts)
+        ref.tell(submit)
+        await gate.post.next_end()
+        gate.attempts.refuse_next_begin = True
+        ref.tell(submit)
+        await until(lambda: not gate.attempts.refuse_next_begin)
+        await until(lambda: not inside(ref).observable_state()["in_flight"])
+    assert gate.attempts.outcomes(submit.operation_id) == ["UNKNOWN"]
+
+
 async def test_a_retry_the_shard_has_allowed_makes_a_second_attempt(gate):
     gate.daraja.answers = [NotSent(NOT_CONNECTED)]
     async with gate.running() as ref:
@@ -305,6 +318,30 @@ async def test_a_shard_behind_a_closed_recovery_gate_is_not_served(gate):
         ref.tell(stk_intent(gate.attempts))
         await asyncio.sleep(0.1)
     assert gate.daraja.pushed == []
+
+
+async def test_nothing_is_sent_before_the_opening_balance_is_booked(gate):
+    gate.board.unopened = {"daraja"}
+    async with gate.running() as ref:
+        ref.tell(stk_intent(gate.attempts))
+        await asyncio.sleep(0.15)
+        assert gate.daraja.pushed == []
+        gate.board.unopened = set()
+        assert (await gate.post.next_end()).outcome is Outcome.CONFIRMED
+
+
+async def test_every_call_is_counted_with_what_it_came_to(gate):
+    seen = []
+    gate.daraja.answers = [OutcomeUnknown(TIMED_OUT)]
+    parts = gate.parts()
+    counted = replace(parts, sender=replace(parts.sender, observe=lambda **call: seen.append(call)))
+    gate.parts = lambda: counted
+    async with gate.running() as ref:
+        ref.tell(stk_intent(gate.attempts))
+        await gate.post.next_end()
+        ref.tell(ProbeStk(operation_id="op", shard=0, transaction_id=TRANSACTION, checkout_request_id="ws"))
+        await gate.post.next()
+    assert [(call["operation"], call["outcome"]) for call in seen] == [("stk", "unknown"), ("stk_query", "paid")]
 
 
 async def test_calls_in_flight_are_bounded(gate):

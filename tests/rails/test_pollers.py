@@ -82,7 +82,7 @@ class Pollers:
     base: str = "http://127.0.0.1:1"
 
     @asynccontextmanager
-    async def running(self):
+    async def running(self, **settings):
         lease = LeaseHolder("rail/daraja", MemoryLeases(), CLOCK)
         await lease.keep()
         parts = PollerParts(
@@ -94,7 +94,7 @@ class Pollers:
             clock=CLOCK,
             ids=IDS,
             board=self.board,
-            settings=QUICK,
+            settings=replace(QUICK, **settings),
         )
         ref = DarajaPollersActor.start(parts)
         await ref.ready()
@@ -204,6 +204,23 @@ async def test_the_pollers_outlive_a_database_that_is_away(pollers):
     async with pollers.running() as ref:
         await asyncio.sleep(0.1)
         pollers.inbox.away = False
-        ref.tell(replace(probe("P9")))
+        ref.tell(probe("P9"))
         assert (await pollers.post.next()).outcome == "CLEAN"
         assert ref.is_alive()
+
+
+async def test_balances_are_asked_again_until_they_are_known(pollers):
+    asked = []
+    pollers.daraja.account_balance = lambda **about: asked.append(about) or asyncio.sleep(0, "AG")
+    async with pollers.running(balance_again_s=0.01):
+        await until(lambda: len(asked) >= 6)
+
+
+async def test_with_one_short_code_no_money_counts_twice(pollers, daraja, sandbox_rails):
+    pollers.daraja = daraja
+    pollers.base = sandbox_rails.callback_url
+    async with pollers.running(one_short_code=True):
+        for _ in range(2):
+            pollers.inbox.arrive(*await sandbox_rails.callback())
+        await until(lambda: len(pollers.board.floats) == 2)
+    assert pollers.board.floats["mpesa_paybill"].balance_minor == 0
