@@ -155,13 +155,16 @@ class DepositSagaActor(EntityActor):
 
     async def _apply(self, event: ev.Event, *, consumes: tuple[str, ...] = ()) -> Decision | Ignored | Rejected:
         """Decide and record; lost races reload and decide again, a frozen user is decided without an intent."""
-        frozen = False
+        frozen = attempted = False
         for _ in range(RACES_MAX):
             assert self._deposit is not None
             assert self._row is not None
             fresh = tuple(self._parts.ids.ulid() for _ in range(FRESH_IDS))
             result = decide(
-                self._deposit, event, Occasion(self._parts.clock.now(), fresh, frozen=frozen), self._parts.rules
+                self._deposit,
+                event,
+                Occasion(self._parts.clock.now(), fresh, frozen=frozen, attempted=attempted),
+                self._parts.rules,
             )
             if not isinstance(result, Decision):
                 return result
@@ -183,8 +186,10 @@ class DepositSagaActor(EntityActor):
                     self._remember(rows.row)
                 case RejectCode.ACCOUNT_FROZEN:
                     frozen = True
-                case RejectCode.ATTEMPT_EXISTS:
+                case RejectCode.ATTEMPT_EXISTS if isinstance(event, ev.CancelRequested):
                     return Rejected("not_cancellable")
+                case RejectCode.ATTEMPT_EXISTS:
+                    attempted = True
                 case RejectCode.DUPLICATE_REFERENCE:
                     return await self._reference_taken(event, answer.detail)
                 case _:
@@ -217,9 +222,7 @@ class DepositSagaActor(EntityActor):
             return
         stk = next((held for held in rows.operations if held.kind == OperationKind.STK), None) if rows else None
         attempted = stk is not None and stk.attempts > stk.attempts_closed
-        outcome = await self._apply(ev.Woke(attempted=attempted))
-        if isinstance(outcome, Rejected):
-            await self._apply(ev.Woke(attempted=True))
+        await self._apply(ev.Woke(attempted=attempted))
 
     async def _cancel(self, user_id: str) -> TransactionRow | Refusal:
         await self._load()

@@ -8,7 +8,7 @@ from typing import Any
 from penpay.domain import deposit_events as ev
 from penpay.domain.deposit import Deposit, Operation, State
 from penpay.domain.ids import account_reference
-from penpay.domain.ledger import Posting
+from penpay.domain.ledger import AccountCode, Posting
 from penpay.domain.money import Money
 from penpay.domain.postings import Books
 from penpay.domain.unit import (
@@ -53,11 +53,15 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """The circumstances of a decision: when, ids to use, and whether the ledger said that the user is frozen."""
+    """The circumstances of a decision: when, ids to use, and what the ledger said of a first try.
+
+    `frozen`: the user may get no new intent. `attempted`: an intent cannot be withdrawn, its rail has made an attempt.
+    """
 
     at: datetime
     fresh_ids: tuple[str, ...]
     frozen: bool = False
+    attempted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +218,29 @@ class Draft:
     def to_review(
         self, kind: str, owner_role: str, reason: str, evidence: Mapping[str, str] | None = None, **changes: Any
     ) -> None:
-        """Hand the deposit to a person."""
+        """Hand the deposit to a person. What was only intended is withdrawn: nothing may happen behind their back."""
         self.review(kind, owner_role, reason, evidence)
+        if not self.occasion.attempted:
+            self._withdraw()
         changes.setdefault("failure_code", self.now.failure_code or kind)
         self.step(
             State.IN_REVIEW, {"review": kind, **(evidence or {})}, next_wake_at=None, completed_at=None, **changes
         )
+
+    def _withdraw(self) -> None:
+        """Take back intents that no rail has attempted, and what was held for them."""
+        for slot in ("stk", "transfer", "refund"):
+            held: Operation | None = getattr(self.now, slot)
+            if held is not None and held.state is OperationState.INTENT:
+                self.operation(slot, OperationState.WITHDRAWN)
+        now, gone = self.now, OperationState.WITHDRAWN
+        if now.paid is not None and now.money_at == "deriv_out" and now.transfer and now.transfer.state is gone:
+            self.post(self.books.deposit_void(now.paid, now.transfers))
+            self.set(money_at="customer")
+        if now.paid is not None and now.money_at == "refund_out" and (now.refund is None or now.refund.state is gone):
+            source = AccountCode(now.refund_from)
+            self.post(self.books.refund_void(now.paid, now.refunds, source=source))
+            self.set(money_at=source.value)
 
     def close_review(self, kind: str, resolution: str) -> None:
         """Close open questions of this kind (`*`: all): the evidence answered them."""

@@ -38,7 +38,7 @@ _MONEY_IN = (_S.DERIV_SENDING, _S.REFUND_SENDING, _S.IN_REVIEW)
 """Where a payment leads: credited, given back (paid too late), or looked at (another amount, frozen user)."""
 _STAFF: Mapping[type[ev.Event], tuple[State, ...]] = {
     ev.StaffCredited: (_S.DERIV_SENDING,),
-    ev.StaffRefunded: (_S.REFUND_SENDING,),
+    ev.StaffRefunded: (_S.REFUND_SENDING, _S.IN_REVIEW),
     ev.StaffClosed: (_S.FAILED, _S.COMPLETED, _S.REVERSED),
 }
 _ANY_OPEN: Mapping[type[ev.Event], tuple[State, ...]] = {ev.Parked: (_S.IN_REVIEW,)}
@@ -195,6 +195,9 @@ class Deposit:
     """The account a refund is taken from: `customer` or `suspense`."""
     deriv_transaction_id: str = ""
     refund_receipt: str = ""
+    transfers: int = 0
+    """How many times the shillings were held for a transfer, and below for a refund."""
+    refunds: int = 0
     failed_queries: int = 0
     polls: int = 0
     state_since: datetime | None = None

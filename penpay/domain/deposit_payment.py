@@ -87,7 +87,9 @@ def fail(
     evidence: Mapping[str, str] | None = None,
     attempts_closed: int | None = None,
 ) -> None:
-    """End without money having moved."""
+    """End without money having moved. An intent that was attempted after all cannot be withdrawn: nothing changes."""
+    if stk is _O.WITHDRAWN and d.occasion.attempted:
+        return
     d.operation("stk", stk, code=code, attempts_closed=attempts_closed)
     d.step(_S.FAILED, evidence, failure_code=code, completed_at=d.at, next_wake_at=None)
     d.effect("settled")

@@ -40,7 +40,7 @@ _TEXT = (
     "refund_receipt",
 )
 _TIMES = ("pushed_at", "paid_at", "held_paid_at", "state_since")
-_COUNTS = ("failed_queries", "polls")
+_COUNTS = ("failed_queries", "polls", "transfers", "refunds")
 _OPERATIONS = ("stk", "transfer", "refund")
 
 

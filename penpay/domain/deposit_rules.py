@@ -12,6 +12,7 @@ from penpay.domain.decision import Decision, Draft, Ignored, Occasion, Rejected,
 from penpay.domain.deposit import TRANSITIONS, Deposit, State
 from penpay.domain.deposit_waiting import woke
 from penpay.domain.ledger import AccountCode
+from penpay.domain.unit import OperationState
 
 _S = State
 
@@ -23,10 +24,9 @@ def decide(deposit: Deposit, event: ev.Event, occasion: Occasion, rules: Rules) 
         return (
             Rejected("not_cancellable") if isinstance(event, ev.CancelRequested) else Ignored("no place in this state")
         )
-    if (isinstance(event, _OF_TRANSFER) and deposit.transfer is None) or (
-        isinstance(event, _OF_REFUND) and deposit.refund is None
-    ):
-        return Ignored("no such operation")
+    for kinds, operation in ((_OF_TRANSFER, deposit.transfer), (_OF_REFUND, deposit.refund)):
+        if isinstance(event, kinds) and (operation is None or (operation.state in _OVER and not _proves(event))):
+            return Ignored("no such operation, or it is over")
     draft = Draft(deposit, event, occasion, rules)
     HANDLERS[type(event)](draft, event)
     if not draft.steps:
@@ -105,3 +105,9 @@ _OF_TRANSFER = (
     ev.DerivAmbiguous,
 )
 _OF_REFUND = (ev.RefundAccepted, ev.RefundConfirmed, ev.RefundRefused, ev.RefundNotSent, ev.RefundOutcomeUnknown)
+_OVER = frozenset({OperationState.CONFIRMED, OperationState.REFUSED, OperationState.WITHDRAWN})
+
+
+def _proves(event: ev.Event) -> bool:
+    """Proof of execution counts whatever was believed before."""
+    return isinstance(event, (ev.DerivConfirmed, ev.RefundConfirmed))

@@ -17,7 +17,8 @@ _O = OperationState
 def start_transfer(d: Draft) -> None:
     """Hold the shillings and record the intent to send the dollars."""
     assert d.now.paid is not None
-    d.post(d.books.deposit_hold(d.now.paid))
+    d.set(transfers=d.now.transfers + 1)
+    d.post(d.books.deposit_hold(d.now.paid, d.now.transfers))
     d.open("transfer", OperationKind.DERIV_TRANSFER, d.now.receive, recipient=d.now.deriv_loginid)
     d.step(_S.DERIV_SENDING, name="TransferStarted", money_at="deriv_out", next_wake_at=d.later(d.rules.resend_s))
     d.effect("submit", d.now.transfer)
@@ -41,7 +42,8 @@ def deriv_confirmed(d: Draft, e: ev.DerivConfirmed) -> None:
         )
         return
     assert d.now.paid is not None
-    d.post(d.books.deposit_done(exchange(kes_minor=d.now.paid.minor, usd_minor=e.amount.minor, rate=d.now.rate)))
+    split = exchange(kes_minor=d.now.paid.minor, usd_minor=e.amount.minor, rate=d.now.rate)
+    d.post(d.books.deposit_done(split, d.now.transfers))
     d.step(
         _S.COMPLETED,
         evidence,
@@ -109,14 +111,21 @@ def deriv_ambiguous(d: Draft, e: ev.DerivAmbiguous) -> None:
 
 def _void_and_refund(d: Draft, reason: str, code: str) -> None:
     assert d.now.paid is not None
-    d.post(d.books.deposit_void(d.now.paid))
+    d.post(d.books.deposit_void(d.now.paid, d.now.transfers))
     start_refund(d, source=AccountCode.CUSTOMER, reason=reason, code=code)
 
 
 def start_refund(d: Draft, *, source: AccountCode, reason: str, code: str = "") -> None:
     """Hold the shillings for the way back."""
     assert d.now.paid is not None
-    d.post(d.books.refund_hold(d.now.paid, source=source))
+    if d.occasion.frozen:
+        d.set(money_at=source.value)
+        d.to_review(
+            "account_frozen", "COMPLIANCE", "a refund of a frozen customer needs a decision", {"reason": reason}
+        )
+        return
+    d.set(refunds=d.now.refunds + 1)
+    d.post(d.books.refund_hold(d.now.paid, d.now.refunds, source=source))
     d.step(
         _S.REFUND_SENDING,
         {"reason": reason, "code": code},
@@ -158,7 +167,7 @@ def refund_confirmed(d: Draft, e: ev.RefundConfirmed) -> None:
             "contradicting_refund", "FINANCE", f"Safaricom reversed the payment: {e.receipt}", refund_receipt=e.receipt
         )
         return
-    d.post(d.books.refund_done(d.now.paid))
+    d.post(d.books.refund_done(d.now.paid, d.now.refunds))
     d.step(
         _S.REVERSED,
         {"receipt": e.receipt},
@@ -175,7 +184,7 @@ def refund_refused(d: Draft, e: ev.RefundRefused) -> None:
     assert d.now.paid is not None
     d.operation("refund", _O.REFUSED, code=e.code)
     if d.now.money_at == "refund_out":
-        d.post(d.books.refund_void(d.now.paid, source=AccountCode(d.now.refund_from)))
+        d.post(d.books.refund_void(d.now.paid, d.now.refunds, source=AccountCode(d.now.refund_from)))
         d.set(money_at=d.now.refund_from)
     d.to_review("refund_refused", "FINANCE", f"Safaricom refused the Reversal: {e.code}")
 

@@ -22,7 +22,7 @@ def woke(d: Draft, e: ev.Woke) -> None:
 
 
 def _wake_sending(d: Draft, e: ev.Woke) -> None:
-    if e.attempted:
+    if e.attempted or d.occasion.attempted:
         d.step(_S.STK_SENDING, next_wake_at=d.later(d.rules.resend_s))
         d.effect("submit", d.now.stk)
     elif d.age_s(d.now.created_at) >= d.rules.stk_intent_max_s:

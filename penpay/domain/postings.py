@@ -13,8 +13,16 @@ def _posting(key: str, phase: Phase, legs: list[tuple[Account, int]], *, resolve
     return Posting(key, phase, tuple(Entry(account, minor) for account, minor in legs if minor), resolves)
 
 
+def nth(key: str, times: int) -> str:
+    """The key of a posting that may be made more than once: `hold`, then `hold:2` and so on."""
+    return key if times <= 1 else f"{key}:{times}"
+
+
 class Books:
-    """The accounts of one user in one shard, and the postings between them."""
+    """The accounts of one user in one shard, and the postings between them.
+
+    `times` says which hold of its kind this is about: staff may send money on its way again.
+    """
 
     __slots__ = ("shard", "user_id")
 
@@ -35,15 +43,16 @@ class Books:
         """P1: shillings arrived on the paybill; they are the customer's."""
         return self._move("paid", Phase.POSTED, debit=_C.MPESA_PAYBILL, credit=_C.CUSTOMER, amount=paid)
 
-    def deposit_hold(self, paid: Money) -> Posting:
+    def deposit_hold(self, paid: Money, times: int = 1) -> Posting:
         """P2: held for the transfer to Deriv."""
-        return self._move("hold", Phase.PENDING, debit=_C.CUSTOMER, credit=_C.DERIV_OUT, amount=paid)
+        return self._move(nth("hold", times), Phase.PENDING, debit=_C.CUSTOMER, credit=_C.DERIV_OUT, amount=paid)
 
-    def deposit_void(self, paid: Money) -> Posting:
+    def deposit_void(self, paid: Money, times: int = 1) -> Posting:
         """The transfer did not happen: the hold goes back to the customer."""
-        return self._move("void", Phase.VOID, debit=_C.DERIV_OUT, credit=_C.CUSTOMER, amount=paid, resolves="hold")
+        legs = {"debit": _C.DERIV_OUT, "credit": _C.CUSTOMER}
+        return self._move(nth("void", times), Phase.VOID, amount=paid, resolves=nth("hold", times), **legs)
 
-    def deposit_done(self, split: Exchange) -> Posting:
+    def deposit_done(self, split: Exchange, times: int = 1) -> Posting:
         """P3: the dollars left the agent; both currencies cross over the position."""
         legs = [
             (self._of(_C.DERIV_OUT, _KES), split.kes_minor),
@@ -53,28 +62,23 @@ class Books:
             (self._of(_C.FX_POSITION, _USD), split.usd_minor),
             (self._of(_C.DERIV_AGENT, _USD), -split.usd_minor),
         ]
-        return _posting("done", Phase.POST, legs, resolves="hold")
+        return _posting("done", Phase.POST, legs, resolves=nth("hold", times))
 
-    def refund_hold(self, amount: Money, *, source: AccountCode = _C.CUSTOMER) -> Posting:
+    def refund_hold(self, amount: Money, times: int = 1, *, source: AccountCode = _C.CUSTOMER) -> Posting:
         """Held for a Reversal; the money comes from the customer or from suspense."""
-        return self._move("refund_hold", Phase.PENDING, debit=source, credit=_C.REFUND_OUT, amount=amount)
+        return self._move(nth("refund_hold", times), Phase.PENDING, debit=source, credit=_C.REFUND_OUT, amount=amount)
 
-    def refund_void(self, amount: Money, *, source: AccountCode = _C.CUSTOMER) -> Posting:
+    def refund_void(self, amount: Money, times: int = 1, *, source: AccountCode = _C.CUSTOMER) -> Posting:
         """The Reversal was refused: the hold goes back to where it came from."""
+        legs = {"debit": _C.REFUND_OUT, "credit": source}
         return self._move(
-            "refund_void", Phase.VOID, debit=_C.REFUND_OUT, credit=source, amount=amount, resolves="refund_hold"
+            nth("refund_void", times), Phase.VOID, amount=amount, resolves=nth("refund_hold", times), **legs
         )
 
-    def refund_done(self, amount: Money) -> Posting:
+    def refund_done(self, amount: Money, times: int = 1) -> Posting:
         """The Reversal happened: the shillings left the paybill."""
-        return self._move(
-            "refund_done",
-            Phase.POST,
-            debit=_C.REFUND_OUT,
-            credit=_C.MPESA_PAYBILL,
-            amount=amount,
-            resolves="refund_hold",
-        )
+        legs = {"debit": _C.REFUND_OUT, "credit": _C.MPESA_PAYBILL}
+        return self._move("refund_done", Phase.POST, amount=amount, resolves=nth("refund_hold", times), **legs)
 
     def suspense(self, amount: Money) -> Posting:
         """Money arrived that nobody may be credited with yet."""

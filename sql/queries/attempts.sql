@@ -73,13 +73,15 @@ LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
 WHERE o.id IN (:ids);
 
 -- name: intents
--- First attempts that nobody has made yet. A retry is asked for by its saga only: it waits for its time.
+-- First attempts that nobody has made yet. A retry is asked for by its saga only: it waits for its time. So is a
+-- push: its saga first has the recipient checked.
 SELECT
   o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
   o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request, 0 AS attempts, k.wrapped
 FROM {ledger}.provider_operations o
 LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
 WHERE o.kind IN (:kinds)
+  AND o.kind <> 'STK'
   AND o.state = 'INTENT'
   AND o.attempts_closed = 0
   AND o.created_at < :older_than

@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from actors.ledger_rules import ALLOWED
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Decision, Effect, Ignored, Occasion, Rejected, Rules
 from penpay.domain.deposit import Deposit, Operation, State
@@ -84,6 +85,7 @@ class Story:
     effects: list[Effect] = field(default_factory=list)
     reviews: list[str] = field(default_factory=list)
     edges: set[tuple[str, str]] = field(default_factory=set)
+    operations: dict[str, str] = field(default_factory=lambda: {"op-stk": "INTENT"})
     ids: int = 0
     frozen: bool = False
 
@@ -115,6 +117,10 @@ class Story:
                         f"{entry.account.id} at {balance}"
                     )
             assert posting.phase in Phase
+        for change in decision.operations:
+            assert change.to in ALLOWED[self.operations[change.id]], f"{self.operations[change.id]} to {change.to}"
+            self.operations[change.id] = change.to.value
+        self.operations |= {made.id: "INTENT" for made in decision.new_operations}
         for reference in decision.references:
             assert (reference.kind, reference.ref) not in self.references
             self.references.add((reference.kind, reference.ref))
