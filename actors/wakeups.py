@@ -1,6 +1,7 @@
 """The alarm clock of a shard: waiting sagas are rows with a time, and this actor wakes those whose time has come."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -31,7 +32,8 @@ class WakeUpsActor(AsyncioActor):
         self._store = store
         self._clock = clock
         self._every_s = every_s
-        self._woken: dict[str, float] = {}
+        self._woken: dict[tuple[str, datetime], float] = {}
+        """When each was woken, by id and the time in its row: a row that has moved is another one."""
         self._problem = ""
 
     def observable_state(self) -> Mapping[str, object]:
@@ -53,11 +55,12 @@ class WakeUpsActor(AsyncioActor):
             self._problem = str(error)
             return
         self._problem = ""
-        fresh = [transaction_id for transaction_id in due if transaction_id not in self._woken][:PAGE_MAX]
-        for transaction_id in fresh:
+        fresh = [waiting for waiting in due if waiting not in self._woken][:PAGE_MAX]
+        for waiting in fresh:
+            transaction_id, _ = waiting
             try:
                 self._addresses.tell(saga_of(self._shard, transaction_id), WakeUp())
             except MailboxFull:
                 log.warning("wake_up_postponed", transaction_id=transaction_id)
                 return
-            self._woken[transaction_id] = now_s
+            self._woken[waiting] = now_s

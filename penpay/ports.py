@@ -122,7 +122,10 @@ class SagaStore(Protocol):
     """Reads of one shard's sagas."""
 
     async def load(self, transaction_id: str) -> SagaRows | None: ...
-    async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[str]: ...
+    async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[tuple[str, datetime]]:
+        """Transactions to wake, the most urgent first, each with the time that its row names."""
+        ...
+
     async def crashed(self, transaction_id: str) -> int:
         """Count one crash of this saga durably and answer the total: it survives hand-over and restart."""
         ...
@@ -214,11 +217,15 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class SentAttempt:
-    """The newest attempt of an operation: when it was allowed, and what the provider's account looked like then."""
+    """The newest attempt of an operation: when it was allowed, and what the provider's account looked like then.
+
+    `provider_ref` is what the provider called it, empty while its end is not known.
+    """
 
     number: int
     sent_at: datetime
     watermark: Mapping[str, str]
+    provider_ref: str = ""
 
 
 class AttemptStore(Protocol):

@@ -30,9 +30,9 @@ class MySqlSagaStore:
         inbox = tuple(inbox_row(row, self._sealer) for row in evidence)
         return SagaRows(transaction_row(found[0]), operations, inbox)
 
-    async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[str]:
+    async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[tuple[str, datetime]]:
         rows = await self._database.rows(self._queries("due", shard=shard, now=now, limit=limit))
-        return [transaction_id for (transaction_id,) in rows]
+        return [(transaction_id, due_at) for transaction_id, due_at in rows]
 
     async def crashed(self, transaction_id: str) -> int:
         """Counting twice after a lost connection only parks the saga a crash earlier."""

@@ -28,7 +28,7 @@ ORDER BY received_at, id;
 
 -- name: due
 -- Waiting transactions whose time has come: money that must go on first, customers who have not paid last.
-SELECT id
+SELECT id, next_wake_at
 FROM {ledger}.transactions
 WHERE shard = :shard AND next_wake_at <= :now
 ORDER BY

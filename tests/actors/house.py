@@ -188,10 +188,9 @@ class House:
             ]
         return found
 
-    async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[str]:
-        return [row.id for row in self.rows.values() if row.next_wake_at is not None and row.next_wake_at <= now][
-            :limit
-        ]
+    async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[tuple[str, datetime]]:
+        times = [(row.id, row.next_wake_at) for row in self.rows.values() if row.next_wake_at is not None]
+        return [(transaction_id, due_at) for transaction_id, due_at in times if due_at <= now][:limit]
 
     async def crashed(self, transaction_id: str) -> int:
         return 1
