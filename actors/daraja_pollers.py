@@ -14,7 +14,8 @@ from penpay.domain.board import Board, FloatSnapshot
 from penpay.domain.errors import BadInput, GatewayError, StoreError
 from penpay.domain.mpesa_callbacks import account_balances, parse_result
 from penpay.messages import ProbeAnswered, ProbePull
-from penpay.ports import Addresses, CallbackTokens, Clock, DarajaGateway, Ids, InboxStore, PullRow
+from penpay.ports import Addresses, CallbackTokens, Clock, Ids, InboxStore
+from penpay.ports_rails import DarajaGateway, PullRow
 
 log = structlog.get_logger("penpay.rails")
 

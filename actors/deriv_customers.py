@@ -17,7 +17,8 @@ from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput, NotSent
 from penpay.domain.money import Money
 from penpay.messages import DerivBalance, GetBalance, Refusal
-from penpay.ports import Clock, ConnectionLost, DerivDialer, DerivSocket
+from penpay.ports import Clock, ConnectionLost
+from penpay.ports_rails import DerivDialer, DerivSocket
 
 log = structlog.get_logger("penpay.rails")
 

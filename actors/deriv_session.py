@@ -22,7 +22,8 @@ from penpay.domain.deriv_protocol import Frame, Request
 from penpay.domain.errors import BadInput, NotSent
 from penpay.domain.rail_end import DISCONNECTED, Outcome
 from penpay.messages import DERIV_TRANSFERS
-from penpay.ports import ConnectionLost, DerivSocket
+from penpay.ports import ConnectionLost
+from penpay.ports_rails import DerivSocket
 
 log = structlog.get_logger("penpay.rails")
 

@@ -12,7 +12,8 @@ from actors.rail_lease import LeaseHolder
 from penpay.domain.board import Board
 from penpay.domain.deriv_protocol import Frame
 from penpay.domain.rail_end import DISCONNECTED, TIMED_OUT, Outcome
-from penpay.ports import Addresses, Clock, DerivDialer
+from penpay.ports import Addresses, Clock
+from penpay.ports_rails import DerivDialer
 
 
 class Phase(StrEnum):

@@ -13,7 +13,8 @@ from actors.base import AsyncioActor
 from penpay.domain.board import Board, FxSnapshot
 from penpay.domain.errors import Refused, Unavailable
 from penpay.domain.mpesa_callbacks import EAT
-from penpay.ports import Clock, FxSource
+from penpay.ports import Clock
+from penpay.ports_rails import FxSource
 
 log = structlog.get_logger("penpay.rails")
 

@@ -29,7 +29,8 @@ from actors.shard_lease import ShardLeaseActor
 from actors.sms import SmsActor
 from actors.user import UserActor, UserParts
 from config import limits
-from penpay.ports import Gate, Listener, SmsGateway
+from penpay.ports import Gate, Listener
+from penpay.ports_rails import SmsGateway
 from supervisors.specs import AnySpec, ChildSpec, DynamicSpec, EntityHostSpec, SupervisorSpec
 from supervisors.watchdog import WatchdogActor
 

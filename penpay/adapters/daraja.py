@@ -20,7 +20,8 @@ from penpay.domain.errors import GatewayError, NotSent, OutcomeUnknown
 from penpay.domain.money import MINOR_PER_MAJOR, Currency, Money
 from penpay.domain.mpesa_callbacks import EAT
 from penpay.domain.rail_end import DISCONNECTED, NOT_CONNECTED, TIMED_OUT
-from penpay.ports import Clock, PullRow, StkAck, StkStatus
+from penpay.ports import Clock
+from penpay.ports_rails import PullRow, StkAck, StkStatus
 
 _BODY_MAX = 1 << 20
 _REFERENCE_MAX = 12

@@ -14,7 +14,7 @@ from typing import Any
 from penpay.domain.errors import BadInput, GatewayError, NotSent, OutcomeUnknown, Refused
 from penpay.domain.mpesa_callbacks import read_amount, read_time
 from penpay.domain.rail_end import DUPLICATE, RATE_LIMITED, SUBSCRIBER_LOCKED, UNREADABLE, WRONG_CREDENTIALS
-from penpay.ports import PullRow, StkAck, StkStatus
+from penpay.ports_rails import PullRow, StkAck, StkStatus
 
 INVALID_TOKEN = frozenset({"404.001.03", "401.002.01", "400.003.01"})
 """The same fault under three codes: refused before processing, so one resend with a fresh token is safe."""

@@ -6,7 +6,7 @@ import contextlib
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.accounts import AccountFacts
 from penpay.domain.errors import BadInput, NotSent, OutcomeUnknown, Refused, StoreError
-from penpay.ports import DerivDialer, DerivSocket
+from penpay.ports_rails import DerivDialer, DerivSocket
 
 _ANSWER_S = 10.0
 _AT_ONCE_MAX = 16

@@ -14,7 +14,7 @@ from penpay.domain.board import Board
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.money import kes
 from penpay.messages import InboxRow, ProbePull
-from penpay.ports import PullRow
+from penpay.ports_rails import PullRow
 from tests.rails.fakes import CLOCK, IDS, TRANSACTION, MemoryLeases, PlainTokens, PostOffice, until
 
 QUICK = PollerSettings(balance_every_s=30.0, pull_every_s=30.0, sweep_every_s=0.02)

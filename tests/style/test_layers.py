@@ -4,7 +4,7 @@ import pytest
 
 from tests.style.source import Module, is_standard, is_within, modules
 
-CORE = ("penpay.domain", "penpay.messages", "penpay.ports", "penpay.ports_ledger")
+CORE = ("penpay.domain", "penpay.messages", "penpay.ports", "penpay.ports_ledger", "penpay.ports_rails")
 # Writing a line is not an outside effect that a test would want to replace.
 LOGGING = ("structlog",)
 EDGE = ("aiohttp", "multidict", "yarl", "pydantic", "orjson", "prometheus_client")
@@ -16,6 +16,7 @@ ALLOWED = {
     "penpay.messages": CORE,
     "penpay.ports": CORE,
     "penpay.ports_ledger": CORE,
+    "penpay.ports_rails": CORE,
     "penpay.data": ("penpay",),
     "config": ("config", "pydantic", "structlog", "orjson", "dotenv"),
     "actors": ("actors", *CORE, "config", "pykka", *LOGGING),

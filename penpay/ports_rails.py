@@ -1,0 +1,95 @@
+"""What the rails need from the providers' adapters. Every call ends with a value or an error of `penpay.domain.errors`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from penpay.domain.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class StkAck:
+    """Safaricom took a push."""
+
+    checkout_request_id: str
+    merchant_request_id: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StkStatus:
+    """Answer of an STK query. `result_code` is text, empty while the payment is being processed."""
+
+    result_code: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class PullRow:
+    """One payment of Safaricom's list."""
+
+    receipt: str
+    reference: str
+    amount: Money
+    paid_at: datetime
+
+
+class DarajaGateway(Protocol):
+    """Safaricom Daraja. Every call ends with a value, `NotSent`, `Refused` or `OutcomeUnknown`."""
+
+    async def check(self) -> None:
+        """Fetch a fresh access token: the harmless question that tells whether Daraja answers again."""
+        ...
+
+    async def stk_push(self, *, amount: Money, phone: str, reference: str, callback_url: str) -> StkAck: ...
+    async def stk_query(self, checkout_request_id: str) -> StkStatus: ...
+    async def reverse(self, *, receipt: str, amount: Money, result_url: str, timeout_url: str) -> str:
+        """Conversation id of an accepted Reversal."""
+        ...
+
+    async def transaction_status(
+        self, *, receipt: str, conversation_id: str, result_url: str, timeout_url: str
+    ) -> str: ...
+    async def pull(self, *, since: datetime, until: datetime) -> Sequence[PullRow]: ...
+    async def account_balance(self, *, payouts: bool, result_url: str, timeout_url: str) -> str:
+        """Of the receiving short code, or of the one that pays out."""
+        ...
+
+
+class DerivSocket(Protocol):
+    """One WebSocket connection, text frames."""
+
+    async def send(self, frame: str) -> None:
+        """Returns once the frame was handed to the kernel.
+
+        Raises `NotSent` when it was closed before the first byte, `ConnectionLost` when it broke later.
+        """
+        ...
+
+    async def receive(self) -> str:
+        """Next frame; raises `ConnectionLost` when the socket is gone."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class DerivDialer(Protocol):
+    """Opens sockets. Raises `NotSent` when no connection could be made."""
+
+    async def connect(self) -> DerivSocket: ...
+
+
+class FxSource(Protocol):
+    """One source of the mid rate."""
+
+    async def mid(self) -> tuple[Decimal, datetime]:
+        """KES per USD and its time. Raises `Refused` for an absurd answer, `Unavailable` when it cannot be had."""
+        ...
+
+
+class SmsGateway(Protocol):
+    """Text messages."""
+
+    async def send(self, *, to: str, text: str) -> None: ...
