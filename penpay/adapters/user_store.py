@@ -29,11 +29,11 @@ class MySqlUserStore:
                     transaction_id=id_,
                     state=state,
                     eat_day=day,
-                    usd_minor=limit_usd_minor,
+                    usd_minor=receive_minor,
                     kes_minor=send_minor if send_currency == Currency.KES else 0,
                     created_at=created_at,
                 )
-                for id_, state, day, limit_usd_minor, send_minor, send_currency, created_at in deposits
+                for id_, state, day, receive_minor, send_minor, send_currency, created_at in deposits
             ),
             last_push_at=pushes[0][0],
         )

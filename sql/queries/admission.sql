@@ -4,7 +4,7 @@ SELECT status FROM {ledger}.user_status WHERE user_id = :user_id;
 
 -- name: deposits
 -- Deposits that count for the day's limit, and those whose prompt may still be on the phone.
-SELECT id, state, eat_day, limit_usd_minor, send_minor, send_currency, created_at
+SELECT id, state, eat_day, receive_minor, send_minor, send_currency, created_at
 FROM {ledger}.transactions
 WHERE user_id = :user_id
   AND type = 'DEPOSIT'
