@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pymysql.converters
-from pymysql.constants import CLIENT, FIELD_TYPE
+from pymysql.constants import COMMAND, FIELD_TYPE
 from pymysql.err import InterfaceError, MySQLError
 
 from penpay.domain.errors import StoreError, Unavailable
@@ -44,6 +44,7 @@ _SESSION = (
     f"SET SESSION sql_mode = '{_SQL_MODE}', time_zone = '+00:00', innodb_lock_wait_timeout = 5",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 )
+_SEVERAL_OFF = b"\x01\x00"
 _IDLE_TRANSACTION = "SET SESSION idle_transaction_timeout = 15"
 """MariaDB only: a paused owner's open transaction does not hold its fence for ever. MySQL answers 1193."""
 
@@ -150,7 +151,6 @@ class Connection:
                     autocommit=True,
                     connect_timeout=connect_timeout_s,
                     conv=_CONVERSIONS,
-                    client_flag=CLIENT.MULTI_STATEMENTS if several else 0,
                 )
         except MySQLError as error:
             meaning = translated(error)
@@ -159,12 +159,25 @@ class Connection:
             raise Unavailable("database") from None
         connection = cls(raw, statement_timeout_s)
         try:
+            if not several:
+                await connection._one_statement_only()
             for statement in _SESSION:
                 await connection.query(statement)
             await connection.set_if_known(_IDLE_TRANSACTION)
-        except ConnectionLost:
-            raise Unavailable("database") from None
+        except BaseException as error:
+            raw.close()
+            if isinstance(error, ConnectionLost):
+                raise Unavailable("database") from None
+            raise
         return connection
+
+    async def _one_statement_only(self) -> None:
+        # The driver always asks for several statements per query, the best friend of an injection.
+        try:
+            await self._raw._execute_command(COMMAND.COM_SET_OPTION, _SEVERAL_OFF)  # noqa: SLF001 - no public way
+            await self._raw._read_packet()  # noqa: SLF001
+        except MySQLError as error:
+            raise translated(error) from error
 
     @property
     def usable(self) -> bool:
