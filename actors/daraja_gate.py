@@ -13,11 +13,12 @@ from actors.pacing import TokenBucket
 from actors.rail_call import CallResult, result_of
 from actors.rail_sender import LEASE_PASSED, NOT_BEGUN, RailSender, SenderParts, tell_saga
 from penpay.domain.board import RailHealth
-from penpay.domain.errors import GatewayError
+from penpay.domain.errors import GatewayError, StoreError
 from penpay.domain.rail_end import DUPLICATE, EXPIRED, RATE_LIMITED, WRONG_CREDENTIALS, Outcome
 from penpay.domain.unit import OperationKind
 from penpay.messages import DARAJA_POLLERS, ProbeAnswered, ProbePull, ProbeReversal, ProbeStk, Submit
-from penpay.ports import Attempt, CallbackTokens, DarajaGateway, OperationRow, Sealer
+from penpay.ports import Attempt, CallbackTokens, OperationRow, Sealer
+from penpay.ports_rails import DarajaGateway
 
 log = structlog.get_logger("penpay.rails")
 
@@ -266,10 +267,20 @@ class DarajaGateActor(RailSender):
         return ProbeAnswered(probe="stk", operation_id=asked.operation_id, outcome=outcome, code=status.result_code)
 
     async def _reversal(self, asked: ProbeReversal) -> ProbeAnswered:
-        """The status comes by callback, as an inbox row of the same operation."""
+        """The status comes by callback, as an inbox row of the same operation.
+
+        Only the Reversal's own conversation is asked about: the payment itself is `Completed` whether or not it was
+        given back, and that must never be taken for a refund.
+        """
+        try:
+            attempt = (await self.parts.attempts.newest([asked.operation_id])).get(asked.operation_id)
+        except StoreError as error:
+            return _unanswered("reversal", asked, type(error).__name__)
+        if attempt is None or not attempt.provider_ref:
+            return _unanswered("reversal", asked, "never_acknowledged")
         await self._gate.daraja.transaction_status(
-            receipt=asked.receipt,
-            conversation_id=asked.conversation_id,
+            receipt="",
+            conversation_id=attempt.provider_ref,
             result_url=self._gate.tokens.url("txstatus", asked.shard, asked.operation_id),
             timeout_url=self._gate.tokens.url("timeout", asked.shard, asked.operation_id),
         )

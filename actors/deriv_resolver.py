@@ -152,7 +152,8 @@ class DerivResolverActor(AsyncioActor):
         if rows is None or self._parts.witness.site_status != "up":
             return _Read(asked=asked, code="statement_not_read")
         balances = frozenset({before_minor, self._parts.witness.balance.minor})
-        owners = await self._parts.attempts.used_references(REFERENCE_KIND, [str(row.id) for row in rows])
+        taken = [str(row.id) for row in rows]
+        owners = await self._parts.attempts.used_references(REFERENCE_KIND, taken) if taken else {}
         read = StatementRead(rows=rows, balances_minor=balances)
         return _Read(asked=asked, attempts=attempts, read=read, owners=owners, began_at=began_at)
 

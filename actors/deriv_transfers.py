@@ -6,6 +6,7 @@ Deriv v3 has no idempotency key. What makes a lost reply provable is that no equ
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -20,7 +21,7 @@ from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import account_reference
 from penpay.domain.rail_end import DISCONNECTED, TIMED_OUT, UNREADABLE, Outcome
-from penpay.domain.statement import description
+from penpay.domain.statement import CLOCK_MARGIN, description
 from penpay.domain.unit import OperationKind
 from penpay.messages import DERIV_SESSION, DERIV_TRANSFERS, CheckRecipient, ProbeAnswered, Submit
 from penpay.ports import Attempt, OperationRow
@@ -41,6 +42,7 @@ class TransferSettings:
     calls_per_min: float = 200.0
     check_cache_s: float = 600.0
     checks_kept: int = 10_000
+    settle_s: float = 600.0
     reference_visible: bool = False
 
 
@@ -136,8 +138,15 @@ class DerivTransfersActor(RailSender):
         self._block()
 
     async def unresolved(self) -> Sequence[OperationRow] | None:
-        """Read with every sweep, so that a resolved one frees its equals."""
-        return await self.parts.attempts.unresolved(OperationKind.DERIV_TRANSFER.value)
+        """Read with every sweep, so that a resolved one frees its equals.
+
+        One that stays open (a person looks at it) frees them once its statement window cannot touch theirs any more.
+        """
+        rows = await self.parts.attempts.unresolved(OperationKind.DERIV_TRANSFER.value)
+        newest = await self.parts.attempts.newest([row.id for row in rows]) if rows else {}
+        blocks_s = self._settings.settle_s + 2 * CLOCK_MARGIN.total_seconds()
+        since = self.parts.clock.now() - timedelta(seconds=blocks_s)
+        return [row for row in rows if row.id not in newest or newest[row.id].sent_at > since]
 
     def blocked_by(self, rows: Sequence[OperationRow]) -> None:
         """Rows rule, except for what ended here so lately that its row cannot know."""

@@ -40,7 +40,7 @@ _BEGIN = "begin"
 class SenderSettings:
     """Bounds and times of one rail's sender."""
 
-    queue_max: int = 2000
+    queue_max: int = 10_000
     in_flight_max: int = 64
     sweep_every_s: float = 5.0
     sweep_older_than_s: float = 2.0
@@ -215,6 +215,9 @@ class RailSender(AsyncioActor):
                     return
             elif wait_s is not None:
                 waits.append(wait_s)
+            else:
+                # To the end of the queue: many that wait for one must not hide those behind them.
+                self._queue[submit.operation_id] = self._queue.pop(submit.operation_id)
         if waits:
             self.timers.once("pump", min(waits), _Pump())
 

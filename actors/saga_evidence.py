@@ -34,7 +34,7 @@ def events_of(deposit: Deposit, row: InboxRow) -> Sequence[ev.Event] | Unusable:
             case "reversal":
                 return _reversal(parse_result(row.body), row)
             case "txstatus":
-                return _transaction_status(parse_result(row.body))
+                return _transaction_status(deposit, parse_result(row.body), row)
             case "timeout":
                 return ()
             case _:
@@ -120,9 +120,14 @@ def _reversal(result: ResultCallback, row: InboxRow) -> Sequence[ev.Event]:
     return (ev.RefundRefused(code=result.result_code),)
 
 
-def _transaction_status(result: ResultCallback) -> Sequence[ev.Event]:
-    """The query's own success is code 0; the verdict is the status of the Reversal it asked about."""
-    if result.result_code != "0" or result.transaction_status != "Completed":
+def _transaction_status(deposit: Deposit, result: ResultCallback, row: InboxRow) -> Sequence[ev.Event]:
+    """The query's own success is code 0; the verdict is the status of the Reversal it asked about.
+
+    The payment's own receipt says nothing: a payment stays `Completed` whether or not it was given back.
+    """
+    if result.result_code != "0" or result.transaction_status != "Completed" or not row.trusted_source:
+        return ()
+    if result.receipt in {deposit.receipt, deposit.held_receipt}:
         return ()
     return (ev.RefundConfirmed(receipt=result.receipt),) if result.receipt else ()
 

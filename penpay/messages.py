@@ -298,14 +298,13 @@ class ProbePull:
 class ProbeReversal:
     """Ask for the state of a Reversal: the result arrives as an inbox row. Tell; answer probe `reversal`.
 
-    With the `conversation_id` of the Reversal it is asked about itself, else the payment of `receipt` is.
+    UNANSWERED `never_acknowledged` when Safaricom gave no conversation to ask about. `receipt` is the payment's.
     """
 
     operation_id: str
     shard: int
     transaction_id: str
     receipt: str
-    conversation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

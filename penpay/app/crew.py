@@ -189,6 +189,7 @@ def deriv_rail(house: House, publish: Callable[[str, DerivBalance], None]) -> De
         transfers=TransferSettings(
             call_s=timing.deriv_call_s,
             calls_per_min=settings.limits.deriv_calls_per_minute,
+            settle_s=timing.deriv_settle_s,
             check_cache_s=timing.recipient_check_cache_s,
         ),
         resolver=ResolverParts(

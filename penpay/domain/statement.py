@@ -15,7 +15,7 @@ from penpay.domain.money import Currency, Money
 
 _DESCRIPTION = re.compile(r"PP-P[0-9A-HJKMNP-TV-Z]{11}(?![0-9A-Za-z])", re.ASCII)
 CLOCK_MARGIN = timedelta(seconds=60)
-"""The read begins this long before the attempt: clocks differ."""
+"""The window of an attempt begins this long before it and ends this long after it has settled: clocks differ."""
 
 
 def description(reference: str) -> str:
@@ -124,7 +124,7 @@ def read_for_transfer(read: StatementRead, lost: LostTransfer, *, used: frozense
         return Reading(Found.AMBIGUOUS, f"our reference stands in {_names(ours)}")
     if ours:
         return Reading(Found.CONFIRMED, f"reference in the description of {ours[0].id}", ours[0])
-    candidates = [row for row in free if row.amount == debit and _is_after(row, lost.watermark) and not _shown(row)]
+    candidates = [row for row in free if row.amount == debit and _is_in_window(row, lost) and not _shown(row)]
     if candidates and (len(candidates) > 1 or any(_shown(row) for row in read.rows)):
         return Reading(Found.AMBIGUOUS, f"debits of this amount without a reference: {_names(candidates)}")
     if candidates:
@@ -132,8 +132,10 @@ def read_for_transfer(read: StatementRead, lost: LostTransfer, *, used: frozense
     return _absence(read, lost)
 
 
-def _is_after(row: StatementRow, watermark: Watermark) -> bool:
-    return row.id > watermark.transaction_id and row.at >= watermark.read_since
+def _is_in_window(row: StatementRow, lost: LostTransfer) -> bool:
+    """New since the attempt, and not so late that only another attempt can have made it."""
+    is_new = row.id > lost.watermark.transaction_id and row.at >= lost.watermark.read_since
+    return is_new and row.at <= lost.settled_at + CLOCK_MARGIN
 
 
 def _shown(row: StatementRow) -> bool:

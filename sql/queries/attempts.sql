@@ -108,7 +108,7 @@ ORDER BY o.created_at;
 
 -- name: newest
 -- The newest attempt of each operation.
-SELECT a.operation_id, a.attempt, a.sent_at, a.watermark
+SELECT a.operation_id, a.attempt, a.sent_at, a.watermark, a.provider_ref
 FROM {ledger}.rail_attempts a
 WHERE a.operation_id IN (:ids)
 ORDER BY a.attempt;

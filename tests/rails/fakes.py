@@ -257,7 +257,9 @@ class MemoryAttempts:
         if self.away:
             raise Unavailable("database")
         return {
-            operation_id: SentAttempt(len(made), made[-1].sent_at, made[-1].watermark)
+            operation_id: SentAttempt(
+                len(made), made[-1].sent_at, made[-1].watermark, made[-1].end.provider_ref if made[-1].end else ""
+            )
             for operation_id in operation_ids
             if (made := self.attempts[operation_id])
         }

@@ -333,6 +333,34 @@ async def test_what_proves_nothing_is_unknown_and_blocks_its_equals(rail, step, 
         assert freed == {same_amount.operation_id, same_login.operation_id}
 
 
+async def test_many_that_wait_for_one_do_not_hide_the_rest(rail):
+    async with rail.running():
+        await rail.box.deriv_step("paymentagent_transfer", fault="executed")
+        rail.submit(rail.intent(966))
+        await rail.post.next_end()
+        await until(lambda: rail.witness.ready)
+        for number in range(600):
+            rail.submit(rail.intent(966, f"CRB{number + 10}"))
+        free = rail.intent(967, "CRB2")
+        rail.submit(free)
+        assert (await rail.post.next_end()).operation_id == free.operation_id
+
+
+async def test_an_unknown_left_to_a_person_stops_blocking_after_its_window(rail):
+    async with rail.running():
+        await rail.box.deriv_step("paymentagent_transfer", fault="executed")
+        rail.submit(rail.intent(966))
+        await rail.post.next_end()
+        await until(lambda: rail.witness.ready)
+        second = rail.intent(966, "CRB2")
+        rail.submit(second)
+        rail.clock.turn(600 + 60)
+        await asyncio.sleep(0.3)
+        assert rail.attempts.outcomes(second.operation_id) == []
+        rail.clock.turn(61)
+        assert (await rail.post.next_end()).operation_id == second.operation_id
+
+
 async def test_an_unknown_of_an_earlier_incarnation_blocks_too(rail):
     async with rail.running():
         await rail.box.deriv_step("paymentagent_transfer", fault="executed")

@@ -15,11 +15,12 @@ from actors.rail_lease import LeaseHolder
 from actors.rail_sender import LEASE_PASSED, NOT_BEGUN, SenderParts, SenderSettings
 from penpay.domain.board import Board
 from penpay.domain.errors import NotSent, OutcomeUnknown, Refused
+from penpay.domain.money import kes
 from penpay.domain.mpesa_callbacks import parse_stk_callback
 from penpay.domain.rail_end import ABANDONED, EXPIRED, NOT_CONNECTED, RATE_LIMITED, TIMED_OUT, Outcome
 from penpay.domain.unit import OperationKind
 from penpay.messages import DARAJA_POLLERS, ProbePull, ProbeReversal, ProbeStk
-from penpay.ports import StkAck, StkStatus
+from penpay.ports_rails import StkAck, StkStatus
 from tests.actors.house import PlainSealer
 from tests.rails.fakes import (
     CLOCK,
@@ -409,13 +410,17 @@ async def test_a_refusal_does_not_open_the_breaker(gate):
         assert gate.board.rail("daraja").up
 
 
+def reversal_intent(gate):
+    return gate.attempts.add(OperationKind.REVERSAL, kes(130_000), request={"receipt": "NLJ7RT61SV"})
+
+
+def asked_about(submit):
+    return ProbeReversal(operation_id=submit.operation_id, shard=0, transaction_id=TRANSACTION, receipt="NLJ7RT61SV")
+
+
 async def test_a_reversal_names_the_receipt(gate):
     async with gate.running() as ref:
-        submit = stk_intent(gate.attempts)
-        row = gate.attempts.operations.pop(submit.operation_id)
-        row = replace(row, kind="REVERSAL", request={"receipt": "NLJ7RT61SV"})
-        gate.attempts.operations[submit.operation_id] = row
-        ref.tell(replace(submit, kind=OperationKind.REVERSAL))
+        ref.tell(reversal_intent(gate))
         end = await gate.post.next_end()
     assert (end.kind, end.outcome, end.provider_ref) == ("REVERSAL", Outcome.CONFIRMED, "AG_1")
     assert gate.daraja.reversed[0]["receipt"] == "NLJ7RT61SV"
@@ -441,12 +446,23 @@ async def test_a_query_answers_the_saga(gate, status, outcome, code):
 
 
 async def test_the_status_of_a_reversal_is_asked_and_comes_later(gate):
-    about = {"operation_id": "op", "shard": 0, "transaction_id": TRANSACTION}
     async with gate.running() as ref:
-        ref.tell(ProbeReversal(**about, receipt="R1", conversation_id="AG_9"))
+        submit = reversal_intent(gate)
+        ref.tell(submit)
+        await gate.post.next_end()
+        ref.tell(asked_about(submit))
         answer = await gate.post.next()
     assert (answer.probe, answer.outcome) == ("reversal", "PENDING")
-    assert gate.daraja.reversed[0]["conversation_id"] == "AG_9"
+    assert (gate.daraja.reversed[1]["conversation_id"], gate.daraja.reversed[1]["receipt"]) == ("AG_1", "")
+
+
+async def test_a_reversal_without_acknowledgement_is_never_asked_about_by_its_payment(gate):
+    async with gate.running() as ref:
+        submit = reversal_intent(gate)
+        ref.tell(asked_about(submit))
+        answer = await gate.post.next()
+    assert (answer.probe, answer.outcome, answer.code) == ("reversal", "UNANSWERED", "never_acknowledged")
+    assert gate.daraja.reversed == []
 
 
 async def test_a_look_at_the_list_is_passed_to_the_pollers(gate):

@@ -77,6 +77,18 @@ def test_an_older_debit_of_the_amount_is_not_ours():
     assert read_for_transfer(old, LOST, used=frozenset()).found is Found.CLEAN
 
 
+def test_a_debit_after_the_attempt_has_settled_belongs_to_another():
+    late = StatementRow(
+        id=101,
+        at=LOST.settled_at + timedelta(seconds=61),
+        action="withdrawal",
+        amount=usd(-966),
+        balance_after=usd(1_000_000 - 966),
+    )
+    read = StatementRead(rows=[late], balances_minor=frozenset({1_000_000 - 966}))
+    assert read_for_transfer(read, LOST, used=frozenset()).found is Found.CLEAN
+
+
 def test_nothing_there_is_clean_only_while_balances_join_up():
     assert read().found is Found.CLEAN
     assert read((-50, ""), (70, "")).found is Found.CLEAN
