@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from penpay.domain.admission import Terms
-from penpay.domain.deposit import Deposit, Operation, State
+from penpay.domain.decision import Operation
+from penpay.domain.deposit import Deposit, State
 from penpay.domain.deposit_row import STATUS
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.unit import OperationState, TransactionRow

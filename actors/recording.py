@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from actors.base import AskTimeout
 from penpay.domain.decision import Decision
+from penpay.domain.deposit import Deposit
 from penpay.domain.deposit_row import to_row
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.presentation import evidence_of, json_bytes, render_transaction
@@ -12,12 +13,14 @@ from penpay.messages import Committed, CommitUnit, OutboxBell, UnitRejected, led
 from penpay.ports import Addresses
 
 
-def unit_of(decision: Decision, base: TransactionRow, *, actor: str, consumes: Sequence[str] = ()) -> UnitOfWork:
+def unit_of(
+    decision: Decision[Deposit], base: TransactionRow, *, actor: str, consumes: Sequence[str] = ()
+) -> UnitOfWork:
     """The unit `<transaction>:<version>` that makes a decision durable, with its event for the streams and its audit.
 
     `base` is the row before (for a new deposit: what admission fixed). Polls leave no event and no audit record.
     """
-    deposit = decision.deposit
+    deposit = decision.saga
     row = to_row(deposit, base)
     told = decision.postings or any(step.from_state != step.to_state or step.data for step in decision.steps)
     events = [f"{step.from_state}>{step.event}>{step.to_state}" for step in decision.steps]

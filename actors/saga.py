@@ -153,7 +153,9 @@ class DepositSagaActor(EntityActor):
                 await self._mark(row)
         self._consumed.add(row.id)
 
-    async def _apply(self, event: ev.Event, *, consumes: tuple[str, ...] = ()) -> Decision | Ignored | Rejected:
+    async def _apply(
+        self, event: ev.Event, *, consumes: tuple[str, ...] = ()
+    ) -> Decision[Deposit] | Ignored | Rejected:
         """Decide and record; lost races reload and decide again, a frozen user is decided without an intent."""
         frozen = attempted = False
         for _ in range(RACES_MAX):
@@ -173,8 +175,8 @@ class DepositSagaActor(EntityActor):
             if isinstance(answer, Committed):
                 assert unit.transaction is not None
                 before = self._deposit
-                self._row, self._deposit = unit.transaction.row, result.deposit
-                self._measure(before, result.deposit, result.steps)
+                self._row, self._deposit = unit.transaction.row, result.saga
+                self._measure(before, result.saga, result.steps)
                 self._log(result, event)
                 self._act(result.effects)
                 return result
@@ -346,7 +348,7 @@ class DepositSagaActor(EntityActor):
         if STATUS[after.state] != STATUS[before.state]:
             meter.transaction(type_=TYPE, status=STATUS[after.state])
 
-    def _log(self, decision: Decision, event: ev.Event) -> None:
+    def _log(self, decision: Decision[Deposit], event: ev.Event) -> None:
         for step in decision.steps:
             if step.from_state != step.to_state:
                 log.info(
@@ -356,7 +358,7 @@ class DepositSagaActor(EntityActor):
                     because=type(event).__name__,
                     to_state=step.to_state,
                 )
-        if decision.deposit.state is State.IN_REVIEW:
+        if decision.saga.state is State.IN_REVIEW:
             log.error("in_review", transaction_id=self._id, kinds=[review.kind for review in decision.reviews])
 
 

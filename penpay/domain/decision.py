@@ -1,14 +1,13 @@
 """What a decision consists of, and the draft that a rule fills in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
 
-from penpay.domain import deposit_events as ev
-from penpay.domain.deposit import Deposit, Operation, State
 from penpay.domain.ids import account_reference
-from penpay.domain.ledger import AccountCode, Posting
+from penpay.domain.ledger import Posting
 from penpay.domain.money import Money
 from penpay.domain.postings import Books
 from penpay.domain.unit import (
@@ -51,6 +50,10 @@ class Rules:
         assert self.stk_grace_s < self.stk_unknown_min_s < self.stk_watch_max_s, "waiting ends before giving up begins"
 
 
+IN_REVIEW = "IN_REVIEW"
+"""The state of every saga that waits for a person."""
+
+
 @dataclass(frozen=True, slots=True)
 class Occasion:
     """The circumstances of a decision: when, ids to use, and what the ledger said of a first try.
@@ -73,10 +76,46 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Operation:
+    """What a saga knows of one of its provider operations."""
+
+    id: str
+    state: OperationState
+    unknowns: int = 0
+    """How often an attempt of it ended without a proven outcome."""
+    attempt: int = 0
+    """The newest attempt whose end is known to be unknown."""
+    attempts_closed: int = 0
+    """The newest attempt that is known to have executed nothing."""
+
+
+class SagaState(Protocol):
+    """What deposits and withdrawals have in common; both are frozen dataclasses."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def shard(self) -> int: ...
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def state(self) -> StrEnum: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def state_since(self) -> datetime | None: ...
+    @property
+    def failure_code(self) -> str: ...
+
+
+S = TypeVar("S", bound=SagaState)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision(Generic[S]):
     """All that one event changes; recorded in one unit of work, then the effects are run."""
 
-    deposit: Deposit
+    saga: S
     expected_version: int
     steps: tuple[TransactionEvent, ...]
     postings: tuple[Posting, ...]
@@ -102,18 +141,33 @@ class Rejected:
     code: str
 
 
-class Draft:
-    """A decision being made. Every method records; none reads a clock or the outside."""
+class Draft(Generic[S]):
+    """A decision being made. Every method records; none reads a clock or the outside.
 
-    def __init__(self, deposit: Deposit, event: ev.Event, occasion: Occasion, rules: Rules) -> None:
-        self._before = deposit
+    `slots`: the fields that hold operations, in their order. `give_back`: books back what was held for intents that a
+    review takes back.
+    """
+
+    def __init__(
+        self,
+        saga: S,
+        event: object,
+        occasion: Occasion,
+        rules: Rules,
+        *,
+        slots: tuple[str, ...],
+        give_back: "Callable[[Draft[S]], None]",
+    ) -> None:
+        self._before = saga
         self._name = type(event).__name__
         self._fresh = list(occasion.fresh_ids)
-        self.now = deposit
+        self._slots = slots
+        self._give_back = give_back
+        self.now = saga
         self.occasion = occasion
         self.rules = rules
         self.at = occasion.at
-        self.books = Books(deposit.shard, deposit.user_id)
+        self.books = Books(saga.shard, saga.user_id)
         self.steps: list[TransactionEvent] = []
         self._postings: list[Posting] = []
         self._new: list[NewOperation] = []
@@ -133,16 +187,16 @@ class Draft:
 
     def set(self, **changes: Any) -> None:
         """Change fields without a step of its own."""
-        self.now = replace(self.now, **changes)
+        self.now = _changed(self.now, **changes)
 
-    def step(self, to: State, evidence: Mapping[str, str] | None = None, *, name: str = "", **changes: Any) -> None:
+    def step(self, to: StrEnum, evidence: Mapping[str, str] | None = None, *, name: str = "", **changes: Any) -> None:
         """Record one step to `to` (which may be the same state), with its evidence."""
         kept = {key: value for key, value in (evidence or {}).items() if value}
         self.steps.append(
             TransactionEvent(from_state=self.now.state.value, event=name or self._name, to_state=to.value, data=kept)
         )
         since = self.now.state_since if to is self.now.state else self.at
-        self.now = replace(self.now, state=to, state_since=since, **changes)
+        self.now = _changed(self.now, state=to, state_since=since, **changes)
 
     def post(self, posting: Posting) -> None:
         """Book entries."""
@@ -201,7 +255,7 @@ class Draft:
 
     def review(self, kind: str, owner_role: str, reason: str, evidence: Mapping[str, str] | None = None) -> None:
         """Put a question in front of a person, without changing the state."""
-        operation = self.now.refund or self.now.transfer or self.now.stk
+        operation = self._newest()
         self._reviews.append(
             ReviewOpened(
                 id=self._fresh.pop(0),
@@ -224,23 +278,25 @@ class Draft:
             self._withdraw()
         changes.setdefault("failure_code", self.now.failure_code or kind)
         self.step(
-            State.IN_REVIEW, {"review": kind, **(evidence or {})}, next_wake_at=None, completed_at=None, **changes
+            type(self.now.state)(IN_REVIEW),
+            {"review": kind, **(evidence or {})},
+            next_wake_at=None,
+            completed_at=None,
+            **changes,
         )
 
     def _withdraw(self) -> None:
         """Take back intents that no rail has attempted, and what was held for them."""
-        for slot in ("stk", "transfer", "refund"):
+        for slot in self._slots:
             held: Operation | None = getattr(self.now, slot)
             if held is not None and held.state is OperationState.INTENT:
                 self.operation(slot, OperationState.WITHDRAWN)
-        now, gone = self.now, OperationState.WITHDRAWN
-        if now.paid is not None and now.money_at == "deriv_out" and now.transfer and now.transfer.state is gone:
-            self.post(self.books.deposit_void(now.paid, now.transfers))
-            self.set(money_at="customer")
-        if now.paid is not None and now.money_at == "refund_out" and (now.refund is None or now.refund.state is gone):
-            source = AccountCode(now.refund_from)
-            self.post(self.books.refund_void(now.paid, now.refunds, source=source))
-            self.set(money_at=source.value)
+        self._give_back(self)
+
+    def _newest(self) -> Operation | None:
+        """The operation that a question is about: the last that was opened."""
+        found: list[Operation | None] = [getattr(self.now, slot) for slot in self._slots]
+        return next((held for held in reversed(found) if held is not None), None)
 
     def close_review(self, kind: str, resolution: str) -> None:
         """Close open questions of this kind (`*`: all): the evidence answered them."""
@@ -250,11 +306,11 @@ class Draft:
         """Do `name` once this is durable."""
         self._effects.append(Effect(name, operation.id if operation else ""))
 
-    def decision(self) -> Decision:
+    def decision(self) -> Decision[S]:
         """The finished decision; the version rises by one per decision, whatever its steps."""
-        deposit = replace(self.now, version=self._before.version + 1, updated_at=self.at)
+        saga = _changed(self.now, version=self._before.version + 1, updated_at=self.at)
         return Decision(
-            deposit=deposit,
+            saga=saga,
             expected_version=self._before.version,
             steps=tuple(self.steps),
             postings=tuple(self._postings),
@@ -265,3 +321,9 @@ class Draft:
             reviews_closed=tuple(self._closed),
             effects=tuple(self._effects),
         )
+
+
+def _changed(saga: S, **changes: Any) -> S:
+    """A copy with other fields. Sagas are frozen dataclasses, which a Protocol cannot say."""
+    copy: S = replace(saga, **changes)  # type: ignore[type-var]
+    return copy

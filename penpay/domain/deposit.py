@@ -6,9 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from penpay.domain import deposit_events as ev
+from penpay.domain.decision import Operation
 from penpay.domain.fx import LockedRate
 from penpay.domain.money import Money
-from penpay.domain.unit import OperationState
 
 
 class State(StrEnum):
@@ -29,6 +29,8 @@ class State(StrEnum):
     IN_REVIEW = "IN_REVIEW"
 
 
+OPERATIONS = ("stk", "transfer", "refund")
+"""The fields that hold provider operations, in their order."""
 FINAL = frozenset({State.COMPLETED, State.REVERSED, State.FAILED})
 BEFORE_MONEY = frozenset({State.STK_SENDING, State.AWAITING_PAYER, State.STK_UNKNOWN, State.FAILED})
 """States in which no shilling of the customer has been booked."""
@@ -143,20 +145,6 @@ def edges() -> frozenset[tuple[str, str]]:
                     found |= {(source.value, State.PAID.value), (State.PAID.value, target.value)}
                 found.add((source.value, target.value))
     return frozenset(found)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """What the saga knows of one of its provider operations."""
-
-    id: str
-    state: OperationState
-    unknowns: int = 0
-    """How often an attempt of it ended without a proven outcome."""
-    attempt: int = 0
-    """The newest attempt whose end is known to be unknown."""
-    attempts_closed: int = 0
-    """The newest attempt that is known to have executed nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

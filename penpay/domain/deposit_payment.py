@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Draft
-from penpay.domain.deposit import State
+from penpay.domain.deposit import Deposit, State
 from penpay.domain.deposit_transfer import open_refund, slug, start_refund, start_transfer
 from penpay.domain.ledger import AccountCode
 from penpay.domain.unit import OperationState
@@ -17,13 +17,13 @@ _O = OperationState
 # --- the push ---------------------------------------------------------------------------------------------------
 
 
-def stk_started(d: Draft, _e: ev.StkStarted) -> None:
+def stk_started(d: Draft[Deposit], _e: ev.StkStarted) -> None:
     """The intent is recorded; before anyone is asked to pay, Deriv says whether the recipient can receive."""
     d.step(_S.STK_SENDING, next_wake_at=d.later(d.rules.resend_s))
     d.effect("check_recipient")
 
 
-def recipient_checked(d: Draft, e: ev.RecipientChecked) -> None:
+def recipient_checked(d: Draft[Deposit], e: ev.RecipientChecked) -> None:
     """Push, or end before anyone was asked to pay."""
     if e.ok:
         d.step(_S.STK_SENDING, recipient_ok=True)
@@ -32,7 +32,7 @@ def recipient_checked(d: Draft, e: ev.RecipientChecked) -> None:
         fail(d, "recipient_refused", _O.WITHDRAWN, evidence={"code": e.code})
 
 
-def stk_accepted(d: Draft, e: ev.StkAccepted) -> None:
+def stk_accepted(d: Draft[Deposit], e: ev.StkAccepted) -> None:
     """A prompt is on its way: wait for the payer. A payment that was claimed meanwhile can now be asked about."""
     d.operation("stk", _O.SENT)
     wake = e.pushed_at + timedelta(seconds=d.rules.stk_poll_ladder_s[0])
@@ -48,12 +48,12 @@ def stk_accepted(d: Draft, e: ev.StkAccepted) -> None:
         d.effect("probe_stk", d.now.stk)
 
 
-def stk_refused(d: Draft, e: ev.StkRefused) -> None:
+def stk_refused(d: Draft[Deposit], e: ev.StkRefused) -> None:
     """No prompt was shown."""
     fail(d, "stk_refused", _O.REFUSED, evidence={"code": e.code})
 
 
-def stk_not_sent(d: Draft, e: ev.StkNotSent) -> None:
+def stk_not_sent(d: Draft[Deposit], e: ev.StkNotSent) -> None:
     """Nothing left: try again while the intent is young."""
     if e.expired or d.age_s(d.now.created_at) >= d.rules.stk_intent_max_s:
         fail(d, "stk_not_sent", _O.REFUSED, evidence={"code": e.code}, attempts_closed=e.attempt)
@@ -62,7 +62,7 @@ def stk_not_sent(d: Draft, e: ev.StkNotSent) -> None:
         d.step(_S.STK_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.resend_s))
 
 
-def stk_unknown(d: Draft, e: ev.StkOutcomeUnknown) -> None:
+def stk_unknown(d: Draft[Deposit], e: ev.StkOutcomeUnknown) -> None:
     """The customer may have a prompt: never push again, look for the payment instead."""
     d.operation("stk", _O.UNKNOWN, code=e.code)
     d.step(
@@ -74,13 +74,13 @@ def stk_unknown(d: Draft, e: ev.StkOutcomeUnknown) -> None:
     )
 
 
-def cancel(d: Draft, _e: ev.CancelRequested) -> None:
+def cancel(d: Draft[Deposit], _e: ev.CancelRequested) -> None:
     """The customer changed their mind before anything was attempted."""
     fail(d, "cancelled", _O.WITHDRAWN)
 
 
 def fail(
-    d: Draft,
+    d: Draft[Deposit],
     code: str,
     stk: OperationState,
     *,
@@ -98,7 +98,7 @@ def fail(
 # --- money arrives ----------------------------------------------------------------------------------------------
 
 
-def paid(d: Draft, e: ev.MpesaPaid) -> None:
+def paid(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     """Money, or a claim of money. What fits is credited, everything else is booked aside and looked at."""
     if d.now.paid is not None:
         _paid_again(d, e)
@@ -114,7 +114,7 @@ def paid(d: Draft, e: ev.MpesaPaid) -> None:
         _book(d, e, late=_late(d, e), reviewed="account_frozen" if d.occasion.frozen else "")
 
 
-def _hold_evidence(d: Draft, e: ev.MpesaPaid) -> None:
+def _hold_evidence(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     """A claim of payment that an authenticated query must confirm first."""
     if d.now.held_receipt:
         return
@@ -129,14 +129,14 @@ def _hold_evidence(d: Draft, e: ev.MpesaPaid) -> None:
     probe_payment(d)
 
 
-def _late(d: Draft, e: ev.MpesaPaid) -> bool:
+def _late(d: Draft[Deposit], e: ev.MpesaPaid) -> bool:
     """Paid by the provider's clock too long after the push for the locked rate. A query names no time: in time."""
     paid_at = e.paid_at or d.now.held_paid_at
     pushed_at = d.now.pushed_at or d.now.created_at
     return paid_at is not None and paid_at > pushed_at + timedelta(seconds=d.rules.paid_in_time_s)
 
 
-def _book(d: Draft, e: ev.MpesaPaid, *, late: bool, reviewed: str) -> None:
+def _book(d: Draft[Deposit], e: ev.MpesaPaid, *, late: bool, reviewed: str) -> None:
     """P1, and what it opens: the transfer, a refund (paid too late), or a question to a person."""
     receipt = e.receipt or (d.now.held_receipt if d.now.held_receipt != "unknown" else "")
     suspense = late or reviewed in {"amount_mismatch", "wrong_payer", "payment_in_review"}
@@ -172,7 +172,7 @@ def _book(d: Draft, e: ev.MpesaPaid, *, late: bool, reviewed: str) -> None:
         start_transfer(d)
 
 
-def _paid_again(d: Draft, e: ev.MpesaPaid) -> None:
+def _paid_again(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     """More evidence for a deposit that is paid already: it may bring the receipt, and posts nothing."""
     if not e.trusted or not e.receipt or e.receipt == d.now.receipt:
         return
@@ -188,7 +188,7 @@ def _paid_again(d: Draft, e: ev.MpesaPaid) -> None:
         open_refund(d)
 
 
-def refused_by_payer(d: Draft, e: ev.MpesaRefused) -> None:
+def refused_by_payer(d: Draft[Deposit], e: ev.MpesaRefused) -> None:
     """Final from a callback; from a query only behind the grace and said twice; never while a payment is claimed."""
     early = d.age_s(d.now.pushed_at or d.now.created_at) < d.rules.stk_grace_s
     if (e.source == "callback" and e.final and not d.now.held_receipt) or (
@@ -204,13 +204,13 @@ def refused_by_payer(d: Draft, e: ev.MpesaRefused) -> None:
         )
 
 
-def query_pending(d: Draft, _e: ev.QueryPending) -> None:
+def query_pending(d: Draft[Deposit], _e: ev.QueryPending) -> None:
     """An answer without a verdict breaks a row of failed ones."""
     if d.now.failed_queries:
         d.step(d.now.state, failed_queries=0)
 
 
-def pull_clean(d: Draft, e: ev.PullClean) -> None:
+def pull_clean(d: Draft[Deposit], e: ev.PullClean) -> None:
     """Absence from the provider's list counts only behind a quarter of an hour and without a claim."""
     since = d.now.pushed_at or d.now.created_at
     patient = d.age_s(since) >= d.rules.stk_unknown_min_s and e.until >= since + timedelta(
@@ -220,7 +220,7 @@ def pull_clean(d: Draft, e: ev.PullClean) -> None:
         fail(d, "not_paid", _O.REFUSED, evidence={"pull_until": e.until.isoformat()})
 
 
-def probe_payment(d: Draft) -> None:
+def probe_payment(d: Draft[Deposit]) -> None:
     """Ask about the push itself where its id is known, otherwise look for the reference in the list of payments."""
     if d.now.checkout_request_id and (d.now.state is not _S.STK_UNKNOWN or d.now.polls % 2 == 0):
         d.effect("probe_stk", d.now.stk)

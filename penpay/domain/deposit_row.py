@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from penpay.domain.deposit import Deposit, Operation, State
+from penpay.domain.decision import Operation
+from penpay.domain.deposit import OPERATIONS, Deposit, State
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.money import kes
 from penpay.domain.unit import OperationState, TransactionRow
@@ -41,7 +42,6 @@ _TEXT = (
 )
 _TIMES = ("pushed_at", "paid_at", "held_paid_at", "state_since")
 _COUNTS = ("failed_queries", "polls", "transfers", "refunds")
-_OPERATIONS = ("stk", "transfer", "refund")
 
 
 def to_row(deposit: Deposit, base: TransactionRow) -> TransactionRow:
@@ -88,7 +88,7 @@ def from_row(row: TransactionRow) -> Deposit:
 
 
 def _known(data: Mapping[str, Any]) -> dict[str, Any]:
-    fields: dict[str, Any] = {name: _operation(data.get(name)) for name in _OPERATIONS}
+    fields: dict[str, Any] = {name: _operation(data.get(name)) for name in OPERATIONS}
     fields |= {name: data.get(name, "") for name in _TEXT}
     fields |= {name: data.get(name, 0) for name in _COUNTS}
     return fields | {name: datetime.fromisoformat(data[name]) if name in data else None for name in _TIMES}
@@ -98,7 +98,7 @@ def _data(deposit: Deposit) -> str:
     """Only what is set: most deposits are short."""
     data: dict[str, Any] = {name: value for name in (*_TEXT, *_COUNTS) if (value := getattr(deposit, name))}
     data |= {name: value.isoformat() for name in _TIMES if (value := getattr(deposit, name)) is not None}
-    for name in _OPERATIONS:
+    for name in OPERATIONS:
         held: Operation | None = getattr(deposit, name)
         if held is not None:
             data[name] = [held.id, held.state.value, held.unknowns, held.attempt, held.attempts_closed]

@@ -9,7 +9,7 @@ from penpay.domain import deposit_events as ev
 from penpay.domain import deposit_payment as pay
 from penpay.domain import deposit_transfer as move
 from penpay.domain.decision import Decision, Draft, Ignored, Occasion, Rejected, Rules
-from penpay.domain.deposit import TRANSITIONS, Deposit, State
+from penpay.domain.deposit import OPERATIONS, TRANSITIONS, Deposit, State
 from penpay.domain.deposit_waiting import woke
 from penpay.domain.ledger import AccountCode
 from penpay.domain.unit import OperationState
@@ -17,7 +17,9 @@ from penpay.domain.unit import OperationState
 _S = State
 
 
-def decide(deposit: Deposit, event: ev.Event, occasion: Occasion, rules: Rules) -> Decision | Ignored | Rejected:
+def decide(
+    deposit: Deposit, event: ev.Event, occasion: Occasion, rules: Rules
+) -> Decision[Deposit] | Ignored | Rejected:
     """What to record and do. An event without a place in this state is ignored, never an error."""
     allowed = TRANSITIONS[deposit.state].get(type(event))
     if allowed is None:
@@ -27,7 +29,7 @@ def decide(deposit: Deposit, event: ev.Event, occasion: Occasion, rules: Rules) 
     for kinds, operation in ((_OF_TRANSFER, deposit.transfer), (_OF_REFUND, deposit.refund)):
         if isinstance(event, kinds) and (operation is None or (operation.state in _OVER and not _proves(event))):
             return Ignored("no such operation, or it is over")
-    draft = Draft(deposit, event, occasion, rules)
+    draft = Draft(deposit, event, occasion, rules, slots=OPERATIONS, give_back=move.give_back)
     HANDLERS[type(event)](draft, event)
     if not draft.steps:
         return Ignored("nothing new")
@@ -40,26 +42,26 @@ def decide(deposit: Deposit, event: ev.Event, occasion: Occasion, rules: Rules) 
 # --- people -----------------------------------------------------------------------------------------------------
 
 
-def parked(d: Draft, e: ev.Parked) -> None:
+def parked(d: Draft[Deposit], e: ev.Parked) -> None:
     """It crashed too often: a person takes over."""
     d.to_review("parked", "OPS", "the saga crashed too often", {"error": e.error})
 
 
-def staff_credited(d: Draft, e: ev.StaffCredited) -> None:
+def staff_credited(d: Draft[Deposit], e: ev.StaffCredited) -> None:
     """Two people decided to deliver."""
     if d.now.money_at == "customer":
         d.step(_S.IN_REVIEW, {"approval": e.approval}, failure_code="")
         move.start_transfer(d)
 
 
-def staff_refunded(d: Draft, e: ev.StaffRefunded) -> None:
+def staff_refunded(d: Draft[Deposit], e: ev.StaffRefunded) -> None:
     """Two people decided to give back."""
     if d.now.money_at in {"customer", "suspense"}:
         d.step(_S.IN_REVIEW, {"approval": e.approval})
         move.start_refund(d, source=AccountCode(d.now.money_at), reason="refunded_by_review")
 
 
-def staff_closed(d: Draft, e: ev.StaffClosed) -> None:
+def staff_closed(d: Draft[Deposit], e: ev.StaffClosed) -> None:
     """Two people decided that nothing is held and nothing remains to be done."""
     if d.now.money_at in {"", "gone"}:
         done = _S.COMPLETED if d.now.deriv_transaction_id else _S.REVERSED if d.now.refund_receipt else _S.FAILED

@@ -2,7 +2,7 @@
 
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Draft
-from penpay.domain.deposit import State
+from penpay.domain.deposit import Deposit, State
 from penpay.domain.fx import exchange
 from penpay.domain.ledger import AccountCode
 from penpay.domain.unit import OperationKind, OperationState
@@ -14,7 +14,7 @@ _O = OperationState
 # --- dollars ----------------------------------------------------------------------------------------------------
 
 
-def start_transfer(d: Draft) -> None:
+def start_transfer(d: Draft[Deposit]) -> None:
     """Hold the shillings and record the intent to send the dollars."""
     assert d.now.paid is not None
     d.set(transfers=d.now.transfers + 1)
@@ -24,7 +24,7 @@ def start_transfer(d: Draft) -> None:
     d.effect("submit", d.now.transfer)
 
 
-def deriv_confirmed(d: Draft, e: ev.DerivConfirmed) -> None:
+def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
     """The dollars arrived: book the exchange. Anything that was not asked for like this is looked at."""
     if e.transaction_id == d.now.deriv_transaction_id:
         return
@@ -56,7 +56,7 @@ def deriv_confirmed(d: Draft, e: ev.DerivConfirmed) -> None:
     d.close_review("*", "completed by evidence")
 
 
-def deriv_refused(d: Draft, e: ev.DerivRefused) -> None:
+def deriv_refused(d: Draft[Deposit], e: ev.DerivRefused) -> None:
     """Give the money back, or wait when the cause is ours. While an earlier attempt is unknown it proves nothing."""
     if d.now.state is _S.DERIV_UNKNOWN or d.now.state is _S.IN_REVIEW:
         d.step(d.now.state, {"code": e.code, "note": "a refusal proves nothing about an earlier attempt"})
@@ -67,17 +67,17 @@ def deriv_refused(d: Draft, e: ev.DerivRefused) -> None:
         _void_and_refund(d, "deriv_refused", e.code)
 
 
-def deriv_not_sent(d: Draft, e: ev.DerivNotSent) -> None:
+def deriv_not_sent(d: Draft[Deposit], e: ev.DerivNotSent) -> None:
     """Nothing left: wait and try again."""
     _hold_transfer(d, e.code, e.attempt)
 
 
-def _hold_transfer(d: Draft, code: str, attempt: int) -> None:
+def _hold_transfer(d: Draft[Deposit], code: str, attempt: int) -> None:
     d.operation("transfer", _O.INTENT, code=code, attempts_closed=attempt)
     d.step(_S.DERIV_HELD, {"code": code}, next_wake_at=d.later(d.rules.held_retry_s))
 
 
-def deriv_unknown(d: Draft, e: ev.DerivOutcomeUnknown) -> None:
+def deriv_unknown(d: Draft[Deposit], e: ev.DerivOutcomeUnknown) -> None:
     """Only the statement can say what became of it."""
     if d.now.state is _S.IN_REVIEW:
         d.operation("transfer", _O.UNKNOWN, code=e.code)
@@ -88,7 +88,7 @@ def deriv_unknown(d: Draft, e: ev.DerivOutcomeUnknown) -> None:
     d.effect("resolve", d.now.transfer)
 
 
-def deriv_absent(d: Draft, e: ev.DerivAbsent) -> None:
+def deriv_absent(d: Draft[Deposit], e: ev.DerivAbsent) -> None:
     """Proven not executed: one more attempt, but not a third unknown."""
     assert d.now.transfer is not None
     if d.now.transfer.unknowns >= d.rules.unknowns_max:
@@ -101,7 +101,7 @@ def deriv_absent(d: Draft, e: ev.DerivAbsent) -> None:
     d.effect("submit", d.now.transfer)
 
 
-def deriv_ambiguous(d: Draft, e: ev.DerivAmbiguous) -> None:
+def deriv_ambiguous(d: Draft[Deposit], e: ev.DerivAmbiguous) -> None:
     """Nobody guesses about money."""
     d.to_review("transfer_ambiguous", "OPS", "more than one statement row could be this transfer", {"proof": e.proof})
 
@@ -109,13 +109,13 @@ def deriv_ambiguous(d: Draft, e: ev.DerivAmbiguous) -> None:
 # --- money back -------------------------------------------------------------------------------------------------
 
 
-def _void_and_refund(d: Draft, reason: str, code: str) -> None:
+def _void_and_refund(d: Draft[Deposit], reason: str, code: str) -> None:
     assert d.now.paid is not None
     d.post(d.books.deposit_void(d.now.paid, d.now.transfers))
     start_refund(d, source=AccountCode.CUSTOMER, reason=reason, code=code)
 
 
-def start_refund(d: Draft, *, source: AccountCode, reason: str, code: str = "") -> None:
+def start_refund(d: Draft[Deposit], *, source: AccountCode, reason: str, code: str = "") -> None:
     """Hold the shillings for the way back."""
     assert d.now.paid is not None
     if d.occasion.frozen:
@@ -140,7 +140,7 @@ def start_refund(d: Draft, *, source: AccountCode, reason: str, code: str = "") 
         open_refund(d)
 
 
-def open_refund(d: Draft) -> None:
+def open_refund(d: Draft[Deposit]) -> None:
     """The Reversal names the original receipt; without one it waits for a callback or Pull to bring it."""
     assert d.now.paid is not None
     if d.occasion.frozen:
@@ -150,13 +150,13 @@ def open_refund(d: Draft) -> None:
     d.effect("submit", d.now.refund)
 
 
-def refund_accepted(d: Draft, _e: ev.RefundAccepted) -> None:
+def refund_accepted(d: Draft[Deposit], _e: ev.RefundAccepted) -> None:
     """The result comes later."""
     d.operation("refund", _O.SENT)
     d.step(_S.REFUND_SENDING, next_wake_at=d.later(d.rules.refund_probe_s))
 
 
-def refund_confirmed(d: Draft, e: ev.RefundConfirmed) -> None:
+def refund_confirmed(d: Draft[Deposit], e: ev.RefundConfirmed) -> None:
     """The shillings left: done. A reversal that we did not ask for is looked at."""
     if e.receipt == d.now.refund_receipt:
         return
@@ -179,7 +179,7 @@ def refund_confirmed(d: Draft, e: ev.RefundConfirmed) -> None:
     d.close_review("*", "refunded by evidence")
 
 
-def refund_refused(d: Draft, e: ev.RefundRefused) -> None:
+def refund_refused(d: Draft[Deposit], e: ev.RefundRefused) -> None:
     """The money stays visible where it was, and a person decides."""
     assert d.now.paid is not None
     d.operation("refund", _O.REFUSED, code=e.code)
@@ -189,13 +189,13 @@ def refund_refused(d: Draft, e: ev.RefundRefused) -> None:
     d.to_review("refund_refused", "FINANCE", f"Safaricom refused the Reversal: {e.code}")
 
 
-def refund_not_sent(d: Draft, e: ev.RefundNotSent) -> None:
+def refund_not_sent(d: Draft[Deposit], e: ev.RefundNotSent) -> None:
     """Nothing left: wait and try again."""
     d.operation("refund", _O.INTENT, code=e.code, attempts_closed=e.attempt)
     d.step(_S.REFUND_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.held_retry_s))
 
 
-def refund_unknown(d: Draft, e: ev.RefundOutcomeUnknown) -> None:
+def refund_unknown(d: Draft[Deposit], e: ev.RefundOutcomeUnknown) -> None:
     """The provider's own refusal of a second reversal keeps this safe; its status is asked for."""
     d.operation("refund", _O.UNKNOWN, code=e.code)
     d.step(_S.REFUND_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.refund_probe_s))
@@ -204,3 +204,15 @@ def refund_unknown(d: Draft, e: ev.RefundOutcomeUnknown) -> None:
 def slug(code: str) -> str:
     """A provider's code as part of one of ours."""
     return "".join(letter if letter.isalnum() else "_" for letter in code).lower()[:40]
+
+
+def give_back(d: Draft[Deposit]) -> None:
+    """What was held for an intent that was taken back stands where it came from."""
+    now, gone = d.now, _O.WITHDRAWN
+    if now.paid is not None and now.money_at == "deriv_out" and now.transfer and now.transfer.state is gone:
+        d.post(d.books.deposit_void(now.paid, now.transfers))
+        d.set(money_at="customer")
+    if now.paid is not None and now.money_at == "refund_out" and (now.refund is None or now.refund.state is gone):
+        source = AccountCode(now.refund_from)
+        d.post(d.books.refund_void(now.paid, now.refunds, source=source))
+        d.set(money_at=source.value)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Draft
-from penpay.domain.deposit import State
+from penpay.domain.deposit import Deposit, State
 from penpay.domain.deposit_payment import fail, probe_payment
 from penpay.domain.unit import OperationState
 
@@ -16,12 +16,12 @@ _O = OperationState
 # --- time -------------------------------------------------------------------------------------------------------
 
 
-def woke(d: Draft, e: ev.Woke) -> None:
+def woke(d: Draft[Deposit], e: ev.Woke) -> None:
     """A waiting state's time came."""
     _WAKERS[d.now.state](d, e)
 
 
-def _wake_sending(d: Draft, e: ev.Woke) -> None:
+def _wake_sending(d: Draft[Deposit], e: ev.Woke) -> None:
     if e.attempted or d.occasion.attempted:
         d.step(_S.STK_SENDING, next_wake_at=d.later(d.rules.resend_s))
         d.effect("submit", d.now.stk)
@@ -32,7 +32,7 @@ def _wake_sending(d: Draft, e: ev.Woke) -> None:
         d.effect("submit" if d.now.recipient_ok else "check_recipient", d.now.stk)
 
 
-def _wake_payer(d: Draft, _e: ev.Woke) -> None:
+def _wake_payer(d: Draft[Deposit], _e: ev.Woke) -> None:
     since = d.now.pushed_at or d.now.created_at
     age_s = d.age_s(since)
     if age_s >= d.rules.stk_watch_max_s:
@@ -51,7 +51,7 @@ def _wake_payer(d: Draft, _e: ev.Woke) -> None:
     d.step(target, polls=d.now.polls + 1, next_wake_at=_next_poll(d, since))
 
 
-def _next_poll(d: Draft, since: datetime) -> datetime:
+def _next_poll(d: Draft[Deposit], since: datetime) -> datetime:
     """The ladder counts from the push; behind it the polls grow sparse."""
     for rung in d.rules.stk_poll_ladder_s:
         at = since + timedelta(seconds=rung)
@@ -63,7 +63,7 @@ def _next_poll(d: Draft, since: datetime) -> datetime:
     return d.later(gap)
 
 
-def _wake_transfer(d: Draft, _e: ev.Woke) -> None:
+def _wake_transfer(d: Draft[Deposit], _e: ev.Woke) -> None:
     if d.age_s(d.now.paid_at or d.now.created_at) >= d.rules.held_max_s:
         d.to_review("transfer_overdue", "OPS", "the transfer did not end in time")
         return
@@ -72,7 +72,7 @@ def _wake_transfer(d: Draft, _e: ev.Woke) -> None:
     d.effect("submit", d.now.transfer)
 
 
-def _wake_unknown(d: Draft, _e: ev.Woke) -> None:
+def _wake_unknown(d: Draft[Deposit], _e: ev.Woke) -> None:
     if d.age_s(d.now.state_since or d.now.created_at) >= d.rules.unknown_max_s:
         d.to_review("transfer_unknown", "OPS", "the statement neither shows nor excludes the transfer")
         return
@@ -80,7 +80,7 @@ def _wake_unknown(d: Draft, _e: ev.Woke) -> None:
     d.effect("resolve", d.now.transfer)
 
 
-def _wake_refund(d: Draft, _e: ev.Woke) -> None:
+def _wake_refund(d: Draft[Deposit], _e: ev.Woke) -> None:
     if d.age_s(d.now.state_since or d.now.created_at) >= d.rules.refund_max_s:
         d.to_review("refund_overdue", "FINANCE", "the refund did not end in time")
         return
@@ -94,7 +94,7 @@ def _wake_refund(d: Draft, _e: ev.Woke) -> None:
         d.effect("probe_reversal", refund)
 
 
-def _wake_failed(d: Draft, _e: ev.Woke) -> None:
+def _wake_failed(d: Draft[Deposit], _e: ev.Woke) -> None:
     """A late claim of payment waits for its confirmation."""
     if not d.now.held_receipt:
         return
@@ -109,7 +109,7 @@ def _wake_failed(d: Draft, _e: ev.Woke) -> None:
     )
 
 
-_WAKERS: Mapping[State, Callable[[Draft, ev.Woke], None]] = {
+_WAKERS: Mapping[State, Callable[[Draft[Deposit], ev.Woke], None]] = {
     _S.STK_SENDING: _wake_sending,
     _S.AWAITING_PAYER: _wake_payer,
     _S.STK_UNKNOWN: _wake_payer,

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from actors.ledger_rules import ALLOWED
 from penpay.domain import deposit_events as ev
-from penpay.domain.decision import Decision, Effect, Ignored, Occasion, Rejected, Rules
-from penpay.domain.deposit import Deposit, Operation, State
+from penpay.domain.decision import Decision, Effect, Ignored, Occasion, Operation, Rejected, Rules
+from penpay.domain.deposit import Deposit, State
 from penpay.domain.deposit_row import from_row, to_row
 from penpay.domain.deposit_rules import decide
 from penpay.domain.fx import Direction, LockedRate
@@ -127,9 +127,9 @@ class Story:
         self.edges |= {(step.from_state, step.to_state) for step in decision.steps}
         self.effects = list(decision.effects)
         self.reviews += [review.kind for review in decision.reviews]
-        row = to_row(decision.deposit, base_row(decision.deposit))
-        assert from_row(row) == decision.deposit, "the row does not carry the whole deposit"
-        self.deposit = decision.deposit
+        row = to_row(decision.saga, base_row(decision.saga))
+        assert from_row(row) == decision.saga, "the row does not carry the whole deposit"
+        self.deposit = decision.saga
 
     @property
     def state(self) -> State:
