@@ -16,7 +16,8 @@ from penpay.domain.board import RailHealth
 from penpay.domain.errors import GatewayError, StoreError
 from penpay.domain.rail_end import DUPLICATE, EXPIRED, RATE_LIMITED, WRONG_CREDENTIALS, Outcome
 from penpay.domain.unit import OperationKind
-from penpay.messages import DARAJA_POLLERS, ProbeAnswered, ProbePull, ProbeReversal, ProbeStk, Submit
+from penpay.messages import ProbeAnswered
+from penpay.messages_rails import DARAJA_POLLERS, ProbePull, ProbeReversal, ProbeStk, Submit
 from penpay.ports import Attempt, CallbackTokens, OperationRow, Sealer
 from penpay.ports_rails import DarajaGateway
 

@@ -13,7 +13,8 @@ from actors.rail_sender import tell_saga
 from penpay.domain.board import Board, FloatSnapshot
 from penpay.domain.errors import BadInput, GatewayError, StoreError
 from penpay.domain.mpesa_callbacks import account_balances, parse_result
-from penpay.messages import ProbeAnswered, ProbePull
+from penpay.messages import ProbeAnswered
+from penpay.messages_rails import ProbePull
 from penpay.ports import Addresses, CallbackTokens, Clock, Ids, InboxStore
 from penpay.ports_rails import DarajaGateway, PullRow
 

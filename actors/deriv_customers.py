@@ -16,7 +16,8 @@ from actors.base import DEFER, AsyncioActor, DeferredReply
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput, NotSent
 from penpay.domain.money import Money
-from penpay.messages import DerivBalance, GetBalance, Refusal
+from penpay.messages import Refusal
+from penpay.messages_rails import DerivBalance, GetBalance
 from penpay.ports import Clock, ConnectionLost
 from penpay.ports_rails import DerivDialer, DerivSocket
 

@@ -29,7 +29,8 @@ from penpay.domain.statement import (
     Watermark,
     read_for_transfer,
 )
-from penpay.messages import DERIV_SESSION, ProbeAnswered, ResolveTransfer
+from penpay.messages import ProbeAnswered
+from penpay.messages_rails import DERIV_SESSION, ResolveTransfer
 from penpay.ports import Addresses, AttemptStore, Clock, SentAttempt
 
 log = structlog.get_logger("penpay.rails")

@@ -21,7 +21,7 @@ from penpay.domain.board import RailHealth
 from penpay.domain.deriv_protocol import Frame, Request
 from penpay.domain.errors import BadInput, NotSent
 from penpay.domain.rail_end import DISCONNECTED, Outcome
-from penpay.messages import DERIV_TRANSFERS
+from penpay.messages_rails import DERIV_TRANSFERS
 from penpay.ports import ConnectionLost
 from penpay.ports_rails import DerivSocket
 

@@ -23,7 +23,8 @@ from penpay.domain.ids import account_reference
 from penpay.domain.rail_end import DISCONNECTED, TIMED_OUT, UNREADABLE, Outcome
 from penpay.domain.statement import CLOCK_MARGIN, description
 from penpay.domain.unit import OperationKind
-from penpay.messages import DERIV_SESSION, DERIV_TRANSFERS, CheckRecipient, ProbeAnswered, Submit
+from penpay.messages import ProbeAnswered
+from penpay.messages_rails import DERIV_SESSION, DERIV_TRANSFERS, CheckRecipient, Submit
 from penpay.ports import Attempt, OperationRow
 
 log = structlog.get_logger("penpay.rails")

@@ -20,7 +20,8 @@ from penpay.domain.board import Board
 from penpay.domain.errors import Conflict, StoreError
 from penpay.domain.rail_end import ABANDONED, Outcome
 from penpay.domain.unit import OperationKind
-from penpay.messages import EvidenceArrived, Submit, saga_of
+from penpay.messages import EvidenceArrived, saga_of
+from penpay.messages_rails import Submit
 from penpay.ports import Addresses, Attempt, AttemptEnd, AttemptStore, Clock, Lease, OperationRow
 
 log = structlog.get_logger("penpay.rails")

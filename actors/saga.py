@@ -20,25 +20,27 @@ from penpay.domain.fx import Direction
 from penpay.domain.ids import account_reference
 from penpay.domain.unit import OperationKind, RejectCode, ReviewOpened, TransactionEvent, TransactionRow, UnitOfWork
 from penpay.messages import (
-    DARAJA_GATE,
-    DERIV_RESOLVER,
-    DERIV_TRANSFERS,
     CancelTransaction,
-    CheckRecipient,
     Committed,
     DepositSettled,
     EvidenceArrived,
     InboxRow,
     ProbeAnswered,
+    Refusal,
+    SagaBegan,
+    WakeUp,
+    user_of,
+)
+from penpay.messages_rails import (
+    DARAJA_GATE,
+    DERIV_RESOLVER,
+    DERIV_TRANSFERS,
+    CheckRecipient,
     ProbePull,
     ProbeReversal,
     ProbeStk,
-    Refusal,
     ResolveTransfer,
-    SagaBegan,
     Submit,
-    WakeUp,
-    user_of,
 )
 from penpay.ports import Addresses, Clock, Ids, SagaMeter, SagaRows, SagaStore
 

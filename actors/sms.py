@@ -9,7 +9,7 @@ import structlog
 
 from actors.base import AsyncioActor
 from penpay.domain.errors import Refused, Unavailable
-from penpay.messages import SendSms
+from penpay.messages_rails import SendSms
 from penpay.ports_rails import SmsGateway
 
 log = structlog.get_logger("penpay.rails")

@@ -8,16 +8,7 @@ from datetime import datetime
 
 from penpay.domain.fx import Direction
 from penpay.domain.money import Money
-from penpay.domain.unit import OperationKind, RejectCode, TransactionRow, UnitOfWork
-
-DARAJA_GATE = "rails/daraja/gate"
-DARAJA_POLLERS = "rails/daraja/pollers"
-DERIV_SESSION = "rails/deriv/session"
-DERIV_TRANSFERS = "rails/deriv/transfers"
-DERIV_RESOLVER = "rails/deriv/resolver"
-DERIV_CUSTOMERS = "rails/deriv/customers"
-FX_FEED = "rails/fx"
-SMS = "rails/sms"
+from penpay.domain.unit import RejectCode, TransactionRow, UnitOfWork
 
 
 def ledger_of(shard: int) -> str:
@@ -146,6 +137,39 @@ class AcceptDeposit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestWithdrawalCode:
+    """Have Deriv e-mail the customer a code. Exactly one of `quote_id` and `amount`. Reply: `HttpAnswer`.
+
+    What the code was asked for (amount, payee, time) is remembered; the withdrawal itself must match it.
+    """
+
+    customer: Customer
+    quote_id: str
+    amount: Money | None
+    deriv_token: str = field(repr=False)
+    email: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptWithdrawal:
+    """Admit a withdrawal. The PIN was checked by the edge, with its counter, before this. Reply: `HttpAnswer`.
+
+    `pin_set` is False for a customer without a PIN; `held_until` is set while withdrawals are held after a change.
+    Idempotent as `AcceptDeposit`; `fingerprint` covers neither PIN nor code.
+    """
+
+    customer: Customer
+    route: str
+    key_hash: str
+    fingerprint: str
+    quote_id: str
+    amount: Money | None
+    verification_code: str = field(repr=False)
+    request_id: str = ""
+    held_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpAnswer:
     """What the caller of an idempotent route gets. `transient`: nothing was stored, the same key may come again."""
 
@@ -252,105 +276,3 @@ class OutboxBell:
     """Events up to `seq` are durable. Tell; the relay looks by itself every now and then."""
 
     seq: int
-
-
-# --- rails ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submit:
-    """Run the provider call of an operation whose INTENT is committed. Tell; safe to repeat.
-
-    The rail records the attempt, sends, stores the end as an inbox row of kind `rail` and tells the saga.
-    `loginid` and `amount` are set for Deriv operations: equal ones wait for each other before an attempt is made.
-    """
-
-    operation_id: str
-    kind: OperationKind
-    shard: int
-    transaction_id: str
-    loginid: str = ""
-    amount: Money | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeStk:
-    """Ask Safaricom about a push. Tell; the answer is a `ProbeAnswered` (probe `stk`) to the saga."""
-
-    operation_id: str
-    shard: int
-    transaction_id: str
-    checkout_request_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbePull:
-    """Look for a payment with our reference in Safaricom's list. Tell; answer probe `pull`."""
-
-    operation_id: str
-    shard: int
-    transaction_id: str
-    reference: str
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeReversal:
-    """Ask for the state of a Reversal: the result arrives as an inbox row. Tell; answer probe `reversal`.
-
-    UNANSWERED `never_acknowledged` when Safaricom gave no conversation to ask about. `receipt` is the payment's.
-    """
-
-    operation_id: str
-    shard: int
-    transaction_id: str
-    receipt: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckRecipient:
-    """Ask Deriv, by a dry run cached 10 minutes, whether the recipient can receive. Tell; answer probe `recipient`."""
-
-    shard: int
-    transaction_id: str
-    loginid: str
-    amount: Money
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolveTransfer:
-    """Find out from the agent's statement what became of an UNKNOWN transfer. Tell; answer probe `transfer`."""
-
-    operation_id: str
-    shard: int
-    transaction_id: str
-    reference: str
-    loginid: str
-    amount: Money
-
-
-@dataclass(frozen=True, slots=True)
-class SendSms:
-    """One text message. Tell; best effort with retries, never blocks money."""
-
-    to: str = field(repr=False)
-    text: str = field(repr=False)
-    sender_reference: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GetBalance:
-    """A customer's Deriv balance. Reply: `DerivBalance` or `Refusal`. `token` opens the customer's own session."""
-
-    user_id: str
-    loginid: str
-    token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DerivBalance:
-    """Last known balance; `live` while a stream feeds it."""
-
-    balance: Money
-    as_of_at: datetime
-    live: bool

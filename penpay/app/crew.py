@@ -24,7 +24,7 @@ from penpay.app.outside import Outside
 from penpay.app.rules import limits_of, rules_of
 from penpay.domain.board import Board
 from penpay.domain.gate import RecoveryGate
-from penpay.messages import DerivBalance
+from penpay.messages_rails import DerivBalance
 from penpay.ports import Addresses
 from supervisors.specs import SupervisorSpec
 from supervisors.tree import ShardCrew, shard_tree

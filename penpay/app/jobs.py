@@ -14,7 +14,7 @@ from penpay.app.crew import House
 from penpay.domain.errors import Unavailable
 from penpay.domain.presentation import json_bytes, time_text
 from penpay.http.event_hub import EventHub, LiveEvent
-from penpay.messages import DerivBalance
+from penpay.messages_rails import DerivBalance
 from supervisors.introspection import Census
 
 log = structlog.get_logger()

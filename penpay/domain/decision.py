@@ -24,7 +24,7 @@ from penpay.domain.unit import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Times of the deposit, in seconds (settings `PENPAY_TIMING__…`). Defaults are the decided ones."""
+    """Times of the sagas, in seconds (settings `PENPAY_TIMING__…`). Defaults are the decided ones."""
 
     resend_s: float = 10.0
     """How long a state that sends waits before it asks its rail again; the rail ignores what it already has."""
@@ -44,6 +44,16 @@ class Rules:
     refund_probe_s: float = 60.0
     refund_max_s: float = 86400.0
     review_due_s: float = 14400.0
+    debit_max_s: float = 120.0
+    """A debit that was not sent by then is not sent at all: the customer's code has a short life."""
+    witness_s: float = 600.0
+    """Without the agent's side of a debit after this, the statement is read for it."""
+    witness_look_s: float = 10.0
+    status_after_s: float = 600.0
+    """How long a payout's result may take before its status is asked for."""
+    second_evidence_s: float = 600.0
+    """A failed result and the status that confirms it lie at least this far apart."""
+    same_payout_id_s: float = 86400.0
 
     def __post_init__(self) -> None:
         assert self.stk_poll_ladder_s == tuple(sorted(self.stk_poll_ladder_s)), "a ladder climbs"

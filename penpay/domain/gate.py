@@ -1,5 +1,7 @@
 """The recovery gate: closed for a shard, no money call of it leaves until its rows were compared with the providers."""
 
+from collections.abc import Mapping
+
 
 class RecoveryGate:
     """Why each shard may not call providers. Lost on restart by design: what closed it is found again from outside."""
@@ -24,3 +26,20 @@ class RecoveryGate:
     def closed(self) -> dict[int, str]:
         """All closed shards with their reasons."""
         return dict(self._reasons)
+
+
+def reasons_to_close(
+    seen: Mapping[int, int], server: str, *, witnessed: Mapping[int, int], witnessed_server: str
+) -> dict[int, str]:
+    """Shards whose rows may have gone back in time, judged by what was written down outside the database.
+
+    `seen` and `witnessed` are the last committed unit of each shard, `server` names the machine and data folder.
+    """
+    reasons = {
+        shard: f"at unit {seen.get(shard, 0)}, but unit {unit_seq} was committed"
+        for shard, unit_seq in witnessed.items()
+        if seen.get(shard, 0) < unit_seq
+    }
+    if witnessed_server and server != witnessed_server:
+        reasons |= {shard: "the database is another server" for shard in seen if shard not in reasons}
+    return reasons

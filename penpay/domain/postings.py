@@ -80,6 +80,55 @@ class Books:
         legs = {"debit": _C.REFUND_OUT, "credit": _C.MPESA_PAYBILL}
         return self._move("refund_done", Phase.POST, amount=amount, resolves=nth("refund_hold", times), **legs)
 
+    def withdrawal_debited(self, dollars: Money) -> Posting:
+        """P1: the customer's own session says that the dollars left their account."""
+        return self._move("debited", Phase.POSTED, debit=_C.DERIV_IN, credit=_C.CUSTOMER, amount=dollars)
+
+    def withdrawal_witnessed(self, dollars: Money) -> Posting:
+        """P1b: the agent's side shows that they arrived."""
+        return self._move("witnessed", Phase.POSTED, debit=_C.DERIV_AGENT, credit=_C.DERIV_IN, amount=dollars)
+
+    def payout_hold(self, dollars: Money, times: int = 1) -> Posting:
+        """P2: held for the payout."""
+        legs = {"debit": _C.CUSTOMER, "credit": _C.B2C_OUT}
+        return self._move(nth("payout_hold", times), Phase.PENDING, amount=dollars, **legs)
+
+    def payout_void(self, dollars: Money, times: int = 1) -> Posting:
+        """The payout did not happen: the hold goes back to the customer."""
+        legs = {"debit": _C.B2C_OUT, "credit": _C.CUSTOMER}
+        resolved = nth("payout_hold", times)
+        return self._move(nth("payout_void", times), Phase.VOID, amount=dollars, resolves=resolved, **legs)
+
+    def payout_done(self, split: Exchange, fee: Money, times: int = 1) -> Posting:
+        """P3: the shillings left our short code; both currencies cross over the position, and Safaricom's fee is due."""
+        legs = [
+            (self._of(_C.B2C_OUT, _USD), split.usd_minor),
+            (self._of(_C.FX_POSITION, _USD), -split.usd_minor),
+            (self._of(_C.FX_POSITION, _KES), split.position_minor),
+            (self._of(_C.FX_SPREAD, _KES), -split.spread_minor),
+            (self._of(_C.ROUNDING, _KES), -split.rounding_minor),
+            (self._of(_C.MPESA_UTILITY, _KES), -split.kes_minor),
+            (self._of(_C.MPESA_FEES, _KES), fee.minor),
+            (self._of(_C.MPESA_CHARGES, _KES), -fee.minor),
+        ]
+        return _posting("payout_done", Phase.POST, legs, resolves=nth("payout_hold", times))
+
+    def return_hold(self, dollars: Money, times: int = 1) -> Posting:
+        """Held for giving the dollars back."""
+        legs = {"debit": _C.CUSTOMER, "credit": _C.DERIV_OUT}
+        return self._move(nth("return_hold", times), Phase.PENDING, amount=dollars, **legs)
+
+    def return_void(self, dollars: Money, times: int = 1) -> Posting:
+        """The dollars were not given back: they are the customer's, here."""
+        legs = {"debit": _C.DERIV_OUT, "credit": _C.CUSTOMER}
+        resolved = nth("return_hold", times)
+        return self._move(nth("return_void", times), Phase.VOID, amount=dollars, resolves=resolved, **legs)
+
+    def return_done(self, dollars: Money, times: int = 1) -> Posting:
+        """The dollars left the agent, back to the customer."""
+        legs = {"debit": _C.DERIV_OUT, "credit": _C.DERIV_AGENT}
+        return self._move("return_done", Phase.POST, amount=dollars, resolves=nth("return_hold", times), **legs)
+
     def suspense(self, amount: Money) -> Posting:
         """Money arrived that nobody may be credited with yet."""
         asset = _C.MPESA_PAYBILL if amount.currency is _KES else _C.DERIV_AGENT

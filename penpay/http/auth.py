@@ -25,7 +25,7 @@ from penpay.http.schemas import (
     ResendRequest,
     VerifyPhoneRequest,
 )
-from penpay.messages import SMS, SendSms
+from penpay.messages_rails import SMS, SendSms
 
 COOKIE = "penpay_refresh"
 COOKIE_PATH = "/api/v1/auth"

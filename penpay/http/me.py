@@ -14,7 +14,7 @@ from penpay.http.deriv_link import rendered_link
 from penpay.http.dispatch import Call
 from penpay.http.replies import Stop, json_response
 from penpay.http.schemas import PinRequest
-from penpay.messages import DERIV_CUSTOMERS, DerivBalance, GetBalance
+from penpay.messages_rails import DERIV_CUSTOMERS, DerivBalance, GetBalance
 
 
 async def profile(call: Call) -> web.Response:

@@ -18,21 +18,23 @@ from penpay.domain.money import kes, usd
 from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
 from penpay.domain.unit import TransactionRow
 from penpay.messages import (
-    DARAJA_GATE,
-    DERIV_RESOLVER,
-    DERIV_TRANSFERS,
     AcceptDeposit,
     CancelTransaction,
-    CheckRecipient,
     EvidenceArrived,
     InboxRow,
     ProbeAnswered,
-    ProbeStk,
     Refusal,
-    ResolveTransfer,
     SagaBegan,
-    Submit,
     WakeUp,
+)
+from penpay.messages_rails import (
+    DARAJA_GATE,
+    DERIV_RESOLVER,
+    DERIV_TRANSFERS,
+    CheckRecipient,
+    ProbeStk,
+    ResolveTransfer,
+    Submit,
 )
 from tests.actors.house import House, PlainSealer, customer
 

@@ -7,7 +7,7 @@ import pytest
 from penpay.domain.errors import NotSent, Refused, Unavailable
 from penpay.domain.money import usd
 from penpay.http.schemas import Balance, DerivLinkAnswer, LinkStart, Me
-from penpay.messages import DerivBalance, GetBalance
+from penpay.messages_rails import DerivBalance, GetBalance
 from tests.http.rows import add_transaction
 from tests.http.world import Customer, World, link, signed_in
 

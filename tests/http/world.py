@@ -12,7 +12,7 @@ from penpay.domain.accounts import AccountFacts
 from penpay.domain.errors import GatewayError, Refused
 from penpay.http.edge import Edge
 from penpay.http.site import Site
-from penpay.messages import SMS, SendSms
+from penpay.messages_rails import SMS, SendSms
 
 PASSWORD = "correct horse battery"
 _phones = itertools.count(712_000_001)

@@ -16,7 +16,8 @@ from penpay.domain.ids import account_reference
 from penpay.domain.money import Money, kes
 from penpay.domain.rail_end import Outcome, RailEnd, decode_rail_end, encode_rail_end
 from penpay.domain.unit import OperationKind
-from penpay.messages import EvidenceArrived, InboxRow, Submit
+from penpay.messages import EvidenceArrived, InboxRow
+from penpay.messages_rails import Submit
 from penpay.ports import Attempt, AttemptEnd, Lease, OperationRow, SentAttempt
 from penpay.sandbox.house import House
 

@@ -9,7 +9,8 @@ import pytest
 
 from actors.deriv_customers import CustomersParts, CustomersSettings, DerivCustomersActor
 from penpay.domain.money import usd
-from penpay.messages import DerivBalance, GetBalance, Refusal
+from penpay.messages import Refusal
+from penpay.messages_rails import DerivBalance, GetBalance
 from tests.rails.fakes import TurnableClock, inside, until
 
 QUICK = {"backoff_first_s": 0.02, "backoff_max_s": 0.1, "look_s": 0.05, "answer_s": 2.0}

@@ -23,7 +23,7 @@ from penpay.domain.board import Board
 from penpay.domain.money import usd
 from penpay.domain.rail_end import DISCONNECTED, NOT_CONNECTED, TIMED_OUT, Outcome
 from penpay.domain.unit import OperationKind
-from penpay.messages import (
+from penpay.messages_rails import (
     DERIV_RESOLVER,
     DERIV_SESSION,
     DERIV_TRANSFERS,

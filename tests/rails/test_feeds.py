@@ -13,7 +13,7 @@ from penpay.adapters.fx import HttpFxSource, read_rate
 from penpay.adapters.sms import AfricasTalking
 from penpay.domain.board import Board
 from penpay.domain.errors import Refused, Unavailable
-from penpay.messages import SendSms
+from penpay.messages_rails import SendSms
 from tests.rails.fakes import TurnableClock, inside, until
 
 

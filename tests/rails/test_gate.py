@@ -19,7 +19,7 @@ from penpay.domain.money import kes
 from penpay.domain.mpesa_callbacks import parse_stk_callback
 from penpay.domain.rail_end import ABANDONED, EXPIRED, NOT_CONNECTED, RATE_LIMITED, TIMED_OUT, Outcome
 from penpay.domain.unit import OperationKind
-from penpay.messages import DARAJA_POLLERS, ProbePull, ProbeReversal, ProbeStk
+from penpay.messages_rails import DARAJA_POLLERS, ProbePull, ProbeReversal, ProbeStk
 from penpay.ports_rails import StkAck, StkStatus
 from tests.actors.house import PlainSealer
 from tests.rails.fakes import (

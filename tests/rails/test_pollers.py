@@ -13,7 +13,8 @@ from actors.rail_lease import LeaseHolder
 from penpay.domain.board import Board
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.money import kes
-from penpay.messages import InboxRow, ProbePull
+from penpay.messages import InboxRow
+from penpay.messages_rails import ProbePull
 from penpay.ports_rails import PullRow
 from tests.rails.fakes import CLOCK, IDS, TRANSACTION, MemoryLeases, PlainTokens, PostOffice, until
 

@@ -1,0 +1,153 @@
+"""What is said to the rails. Calls are told and end as stored evidence; questions are told and answered."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from penpay.domain.money import Money
+from penpay.domain.unit import OperationKind
+
+DARAJA_GATE = "rails/daraja/gate"
+DARAJA_POLLERS = "rails/daraja/pollers"
+DERIV_SESSION = "rails/deriv/session"
+DERIV_TRANSFERS = "rails/deriv/transfers"
+DERIV_RESOLVER = "rails/deriv/resolver"
+DERIV_CUSTOMERS = "rails/deriv/customers"
+FX_FEED = "rails/fx"
+SMS = "rails/sms"
+DERIV_WITHDRAWALS = "rails/deriv/withdrawals"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """Run the provider call of an operation whose INTENT is committed. Tell; safe to repeat.
+
+    The rail records the attempt, sends, stores the end as an inbox row of kind `rail` and tells the saga.
+    `loginid` and `amount` are set for Deriv operations: equal ones wait for each other before an attempt is made.
+    """
+
+    operation_id: str
+    kind: OperationKind
+    shard: int
+    transaction_id: str
+    loginid: str = ""
+    amount: Money | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeStk:
+    """Ask Safaricom about a push. Tell; the answer is a `ProbeAnswered` (probe `stk`) to the saga."""
+
+    operation_id: str
+    shard: int
+    transaction_id: str
+    checkout_request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbePull:
+    """Look for a payment with our reference in Safaricom's list. Tell; answer probe `pull`."""
+
+    operation_id: str
+    shard: int
+    transaction_id: str
+    reference: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeReversal:
+    """Ask for the state of a Reversal: the result arrives as an inbox row. Tell; answer probe `reversal`.
+
+    UNANSWERED `never_acknowledged` when Safaricom gave no conversation to ask about. `receipt` is the payment's.
+    """
+
+    operation_id: str
+    shard: int
+    transaction_id: str
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRecipient:
+    """Ask Deriv, by a dry run cached 10 minutes, whether the recipient can receive. Tell; answer probe `recipient`."""
+
+    shard: int
+    transaction_id: str
+    loginid: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveTransfer:
+    """Find out from the agent's statement what became of an UNKNOWN transfer. Tell; answer probe `transfer`."""
+
+    operation_id: str
+    shard: int
+    transaction_id: str
+    reference: str
+    loginid: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeWitness:
+    """Look for the agent's side of a debit. Tell; answer probe `witness` (CONFIRMED with reference, or PENDING)."""
+
+    operation_id: str
+    shard: int
+    transaction_id: str
+    loginid: str
+    amount: Money
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveDebit:
+    """Find out what became of a debit without a reply. Tell; answer probe `debit`.
+
+    CONFIRMED only when the customer's own statement shows the debit after the watermark and the agent's shows the
+    credit; AMBIGUOUS when only one side does; ABSENT when both are clean behind the settle window; else PENDING.
+    """
+
+    operation_id: str
+    shard: int
+    transaction_id: str
+    user_id: str
+    loginid: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbePayout:
+    """Ask Safaricom for the status of a payout by its own id: the result arrives as an inbox row. Tell."""
+
+    operation_id: str
+    shard: int
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendSms:
+    """One text message. Tell; best effort with retries, never blocks money."""
+
+    to: str = field(repr=False)
+    text: str = field(repr=False)
+    sender_reference: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetBalance:
+    """A customer's Deriv balance. Reply: `DerivBalance` or `Refusal`. `token` opens the customer's own session."""
+
+    user_id: str
+    loginid: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivBalance:
+    """Last known balance; `live` while a stream feeds it."""
+
+    balance: Money
+    as_of_at: datetime
+    live: bool
