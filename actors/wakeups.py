@@ -53,6 +53,8 @@ class WakeUpsActor(AsyncioActor):
             due = await self._store.due(self._shard, now=self._clock.now(), limit=PAGE_MAX + len(self._woken))
         except Unavailable as error:
             self._problem = str(error)
+            # Whoever was woken lately could not read either, and dropped it.
+            self._woken.clear()
             return
         self._problem = ""
         fresh = [waiting for waiting in due if waiting not in self._woken][:PAGE_MAX]

@@ -18,7 +18,7 @@ from penpay.http.replies import REQUEST_ID, Stop, common_headers, json_response,
 from penpay.ports import Ids
 
 log = structlog.get_logger()
-OUR_OWN_ANSWER = ("penpay", "penpay/ops")
+OUR_OWN_ANSWER = ("penpay", "penpay/ops", "penpay/ops/http")
 """Restarting these would cut the connection that asks for it: 202 first."""
 _OPEN = ("/healthz", "/readyz", "/metrics")
 """Probes and scrapers carry no token; the listener itself is not exposed."""
