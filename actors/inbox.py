@@ -48,6 +48,7 @@ class InboxActor(AsyncioActor):
         self._ids = ids
         self._times = times
         self._delivered: dict[str, float] = {}
+        self._rung: list[InboxRow] = []
         self._problem = ""
 
     def observable_state(self) -> Mapping[str, object]:
@@ -60,12 +61,17 @@ class InboxActor(AsyncioActor):
         self.actor_ref.tell("sweep")
 
     async def on_receive(self, message: Any) -> None:
-        """A bell with fresh rows, or the time for a sweep."""
+        """Bells with fresh rows, or the time for a sweep. Bells that wait together are answered by one look."""
         try:
-            if isinstance(message, InboxBell):
-                await self._deliver(message.rows)
-            else:
-                await self._sweep()
+            match message:
+                case InboxBell(fresh):
+                    self._rung += fresh
+                    self.timers.once("rung", 0.0, "rung")
+                case "rung":
+                    rows, self._rung = self._rung, []
+                    await self._deliver(rows)
+                case _:
+                    await self._sweep()
             self._problem = ""
         except Unavailable as error:
             self._problem = str(error)

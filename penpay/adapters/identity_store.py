@@ -3,14 +3,20 @@
 Personal fields are sealed with the customer's data key; e-mail and phone are found through keyed indexes.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from hmac import compare_digest
 
+from config.limits import REQUESTS_MAX
+from penpay.adapters.batching import Batcher
 from penpay.adapters.database import Database
-from penpay.adapters.mysql import Connection
+from penpay.adapters.mysql import Connection, Row
 from penpay.domain.accounts import Credentials, Identity, NewAccount, Profile, Verification
 from penpay.domain.identity import CODE_ATTEMPTS_MAX, CODE_CANDIDATES_MAX, mask_phone
 from penpay.ports import Duplicate, Sealer
+
+LOOKUPS_MAX = 64
+"""Requests whose senders are looked up together."""
 
 
 class MySqlIdentities:
@@ -20,12 +26,28 @@ class MySqlIdentities:
         self._database = database
         self._sealer = sealer
         self._queries = database.queries("users")
+        self._lookups: Batcher[tuple[str, str], tuple[Row, bool] | None] = Batcher(
+            self._look_up, size=LOOKUPS_MAX, waiting_max=REQUESTS_MAX
+        )
 
     async def identity(self, user_id: str, session_id: str) -> Identity | None:
-        rows = await self._database.rows(self._queries("identity", user_id=user_id, session_id=session_id))
-        if not rows:
-            return None
-        shard, status, phone_sealed, phone_mask, verified, kyc_tier, pin_set, loginid, data_key, live = rows[0]
+        found = await self._lookups.put((user_id, session_id))
+        # Opened here: a row that cannot be opened is the trouble of its own request only.
+        return None if found is None else self._identity(user_id, found[0], session_live=found[1])
+
+    async def _look_up(self, asked: Sequence[tuple[str, str]]) -> Sequence[tuple[Row, bool] | None]:
+        """Requests that wait at the same time share one look; it begins after the last of them has asked."""
+        users, sessions = {user_id for user_id, _ in asked}, {session_id for _, session_id in asked}
+        query = self._queries("identities", user_ids=sorted(users), session_ids=sorted(sessions))
+        facts: dict[str, Row] = {}
+        living: set[tuple[str, str]] = set()
+        for user_id, session_id, *known in await self._database.rows(query):
+            facts[user_id] = tuple(known)
+            living.add((user_id, session_id))
+        return [(facts[one[0]], one in living) if one[0] in facts else None for one in asked]
+
+    def _identity(self, user_id: str, facts: Row, *, session_live: bool) -> Identity:
+        shard, status, phone_sealed, phone_mask, verified, kyc_tier, pin_set, loginid, data_key = facts
         return Identity(
             user_id=user_id,
             shard=shard,
@@ -37,7 +59,7 @@ class MySqlIdentities:
             pin_set=bool(pin_set),
             deriv_loginid=loginid,
             data_key=data_key,
-            session_live=bool(live),
+            session_live=session_live,
         )
 
     async def profile(self, user_id: str) -> Profile | None:

@@ -1,17 +1,20 @@
-"""Rate limits counted in Redis for all nodes, one round trip per request; in this process alone while Redis is away.
+"""Rate limits counted in Redis for all nodes; in this process alone while Redis is away.
 
-A sliding window from two fixed ones: what the former window held counts by the share of it that still matters.
+A sliding window from two fixed ones: what the former window held counts by the share of it that still matters. Requests
+that come together are counted together, in one command: a busy node asks once for many, over one connection.
 """
 
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import Final, cast
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from penpay.adapters.batching import Batcher
 from penpay.domain.errors import Unavailable
 from penpay.domain.throttle import Hit
 from penpay.ports import Clock
@@ -21,6 +24,26 @@ _CALL_S = 0.25
 _AWAY_S = 1.0
 """How long it is left alone then."""
 _LOCAL_MAX = 50_000
+_BATCH_MAX = 128
+_WAITING_MAX = 4096
+_COUNT: Final = """
+local counts = {}
+for at = 1, #KEYS, 2 do
+  local counter, former, member = KEYS[at], KEYS[at + 1], ARGV[at]
+  local kept_s, here, before = ARGV[at + 1], 0, 0
+  if member ~= '' then
+    redis.call('SADD', counter, member)
+    here, before = redis.call('SCARD', counter), redis.call('SCARD', former)
+  else
+    here, before = redis.call('INCR', counter), tonumber(redis.call('GET', former) or 0)
+  end
+  redis.call('EXPIRE', counter, kept_s)
+  counts[at], counts[at + 1] = here, before
+end
+return counts
+"""
+"""Two keys and two values per hit: this window's counter and the former one's; a distinct member or '', and how long
+the counter is kept. Answers both counts of each hit."""
 log = structlog.get_logger()
 
 
@@ -33,10 +56,13 @@ class RedisRateLimits:
         self._prefix = prefix
         self._away_until_s = 0.0
         self._local: OrderedDict[str, set[str] | int] = OrderedDict()
+        self._together: Batcher[Sequence[Hit], list[tuple[int, int]] | None] = Batcher(
+            self._shared, size=_BATCH_MAX, waiting_max=_WAITING_MAX
+        )
 
     async def wait_s(self, hits: Sequence[Hit]) -> int:
         now_s = self._clock.now().timestamp()
-        counts = await self._shared(hits, now_s)
+        counts = await self._together.put(hits) if hits else []
         if counts is None:
             if any(hit.rule.strict for hit in hits):
                 raise Unavailable("redis", retry_after_s=2.0)
@@ -44,33 +70,27 @@ class RedisRateLimits:
         waits = (_wait_s(hit, now_s, *count) for hit, count in zip(hits, counts, strict=True))
         return max(waits, default=0)
 
-    async def _shared(self, hits: Sequence[Hit], now_s: float) -> list[tuple[int, int]] | None:
+    async def _shared(self, batch: Sequence[Sequence[Hit]]) -> Sequence[list[tuple[int, int]] | None]:
+        """The counts of each request's hits; nothing while Redis is away."""
         if self._clock.monotonic_s() < self._away_until_s:
-            return None
+            return [None] * len(batch)
         try:
             async with asyncio.timeout(_CALL_S):
-                return await self._counted_there(hits, now_s)
+                counts = await self._counted_there([hit for hits in batch for hit in hits])
         except (RedisError, OSError, TimeoutError) as error:
             self._away_until_s = self._clock.monotonic_s() + _AWAY_S
             log.warning("rate_limits_are_local", reason=type(error).__name__)
-            return None
+            return [None] * len(batch)
+        places = iter(counts)
+        return [[next(places) for _ in hits] for hits in batch]
 
-    async def _counted_there(self, hits: Sequence[Hit], now_s: float) -> list[tuple[int, int]]:
-        async with self._client.pipeline(transaction=False) as batch:
-            for hit in hits:
-                key, former = (self._prefix + name for name in _keys(hit, now_s))
-                if hit.rule.distinct:
-                    batch.sadd(key, hit.member)
-                    batch.expire(key, 2 * hit.rule.window_s)
-                    batch.scard(key)
-                    batch.scard(former)
-                else:
-                    batch.incr(key)
-                    batch.expire(key, 2 * hit.rule.window_s)
-                    batch.get(key)
-                    batch.get(former)
-            results = await batch.execute()
-        return [(int(results[at + 2] or 0), int(results[at + 3] or 0)) for at in range(0, len(results), 4)]
+    async def _counted_there(self, hits: Sequence[Hit]) -> list[tuple[int, int]]:
+        now_s = self._clock.now().timestamp()
+        keys = [self._prefix + name for hit in hits for name in _keys(hit, now_s)]
+        values = [value for hit in hits for value in (_member(hit), str(2 * hit.rule.window_s))]
+        answer = cast("Awaitable[list[int]]", self._client.eval(_COUNT, len(keys), *keys, *values))
+        counts = await answer
+        return list(zip(counts[::2], counts[1::2], strict=True))
 
     def _counted_here(self, hit: Hit, now_s: float) -> tuple[int, int]:
         key, former = _keys(hit, now_s)
@@ -84,6 +104,11 @@ class RedisRateLimits:
         if len(self._local) > _LOCAL_MAX:
             self._local.popitem(last=False)
         return _size(self._local[key]), _size(self._local.get(former, 0))
+
+
+def _member(hit: Hit) -> str:
+    """What counts once; marked, so that an empty member is still one."""
+    return f"={hit.member}" if hit.rule.distinct else ""
 
 
 def _size(held: set[str] | int) -> int:

@@ -1,13 +1,21 @@
 """What admission reads of a user, and the quotes that it locks."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 
+from config.limits import REQUESTS_MAX
+from penpay.adapters.batching import Batcher
 from penpay.adapters.database import Database
 from penpay.adapters.row_shapes import quote_row
 from penpay.domain.money import Currency
 from penpay.domain.unit import StoredAnswer
 from penpay.messages import Quote
 from penpay.ports import Duplicate, OpenDeposit, UserRows
+
+LOADS_MAX = 64
+"""Users that are read together."""
 
 
 class MySqlUserStore:
@@ -16,27 +24,30 @@ class MySqlUserStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries = database.queries("admission")
+        self._loads: Batcher[tuple[str, str], UserRows] = Batcher(self._load, size=LOADS_MAX, waiting_max=REQUESTS_MAX)
 
     async def load(self, user_id: str, *, eat_day: str) -> UserRows:
+        return await self._loads.put((user_id, eat_day))
+
+    async def _load(self, asked: Sequence[tuple[str, str]]) -> Sequence[UserRows]:
+        """Users that wait at the same time are read together; the reads begin after the last of them has asked."""
+        users = sorted({user_id for user_id, _ in asked})
+        days = sorted({eat_day for _, eat_day in asked})
         async with self._database.reading() as connection:
-            status = await connection.rows(self._queries("status", user_id=user_id))
-            deposits = await connection.rows(self._queries("deposits", user_id=user_id, eat_day=eat_day))
-            pushes = await connection.rows(self._queries("last_push", user_id=user_id))
-        return UserRows(
-            status=status[0][0] if status else "ACTIVE",
-            deposits=tuple(
-                OpenDeposit(
-                    transaction_id=id_,
-                    state=state,
-                    eat_day=day,
-                    usd_minor=receive_minor,
-                    kes_minor=send_minor if send_currency == Currency.KES else 0,
-                    created_at=created_at,
-                )
-                for id_, state, day, receive_minor, send_minor, send_currency, created_at in deposits
-            ),
-            last_push_at=pushes[0][0],
-        )
+            status: dict[str, str] = dict(await connection.rows(self._queries("status", user_ids=users)))
+            deposits = await connection.rows(self._queries("deposits", user_ids=users, eat_days=days))
+            pushes: dict[str, datetime] = dict(await connection.rows(self._queries("last_push", user_ids=users)))
+        found: defaultdict[str, list[tuple[bool, OpenDeposit]]] = defaultdict(list)
+        for user_id, is_open, *columns in deposits:
+            found[user_id].append((bool(is_open), _open_deposit(*columns)))
+        return [
+            UserRows(
+                status=status.get(user_id, "ACTIVE"),
+                deposits=tuple(deposit for is_open, deposit in found[user_id] if is_open or deposit.eat_day == eat_day),
+                last_push_at=pushes.get(user_id),
+            )
+            for user_id, eat_day in asked
+        ]
 
     async def answer(self, user_id: str, route: str, key_hash: str) -> StoredAnswer | None:
         query = self._queries("answer", user_id=user_id, route=route, key_hash=key_hash)
@@ -80,3 +91,16 @@ class MySqlUserStore:
         """A used quote stays readable: the caller says so to the customer."""
         rows = await self._database.rows(self._queries("quote", id=quote_id, user_id=user_id))
         return quote_row(rows[0]) if rows else None
+
+
+def _open_deposit(
+    id_: str, state: str, eat_day: str, usd_minor: int, send_minor: int, send_currency: str, created_at: datetime
+) -> OpenDeposit:
+    return OpenDeposit(
+        transaction_id=id_,
+        state=state,
+        eat_day=eat_day,
+        usd_minor=usd_minor,
+        kes_minor=send_minor if send_currency == Currency.KES else 0,
+        created_at=created_at,
+    )

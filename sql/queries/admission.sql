@@ -1,22 +1,25 @@
 -- name: status
--- Whether the user may start money calls; no row means ACTIVE.
-SELECT status FROM {ledger}.user_status WHERE user_id = :user_id;
+-- Whether these users may start money calls; no row means ACTIVE.
+SELECT user_id, status FROM {ledger}.user_status WHERE user_id IN (:user_ids);
 
 -- name: deposits
 -- Deposits that count for the day's limit, and those whose prompt may still be on the phone.
-SELECT id, state, eat_day, receive_minor, send_minor, send_currency, created_at
+SELECT
+  user_id, state IN ('STK_SENDING', 'AWAITING_PAYER', 'STK_UNKNOWN') AS is_open,
+  id, state, eat_day, receive_minor, send_minor, send_currency, created_at
 FROM {ledger}.transactions
-WHERE user_id = :user_id
+WHERE user_id IN (:user_ids)
   AND type = 'DEPOSIT'
-  AND ((counts = 1 AND eat_day = :eat_day) OR state IN ('STK_SENDING', 'AWAITING_PAYER', 'STK_UNKNOWN'))
+  AND ((counts = 1 AND eat_day IN (:eat_days)) OR state IN ('STK_SENDING', 'AWAITING_PAYER', 'STK_UNKNOWN'))
 ORDER BY created_at;
 
 -- name: last_push
--- When the newest push of this user was allowed to leave.
-SELECT MAX(a.sent_at)
+-- When the newest push of these users was allowed to leave.
+SELECT o.user_id, MAX(a.sent_at)
 FROM {ledger}.provider_operations o
 JOIN {ledger}.rail_attempts a ON a.operation_id = o.id
-WHERE o.user_id = :user_id AND o.kind = 'STK';
+WHERE o.user_id IN (:user_ids) AND o.kind = 'STK'
+GROUP BY o.user_id;
 
 -- name: answer
 -- The stored answer to an idempotent request.

@@ -1,15 +1,16 @@
--- name: identity
--- Everything that a request must know of who sent it, in one look. An erased customer has no data key and is nobody.
+-- name: identities
+-- Everything that requests must know of who sent them, in one look for all that wait. A customer comes once per living
+-- session that was asked about, or once without one. An erased customer has no data key and is nobody.
 SELECT
-  u.shard, COALESCE(f.status, 'ACTIVE'), u.phone_sealed, u.phone_mask, u.phone_verified_at IS NOT NULL, u.kyc_tier,
-  u.pin_hash <> '', COALESCE(l.active_loginid, ''), k.wrapped, s.id IS NOT NULL
+  u.id, COALESCE(s.id, ''), u.shard, COALESCE(f.status, 'ACTIVE'), u.phone_sealed, u.phone_mask,
+  u.phone_verified_at IS NOT NULL, u.kyc_tier, u.pin_hash <> '', COALESCE(l.active_loginid, ''), k.wrapped
 FROM {users}.users u
 JOIN {users}.data_keys k ON k.user_id = u.id
 LEFT JOIN {ledger}.user_status f ON f.user_id = u.id
 LEFT JOIN {users}.deriv_links l ON l.user_id = u.id
 LEFT JOIN {users}.sessions s
-  ON s.id = :session_id AND s.user_id = u.id AND s.ended_at IS NULL AND s.expires_at > UTC_TIMESTAMP(6)
-WHERE u.id = :user_id;
+  ON s.id IN (:session_ids) AND s.user_id = u.id AND s.ended_at IS NULL AND s.expires_at > UTC_TIMESTAMP(6)
+WHERE u.id IN (:user_ids);
 
 -- name: profile
 -- What a customer may see of themselves.

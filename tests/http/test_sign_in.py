@@ -193,7 +193,7 @@ async def test_a_pin_needs_the_password_and_is_not_a_run(customer: Customer):
 
 async def test_sign_in_is_closed_while_the_shared_counter_is_away(world: World, customer: Customer):
     class Away:
-        def pipeline(self, **_: object):
+        def eval(self, *_: object):
             raise ConnectionError("redis is away")
 
     world.edge.rate_limits._client = Away()

@@ -1,5 +1,6 @@
 """Rate limits in Redis, and alone."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +31,7 @@ class Hand:
 
 
 class Away:
-    def pipeline(self, **_: object):
+    def eval(self, *_: object):
         raise ConnectionError("away")
 
 
@@ -108,3 +109,9 @@ async def test_counters_leave_redis_by_themselves_and_hold_no_plain_key(redis, h
     assert len(keys) == 2
     assert all([0 < await client.ttl(key) <= 120 for key in keys])
     await client.aclose()
+
+
+async def test_requests_that_come_together_are_counted_one_by_one(limits: RedisRateLimits):
+    waits = await asyncio.gather(*(limits.wait_s([Hit(MINUTE, "a"), Hit(DISTINCT, "a", "k")]) for _ in range(5)))
+    assert waits == [0, 0, 0, 60, 60]
+    assert await limits.wait_s([]) == 0
