@@ -1,0 +1,35 @@
+"""What processes use, read from /proc: CPU seconds and resident memory."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time that a process has used since it began; 0 when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def rss_bytes(pid: int) -> int:
+    """Resident memory now; 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0
+
+
+def used_since(pids: Mapping[str, int], before: Mapping[str, float]) -> dict[str, float]:
+    """CPU seconds of each process since `before`, which `snapshot` took."""
+    return {name: cpu_s(pid) - before[name] for name, pid in pids.items()}
+
+
+def snapshot(pids: Mapping[str, int]) -> dict[str, float]:
+    """CPU seconds of each process so far."""
+    return {name: cpu_s(pid) for name, pid in pids.items()}
