@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 PAGE_MAX = 50
 """Sagas woken per look: after a long pause they come back in slices, the most urgent first (the query orders them)."""
-PATIENCE_S = 20.0
+PATIENCE_S = 5.0
 """A saga that was woken is not woken again before this, unless its row has moved."""
 
 
