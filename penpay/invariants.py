@@ -1,0 +1,26 @@
+"""What must hold of the books at any moment, as named queries that answer the rows which break them."""
+
+from collections.abc import Mapping, Sequence
+
+from penpay.adapters.database import Database
+from penpay.adapters.sql_text import parsed, with_schemas
+from penpay.data import data_dir
+
+ROWS_MAX = 20
+"""Broken rows that are shown per invariant; the first ones tell enough."""
+
+
+def queries(prefix: str) -> Mapping[str, str]:
+    """Every invariant by name, for the schemas of one installation."""
+    found = parsed(data_dir("sql") / "invariants.sql")
+    return {name: with_schemas(statement, prefix) for name, statement in found.items()}
+
+
+async def check(database: Database, *, only: Sequence[str] = ()) -> Mapping[str, Sequence[tuple[object, ...]]]:
+    """Run all of them, or those named; broken rows by name, empty where the invariant holds. Raises `Unavailable`."""
+    broken: dict[str, Sequence[tuple[object, ...]]] = {}
+    for name, statement in queries(database.prefix).items():
+        if not only or name in only:
+            some = f"SELECT * FROM ({statement}) broken LIMIT {ROWS_MAX}"  # noqa: S608 - both parts are our own
+            broken[name] = await database.rows(some)
+    return broken
