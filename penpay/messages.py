@@ -154,8 +154,9 @@ class RequestWithdrawalCode:
 class AcceptWithdrawal:
     """Admit a withdrawal. The PIN was checked by the edge, with its counter, before this. Reply: `HttpAnswer`.
 
-    `pin_set` is False for a customer without a PIN; `held_until` is set while withdrawals are held after a change.
-    Idempotent as `AcceptDeposit`; `fingerprint` covers neither PIN nor code.
+    `held_until` is set while withdrawals are held after a change of PIN or device. `deriv_token` was opened for this
+    message: it goes sealed into the intent of the debit, or is forgotten. Idempotent as `AcceptDeposit`; `fingerprint`
+    covers neither PIN nor code.
     """
 
     customer: Customer
@@ -165,6 +166,7 @@ class AcceptWithdrawal:
     quote_id: str
     amount: Money | None
     verification_code: str = field(repr=False)
+    deriv_token: str = field(default="", repr=False)
     request_id: str = ""
     held_until: datetime | None = None
 
@@ -237,6 +239,19 @@ class CancelTransaction:
     """The customer wants to cancel. Reply: `TransactionRow` (now FAILED) or `Refusal`."""
 
     user_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveReview:
+    """Two named people decided what becomes of this transaction. Reply: `TransactionRow` or `Refusal`.
+
+    `action` is one of `penpay.domain.review.Action`, `approval` the text of a `penpay.domain.review.Approval`. Refused
+    as `review_not_resolvable` when the rules have no such exit now.
+    """
+
+    item_id: str
+    action: str
+    approval: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,12 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
         ("withdrawal_open", "Another withdrawal is still open", True, "Wait until it has ended."),
         ("request_in_progress", "The first request with this key is still running", True, _SAME_KEY),
         (
+            "review_not_resolvable",
+            "The transaction has no such exit now",
+            False,
+            "Look at what it holds with `penpay explain`; an operation without a proven end must be proven first.",
+        ),
+        (
             "phone_taken",
             "Another account holds this phone number",
             False,

@@ -1,0 +1,67 @@
+"""What staff decide about a transaction in review: never alone, never without evidence. Source: decisions.md part 6."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from penpay.domain import deposit_events, withdrawal_events
+from penpay.domain.errors import BadInput
+from penpay.domain.fx import Direction
+
+_NAME = re.compile(r"[\w.@' -]{2,60}")
+_EVIDENCE = re.compile(r"[^\x00-\x1f\x7f]{3,120}")
+
+
+class Action(StrEnum):
+    """The exits of a review. CREDIT and REFUND belong to deposits, PAY and RETURN to withdrawals."""
+
+    CREDIT = "credit"
+    REFUND = "refund"
+    RETURN = "return"
+    PAY = "pay"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Who decided, and what they rest it on: a ticket, a receipt, a statement row."""
+
+    by: str
+    second: str
+    evidence: str
+
+    def text(self) -> str:
+        """As it stands in the timeline and the audit chain."""
+        return f"{self.by} and {self.second}, {self.evidence}"
+
+
+def approval_of(*, by: str, second: str, evidence: str) -> Approval:
+    """Two names that are not the same, and a reference. Raises `BadInput`."""
+    names = {"by": " ".join(by.split()), "second": " ".join(second.split())}
+    for field, name in names.items():
+        if not _NAME.fullmatch(name):
+            raise BadInput(field, "must be a person's name or staff address")
+    if names["by"].casefold() == names["second"].casefold():
+        raise BadInput("second", "must be somebody else")
+    reference = " ".join(evidence.split())
+    if not _EVIDENCE.fullmatch(reference):
+        raise BadInput("evidence", "must name what the decision rests on, in 3 to 120 characters")
+    return Approval(names["by"], names["second"], reference)
+
+
+_Decided = deposit_events.Event | withdrawal_events.Event
+_EVENTS: Mapping[tuple[str, str], Callable[..., _Decided]] = {
+    (Direction.DEPOSIT, Action.CREDIT): deposit_events.StaffCredited,
+    (Direction.DEPOSIT, Action.REFUND): deposit_events.StaffRefunded,
+    (Direction.DEPOSIT, Action.CLOSE): deposit_events.StaffClosed,
+    (Direction.WITHDRAWAL, Action.PAY): withdrawal_events.StaffPaid,
+    (Direction.WITHDRAWAL, Action.RETURN): withdrawal_events.StaffReturned,
+    (Direction.WITHDRAWAL, Action.CLOSE): withdrawal_events.StaffClosed,
+}
+
+
+def staff_event(type_: str, action: str, approval: str) -> _Decided | None:
+    """The saga's event for a decision, or None when a transaction of this type has no such exit."""
+    made = _EVENTS.get((type_, action))
+    return made(approval=approval) if made is not None else None
