@@ -205,7 +205,7 @@ class RailSender(AsyncioActor):
         room = self.parts.settings.in_flight_max - len(self._running)
         waits: list[float] = []
         for submit in list(islice(self._queue.values(), _LOOK_AHEAD)) if room > 0 else ():
-            wait_s = self.wait_s(submit)
+            wait_s = None if submit.shard in self.parts.board.closed_shards else self.wait_s(submit)
             if wait_s == 0.0:
                 del self._queue[submit.operation_id]
                 self.started(submit)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from actors.daraja_gate import GateParts, GateSettings
 from actors.daraja_pollers import PollerParts, PollerSettings
 from actors.deriv_agent import Agent, AgentWitness
@@ -28,6 +30,8 @@ from penpay.messages_rails import DerivBalance
 from penpay.ports import Addresses
 from supervisors.specs import SupervisorSpec
 from supervisors.tree import ShardCrew, shard_tree
+
+log = structlog.get_logger()
 
 LOOK_S = 1.0
 """How often a shard looks for sagas whose time has come."""
@@ -58,7 +62,11 @@ class House:
     metrics: Metrics
     addresses: LateAddresses = field(default_factory=LateAddresses)
     board: Board = field(default_factory=Board)
-    gate: RecoveryGate = field(default_factory=RecoveryGate)
+    gate: RecoveryGate = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What closes a shard and what keeps the rails from sending for it is one thing."""
+        self.gate = RecoveryGate(self.board.closed_shards)
 
 
 class ShardPlan:
@@ -79,6 +87,9 @@ class ShardPlan:
 
     async def __call__(self) -> Sequence[SupervisorSpec]:
         """The shards to run. Raises `Unavailable`: then everything stays as it is."""
+        if not await self._house.outside.stores.leases.claim_node():
+            # Our leases still say whose the shards are; but a restart of ours would have to wait for them.
+            log.error("node_name_taken", node=self._house.outside.settings.node.name)
         for holder in self._holders.values():
             if not holder.held:
                 await holder.take()

@@ -7,8 +7,11 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
+from actors.anchors import AnchorParts
 from actors.periodic import Job
 from penpay import invariants
+from penpay.adapters.anchor_files import AnchorFiles
+from penpay.adapters.audit_store import MySqlHeads
 from penpay.adapters.overview import MySqlOverview
 from penpay.app.crew import House
 from penpay.domain.errors import Unavailable
@@ -38,6 +41,20 @@ class Jobs:
             ("invariants", self.check_invariants, self._house.outside.settings.timing.invariants_s),
             ("gauges", self.gauges, GAUGES_S),
         ]
+
+    def anchors(self) -> AnchorParts:
+        """What carries the chains' heads out of the database."""
+        outside = self._house.outside
+        settings = outside.settings
+        return AnchorParts(
+            heads=MySqlHeads(outside.stores.database),
+            book=AnchorFiles(settings.anchor_dir, seed=settings.security.audit_signing_key.get_secret_value()),
+            gate=self._house.gate,
+            clock=outside.clock,
+            shards=settings.node.shards,
+            look_s=settings.timing.witness_s,
+            anchor_s=settings.timing.anchor_s,
+        )
 
     async def check_database(self) -> None:
         """Before anything starts. Raises `StoreError` with one line that says what is wrong."""

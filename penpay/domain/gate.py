@@ -8,8 +8,9 @@ class RecoveryGate:
 
     __slots__ = ("_reasons",)
 
-    def __init__(self) -> None:
-        self._reasons: dict[int, str] = {}
+    def __init__(self, reasons: dict[int, str] | None = None) -> None:
+        """`reasons` is shared with whoever may only look: the board."""
+        self._reasons = {} if reasons is None else reasons
 
     def close(self, shard: int, reason: str) -> None:
         """Shut it; the first reason stays until it is opened."""
