@@ -34,6 +34,21 @@ class Profile:
     email: str = field(repr=False)
     full_name: str = field(repr=False)
     created_at: datetime
+    withdrawals_held_until: datetime | None = None
+    """Set for a while after a change of PIN or device."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinTry:
+    """A try at the PIN that is counted already. With `locked_until` set it may not be made, and did not count."""
+
+    pin_hash: str = field(repr=False)
+    """Empty without a PIN; then nothing was counted."""
+    number: int = 0
+    """How many tries in a row, this one included, were not proven right."""
+    locked_until: datetime | None = None
+    held_until: datetime | None = None
+    """Until when withdrawals are held, if they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +148,8 @@ class DerivLink:
     currency: str = ""
     linked_at: datetime | None = None
     token: str = field(default="", repr=False)
+    email: str = field(default="", repr=False)
+    """Where Deriv sends its codes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

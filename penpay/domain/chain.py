@@ -28,6 +28,7 @@ def at_text(at: datetime) -> str:
 
 def posting_head(
     *,
+    shard: int,
     unit_id: str,
     transaction_id: str,
     key: str,
@@ -37,7 +38,7 @@ def posting_head(
     legs: Iterable[tuple[str, str]],
 ) -> bytes:
     """What is fixed of a posting before it has its place. Legs: account and currency."""
-    fields = ["posting", unit_id, transaction_id, key, phase, resolves, created_at]
+    fields = ["posting", str(shard), unit_id, transaction_id, key, phase, resolves, created_at]
     for leg in legs:
         fields += leg
     return framed(fields)

@@ -213,9 +213,15 @@ class Draft(Generic[S]):
         self._postings.append(posting)
 
     def open(
-        self, slot: str, kind: OperationKind, amount: Money, *, recipient: str, request: dict[str, str] | None = None
+        self,
+        slot: str,
+        kind: OperationKind,
+        amount: Money,
+        *,
+        recipient: str,
+        request: Callable[[str], dict[str, str]] = lambda _operation_id: {},
     ) -> None:
-        """Record the intent of a provider call in `slot` (`transfer` or `refund`)."""
+        """Record the intent of a provider call in `slot`; what it says besides may depend on its own id."""
         operation_id = self._fresh.pop(0)
         self._new.append(
             NewOperation(
@@ -224,7 +230,7 @@ class Draft(Generic[S]):
                 amount=amount,
                 recipient=recipient,
                 reference=account_reference(operation_id),
-                request=request or {},
+                request=request(operation_id),
             )
         )
         self.set(**{slot: Operation(id=operation_id, state=OperationState.INTENT)})

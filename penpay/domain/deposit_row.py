@@ -3,14 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
-from penpay.domain.decision import Operation
 from penpay.domain.deposit import OPERATIONS, Deposit, State
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.money import kes
-from penpay.domain.unit import OperationState, TransactionRow
+from penpay.domain.saga_row import Packing, packed, unpacked
+from penpay.domain.unit import TransactionRow
 
 STATUS: Mapping[State, str] = {
     State.CREATED: "PENDING",
@@ -30,18 +29,22 @@ STATUS: Mapping[State, str] = {
 """What customers see of each stage."""
 assert STATUS.keys() == set(State)
 
-_TEXT = (
-    "checkout_request_id",
-    "paid_by",
-    "receipt",
-    "held_receipt",
-    "money_at",
-    "refund_from",
-    "deriv_transaction_id",
-    "refund_receipt",
+_PACKING = Packing(
+    texts=(
+        "checkout_request_id",
+        "paid_by",
+        "receipt",
+        "held_receipt",
+        "money_at",
+        "refund_from",
+        "deriv_transaction_id",
+        "refund_receipt",
+    ),
+    times=("pushed_at", "paid_at", "held_paid_at", "state_since"),
+    counts=("failed_queries", "polls", "transfers", "refunds"),
+    flags=("verify_first", "recipient_ok"),
+    operations=OPERATIONS,
 )
-_TIMES = ("pushed_at", "paid_at", "held_paid_at", "state_since")
-_COUNTS = ("failed_queries", "polls", "transfers", "refunds")
 
 
 def to_row(deposit: Deposit, base: TransactionRow) -> TransactionRow:
@@ -53,7 +56,7 @@ def to_row(deposit: Deposit, base: TransactionRow) -> TransactionRow:
         version=deposit.version,
         counts=deposit.state is not State.FAILED,
         failure_code=deposit.failure_code,
-        data=_data(deposit),
+        data=packed(deposit, _PACKING, **({"paid_minor": deposit.paid.minor} if deposit.paid else {})),
         next_wake_at=deposit.next_wake_at,
         updated_at=deposit.updated_at,
         completed_at=deposit.completed_at,
@@ -75,43 +78,11 @@ def from_row(row: TransactionRow) -> Deposit:
         quote_id=row.quote_id,
         phone_mask=row.phone_mask,
         deriv_loginid=row.deriv_loginid,
-        verify_first=bool(data.get("verify_first")),
-        recipient_ok=bool(data.get("recipient_ok")),
         created_at=row.created_at,
         updated_at=row.updated_at,
         next_wake_at=row.next_wake_at,
         failure_code=row.failure_code,
         completed_at=row.completed_at,
         paid=kes(data["paid_minor"]) if "paid_minor" in data else None,
-        **_known(data),
-    )
-
-
-def _known(data: Mapping[str, Any]) -> dict[str, Any]:
-    fields: dict[str, Any] = {name: _operation(data.get(name)) for name in OPERATIONS}
-    fields |= {name: data.get(name, "") for name in _TEXT}
-    fields |= {name: data.get(name, 0) for name in _COUNTS}
-    return fields | {name: datetime.fromisoformat(data[name]) if name in data else None for name in _TIMES}
-
-
-def _data(deposit: Deposit) -> str:
-    """Only what is set: most deposits are short."""
-    data: dict[str, Any] = {name: value for name in (*_TEXT, *_COUNTS) if (value := getattr(deposit, name))}
-    data |= {name: value.isoformat() for name in _TIMES if (value := getattr(deposit, name)) is not None}
-    for name in OPERATIONS:
-        held: Operation | None = getattr(deposit, name)
-        if held is not None:
-            data[name] = [held.id, held.state.value, held.unknowns, held.attempt, held.attempts_closed]
-    if deposit.paid is not None:
-        data["paid_minor"] = deposit.paid.minor
-    data |= {name: True for name in ("verify_first", "recipient_ok") if getattr(deposit, name)}
-    return json.dumps(data, sort_keys=True, separators=(",", ":"))
-
-
-def _operation(stored: list[Any] | None) -> Operation | None:
-    if stored is None:
-        return None
-    operation_id, state, unknowns, attempt, closed = stored
-    return Operation(
-        id=operation_id, state=OperationState(state), unknowns=unknowns, attempt=attempt, attempts_closed=closed
+        **unpacked(data, _PACKING),
     )

@@ -146,7 +146,8 @@ def open_refund(d: Draft[Deposit]) -> None:
     if d.occasion.frozen:
         d.to_review("account_frozen", "COMPLIANCE", "a refund of a frozen customer needs a decision")
         return
-    d.open("refund", OperationKind.REVERSAL, d.now.paid, recipient=d.now.phone_mask, request={"receipt": d.now.receipt})
+    request = {"receipt": d.now.receipt}
+    d.open("refund", OperationKind.REVERSAL, d.now.paid, recipient=d.now.phone_mask, request=lambda _: request)
     d.effect("submit", d.now.refund)
 
 

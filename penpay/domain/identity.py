@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from datetime import date, timedelta
+from itertools import pairwise
 
 from penpay.domain.errors import BadInput
 
@@ -11,6 +13,9 @@ PASSWORD_MIN = 8
 PASSWORD_MAX = 128
 NAME_MAX = 120
 CODE_DIGITS = 6
+PIN_TRIES_MAX = 5
+PIN_LOCK = timedelta(hours=24)
+"""After that many wrong tries in a row nobody may try for that long, not even with the right PIN."""
 CODE_ATTEMPTS_MAX = 5
 CODE_CANDIDATES_MAX = 5
 """Unverified accounts with one phone that a code may still belong to; older ones must ask for a new code."""
@@ -20,7 +25,6 @@ _EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
 _PIN = re.compile(r"[0-9]{6}", re.ASCII)
-_ASCENDING = "01234567890"
 _COMMON_WORDS = """
     password passw0rd password1 password12 password123 12345678 123456789 1234567890 11111111 00000000 87654321
     qwertyui qwerty12 qwerty123 qwertyuiop 1q2w3e4r 1qaz2wsx iloveyou iloveyou1 sunshine princess football
@@ -76,13 +80,34 @@ def password_problem(password: str, *, email: str, phone: str = "") -> str:
     return ""
 
 
-def pin_problem(pin: str) -> str:
-    """Why this cannot be a PIN, or an empty string: six digits, not all equal, not a run."""
+def pin_problem(pin: str, *, phone: str = "") -> str:
+    """Why this cannot be a PIN, or an empty string: six digits that nobody tries first, neither a run nor a date."""
     if not _PIN.fullmatch(pin):
         return "must be six digits"
-    if len(set(pin)) < 3 or pin in _ASCENDING or pin in _ASCENDING[::-1] or pin[:3] == pin[3:]:
+    steps = {(int(after) - int(before)) % 10 for before, after in pairwise(pin)}
+    if len(steps) == 1 or len(set(pin)) < 3 or pin[:3] in {pin[3:], pin[:2:-1]} or pin in phone:
         return "is too easy to guess"
+    if _is_like_a_date(pin):
+        return "must not look like a date"
     return ""
+
+
+def _is_like_a_date(pin: str) -> bool:
+    """Day, month and year in any usual order, or a month with its full year."""
+    first, second, third = pin[:2], pin[2:4], pin[4:]
+    orders = ((first, second, third), (second, first, third), (third, second, first))
+    month_of_year = ((first, pin[2:]), (third, pin[:4]))
+    return any(_is_date(day, month, f"20{year}") or _is_date(day, month, f"19{year}") for day, month, year in orders) or any(
+        1 <= int(month) <= 12 and year[:2] in {"19", "20"} for month, year in month_of_year
+    )
+
+
+def _is_date(day: str, month: str, year: str) -> bool:
+    try:
+        date(int(year), int(month), int(day))
+    except ValueError:
+        return False
+    return True
 
 
 def name_tokens(name: str) -> frozenset[str]:

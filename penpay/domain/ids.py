@@ -45,3 +45,9 @@ def account_reference(operation_id: str) -> str:
     The tail of the operation's ULID: 55 random bits behind a letter that marks it as ours.
     """
     return "P" + operation_id[-11:]
+
+
+def uuid_text(identifier: str) -> str:
+    """The same 128 bits as a ULID in the form of a UUID, as Safaricom wants the id of a payout."""
+    digits = ulid_bytes(identifier).hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

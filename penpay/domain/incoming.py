@@ -88,6 +88,7 @@ def _posting_heads(incoming: Incoming) -> list[bytes]:
     unit = incoming.unit
     return [
         posting_head(
+            shard=unit.shard,
             unit_id=unit.unit_id,
             transaction_id=unit.transaction.row.id if unit.transaction is not None else "",
             key=posting.key,

@@ -100,7 +100,7 @@ class Books:
         return self._move(nth("payout_void", times), Phase.VOID, amount=dollars, resolves=resolved, **legs)
 
     def payout_done(self, split: Exchange, fee: Money, times: int = 1) -> Posting:
-        """P3: the shillings left our short code; both currencies cross over the position, and Safaricom's fee is due."""
+        """P3: the shillings left our short code; both currencies cross the position, and Safaricom's fee is due."""
         legs = [
             (self._of(_C.B2C_OUT, _USD), split.usd_minor),
             (self._of(_C.FX_POSITION, _USD), -split.usd_minor),

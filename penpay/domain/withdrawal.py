@@ -127,7 +127,10 @@ assert TRANSITIONS.keys() == set(State)
 def edges() -> frozenset[tuple[str, str]]:
     """Every (from, to) that a transaction event of a withdrawal may record."""
     found = {
-        (source.value, target.value) for source, row in TRANSITIONS.items() for targets in row.values() for target in targets
+        (source.value, target.value)
+        for source, row in TRANSITIONS.items()
+        for targets in row.values()
+        for target in targets
     }
     return frozenset(found | {(_S.DEBITED.value, _S.B2C_SENDING.value), (_S.IN_REVIEW.value, _S.IN_REVIEW.value)})
 

@@ -3,14 +3,15 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from actors.ledger_rules import ALLOWED
-from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Decision, Effect, Ignored, Occasion, Operation, Rejected, Rules
 from penpay.domain.deposit import Deposit, State
 from penpay.domain.deposit_row import from_row, to_row
-from penpay.domain.deposit_rules import decide
+from penpay.domain.deposit_rules import decide as decide_deposit
 from penpay.domain.fx import Direction, LockedRate
+from penpay.domain.ids import ulid
 from penpay.domain.ledger import CHART, Kind, Phase, Side
 from penpay.domain.money import kes, usd
 from penpay.domain.unit import OperationState, TransactionRow
@@ -21,7 +22,7 @@ SEND = kes(130_000)
 RECEIVE = usd(966)
 
 
-def base_row(deposit: Deposit) -> TransactionRow:
+def base_row(deposit: Any) -> TransactionRow:
     return TransactionRow(
         id=deposit.id,
         shard=deposit.shard,
@@ -68,15 +69,18 @@ def new_deposit(*, verify_first: bool = False) -> Deposit:
         created_at=T0,
         updated_at=T0,
         state_since=T0,
-        stk=Operation(id="op-stk", state=OperationState.INTENT),
+        stk=Operation(id="op-1", state=OperationState.INTENT),
     )
 
 
 @dataclass
 class Story:
-    """One deposit, told by events at chosen times; every decision goes through its row and back."""
+    """One saga, told by events at chosen times; every decision goes through its row and back."""
 
-    deposit: Deposit = field(default_factory=new_deposit)
+    saga: Any = field(default_factory=new_deposit)
+    rules: Any = decide_deposit
+    there: Any = to_row
+    back: Any = from_row
     at: datetime = T0
     balances: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     keys: set[str] = field(default_factory=set)
@@ -85,21 +89,28 @@ class Story:
     effects: list[Effect] = field(default_factory=list)
     reviews: list[str] = field(default_factory=list)
     edges: set[tuple[str, str]] = field(default_factory=set)
-    operations: dict[str, str] = field(default_factory=lambda: {"op-stk": "INTENT"})
+    operations: dict[str, str] = field(default_factory=lambda: {"op-1": "INTENT"})
     ids: int = 0
     frozen: bool = False
+    attempted: bool = False
 
-    def happens(self, event: ev.Event, *, after_s: float = 0) -> Decision | Ignored | Rejected:
+    def happens(self, event: object, *, after_s: float = 0) -> Decision[Any] | Ignored | Rejected:
         self.at += timedelta(seconds=after_s)
-        fresh = tuple(f"id-{self.ids + n}" for n in range(3))
+        fresh = tuple(ulid(1_770_000_000_000, (self.ids + n).to_bytes(10)) for n in range(3))
         self.ids += 3
-        result = decide(self.deposit, event, Occasion(self.at, fresh, frozen=self.frozen), RULES)
+        result = self.rules(
+            self.saga, event, Occasion(self.at, fresh, frozen=self.frozen, attempted=self.attempted), RULES
+        )
         if isinstance(result, Decision):
             self._apply(result)
         return result
 
-    def _apply(self, decision: Decision) -> None:
-        assert decision.expected_version == self.deposit.version
+    @property
+    def deposit(self) -> Any:
+        return self.saga
+
+    def _apply(self, decision: Decision[Any]) -> None:
+        assert decision.expected_version == self.saga.version
         for posting in decision.postings:
             assert posting.key not in self.keys, f"posting {posting.key} twice"
             self.keys.add(posting.key)
@@ -127,19 +138,20 @@ class Story:
         self.edges |= {(step.from_state, step.to_state) for step in decision.steps}
         self.effects = list(decision.effects)
         self.reviews += [review.kind for review in decision.reviews]
-        row = to_row(decision.saga, base_row(decision.saga))
-        assert from_row(row) == decision.saga, "the row does not carry the whole deposit"
-        self.deposit = decision.saga
+        row = self.there(decision.saga, base_row(decision.saga))
+        assert self.back(row) == decision.saga, "the row does not carry the whole saga"
+        self.saga = decision.saga
 
     @property
-    def state(self) -> State:
-        return self.deposit.state
+    def state(self) -> Any:
+        return self.saga.state
 
     def balance(self, account: str) -> int:
         return self.balances[account]
 
     def clearing(self) -> int:
-        return sum(abs(self.balances[f"{name}:KES"]) for name in ("deriv_out", "refund_out"))
+        names = ("deriv_out:KES", "refund_out:KES", "deriv_out:USD", "deriv_in:USD", "b2c_out:USD")
+        return sum(abs(self.balances[name]) for name in names)
 
     def does(self) -> list[str]:
         return [effect.name for effect in self.effects]

@@ -19,7 +19,7 @@ EVENTS = tuple(HANDLERS)
 
 
 def started(**more: bool) -> Story:
-    story = Story(deposit=new_deposit(**more))
+    story = Story(saga=new_deposit(**more))
     story.happens(ev.StkStarted())
     return story
 

@@ -1,0 +1,135 @@
+"""The rules of a withdrawal behind the debit: shillings to the customer's phone, or the dollars back.
+
+Safaricom de-duplicates the id of a payout, so the same payout may be sent again; another one only after two pieces of
+evidence that lie apart: a final failed result, and a status that is not Completed.
+"""
+
+from datetime import timedelta
+
+from penpay.domain import withdrawal_events as ev
+from penpay.domain.decision import Draft
+from penpay.domain.fx import exchange
+from penpay.domain.ids import uuid_text
+from penpay.domain.payout_codes import Verdict, payout_fee, verdict
+from penpay.domain.unit import OperationKind, OperationState
+from penpay.domain.withdrawal import State, Withdrawal
+from penpay.domain.withdrawal_return import start_return
+
+_S = State
+_O = OperationState
+
+
+def start_payout(d: Draft[Withdrawal]) -> None:
+    """Hold the dollars and record the intent to pay the shillings."""
+    d.set(payouts=d.now.payouts + 1)
+    d.post(d.books.payout_hold(d.now.send, d.now.payouts))
+    d.set(money_at="b2c_out")
+    open_payout(d)
+
+
+def open_payout(d: Draft[Withdrawal]) -> None:
+    """A payout with an id of its own, under the hold that stands."""
+    d.open("payout", OperationKind.B2C, d.now.receive, recipient=d.now.phone_mask, request=_payout_request)
+    d.step(
+        _S.B2C_SENDING,
+        name="PayoutStarted",
+        conversation_id="",
+        failed_code="",
+        failed_at=None,
+        polls=0,
+        next_wake_at=d.later(d.rules.resend_s),
+    )
+    d.effect("submit", d.now.payout)
+
+
+def _payout_request(operation_id: str) -> dict[str, str]:
+    return {"originator_conversation_id": uuid_text(operation_id)}
+
+
+def payout_accepted(d: Draft[Withdrawal], e: ev.PayoutAccepted) -> None:
+    """The result comes later. What a failed result said meanwhile still stands."""
+    if d.now.failed_at is not None:
+        d.step(d.now.state, conversation_id=e.conversation_id)
+        return
+    d.operation("payout", _O.SENT)
+    d.step(_S.AWAITING_RESULT, conversation_id=e.conversation_id, next_wake_at=d.later(d.rules.status_after_s))
+
+
+def payout_held(d: Draft[Withdrawal], e: ev.PayoutHeld) -> None:
+    """Wait and send the same payout again. While an earlier try is unknown, a refusal says nothing about it."""
+    if d.now.state is _S.B2C_UNKNOWN:
+        d.operation("payout", _O.UNKNOWN, code=e.code, unknown_attempt=e.attempt)
+        d.step(_S.B2C_UNKNOWN, {"code": e.code}, next_wake_at=d.later(d.rules.refund_probe_s))
+    else:
+        d.operation("payout", _O.INTENT, code=e.code, attempts_closed=e.attempt)
+        d.step(_S.B2C_HELD, {"code": e.code}, next_wake_at=d.later(d.rules.held_retry_s))
+
+
+def payout_unknown(d: Draft[Withdrawal], e: ev.PayoutOutcomeUnknown) -> None:
+    """It may have been taken: the same id may be sent again, another one may not."""
+    d.operation("payout", _O.UNKNOWN, code=e.code, unknown_attempt=e.attempt)
+    d.step(_S.B2C_UNKNOWN, {"code": e.code}, next_wake_at=d.later(d.rules.refund_probe_s))
+
+
+def payout_timed_out(d: Draft[Withdrawal], _e: ev.PayoutTimedOut) -> None:
+    """Safaricom's queue gave up waiting, which is no failure: the status says."""
+    d.operation("payout", _O.UNKNOWN)
+    d.step(_S.B2C_UNKNOWN, next_wake_at=d.later(d.rules.refund_probe_s))
+    d.effect("probe_payout", d.now.payout)
+
+
+def payout_paid(d: Draft[Withdrawal], e: ev.PayoutPaid) -> None:
+    """P3. A payment that we had given up is looked at: the dollars may be on their way back."""
+    if e.receipt == d.now.receipt:
+        return
+    d.reference("mpesa_payout", e.receipt, d.now.payout)
+    d.operation("payout", _O.CONFIRMED, provider_ref=e.receipt)
+    evidence = {"receipt": e.receipt, "source": e.source}
+    if d.now.money_at != "b2c_out":
+        reason = f"Safaricom paid out all the same: {e.receipt}"
+        d.to_review("contradicting_payout", "FINANCE", reason, evidence, receipt=e.receipt)
+        return
+    split = exchange(kes_minor=d.now.receive.minor, usd_minor=d.now.send.minor, rate=d.now.rate)
+    d.post(d.books.payout_done(split, payout_fee(d.now.receive), d.now.payouts))
+    d.step(
+        _S.COMPLETED,
+        evidence,
+        receipt=e.receipt,
+        money_at="gone",
+        completed_at=d.at,
+        next_wake_at=None,
+        failure_code="",
+    )
+    d.close_review("*", "completed by evidence")
+    d.effect("settled")
+
+
+def payout_failed(d: Draft[Withdrawal], e: ev.PayoutFailed) -> None:
+    """The first of two pieces of evidence. After a completed payout it contradicts, and is looked at."""
+    if d.now.state in {_S.COMPLETED, _S.IN_REVIEW}:
+        d.to_review("contradicting_result", "FINANCE", f"a failed result after all: {e.code}", {"code": e.code})
+        return
+    if d.now.failed_at is not None:
+        return
+    d.operation("payout", _O.UNKNOWN, code=e.code)
+    wake = d.later(d.rules.second_evidence_s)
+    d.step(_S.B2C_UNKNOWN, {"code": e.code}, failed_code=e.code, failed_at=e.at, polls=0, next_wake_at=wake)
+    if verdict(e.code) is Verdict.STOP:
+        d.effect("stop_payouts", d.now.payout)
+
+
+def payout_not_completed(d: Draft[Withdrawal], e: ev.PayoutNotCompleted) -> None:
+    """The second piece of evidence, if it is one: later than the failed result by more than a moment."""
+    failed_at = d.now.failed_at
+    apart = failed_at is not None and e.at >= failed_at + timedelta(seconds=d.rules.second_evidence_s)
+    if not apart or d.now.state is _S.IN_REVIEW:
+        d.step(d.now.state, {"status": e.status})
+        return
+    d.operation("payout", _O.REFUSED, code=d.now.failed_code)
+    match verdict(d.now.failed_code):
+        case Verdict.LATER | Verdict.STOP:
+            d.step(_S.B2C_HELD, {"status": e.status}, next_wake_at=d.later(d.rules.held_retry_s))
+        case Verdict.GIVE_BACK:
+            start_return(d, reason="payout_refused")
+        case Verdict.UNCLEAR:
+            d.to_review("payout_refused", "OPS", f"Safaricom's code {d.now.failed_code} does not say what to do")

@@ -1,0 +1,111 @@
+"""The rules of a withdrawal that cannot be paid out: the dollars go back to the customer's Deriv account."""
+
+from penpay.domain import withdrawal_events as ev
+from penpay.domain.decision import Draft
+from penpay.domain.unit import OperationKind, OperationState
+from penpay.domain.withdrawal import State, Withdrawal
+
+_S = State
+_O = OperationState
+
+
+def start_return(d: Draft[Withdrawal], *, reason: str) -> None:
+    """Take the payout's hold back, hold the dollars for the way back, and record the intent."""
+    if d.now.money_at == "b2c_out":
+        d.post(d.books.payout_void(d.now.send, d.now.payouts))
+        d.set(money_at="customer")
+    if d.occasion.frozen:
+        d.to_review(
+            "account_frozen", "COMPLIANCE", "a return to a frozen customer needs a decision", {"reason": reason}
+        )
+        return
+    d.set(returns=d.now.returns + 1)
+    d.post(d.books.return_hold(d.now.send, d.now.returns))
+    d.open("back", OperationKind.DERIV_RETURN, d.now.send, recipient=d.now.deriv_loginid)
+    d.step(
+        _S.RETURN_SENDING,
+        {"reason": reason},
+        name="ReturnStarted",
+        money_at="deriv_out",
+        failure_code=reason,
+        polls=0,
+        next_wake_at=d.later(d.rules.resend_s),
+    )
+    d.effect("submit", d.now.back)
+
+
+def return_confirmed(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
+    """The dollars are back. Anything that was not asked for like this is looked at."""
+    if e.transaction_id == d.now.return_transaction_id:
+        return
+    d.reference("deriv_transaction", e.transaction_id, d.now.back)
+    d.operation("back", _O.CONFIRMED, provider_ref=e.transaction_id)
+    evidence = {"deriv_transaction_id": e.transaction_id, "proof": e.proof}
+    known = {"return_transaction_id": e.transaction_id}
+    if d.now.money_at != "deriv_out" or e.amount != d.now.send:
+        d.to_review("contradicting_return", "FINANCE", f"Deriv executed {e.amount.text()} USD", evidence, **known)
+        return
+    d.post(d.books.return_done(d.now.send, d.now.returns))
+    d.step(_S.REVERSED, evidence, money_at="gone", completed_at=d.at, next_wake_at=None, **known)
+    d.close_review("*", "returned by evidence")
+    d.effect("settled")
+
+
+def return_refused(d: Draft[Withdrawal], e: ev.ReturnRefused) -> None:
+    """Wait when the cause is ours; otherwise the dollars stay visible as the customer's, and a person decides."""
+    assert d.now.back is not None
+    if d.now.back.state is _O.UNKNOWN:
+        d.step(_S.RETURN_SENDING, {"code": e.code, "note": "a refusal proves nothing about an earlier attempt"})
+    elif e.hold:
+        _hold(d, e.code, e.attempt)
+    else:
+        d.operation("back", _O.REFUSED, code=e.code, attempts_closed=e.attempt)
+        d.post(d.books.return_void(d.now.send, d.now.returns))
+        d.set(money_at="customer")
+        d.to_review("return_refused", "FINANCE", f"Deriv refused the return: {e.code}")
+
+
+def return_not_sent(d: Draft[Withdrawal], e: ev.ReturnNotSent) -> None:
+    """Nothing left: wait and try again."""
+    _hold(d, e.code, e.attempt)
+
+
+def _hold(d: Draft[Withdrawal], code: str, attempt: int) -> None:
+    d.operation("back", _O.INTENT, code=code, attempts_closed=attempt)
+    d.step(_S.RETURN_SENDING, {"code": code}, next_wake_at=d.later(d.rules.held_retry_s))
+
+
+def return_unknown(d: Draft[Withdrawal], e: ev.ReturnOutcomeUnknown) -> None:
+    """Only the statement can say what became of it."""
+    d.operation("back", _O.UNKNOWN, code=e.code, unknown_attempt=e.attempt)
+    d.step(_S.RETURN_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.resolve_s))
+    d.effect("resolve", d.now.back)
+
+
+def return_absent(d: Draft[Withdrawal], e: ev.ReturnAbsent) -> None:
+    """Proven not executed: one more attempt, but not a third unknown."""
+    assert d.now.back is not None
+    if d.now.back.unknowns >= d.rules.unknowns_max:
+        d.to_review(
+            "return_unknown_twice", "OPS", "two attempts without an answer; both proven absent", {"proof": e.proof}
+        )
+        return
+    d.operation("back", _O.INTENT, attempts_closed=d.now.back.attempt)
+    d.step(_S.RETURN_SENDING, {"proof": e.proof}, next_wake_at=d.later(d.rules.resend_s))
+    d.effect("submit", d.now.back)
+
+
+def return_ambiguous(d: Draft[Withdrawal], e: ev.ReturnAmbiguous) -> None:
+    """Nobody guesses about money."""
+    d.to_review("return_ambiguous", "OPS", "more than one statement row could be this return", {"proof": e.proof})
+
+
+def give_back(d: Draft[Withdrawal]) -> None:
+    """What was held for an intent that was taken back is the customer's again, here."""
+    now, gone = d.now, _O.WITHDRAWN
+    if now.money_at == "b2c_out" and now.payout is not None and now.payout.state is gone:
+        d.post(d.books.payout_void(now.send, now.payouts))
+        d.set(money_at="customer")
+    if now.money_at == "deriv_out" and now.back is not None and now.back.state is gone:
+        d.post(d.books.return_void(now.send, now.returns))
+        d.set(money_at="customer")

@@ -1,0 +1,86 @@
+"""A withdrawal as the row that is the truth, and back."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from penpay.domain.fx import Direction, LockedRate
+from penpay.domain.saga_row import Packing, packed, unpacked
+from penpay.domain.unit import TransactionRow
+from penpay.domain.withdrawal import OPERATIONS, State, Withdrawal
+
+STATUS: Mapping[State, str] = {
+    State.CREATED: "PENDING",
+    State.DERIV_SENDING: "AWAITING_DERIV_CONFIRMATION",
+    State.DERIV_UNKNOWN: "AWAITING_DERIV_CONFIRMATION",
+    State.DEBITED: "PROCESSING",
+    State.B2C_SENDING: "AWAITING_MPESA_DISBURSEMENT",
+    State.B2C_HELD: "PROCESSING",
+    State.AWAITING_RESULT: "AWAITING_MPESA_DISBURSEMENT",
+    State.B2C_UNKNOWN: "AWAITING_MPESA_DISBURSEMENT",
+    State.RETURN_SENDING: "PROCESSING",
+    State.COMPLETED: "COMPLETED",
+    State.REVERSED: "REVERSED",
+    State.FAILED: "FAILED",
+    State.IN_REVIEW: "IN_REVIEW",
+}
+"""What customers see of each stage."""
+assert STATUS.keys() == set(State)
+
+_PACKING = Packing(
+    texts=(
+        "sealed_payee",
+        "debit_transaction_id",
+        "witness_transaction_id",
+        "money_at",
+        "conversation_id",
+        "receipt",
+        "failed_code",
+        "return_transaction_id",
+    ),
+    times=("debited_at", "failed_at", "state_since"),
+    counts=("payouts", "returns", "polls"),
+    flags=(),
+    operations=OPERATIONS,
+)
+
+
+def to_row(withdrawal: Withdrawal, base: TransactionRow) -> TransactionRow:
+    """The row after a decision. `base` carries what admission fixed for ever (key, quote, day, limit)."""
+    return replace(
+        base,
+        state=withdrawal.state.value,
+        status=STATUS[withdrawal.state],
+        version=withdrawal.version,
+        counts=withdrawal.state is not State.FAILED,
+        failure_code=withdrawal.failure_code,
+        data=packed(withdrawal, _PACKING),
+        next_wake_at=withdrawal.next_wake_at,
+        updated_at=withdrawal.updated_at,
+        completed_at=withdrawal.completed_at,
+    )
+
+
+def from_row(row: TransactionRow) -> Withdrawal:
+    """The withdrawal behind its row."""
+    data: dict[str, Any] = json.loads(row.data)
+    return Withdrawal(
+        id=row.id,
+        shard=row.shard,
+        user_id=row.user_id,
+        state=State(row.state),
+        version=row.version,
+        send=row.send,
+        receive=row.receive,
+        rate=LockedRate(Direction.WITHDRAWAL, row.mid_rate_e6, row.spread_e6),
+        quote_id=row.quote_id,
+        phone_mask=row.phone_mask,
+        deriv_loginid=row.deriv_loginid,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        next_wake_at=row.next_wake_at,
+        failure_code=row.failure_code,
+        completed_at=row.completed_at,
+        **unpacked(data, _PACKING),
+    )

@@ -1,0 +1,306 @@
+"""What follows from what: the withdrawal's rules, told as short stories."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penpay.domain import withdrawal_events as ev
+from penpay.domain.decision import Ignored, Operation, Rejected
+from penpay.domain.fx import Direction, LockedRate
+from penpay.domain.money import kes, usd
+from penpay.domain.payout_codes import payout_fee
+from penpay.domain.unit import OperationState
+from penpay.domain.withdrawal import FINAL, TRANSITIONS, State, Withdrawal, edges
+from penpay.domain.withdrawal_row import STATUS, from_row, to_row
+from penpay.domain.withdrawal_rules import HANDLERS, decide
+from tests.domain.books import T0, Story
+
+SEND = usd(2000)
+RECEIVE = kes(249_000)
+
+
+def new() -> Story:
+    withdrawal = Withdrawal(
+        id="W",
+        shard=3,
+        user_id="U",
+        state=State.CREATED,
+        version=0,
+        send=SEND,
+        receive=RECEIVE,
+        rate=LockedRate(Direction.WITHDRAWAL, 129_500_000, 5_000_000),
+        quote_id="",
+        phone_mask="2547****126",
+        deriv_loginid="CR1",
+        created_at=T0,
+        updated_at=T0,
+        state_since=T0,
+        sealed_payee="00ff",
+        debit=Operation(id="op-1", state=OperationState.INTENT),
+    )
+    story = Story(saga=withdrawal, rules=decide, there=to_row, back=from_row)
+    story.happens(ev.DebitStarted())
+    return story
+
+
+def debited() -> Story:
+    story = new()
+    story.happens(ev.DebitConfirmed(transaction_id="c1", amount=SEND, proof="reply"), after_s=1)
+    return story
+
+
+def sending() -> Story:
+    story = debited()
+    story.happens(ev.WitnessSeen(transaction_id="a1", amount=SEND), after_s=1)
+    return story
+
+
+def awaiting() -> Story:
+    story = sending()
+    story.happens(ev.PayoutAccepted(conversation_id="AG_1"), after_s=1)
+    return story
+
+
+def failed_twice(code: str, *, apart_s: float = 601) -> Story:
+    story = awaiting()
+    story.happens(ev.PayoutFailed(code=code, at=story.at), after_s=5)
+    story.happens(ev.PayoutNotCompleted(status="Declined", at=story.at + timedelta(seconds=apart_s)), after_s=apart_s)
+    return story
+
+
+def test_a_withdrawal_goes_from_the_debit_to_the_shillings() -> None:
+    story = new()
+    assert (story.state, story.does()) == (State.DERIV_SENDING, ["submit"])
+    story.happens(ev.DebitConfirmed(transaction_id="c1", amount=SEND, proof="reply"))
+    assert (story.state, story.does(), story.balance("deriv_in:USD")) == (State.DEBITED, ["probe_witness"], 2000)
+    story.happens(ev.WitnessSeen(transaction_id="a1", amount=SEND))
+    assert (story.state, story.does(), story.balance("deriv_agent:USD")) == (State.B2C_SENDING, ["submit"], 2000)
+    story.happens(ev.PayoutAccepted(conversation_id="AG_1"))
+    story.happens(ev.PayoutPaid(receipt="SG1", source="result"))
+    assert (story.state, story.clearing(), story.balance("customer:USD")) == (State.COMPLETED, 0, 0)
+    assert story.balance("mpesa_utility:KES") == -249_000
+    assert (story.balance("fx_position:KES"), story.balance("fx_spread:KES")) == (259_000, -10_000)
+    assert (story.balance("mpesa_fees:KES"), story.balance("mpesa_charges:KES")) == (900, -900)
+
+
+def test_nothing_is_paid_before_the_agents_side_shows_the_dollars() -> None:
+    story = debited()
+    for _ in range(20):
+        story.happens(ev.Woke(), after_s=60)
+    assert story.state is State.DEBITED
+    assert story.saga.payout is None
+    story.happens(ev.Woke(), after_s=15_000)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["witness_missing"])
+
+
+def test_a_refused_debit_ends_without_money() -> None:
+    story = new()
+    story.happens(ev.DebitRefused(code="InvalidOTP", attempt=1))
+    assert (story.state, story.keys) == (State.FAILED, set())
+
+
+def test_a_refusal_after_a_lost_reply_proves_nothing() -> None:
+    story = new()
+    story.happens(ev.DebitOutcomeUnknown(code="dropped", attempt=1))
+    story.happens(ev.DebitRefused(code="InvalidOTP", attempt=1))
+    assert (story.state, story.does()) == (State.DERIV_UNKNOWN, [])
+
+
+def test_an_unknown_debit_is_resolved_and_never_sent_again() -> None:
+    story = new()
+    story.happens(ev.DebitOutcomeUnknown(code="dropped", attempt=1))
+    assert story.does() == ["resolve_debit"]
+    story.happens(ev.Woke(attempted=True), after_s=30)
+    assert story.does() == ["resolve_debit"]
+    story.happens(ev.DebitConfirmed(transaction_id="c1", amount=SEND, proof="statement"))
+    assert story.state is State.DEBITED
+
+
+def test_one_side_alone_pays_nobody() -> None:
+    story = new()
+    story.happens(ev.DebitOutcomeUnknown(code="dropped", attempt=1))
+    story.happens(ev.DebitAmbiguous(proof="the agent's credit without the customer's debit"))
+    assert (story.state, story.saga.payout) == (State.IN_REVIEW, None)
+
+
+def test_a_debit_that_shows_up_late_reopens_a_failed_withdrawal() -> None:
+    story = new()
+    story.happens(ev.DebitOutcomeUnknown(code="dropped", attempt=1))
+    story.happens(ev.DebitAbsent(proof="two reads"), after_s=700)
+    assert story.state is State.FAILED
+    story.happens(ev.DebitConfirmed(transaction_id="c1", amount=SEND, proof="statement"), after_s=60)
+    assert story.state is State.DEBITED
+
+
+def test_a_witness_of_another_amount_is_looked_at() -> None:
+    story = debited()
+    story.happens(ev.WitnessSeen(transaction_id="a1", amount=usd(1999)))
+    assert (story.state, story.reviews, story.saga.payout) == (State.IN_REVIEW, ["witness_mismatch"], None)
+
+
+def test_a_lost_acknowledgement_sends_the_same_payout_again_under_its_own_id() -> None:
+    story = sending()
+    first = story.saga.payout.id
+    story.happens(ev.PayoutOutcomeUnknown(code="timeout", attempt=1))
+    story.happens(ev.Woke(), after_s=60)
+    assert (story.state, story.does(), story.saga.payout.id) == (State.B2C_UNKNOWN, ["submit"], first)
+    assert story.saga.payout.attempts_closed == 1
+    story.happens(ev.PayoutAccepted(conversation_id="AG_1"))
+    assert story.state is State.AWAITING_RESULT
+
+
+def test_a_queue_timeout_is_no_failure_and_the_result_wins() -> None:
+    story = awaiting()
+    story.happens(ev.PayoutTimedOut(), after_s=30)
+    assert story.state is State.B2C_UNKNOWN
+    story.happens(ev.PayoutPaid(receipt="SG1", source="result"), after_s=3600)
+    assert story.state is State.COMPLETED
+
+
+def test_a_failed_result_alone_moves_nothing() -> None:
+    story = awaiting()
+    story.happens(ev.PayoutFailed(code="2040", at=story.at), after_s=5)
+    assert (story.state, story.clearing()) == (State.B2C_UNKNOWN, 2000)
+    story.happens(ev.PayoutNotCompleted(status="Declined", at=story.at), after_s=5)
+    assert story.state is State.B2C_UNKNOWN, "the two must lie apart"
+
+
+def test_a_payee_who_cannot_be_paid_gets_the_dollars_back() -> None:
+    story = failed_twice("2040")
+    assert (story.state, story.does(), story.balance("deriv_out:USD")) == (State.RETURN_SENDING, ["submit"], -2000)
+    story.happens(ev.ReturnConfirmed(transaction_id="r1", amount=SEND, proof="reply"))
+    assert (story.state, story.clearing(), story.balance("deriv_agent:USD")) == (State.REVERSED, 0, 0)
+
+
+def test_an_empty_float_waits_and_pays_later_under_a_new_id() -> None:
+    story = failed_twice("1")
+    first = story.saga.payout.id
+    assert story.state is State.B2C_HELD
+    story.happens(ev.Woke(), after_s=30)
+    assert (story.state, story.does()) == (State.B2C_SENDING, ["submit"])
+    assert story.saga.payout.id != first
+    story.happens(ev.PayoutPaid(receipt="SG1", source="result"))
+    assert (story.state, story.clearing()) == (State.COMPLETED, 0)
+
+
+def test_bad_credentials_stop_all_payouts_at_the_first_hit() -> None:
+    story = awaiting()
+    story.happens(ev.PayoutFailed(code="2001", at=story.at), after_s=5)
+    assert story.does() == ["stop_payouts"]
+
+
+def test_a_success_after_the_dollars_went_back_is_looked_at() -> None:
+    story = failed_twice("2040")
+    story.happens(ev.ReturnConfirmed(transaction_id="r1", amount=SEND, proof="reply"))
+    story.happens(ev.PayoutPaid(receipt="SG1", source="result"))
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["contradicting_payout"])
+
+
+def test_a_lost_return_is_resolved_by_the_statement() -> None:
+    story = failed_twice("2040")
+    story.happens(ev.ReturnOutcomeUnknown(code="dropped", attempt=1))
+    assert (story.state, story.does()) == (State.RETURN_SENDING, ["resolve"])
+    story.happens(ev.Woke(), after_s=30)
+    assert story.does() == ["resolve"]
+    story.happens(ev.ReturnAbsent(proof="two reads"), after_s=700)
+    assert story.does() == ["submit"]
+
+
+def test_a_frozen_customers_dollars_are_booked_and_nothing_is_paid() -> None:
+    story = debited()
+    story.frozen = True
+    story.happens(ev.WitnessSeen(transaction_id="a1", amount=SEND))
+    assert (story.state, story.balance("customer:USD"), story.saga.payout) == (State.IN_REVIEW, -2000, None)
+
+
+def test_a_parked_withdrawal_takes_its_unsent_payout_back_and_staff_may_pay_again() -> None:
+    story = sending()
+    story.happens(ev.Parked(error="KeyError"))
+    assert (story.state, story.balance("customer:USD"), story.clearing()) == (State.IN_REVIEW, -2000, 0)
+    story.happens(ev.StaffPaid(approval="a,b"))
+    story.happens(ev.PayoutPaid(receipt="SG1", source="result"))
+    assert (story.state, story.clearing()) == (State.COMPLETED, 0)
+
+
+def test_cancel_works_only_before_the_debit() -> None:
+    early, late = new(), debited()
+    early.happens(ev.CancelRequested())
+    assert early.state is State.FAILED
+    assert late.happens(ev.CancelRequested()) == Rejected("not_cancellable")
+
+
+def test_a_second_identical_result_changes_nothing() -> None:
+    story = awaiting()
+    story.happens(ev.PayoutPaid(receipt="SG1", source="result"))
+    assert isinstance(story.happens(ev.PayoutPaid(receipt="SG1", source="status")), Ignored)
+
+
+@pytest.mark.parametrize(
+    ("shillings", "fee"), [(100, 0), (101, 5), (1_500, 5), (1_501, 9), (5_001, 11), (20_001, 13), (250_000, 13)]
+)
+def test_the_fee_is_the_tariffs(shillings: int, fee: int) -> None:
+    assert payout_fee(kes(shillings * 100)) == kes(fee * 100)
+
+
+def test_every_state_and_event_has_its_place() -> None:
+    assert TRANSITIONS.keys() == set(State) == STATUS.keys()
+    assert {event for row in TRANSITIONS.values() for event in row} == set(HANDLERS)
+
+
+amounts = st.sampled_from([SEND, SEND, SEND, usd(1)])
+attempts = st.integers(min_value=1, max_value=3)
+codes = st.sampled_from(["1", "2040", "2001", "17"])
+times = st.sampled_from([T0, T0 + timedelta(hours=1), T0 + timedelta(hours=9)])
+things: st.SearchStrategy[Any] = st.one_of(
+    st.builds(ev.DebitConfirmed, transaction_id=st.sampled_from(["c1", "c2"]), amount=amounts, proof=st.just("reply")),
+    st.builds(ev.DebitRefused, code=st.just("x"), attempt=attempts),
+    st.builds(ev.DebitNotSent, code=st.just("x"), attempt=attempts),
+    st.builds(ev.DebitOutcomeUnknown, code=st.just("x"), attempt=attempts),
+    st.builds(ev.DebitAbsent, proof=st.just("x")),
+    st.builds(ev.DebitAmbiguous, proof=st.just("x")),
+    st.builds(ev.WitnessSeen, transaction_id=st.sampled_from(["a1", "a2"]), amount=amounts),
+    st.builds(ev.PayoutAccepted, conversation_id=st.just("AG")),
+    st.builds(ev.PayoutHeld, code=st.just("x"), attempt=attempts),
+    st.builds(ev.PayoutOutcomeUnknown, code=st.just("x"), attempt=attempts),
+    st.builds(ev.PayoutPaid, receipt=st.sampled_from(["S1", "S2"]), source=st.just("result")),
+    st.builds(ev.PayoutFailed, code=codes, at=times),
+    st.builds(ev.PayoutTimedOut),
+    st.builds(ev.PayoutNotCompleted, status=st.just("Declined"), at=times),
+    st.builds(ev.ReturnConfirmed, transaction_id=st.sampled_from(["r1", "r2"]), amount=amounts, proof=st.just("reply")),
+    st.builds(ev.ReturnRefused, code=st.just("x"), attempt=attempts, hold=st.booleans()),
+    st.builds(ev.ReturnNotSent, code=st.just("x"), attempt=attempts),
+    st.builds(ev.ReturnOutcomeUnknown, code=st.just("x"), attempt=attempts),
+    st.builds(ev.ReturnAbsent, proof=st.just("x")),
+    st.builds(ev.ReturnAmbiguous, proof=st.just("x")),
+    st.builds(ev.CancelRequested),
+    st.builds(ev.Woke, attempted=st.booleans()),
+    st.builds(ev.Parked, error=st.just("x")),
+    st.builds(ev.StaffPaid, approval=st.just("a,b")),
+    st.builds(ev.StaffReturned, approval=st.just("a,b")),
+    st.builds(ev.StaffClosed, approval=st.just("a,b")),
+)
+starts = st.sampled_from([new, debited, sending, awaiting, lambda: failed_twice("2040"), lambda: failed_twice("1")])
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    starts,
+    st.lists(st.tuples(things, st.sampled_from([0, 5, 61, 700, 20_000]), st.integers(0, 8)), max_size=12),
+)
+def test_no_order_of_events_breaks_the_books(start: Any, history: list[tuple[Any, int, int]]) -> None:
+    story = start()
+    for event, after_s, chance in history:
+        story.frozen, story.attempted = chance == 0, chance == 1
+        story.happens(event, after_s=after_s)
+        for currency in ("KES", "USD"):
+            assert sum(minor for account, minor in story.balances.items() if account.endswith(currency)) == 0
+        if story.state is State.FAILED:
+            assert not {"debited"} & story.keys, "FAILED while dollars were booked"
+        if story.state in FINAL:
+            assert story.clearing() == 0
+        elif story.state is not State.IN_REVIEW:
+            assert story.saga.next_wake_at is not None, f"{story.state} waits for nothing"
+    assert story.edges <= edges()
