@@ -5,7 +5,7 @@ and a tail that was cut behind an anchor or behind the head that the database it
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penpay.adapters.audit_store import MySqlChains, MySqlHeads, StoredPosting
 from penpay.adapters.database import Database
@@ -48,7 +48,8 @@ class Verdict:
 
 async def verify(database: Database, book: AnchorBook) -> Sequence[Verdict]:
     """Every chain of the installation. Raises `Unavailable`."""
-    sighting = await MySqlHeads(database).look()
+    heads = MySqlHeads(database)
+    sighting = await heads.look()
     chains = MySqlChains(database)
     try:
         anchors = await book.anchors(sighting.installation_id)
@@ -57,7 +58,14 @@ async def verify(database: Database, book: AnchorBook) -> Sequence[Verdict]:
     verdicts = []
     for head in sighting.heads:
         of_chain = [anchor for anchor in anchors if anchor.chain == head.chain]
-        verdicts.append(await _chain(head, _links(chains, head.chain), of_chain))
+        verdict = await _chain(head, _links(chains, head.chain), of_chain)
+        if verdict.holds and verdict.rows > head.seq:
+            # Written while we read, or put there by somebody who forgot the head.
+            newer = next(found for found in (await heads.look()).heads if found.chain == head.chain)
+            if verdict.rows > newer.seq:
+                problem = f"was added: the shard's row names {newer.seq} as the last"
+                verdict = replace(verdict, bad_seq=newer.seq + 1, problem=problem)
+        verdicts.append(verdict)
     unknown = {anchor.chain for anchor in anchors} - {head.chain for head in sighting.heads}
     verdicts += [Verdict(chain, 0, 1, 0, "anchored, but the database does not know it") for chain in sorted(unknown)]
     stray = await chains.stray_entry()
@@ -106,7 +114,7 @@ async def _links(chains: MySqlChains, chain: str) -> AsyncIterator[Link]:
     kind, _, place = chain.partition("/")
     if kind == POSTINGS:
         async for stored in chains.postings(int(place)):
-            yield _posting_link(stored)
+            yield _posting_link(int(place), stored)
     else:
         assert kind == AUDIT
         stored_chain = "sys" if chain == SYS else f"shard/{place}"
@@ -114,12 +122,13 @@ async def _links(chains: MySqlChains, chain: str) -> AsyncIterator[Link]:
             yield _audit_link(stored_chain, found)
 
 
-def _posting_link(stored: StoredPosting) -> Link:
+def _posting_link(shard: int, stored: StoredPosting) -> Link:
     _, unit_id, transaction_id, key, phase, resolves, seq, prev_hash, hash_, created_at = stored.row
     numbers: list[int] = []
     for _, _, _, _, amount_minor, balance_after_minor, account_version in stored.legs:
         numbers += (amount_minor, balance_after_minor, account_version)
     head = posting_head(
+        shard=shard,
         unit_id=unit_id,
         transaction_id=transaction_id,
         key=key,

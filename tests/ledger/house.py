@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from actors.base import AsyncioActorRef
 from actors.ledger import LedgerActor
+from penpay import invariants
 from penpay.adapters.crypto import KeySealer
 from penpay.adapters.database import Database
 from penpay.adapters.lease_store import MySqlLeaseStore
@@ -109,6 +110,21 @@ async def opened(
         await ledger.ref.shutdown(5)
     finally:
         leases.drop_claim()
+        database.close()
+
+
+SOUND = ("i01", "i02", "i03", "i15", "i16", "i20", "i21", "i22", "i26", "i27", "i31")
+"""Invariants that hold of any units, also of those that no saga would make."""
+
+
+async def assert_sound(url: str, *, prefix: str) -> None:
+    """The books are whole, whatever the test did."""
+    database = Database(url, prefix=prefix)
+    try:
+        names = [name for name in invariants.queries(prefix) if name.startswith(SOUND)]
+        broken = {name: rows for name, rows in (await invariants.check(database, only=names)).items() if rows}
+        assert not broken, broken
+    finally:
         database.close()
 
 
@@ -237,6 +253,7 @@ def stepped(before: UnitOfWork, *, state: str, **changes: object) -> UnitOfWork:
         at=row.updated_at,
         user_id=row.user_id,
         transaction=TransactionChange(row=row, expected_version=old.version, events=(step,)),
+        audit=(AuditRecord(actor="saga", action="deposit.step", subject=row.id, detail={"to": state}),),
     )
     return replace(unit, **changes)  # type: ignore[arg-type]
 

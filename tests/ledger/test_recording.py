@@ -24,6 +24,7 @@ from tests.ledger.house import (
     SHARD,
     admitted,
     answer,
+    assert_sound,
     fresh_id,
     opened,
     paid,
@@ -38,6 +39,7 @@ from tests.ledger.house import (
 async def ledger(database):
     async with opened(database.url, prefix=database.prefix) as ledger:
         yield ledger
+    await assert_sound(database.url, prefix=database.prefix)
 
 
 async def test_a_unit_is_recorded_with_everything_in_it(ledger, database):
@@ -68,9 +70,8 @@ async def test_a_unit_is_recorded_with_everything_in_it(ledger, database):
     assert database.rows("SELECT ref FROM {ledger}.provider_references") == [(receipt,)]
     assert database.rows("SELECT sealed_body, status FROM {ledger}.answers") == [(first.answer.sealed_body, 202)]
     assert database.rows("SELECT shard, seq FROM {ledger}.outbox") == [(0, 1), (0, 2)]
-    assert database.rows("SELECT chain, seq, detail FROM {audit}.audit_log") == [
-        ("shard/0", 1, b'{"steps":"admitted"}')
-    ]
+    audit = database.rows("SELECT chain, seq, detail FROM {audit}.audit_log ORDER BY seq")
+    assert audit == [("shard/0", 1, b'{"steps":"admitted"}'), ("shard/0", 2, b'{"to":"DERIV_SENDING"}')]
 
 
 async def test_units_of_many_senders_get_gapless_places(ledger, database):
