@@ -85,7 +85,7 @@ class Story:
     balances: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     keys: set[str] = field(default_factory=set)
     resolved: set[str] = field(default_factory=set)
-    references: set[tuple[str, str]] = field(default_factory=set)
+    references: dict[tuple[str, str], str] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
     reviews: list[str] = field(default_factory=list)
     edges: set[tuple[str, str]] = field(default_factory=set)
@@ -101,9 +101,17 @@ class Story:
         result = self.rules(
             self.saga, event, Occasion(self.at, fresh, frozen=self.frozen, attempted=self.attempted), RULES
         )
-        if isinstance(result, Decision):
+        if isinstance(result, Decision) and not self._taken(result):
             self._apply(result)
         return result
+
+    def _taken(self, decision: Decision[Any]) -> bool:
+        """The ledger would reject it: a reference of a provider is used by one operation for ever."""
+        used = [
+            self.references.get((one.kind, one.ref), one.operation_id) != one.operation_id
+            for one in decision.references
+        ]
+        return any(used)
 
     @property
     def deposit(self) -> Any:
@@ -133,8 +141,7 @@ class Story:
             self.operations[change.id] = change.to.value
         self.operations |= {made.id: "INTENT" for made in decision.new_operations}
         for reference in decision.references:
-            assert (reference.kind, reference.ref) not in self.references
-            self.references.add((reference.kind, reference.ref))
+            self.references[(reference.kind, reference.ref)] = reference.operation_id
         self.edges |= {(step.from_state, step.to_state) for step in decision.steps}
         self.effects = list(decision.effects)
         self.reviews += [review.kind for review in decision.reviews]
