@@ -25,6 +25,7 @@ RAIL_SHARD = 0xFFFF
 _PULL_REACH = timedelta(hours=47)
 """Safaricom lists 48 hours; an hour for clocks."""
 _PULL_MARGIN = timedelta(minutes=5)
+_PULL_GLANCE = timedelta(seconds=1)
 _PROBES_MAX = 5000
 _BALANCE_PAGE = 50
 _QUESTIONS_KEPT = 20
@@ -155,8 +156,9 @@ class DarajaPollersActor(AsyncioActor):
             return
         self._pulling = True
         until = self._parts.clock.now()
-        oldest = min((probe.since for probe in self._waiting.values()), default=until) - _PULL_MARGIN
-        self.spawn(self._pull(max(oldest, until - _PULL_REACH), until), name="pull")
+        # With nobody waiting it only shows that the list can be read: a busy hour has tens of thousands of rows.
+        since = min((probe.since - _PULL_MARGIN for probe in self._waiting.values()), default=until - _PULL_GLANCE)
+        self.spawn(self._pull(max(since, until - _PULL_REACH), until), name="pull")
         self._asked, self._waiting = self._waiting, {}
 
     async def _pull(self, since: datetime, until: datetime) -> None:

@@ -58,8 +58,8 @@ class Answer:
 
 def has_invalid_token(answer: Answer) -> bool:
     """True when the access token was refused, and nothing else happened."""
-    envelope = answer.envelope()
-    return answer.status >= 400 and envelope is not None and envelope.get("errorCode") in INVALID_TOKEN
+    envelope = answer.envelope() if answer.status >= 400 else None
+    return envelope is not None and envelope.get("errorCode") in INVALID_TOKEN
 
 
 def failure(answer: Answer) -> GatewayError:

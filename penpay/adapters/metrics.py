@@ -125,6 +125,8 @@ class Metrics:
         self._parked = Counter(
             "penpay_entities_parked", "Entities that crashed too often", ("kind",), registry=registry
         )
+        # The labels of what happens with every message, looked up once each: kinds and messages are few.
+        self._handled_by: dict[tuple[str, str], Histogram] = {}
         self._loop_lag = Gauge("penpay_loop_lag_seconds", "How late the event loop runs", registry=registry)
 
     # --- the edge -------------------------------------------------------------------------------------------------
@@ -193,7 +195,10 @@ class Metrics:
     # --- actors: the runtime's observer ---------------------------------------------------------------------------
 
     def handled(self, kind: str, message: str, seconds: float) -> None:
-        self._handled.labels(kind, message).observe(seconds)
+        known = self._handled_by.get((kind, message))
+        if known is None:
+            known = self._handled_by[kind, message] = self._handled.labels(kind, message)
+        known.observe(seconds)
 
     def failed(self, kind: str, message: str) -> None:
         self._failed.labels(kind, message).inc()

@@ -4,7 +4,10 @@ import logging
 
 import pytest
 import structlog
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from config import logging as logging_of_ours
 from config.logging import configure_logging, redact, redact_text
 
 SECRETS = {
@@ -69,6 +72,16 @@ def test_a_secret_inside_a_sentence_is_masked_wherever_it_stands(text, secret, l
     logging.getLogger("library").error("failed", exc_info=ValueError(text))
     assert len(lines()) == 4
     assert secret not in json.dumps(lines())
+
+
+@given(st.text(alphabet="0127 45+.@:=/?&cbtokeniaeyJ1-_BearsicBS\n\r", max_size=60))
+@example("x=1\nBASIC abcdefgh")
+@example("٠٧١٢٣٤٥٦٧٨")
+def test_the_first_look_never_lets_a_secret_pass(text):
+    masked = text
+    for shape, mask in logging_of_ours._MASKED_SHAPES:
+        masked = shape.sub(mask, masked)
+    assert redact_text(text) == masked.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def test_a_masked_phone_can_still_be_recognised():
