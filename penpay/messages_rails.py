@@ -10,11 +10,12 @@ DARAJA_GATE = "rails/daraja/gate"
 DARAJA_POLLERS = "rails/daraja/pollers"
 DERIV_SESSION = "rails/deriv/session"
 DERIV_TRANSFERS = "rails/deriv/transfers"
+DERIV_WITHDRAWALS = "rails/deriv/withdrawals"
+DERIV_CREDITS = "rails/deriv/credits"
 DERIV_RESOLVER = "rails/deriv/resolver"
 DERIV_CUSTOMERS = "rails/deriv/customers"
 FX_FEED = "rails/fx"
 SMS = "rails/sms"
-DERIV_WITHDRAWALS = "rails/deriv/withdrawals"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,11 @@ class ResolveTransfer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeWitness:
-    """Look for the agent's side of a debit. Tell; answer probe `witness` (CONFIRMED with reference, or PENDING)."""
+    """Look for the agent's side of a debit. Tell `DERIV_CREDITS`; answer probe `witness`.
+
+    CONFIRMED: `reference` is the credit's id, offered to this operation only. PENDING: not there yet. AMBIGUOUS: more
+    credits of this amount than operations that wait for one.
+    """
 
     operation_id: str
     shard: int
@@ -103,10 +108,11 @@ class ProbeWitness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolveDebit:
-    """Find out what became of a debit without a reply. Tell; answer probe `debit`.
+    """Find out what became of a debit without a reply. Tell `DERIV_RESOLVER`; answer probe `debit`.
 
-    CONFIRMED only when the customer's own statement shows the debit after the watermark and the agent's shows the
-    credit; AMBIGUOUS when only one side does; ABSENT when both are clean behind the settle window; else PENDING.
+    CONFIRMED only when the customer's own statement shows the debit after the watermark (`reference`) and the agent's
+    shows the credit; AMBIGUOUS when only one side does; ABSENT when both are clean behind the settle window; else
+    PENDING, or UNANSWERED when a side could not be read.
     """
 
     operation_id: str
@@ -119,11 +125,49 @@ class ResolveDebit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbePayout:
-    """Ask Safaricom for the status of a payout by its own id: the result arrives as an inbox row. Tell."""
+    """Ask Safaricom for the status of a payout by our own id of it. Tell `DARAJA_GATE`; answer probe `payout`.
+
+    PENDING: asked, the result arrives as an inbox row of kind `txstatus`. UNANSWERED: it could not be asked.
+    """
 
     operation_id: str
     shard: int
     transaction_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopPayouts:
+    """A result says that our initiator is at fault: stop every payout. Tell `DARAJA_GATE`; safe to repeat.
+
+    It holds until `ResumePayouts` or a restart of the rail. It is not kept over a restart: the first payout that
+    meets the same fault stops them again.
+    """
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePayouts:
+    """A person has repaired the initiator: payouts may go on. Tell `DARAJA_GATE`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendWithdrawalCode:
+    """Have Deriv mail the customer a code for a withdrawal of `amount`. Ask `DERIV_WITHDRAWALS`.
+
+    Reply: `CodeSent`, or `Refusal` with `retry_after_s` where Deriv says to wait. Asked once, never repeated by itself:
+    every mail makes the codes before it worthless.
+    """
+
+    loginid: str
+    token: str = field(repr=False)
+    email: str = field(repr=False)
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSent:
+    """Deriv has taken the order to mail a code."""
 
 
 @dataclass(frozen=True, slots=True)
