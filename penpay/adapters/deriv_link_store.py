@@ -66,11 +66,14 @@ class MySqlDerivLinks:
         rows = await self._database.rows(self._queries("link", user_id=user_id))
         if not rows or rows[0][0] == LinkStatus.NONE:
             return DerivLink(status=LinkStatus.NONE)
-        status, loginid, currency, linked_at, token_sealed, data_key = rows[0]
-        aad = f"deriv_links|token_sealed|{user_id}"
-        token = self._sealer.open(token_sealed, aad=aad, user_id=user_id, data_key=data_key).decode()
+        status, loginid, currency, linked_at, token_sealed, email_sealed, data_key = rows[0]
         return DerivLink(
-            status=LinkStatus(status), loginid=loginid, currency=currency, linked_at=linked_at, token=token
+            status=LinkStatus(status),
+            loginid=loginid,
+            currency=currency,
+            linked_at=linked_at,
+            token=self._open("token_sealed", user_id, token_sealed, data_key),
+            email=self._open("email_sealed", user_id, email_sealed, data_key),
         )
 
     async def unlink(self, user_id: str, *, at: datetime) -> None:
@@ -79,6 +82,10 @@ class MySqlDerivLinks:
     def _seal(self, column: str, user_id: str, value: str, data_key: bytes) -> bytes:
         aad = f"deriv_links|{column}|{user_id}"
         return self._sealer.seal(value.encode(), aad=aad, user_id=user_id, data_key=data_key)
+
+    def _open(self, column: str, user_id: str, sealed: bytes, data_key: bytes) -> str:
+        aad = f"deriv_links|{column}|{user_id}"
+        return self._sealer.open(sealed, aad=aad, user_id=user_id, data_key=data_key).decode()
 
 
 def _hash(state: str) -> bytes:

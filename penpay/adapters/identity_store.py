@@ -66,11 +66,12 @@ class MySqlIdentities:
         rows = await self._database.rows(self._queries("profile", user_id=user_id))
         if not rows:
             return None
-        email_sealed, name_sealed, created_at, data_key = rows[0]
+        email_sealed, name_sealed, created_at, held_until, data_key = rows[0]
         return Profile(
             email=self._open("email_sealed", user_id, email_sealed, data_key),
             full_name=self._open("name_sealed", user_id, name_sealed, data_key),
             created_at=created_at,
+            withdrawals_held_until=held_until,
         )
 
     async def register(self, new: NewAccount) -> bool:
@@ -177,9 +178,6 @@ class MySqlIdentities:
         await self._database.write(
             self._queries("set_password_hash", user_id=user_id, password_hash=password_hash, at=at)
         )
-
-    async def set_pin_hash(self, user_id: str, pin_hash: str, *, at: datetime) -> None:
-        await self._database.write(self._queries("set_pin_hash", user_id=user_id, pin_hash=pin_hash, at=at))
 
     def _email_index(self, email: str) -> bytes:
         return self._sealer.blind_index(f"email|{email}")

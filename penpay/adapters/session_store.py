@@ -23,7 +23,7 @@ class MySqlSessions:
         self._sealer = sealer
         self._queries = database.queries("users")
 
-    async def open_session(self, new: NewSession, *, devices_max: int) -> bool:
+    async def open_session(self, new: NewSession, *, devices_max: int, held_until: datetime) -> bool:
         queries = self._queries
 
         async def work(connection: Connection) -> bool:
@@ -31,6 +31,11 @@ class MySqlSessions:
             signed_in = await connection.rows(queries("devices", user_id=new.user_id, at=new.created_at))
             if len({device for (device,) in signed_in} - {new.device_id}) >= devices_max:
                 return False
+            known = queries("seen_devices", user_id=new.user_id, device_id=new.device_id, id=new.id)
+            this_one, any_one = (await connection.rows(known))[0]
+            if any_one and not this_one:
+                hold = queries("hold_withdrawals", user_id=new.user_id, held_until=held_until, at=new.created_at)
+                await connection.query(hold)
             await connection.query(
                 queries("end_device", user_id=new.user_id, device_id=new.device_id, id=new.id, at=new.created_at)
             )

@@ -12,6 +12,7 @@ from penpay.adapters.deriv_link_store import MySqlDerivLinks
 from penpay.adapters.http_reads import MySqlReads
 from penpay.adapters.identity_store import MySqlIdentities
 from penpay.adapters.passwords import Argon2Passwords
+from penpay.adapters.pin_store import MySqlPins
 from penpay.adapters.rate_limits import RedisRateLimits
 from penpay.adapters.secrets import SystemSecrets
 from penpay.adapters.session_store import MySqlSessions
@@ -42,6 +43,7 @@ def edge_of(house: House, admission: Admission, events: EventHub) -> Edge:
         settings=edge_settings_of(settings),
         addresses=house.addresses,
         accounts=MySqlIdentities(database, outside.sealer),
+        pins=MySqlPins(database),
         sessions=MySqlSessions(database, outside.sealer),
         links=MySqlDerivLinks(database, outside.sealer),
         reads=MySqlReads(database),

@@ -85,6 +85,10 @@ def edge_settings_of(settings: Settings) -> EdgeSettings:
         deposit_min_usd_minor=minor(limits.deposit_min_usd),
         deposit_max_usd_minor=minor(limits.deposit_max_usd),
         deposit_day_usd_minor=minor(limits.deposit_day_usd),
+        withdrawal_min_usd_minor=minor(limits.withdrawal_min_usd),
+        withdrawal_max_usd_minor=minor(limits.withdrawal_max_usd),
+        withdrawal_day_usd_minor=minor(limits.withdrawal_day_usd),
+        withdrawal_hold_s=limits.withdrawal_hold_after_reset_s,
     )
 
 
@@ -98,6 +102,8 @@ def _rates_of(settings: Settings) -> RateRules:
         otp_resend_s=int(settings.timing.otp_resend_s),
         deposit_per_minute=limits.deposit_per_minute,
         deposit_per_hour=limits.deposit_per_hour,
+        withdrawal_per_minute=limits.withdrawal_per_minute,
+        withdrawal_per_day=limits.withdrawal_per_day,
         read_per_minute=limits.read_per_minute,
         callback_per_minute_address=limits.callback_per_minute_address,
         address_factor=limits.address_factor,

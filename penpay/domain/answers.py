@@ -9,7 +9,8 @@ from hashlib import sha256
 from penpay.domain.presentation import canonical_bytes
 
 ROUTE_DEPOSITS = "POST /api/v1/deposits"
-"""The route as it is stored with keys and answers."""
+ROUTE_WITHDRAWALS = "POST /api/v1/withdrawals"
+"""Routes as they are stored with keys and answers."""
 _NEVER_COMPARED = frozenset({"pin", "verification_code"})
 """A fingerprint over these would let a key be used to guess them."""
 

@@ -97,9 +97,9 @@ def _is_like_a_date(pin: str) -> bool:
     first, second, third = pin[:2], pin[2:4], pin[4:]
     orders = ((first, second, third), (second, first, third), (third, second, first))
     month_of_year = ((first, pin[2:]), (third, pin[:4]))
-    return any(_is_date(day, month, f"20{year}") or _is_date(day, month, f"19{year}") for day, month, year in orders) or any(
-        1 <= int(month) <= 12 and year[:2] in {"19", "20"} for month, year in month_of_year
-    )
+    return any(
+        _is_date(day, month, f"20{year}") or _is_date(day, month, f"19{year}") for day, month, year in orders
+    ) or any(1 <= int(month) <= 12 and year[:2] in {"19", "20"} for month, year in month_of_year)
 
 
 def _is_date(day: str, month: str, year: str) -> bool:

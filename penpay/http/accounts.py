@@ -12,6 +12,7 @@ from penpay.domain.accounts import (
     LinkStatus,
     NewAccount,
     NewSession,
+    PinTry,
     Profile,
     Rotation,
     Verification,
@@ -44,14 +45,39 @@ class Accounts(Protocol):
     async def credentials(self, email: str) -> Credentials | None: ...
     async def password_hash(self, user_id: str) -> str: ...
     async def set_password_hash(self, user_id: str, password_hash: str, *, at: datetime) -> None: ...
-    async def set_pin_hash(self, user_id: str, pin_hash: str, *, at: datetime) -> None: ...
+
+
+class Pins(Protocol):
+    """The customers' PINs and what guards them. Written under row locks; all methods raise `Unavailable`."""
+
+    async def begin_try(self, user_id: str, *, at: datetime) -> PinTry:
+        """Count a try, durably, before anybody looks whether it is right. The fifth in a row locks, right or wrong.
+
+        After a lost answer of the database a try may be counted twice: never too little.
+        """
+        ...
+
+    async def passed(self, user_id: str, tried: PinTry, *, at: datetime) -> None:
+        """The PIN was right: the count begins anew, unless the PIN was changed meanwhile."""
+        ...
+
+    async def give_back(self, user_id: str, tried: PinTry, *, at: datetime) -> None:
+        """The try was not made, so nobody learned anything from it."""
+        ...
+
+    async def set_pin(self, user_id: str, pin_hash: str, *, held_until: datetime, at: datetime) -> None:
+        """A first PIN counts at once; a changed one holds withdrawals. Either way the count begins anew."""
+        ...
 
 
 class Sessions(Protocol):
     """Signed-in devices. Written with row locks by any node; all methods raise `Unavailable`."""
 
-    async def open_session(self, new: NewSession, *, devices_max: int) -> bool:
-        """Sign a device in; its older session ends. False when as many other devices are signed in already."""
+    async def open_session(self, new: NewSession, *, devices_max: int, held_until: datetime) -> bool:
+        """Sign a device in; its older session ends. False when as many other devices are signed in already.
+
+        A device that the account has not seen holds withdrawals, unless it is the very first.
+        """
         ...
 
     async def rotate(self, token: str, *, device_id: str, successor: str, at: datetime) -> Rotation | None:
@@ -109,3 +135,6 @@ class Passwords(Protocol):
 
     def is_outdated(self, stored: str) -> bool: ...
     async def hash_pin(self, user_id: str, pin: str) -> str: ...
+    async def check_pin(self, user_id: str, stored: str, pin: str) -> bool:
+        """The caller has counted this try in the database before it asks."""
+        ...

@@ -122,7 +122,8 @@ async def login(call: Call) -> web.Response:
         created_at=at,
         expires_at=at + timedelta(seconds=edge.settings.refresh_token_s),
     )
-    if not await edge.sessions.open_session(session, devices_max=edge.settings.devices_max):
+    held_until = at + timedelta(seconds=edge.settings.withdrawal_hold_s)
+    if not await edge.sessions.open_session(session, devices_max=edge.settings.devices_max, held_until=held_until):
         raise Stop("device_limit")
     claims = Claims(found.user_id, session.id)
     return _tokens(edge, claims, token, session.expires_at, at, in_cookie=body.refresh_in == "cookie")

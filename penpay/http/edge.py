@@ -9,7 +9,7 @@ from config import limits
 from penpay.domain.errors import Unavailable
 from penpay.domain.throttle import Hit
 from penpay.domain.timeline import Deadlines
-from penpay.http.accounts import AccessTokens, Accounts, DerivAccounts, DerivLinks, Passwords, Sessions
+from penpay.http.accounts import AccessTokens, Accounts, DerivAccounts, DerivLinks, Passwords, Pins, Sessions
 from penpay.http.event_hub import EventHub
 from penpay.http.rates import RateRules, rate_rules
 from penpay.http.reads import Reads
@@ -73,6 +73,11 @@ class EdgeSettings:
     deposit_min_usd_minor: int = 200
     deposit_max_usd_minor: int = 100_000
     deposit_day_usd_minor: int = 200_000
+    withdrawal_min_usd_minor: int = 500
+    withdrawal_max_usd_minor: int = 100_000
+    withdrawal_day_usd_minor: int = 200_000
+    withdrawal_hold_s: float = 86_400.0
+    """How long withdrawals are held after a change of PIN or device."""
 
 
 @dataclass(slots=True)
@@ -94,6 +99,7 @@ class Edge:
     settings: EdgeSettings
     addresses: Addresses
     accounts: Accounts
+    pins: Pins
     sessions: Sessions
     links: DerivLinks
     reads: Reads

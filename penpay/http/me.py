@@ -1,5 +1,7 @@
 """The signed-in customer: profile, limits left, PIN and balances."""
 
+from datetime import datetime, timedelta
+
 from aiohttp import web
 
 from penpay.domain.accounts import LinkStatus
@@ -18,7 +20,7 @@ from penpay.messages_rails import DERIV_CUSTOMERS, DerivBalance, GetBalance
 
 
 async def profile(call: Call) -> web.Response:
-    """Who is signed in, what is set up, and what may still be deposited today."""
+    """Who is signed in, what is set up, and what may still be moved today."""
     who = call.who
     known = await call.edge.accounts.profile(who.user_id)
     if known is None:
@@ -34,36 +36,57 @@ async def profile(call: Call) -> web.Response:
             "kyc_tier": who.kyc_tier,
             "pin_set": who.pin_set,
             "deriv": rendered_link(await call.edge.links.deriv_link(who.user_id)),
-            "limits": {"deposit": await _deposit_limits(call)},
+            "withdrawals_held_until": _held_until(known.withdrawals_held_until, call.edge.clock.now()),
+            "limits": await _limits(call),
             "created_at": time_text(known.created_at),
         }
     )
 
 
-async def _deposit_limits(call: Call) -> dict[str, object]:
+async def _limits(call: Call) -> dict[str, object]:
     settings = call.edge.settings
-    used_minor = await call.edge.reads.counted_usd_minor(
-        call.who.user_id, type_=Direction.DEPOSIT.value, eat_day=eat_day(call.edge.clock.now())
-    )
-    return {
-        "per_transaction_min": usd(settings.deposit_min_usd_minor).wire(),
-        "per_transaction_max": usd(settings.deposit_max_usd_minor).wire(),
-        "today_max": usd(settings.deposit_day_usd_minor).wire(),
-        "today_left": usd(max(0, settings.deposit_day_usd_minor - used_minor)).wire(),
+    bounds = {
+        Direction.DEPOSIT: (
+            settings.deposit_min_usd_minor,
+            settings.deposit_max_usd_minor,
+            settings.deposit_day_usd_minor,
+        ),
+        Direction.WITHDRAWAL: (
+            settings.withdrawal_min_usd_minor,
+            settings.withdrawal_max_usd_minor,
+            settings.withdrawal_day_usd_minor,
+        ),
     }
+    day = eat_day(call.edge.clock.now())
+    limits: dict[str, object] = {}
+    for direction, (least, most, today_max) in bounds.items():
+        used = await call.edge.reads.counted_usd_minor(call.who.user_id, type_=direction.value, eat_day=day)
+        limits[direction.value.lower()] = {
+            "per_transaction_min": usd(least).wire(),
+            "per_transaction_max": usd(most).wire(),
+            "today_max": usd(today_max).wire(),
+            "today_left": usd(max(0, today_max - used)).wire(),
+        }
+    return limits
+
+
+def _held_until(until: datetime | None, now: datetime) -> str | None:
+    return time_text(until) if until is not None and until > now else None
 
 
 async def set_pin(call: Call) -> web.Response:
-    """Set or change the PIN; the password proves that it is the owner who does."""
+    """Set or change the PIN; the password proves that it is the owner who does. A change holds withdrawals."""
     body: PinRequest = call.body
     edge, who = call.edge, call.who
-    if problem := pin_problem(body.pin):
+    if problem := pin_problem(body.pin, phone=who.phone):
         raise BadInput("pin", problem)
     await call.limit(Hit(edge.settings.rates.code, f"pin-{who.user_id}"))
     if not await edge.passwords.check_password(await edge.accounts.password_hash(who.user_id), body.password):
         raise Stop("password_wrong")
     pin_hash = await edge.passwords.hash_pin(who.user_id, body.pin)
-    await edge.accounts.set_pin_hash(who.user_id, pin_hash, at=edge.clock.now())
+    at = edge.clock.now()
+    held_until = at + timedelta(seconds=edge.settings.withdrawal_hold_s)
+    await edge.pins.set_pin(who.user_id, pin_hash, held_until=held_until, at=at)
     return web.Response(status=204)
 
 

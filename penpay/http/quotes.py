@@ -2,12 +2,13 @@
 
 from aiohttp import web
 
+from penpay.domain.errors import BadInput
 from penpay.domain.fx import Direction, LockedRate
-from penpay.domain.money import Money, parse_amount
+from penpay.domain.money import Currency, Money, parse_amount
 from penpay.domain.presentation import rate_text, time_text
 from penpay.http.dispatch import Call
 from penpay.http.replies import Stop, json_response
-from penpay.http.schemas import Amount, QuoteRequest
+from penpay.http.schemas import Amount, DollarAmount, QuoteRequest
 from penpay.messages import CreateQuote, Quote, Refusal, user_of
 
 
@@ -15,9 +16,12 @@ async def create(call: Call) -> web.Response:
     """Lock the rate of this moment for one use."""
     body: QuoteRequest = call.body
     who = call.who
+    amount = money_of(body.amount)
+    if body.type == Direction.WITHDRAWAL and amount.currency is not Currency.USD:
+        raise BadInput("amount.currency", "a withdrawal is asked for in USD")
     reply = await call.edge.addresses.ask(
         user_of(who.shard, who.user_id),
-        CreateQuote(customer=call.customer, direction=Direction(body.type), amount=money_of(body.amount)),
+        CreateQuote(customer=call.customer, direction=Direction(body.type), amount=amount),
         timeout_s=call.edge.settings.ask_s,
     )
     if isinstance(reply, Refusal):
@@ -40,7 +44,7 @@ def _rendered(quote: Quote) -> dict[str, object]:
     }
 
 
-def money_of(amount: Amount, *, field: str = "amount") -> Money:
+def money_of(amount: Amount | DollarAmount, *, field: str = "amount") -> Money:
     """The domain's money behind a body's amount."""
     return parse_amount(amount.amount, amount.currency, field=f"{field}.amount")
 

@@ -17,6 +17,9 @@ class RateRules:
     resend: Rule
     deposit_minute: Rule
     deposit_hour: Rule
+    withdrawal_code: Rule
+    withdrawal_minute: Rule
+    withdrawal_day: Rule
     read: Rule
     callback_address: Rule
     """Only for addresses that are not on the provider's list."""
@@ -31,14 +34,16 @@ def rate_rules(  # noqa: PLR0913 - one figure per rule, all by name
     otp_resend_s: int = 60,
     deposit_per_minute: int = 6,
     deposit_per_hour: int = 30,
+    withdrawal_per_minute: int = 3,
+    withdrawal_per_day: int = 10,
     read_per_minute: int = 60,
     callback_per_minute_address: int = 600,
     address_factor: int = 1,
 ) -> RateRules:
     """The rules from their figures. `address_factor` is 1,000 in development, where everybody is one address.
 
-    Sign-in and codes are strict: without the shared counter nobody gets in. Deposits count distinct keys, so that a
-    repeated request costs nothing.
+    Sign-in and codes are strict: without the shared counter nobody gets in. Deposits and withdrawals count distinct
+    keys, so that a repeated request costs nothing.
     """
     return RateRules(
         login_account=Rule(name="login", limit=login_per_minute, window_s=60, strict=True),
@@ -52,6 +57,9 @@ def rate_rules(  # noqa: PLR0913 - one figure per rule, all by name
         resend=Rule(name="resend", limit=1, window_s=otp_resend_s, strict=True),
         deposit_minute=Rule(name="deposit-minute", limit=deposit_per_minute, window_s=60, distinct=True),
         deposit_hour=Rule(name="deposit-hour", limit=deposit_per_hour, window_s=3600, distinct=True),
+        withdrawal_code=Rule(name="withdrawal-code", limit=otp_per_15_minutes, window_s=900),
+        withdrawal_minute=Rule(name="withdrawal-minute", limit=withdrawal_per_minute, window_s=60, distinct=True),
+        withdrawal_day=Rule(name="withdrawal-day", limit=withdrawal_per_day, window_s=86_400, distinct=True),
         read=Rule(name="read", limit=read_per_minute, window_s=60),
         callback_address=Rule(name="callback-address", limit=callback_per_minute_address * address_factor, window_s=60),
     )

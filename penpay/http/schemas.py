@@ -17,6 +17,7 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=
 PhoneText = Annotated[str, Field(min_length=9, max_length=20, examples=["254712345678"])]
 EmailText = Annotated[str, Field(min_length=3, max_length=EMAIL_MAX, examples=["wanjiku@example.com"])]
 CodeText = Annotated[str, Field(pattern=r"^[0-9]{6}$", examples=["123456"])]
+DerivCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{6,128}$", examples=["h7Kq2VbN"])]
 DeviceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$", examples=["pixel-8-4f2a"])]
 RefreshText = Annotated[str, Field(min_length=32, max_length=128)]
 
@@ -40,6 +41,13 @@ class Amount(Request):
     currency: Literal["KES", "USD"]
 
 
+class DollarAmount(Request):
+    """Money in dollars."""
+
+    amount: Annotated[str, Field(pattern=AMOUNT_PATTERN, examples=["20.00"])]
+    currency: Literal["USD"]
+
+
 class QuoteRequest(Request):
     """Ask for a locked rate. A deposit takes KES or USD, a withdrawal USD."""
 
@@ -53,6 +61,22 @@ class DepositRequest(Request):
     quote_id: Ulid | None = None
     amount: Amount | None = None
     phone: PhoneText | None = None
+
+
+class WithdrawalCodeRequest(Request):
+    """Exactly one of `quote_id` and `amount`. The code is good for this amount only."""
+
+    quote_id: Ulid | None = None
+    amount: DollarAmount | None = None
+
+
+class WithdrawalRequest(Request):
+    """Exactly one of `quote_id` and `amount`, as the code was asked for. The account's own phone is paid."""
+
+    quote_id: Ulid | None = None
+    amount: DollarAmount | None = None
+    verification_code: DerivCode
+    pin: CodeText
 
 
 class RegisterRequest(Request):
@@ -226,6 +250,14 @@ class Transaction(Answer):
     completed_at: Time | None
 
 
+class CodeSent(Answer):
+    """Where Deriv mailed the code, and what it may be used for."""
+
+    sent_to: str
+    send: Amount
+    expires_at: Time
+
+
 class Transactions(Answer):
     """A page of the history; `next_cursor` is null on the last one."""
 
@@ -270,7 +302,7 @@ class Balance(Answer):
 
 
 class LimitsLeft(Answer):
-    """What may still be deposited today (Nairobi day)."""
+    """What may still be moved in this direction today (Nairobi day)."""
 
     per_transaction_min: Amount
     per_transaction_max: Amount
@@ -300,6 +332,8 @@ class Me(Answer):
     kyc_tier: int
     pin_set: bool
     deriv: DerivLinkAnswer
+    withdrawals_held_until: Time | None
+    """Set for a while after a change of PIN or device."""
     limits: dict[str, LimitsLeft]
     created_at: Time
 

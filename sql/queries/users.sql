@@ -14,7 +14,7 @@ WHERE u.id IN (:user_ids);
 
 -- name: profile
 -- What a customer may see of themselves.
-SELECT u.email_sealed, u.name_sealed, u.created_at, k.wrapped
+SELECT u.email_sealed, u.name_sealed, u.created_at, u.withdrawals_held_until, k.wrapped
 FROM {users}.users u
 JOIN {users}.data_keys k ON k.user_id = u.id
 WHERE u.id = :user_id;
@@ -84,12 +84,6 @@ SELECT password_hash FROM {users}.users WHERE id = :user_id;
 -- The same password under newer parameters, or a new one.
 UPDATE {users}.users SET password_hash = :password_hash, updated_at = :at WHERE id = :user_id;
 
--- name: set_pin_hash
--- A new PIN starts with a clean count.
-UPDATE {users}.users
-SET pin_hash = :pin_hash, pin_failures = 0, pin_locked_until = NULL, updated_at = :at
-WHERE id = :user_id;
-
 -- name: lock_user
 -- Sessions of one customer change one after the other.
 SELECT id FROM {users}.users WHERE id = :user_id FOR UPDATE;
@@ -99,6 +93,18 @@ SELECT id FROM {users}.users WHERE id = :user_id FOR UPDATE;
 SELECT DISTINCT device_id
 FROM {users}.sessions
 WHERE user_id = :user_id AND ended_at IS NULL AND expires_at > :at;
+
+-- name: seen_devices
+-- Whether the account has ever seen this device, and whether any: an ended session is remembered.
+SELECT COALESCE(MAX(device_id = :device_id), 0), COUNT(*) > 0
+FROM {users}.sessions
+WHERE user_id = :user_id AND id <> :id;
+
+-- name: hold_withdrawals
+-- A change that a thief would make too. A hold is never shortened.
+UPDATE {users}.users
+SET withdrawals_held_until = GREATEST(COALESCE(withdrawals_held_until, :held_until), :held_until), updated_at = :at
+WHERE id = :user_id;
 
 -- name: end_device
 -- A device that signs in again has one session, the new one.
@@ -190,7 +196,7 @@ SELECT wrapped FROM {users}.data_keys WHERE user_id = :user_id;
 
 -- name: link
 -- The link with what opens its token.
-SELECT l.status, l.loginid, l.currency, l.linked_at, l.token_sealed, k.wrapped
+SELECT l.status, l.loginid, l.currency, l.linked_at, l.token_sealed, l.email_sealed, k.wrapped
 FROM {users}.deriv_links l
 JOIN {users}.data_keys k ON k.user_id = l.user_id
 WHERE l.user_id = :user_id;

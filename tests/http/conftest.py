@@ -13,6 +13,7 @@ from penpay.adapters.identity_store import MySqlIdentities
 from penpay.adapters.inbox_store import MySqlInboxStore
 from penpay.adapters.metrics import Metrics
 from penpay.adapters.passwords import Argon2Passwords
+from penpay.adapters.pin_store import MySqlPins
 from penpay.adapters.rate_limits import RedisRateLimits
 from penpay.adapters.redis_streams import redis_client
 from penpay.adapters.secrets import SystemSecrets
@@ -68,6 +69,7 @@ async def world(stores, sealer, clock, redis, edge_settings) -> AsyncIterator[Wo
         settings=edge_settings,
         addresses=actors,
         accounts=MySqlIdentities(stores, sealer),
+        pins=MySqlPins(stores),
         sessions=MySqlSessions(stores, sealer),
         links=MySqlDerivLinks(stores, sealer),
         reads=MySqlReads(stores),

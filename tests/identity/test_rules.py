@@ -140,3 +140,21 @@ def test_a_number_is_either_refused_or_twelve_digits(written: str):
     assert len(phone) == 12
     assert phone.isascii()
     assert phone.isdigit()
+
+
+@pytest.mark.parametrize(
+    "pin",
+    ["310788", "073188", "880731", "290296", "010203", "121990", "199012", "890123", "987654", "135791", "482284"],
+)
+def test_a_pin_like_a_date_or_a_pattern_is_refused(pin: str):
+    assert pin_problem(pin)
+
+
+@pytest.mark.parametrize("pin", ["480375", "274913", "482915", "310488"[::-1], "329999"])
+def test_pins_that_are_no_date_are_taken(pin: str):
+    assert pin_problem(pin) == ""
+
+
+def test_a_pin_out_of_the_own_phone_number_is_refused():
+    assert pin_problem("480375", phone="254748037500")
+    assert pin_problem("480375", phone="254712345678") == ""

@@ -1,0 +1,50 @@
+"""Answers given once: the first is stored with its key and repeated byte for byte. Source: contract.md part 3."""
+
+from aiohttp import web
+
+from penpay.domain.answers import answer_aad
+from penpay.http.dispatch import Call
+from penpay.http.replies import Stop
+from penpay.messages import HttpAnswer
+
+
+async def replay(call: Call, route: str, fingerprint: str) -> web.Response | None:
+    """The stored first answer to this key, if there is one. Another body under the same key is refused."""
+    who = call.who
+    stored = await call.edge.reads.answer(who.user_id, route, call.key_hash)
+    if stored is None:
+        return None
+    if stored.fingerprint != fingerprint:
+        raise Stop("idempotency_key_reused")
+    aad = answer_aad(route, call.key_hash)
+    body = call.edge.sealer.open(stored.sealed_body, aad=aad, user_id=who.user_id, data_key=who.data_key)
+    return as_response(
+        HttpAnswer(
+            status=stored.status,
+            body=body,
+            content_type=stored.content_type,
+            location=stored.location,
+            replayed=True,
+        )
+    )
+
+
+async def stored_answer(call: Call, route: str, fingerprint: str) -> web.Response:
+    """The reply got lost: what was committed decides. Nothing committed: 503, and the same key is safe."""
+    found = await replay(call, route, fingerprint)
+    if found is None:
+        raise Stop("outcome_unknown", retry_after_s=2)
+    return found
+
+
+def as_response(answer: HttpAnswer) -> web.Response:
+    """The bytes as they were stored."""
+    headers = {"Content-Type": answer.content_type}
+    if answer.location:
+        headers["Location"] = answer.location
+    if answer.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    retry_after_s = answer.retry_after_s or (1 if answer.status in {429, 503} else 0)
+    if retry_after_s:
+        headers["Retry-After"] = str(retry_after_s)
+    return web.Response(body=answer.body, status=answer.status, headers=headers)

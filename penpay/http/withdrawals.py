@@ -1,0 +1,121 @@
+"""Withdrawals: the code that Deriv mails, and the request that the customer's PIN approves, once per key.
+
+Source: contract.md part 3, decisions.md parts 4 and 7. A repeated request gets its first answer before the PIN is
+looked at, so it costs no try; a try is counted in the database before its PIN is compared.
+"""
+
+import math
+
+from aiohttp import web
+
+from penpay.domain.accounts import DerivLink, LinkStatus, PinTry
+from penpay.domain.answers import ROUTE_WITHDRAWALS
+from penpay.domain.errors import BadInput, Unavailable
+from penpay.domain.identity import PIN_TRIES_MAX
+from penpay.domain.money import Money
+from penpay.domain.throttle import Hit
+from penpay.http.dispatch import Call
+from penpay.http.idempotent import as_response, replay, stored_answer
+from penpay.http.quotes import money_of
+from penpay.http.replies import Stop
+from penpay.http.schemas import WithdrawalCodeRequest, WithdrawalRequest
+from penpay.messages import AcceptWithdrawal, HttpAnswer, RequestWithdrawalCode, user_of
+
+
+async def request_code(call: Call) -> web.Response:
+    """Have Deriv mail the customer a code for this amount. Nothing moves, so no key is needed."""
+    body: WithdrawalCodeRequest = call.body
+    edge, who = call.edge, call.who
+    amount = _amount(body)
+    await call.limit(Hit(edge.settings.rates.withdrawal_code, who.user_id))
+    link = await _link(call)
+    command = RequestWithdrawalCode(
+        customer=call.customer,
+        quote_id=body.quote_id or "",
+        amount=amount,
+        deriv_token=link.token,
+        email=link.email or await _own_email(call),
+    )
+    try:
+        answer: HttpAnswer = await edge.addresses.ask(
+            user_of(who.shard, who.user_id), command, timeout_s=edge.settings.ask_s
+        )
+    except edge.lost_answers:
+        raise Stop("outcome_unknown", "The code may be on its way.", retry_after_s=5) from None
+    return as_response(answer)
+
+
+async def create(call: Call) -> web.Response:
+    """Replay, PIN, then the customer's actor: the answer that it stored is the answer."""
+    body: WithdrawalRequest = call.body
+    edge, who = call.edge, call.who
+    amount = _amount(body)
+    fingerprint = call.fingerprint()
+    if known := await replay(call, ROUTE_WITHDRAWALS, fingerprint):
+        return known
+    tried = await _check_pin(call, body.pin)
+    link = await _link(call)
+    command = AcceptWithdrawal(
+        customer=call.customer,
+        route=ROUTE_WITHDRAWALS,
+        key_hash=call.key_hash,
+        fingerprint=fingerprint,
+        quote_id=body.quote_id or "",
+        amount=amount,
+        verification_code=body.verification_code,
+        deriv_token=link.token,
+        request_id=call.request_id,
+        held_until=tried.held_until,
+    )
+    try:
+        answer: HttpAnswer = await edge.addresses.ask(
+            user_of(who.shard, who.user_id), command, timeout_s=edge.settings.ask_s
+        )
+    except edge.lost_answers:
+        return await stored_answer(call, ROUTE_WITHDRAWALS, fingerprint)
+    return as_response(answer)
+
+
+async def _check_pin(call: Call, pin: str) -> PinTry:
+    """Counted first, compared then. Wrong PINs are never stored as answers: the same key may come again."""
+    edge, user_id = call.edge, call.who.user_id
+    at = edge.clock.now()
+    tried = await edge.pins.begin_try(user_id, at=at)
+    if not tried.pin_hash:
+        raise Stop("pin_not_set")
+    if tried.locked_until is not None:
+        left_s = math.ceil((tried.locked_until - at).total_seconds())
+        raise Stop("pin_locked", retry_after_s=max(1, left_s))
+    try:
+        right = await edge.passwords.check_pin(user_id, tried.pin_hash, pin)
+    except Unavailable:
+        await edge.pins.give_back(user_id, tried, at=at)
+        raise
+    if not right:
+        left = max(0, PIN_TRIES_MAX - tried.number)
+        raise Stop("pin_wrong", f"The PIN is wrong; {left} {'try is' if left == 1 else 'tries are'} left.")
+    await edge.pins.passed(user_id, tried, at=at)
+    return tried
+
+
+def _amount(body: WithdrawalCodeRequest | WithdrawalRequest) -> Money | None:
+    if (body.quote_id is None) == (body.amount is None):
+        raise BadInput("amount", "send either quote_id or amount")
+    return money_of(body.amount) if body.amount else None
+
+
+async def _own_email(call: Call) -> str:
+    """Deriv did not say which address it knows: the customer's own is the best guess."""
+    known = await call.edge.accounts.profile(call.who.user_id)
+    return known.email if known is not None else ""
+
+
+async def _link(call: Call) -> DerivLink:
+    """The token is opened here and nowhere earlier; without the link that this request saw there is none."""
+    if not call.who.deriv_loginid:
+        return DerivLink(status=LinkStatus.NONE)
+    link = await call.edge.links.deriv_link(call.who.user_id)
+    same = link.status is LinkStatus.ACTIVE and link.loginid == call.who.deriv_loginid
+    if not same:
+        raise Stop("unavailable", "The Deriv link has just changed.", retry_after_s=1)
+    return link
