@@ -1,0 +1,257 @@
+"""Two hundred deposits in flight, and something breaks: everything reaches its right end, nothing lost or doubled."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+
+from penpay.bench.seed import Customer, seed
+from penpay.demo.rails import SandboxControl
+from penpay.stack import NodeProcess, PrivateInstallation
+from tests.e2e.crowd import FASTER, Crowd, Operator
+from tests.e2e.judge import SETTLED, rows, settled, states, verdict
+
+PEOPLE = 200
+FIRST_WAVE = 160
+"""The others ask while things are broken."""
+END_WITHIN_S = 60.0
+REDIS_AWAY_S = 3.0
+LEASE_S = 6.0
+SETTINGS = {**FASTER, "PENPAY_TIMING__SHARD_LEASE_S": str(LEASE_S), "PENPAY_TIMING__LEASE_RENEW_S": "2"}
+BRANCHES = (
+    *("infra", "door", "rails", "rails/deriv", "rails/daraja", "shards", "shards/0", "shards/1"),
+    *("jobs", "edge", "ops", "penpay"),
+)
+_rounds = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[PrivateInstallation]:
+    with PrivateInstallation(settings=SETTINGS) as installation:
+        installation.start()
+        yield installation
+
+
+@pytest.fixture(scope="module")
+def people(running: PrivateInstallation) -> list[Customer]:
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return list(runner.run(seed(running.node.env or {}, PEOPLE)))
+
+
+@dataclass(slots=True)
+class Scene:
+    """One round of deposits and the means to break things."""
+
+    installation: PrivateInstallation
+    crowd: Crowd
+    control: SandboxControl
+    operator: Operator
+    asked: list[asyncio.Task[list[str]]] = field(default_factory=list)
+    before: int = 0
+
+    @property
+    def node(self) -> NodeProcess:
+        """The node that takes the deposits."""
+        return self.operator.node
+
+    async def begin(self) -> None:
+        """Most ask; returns when the first of them are completed and the rest are on their way, as the others ask."""
+        base_kes = 1000 + 300 * next(_rounds)
+        await self.crowd.script(base_kes=base_kes)
+        self.before = sum(states(self.installation).values())
+        self._ask(slice(0, FIRST_WAVE), base_kes)
+        deadline = time.monotonic() + 20
+        while (done := self._ended()) < PEOPLE // 10:
+            assert time.monotonic() < deadline, states(self.installation)
+            await asyncio.sleep(0.02)
+        assert done < PEOPLE // 2, "too few were in flight for this test to mean anything"
+        self._ask(slice(FIRST_WAVE, PEOPLE), base_kes)
+
+    def _ask(self, who: slice, base_kes: int) -> None:
+        self.asked.append(asyncio.create_task(self.crowd.deposit(lambda: self.node, who, base_kes=base_kes)))
+
+    def _ended(self) -> int:
+        return sum(count for state, count in states(self.installation).items() if state in SETTLED) - self.before
+
+    async def end(self) -> None:
+        """Everybody was answered, everything ended, and the judge agrees."""
+        ids = [id_ for wave in await asyncio.gather(*self.asked) for id_ in wave]
+        assert len(set(ids)) == PEOPLE
+        found = await settled(self.installation, within_s=END_WITHIN_S)
+        assert sum(found.values()) == self.before + PEOPLE
+        await verdict(self.installation, self.control)
+
+
+@pytest.fixture
+async def scene(running: PrivateInstallation, people: list[Customer]) -> AsyncIterator[Scene]:
+    connector = aiohttp.TCPConnector(limit=64)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
+        control = SandboxControl(running.control_url, session)
+        alive = next(node for node in running.nodes if node.is_running())
+        operator = Operator(alive, running.ops_token, session)
+        await operator.until_ready(within_s=60)
+        yield Scene(running, Crowd(people, session, control), control, operator)
+
+
+async def test_a_killed_node_goes_on_under_its_own_name(scene: Scene) -> None:
+    await scene.begin()
+    scene.node.kill()
+    began_s = time.monotonic()
+    await scene.node.start_async()
+    # Its own leases need not run out first.
+    assert time.monotonic() - began_s < LEASE_S
+    await scene.end()
+
+
+@pytest.mark.parametrize("way", ["stopped", "killed"])
+async def test_a_database_restart_restarts_no_actor(scene: Scene, way: str) -> None:
+    await scene.begin()
+    before = restarts(await scene.operator.members())
+    mariadb = scene.installation.mariadb
+    if way == "killed":
+        mariadb.kill()
+    else:
+        await mariadb.stop_async()
+    await scene.operator.until_ready(within_s=10, ready=False)
+    await mariadb.start_async()
+    await scene.operator.until_ready(within_s=30)
+    await scene.end()
+    after = await scene.operator.members()
+    assert restarts(after) == before
+    assert [path for path, member in after.items() if member["last_failure"]] == []
+    # The lock on the node's name went with its session; somebody took it again.
+    held = rows(scene.installation, "SELECT IS_USED_LOCK(%s) IS NOT NULL", f"penpay_node:{scene.node.name}")
+    assert held == [(1,)]
+
+
+async def test_a_flushed_redis_costs_nothing(scene: Scene) -> None:
+    await scene.begin()
+    scene.installation.redis.flush()
+    await scene.end()
+
+
+async def test_seconds_without_redis_lose_nothing(scene: Scene) -> None:
+    await scene.begin()
+    redis = scene.installation.redis
+    redis.kill()
+    await asyncio.sleep(REDIS_AWAY_S)
+    await redis.start_async()
+    await scene.end()
+
+
+async def test_every_supervisor_is_restarted_in_one_storm(scene: Scene) -> None:
+    await scene.begin()
+    for path in BRANCHES:
+        assert await scene.operator.restart(path) in {200, 202}, path
+        await scene.operator.until_ready(within_s=30)
+    await scene.end()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", BRANCHES)
+async def test_a_supervisor_is_restarted_under_load(scene: Scene, path: str) -> None:
+    await scene.begin()
+    before = (await scene.operator.members())[path]["restarts"]
+    assert await scene.operator.restart(path) == (202 if path in {"ops", "penpay"} else 200)
+    await scene.operator.until_ready(within_s=30)
+    await scene.end()
+    assert (await scene.operator.members())[path]["restarts"] == before + 1
+
+
+async def test_every_static_actor_is_restarted_under_load(scene: Scene) -> None:
+    await scene.begin()
+    members = await scene.operator.members()
+    leaves = [path for path, member in members.items() if not path_of_children(member) and path.count("/")]
+    assert {"shards/0/ledger", "rails/deriv/session", "shards/3/sagas"} <= set(leaves)
+    for path in leaves:
+        assert await scene.operator.restart(path) in {200, 202}, path
+    await scene.operator.until_ready(within_s=30)
+    await scene.end()
+
+
+async def test_deriv_drops_everybody(scene: Scene) -> None:
+    await scene.begin()
+    for _ in range(3):
+        await scene.control.post("/deriv/drop", {})
+        await asyncio.sleep(0.5)
+    await scene.end()
+
+
+async def test_deriv_is_being_updated(scene: Scene) -> None:
+    await scene.begin()
+    await scene.control.post("/deriv/site", {"status": "updating", "drop_after_s": 1})
+    await asyncio.sleep(2.5)
+    await scene.control.post("/deriv/site", {"status": "up"})
+    await scene.end()
+
+
+@pytest.mark.parametrize("way", ["drained", "killed"])
+async def test_a_second_node_stands_by_and_takes_over(scene: Scene, way: str) -> None:
+    first = scene.operator
+    second = Operator(standby_of(scene), first.token, first.session)
+    second.node.spawn()
+    await second.until_ready(within_s=30, ready=False)
+    await scene.begin()
+    await stands_by(scene, second.node)
+    if way == "drained":
+        await first.drain()
+        assert await exit_of(first.node, within_s=40) == 0
+    else:
+        first.node.kill()
+    left_s = time.monotonic()
+    scene.operator = second
+    await second.until_ready(within_s=3 * LEASE_S)
+    if way == "drained":
+        # Nothing had to run out: the leases were given back.
+        assert time.monotonic() - left_s < LEASE_S
+    await scene.end()
+
+
+async def exit_of(node: NodeProcess, *, within_s: float) -> int:
+    """Wait until the process is gone; its exit status."""
+    deadline = time.monotonic() + within_s
+    while node.is_running():
+        assert time.monotonic() < deadline, node.log_tail()
+        await asyncio.sleep(0.05)
+    assert node.exit_code is not None
+    return node.exit_code
+
+
+def standby_of(scene: Scene) -> NodeProcess:
+    """The other node; made the first time."""
+    others = [node for node in scene.installation.nodes if node is not scene.node]
+    return others[0] if others else scene.installation.add_node("node-2")
+
+
+async def stands_by(scene: Scene, standby: NodeProcess) -> None:
+    """It refuses what needs a shard, reads, and stores callbacks."""
+    person = scene.crowd.people[0]
+    status, problem = await scene.crowd.ask(standby, person, 5000, "asked-at-the-standby")
+    assert (status, problem["code"]) == (503, "not_owner")
+    assert problem["retry_after_s"] > 0
+    headers = {"Authorization": f"Bearer {person.token}"}
+    url = f"{standby.public_url}/api/v1/transactions"
+    async with scene.crowd.session.get(url, headers=headers) as answer:
+        assert answer.status == 200
+        assert (await answer.json())["items"]
+    truth = await scene.control.get("/truth")
+    push = next(push for push in truth["pushes"] if push["result_code"] == "0")
+    path = push["callback_url"].partition("/cb/")[2]
+    told = {"url": f"{standby.public_url}/cb/{path}", "receipt": push["receipt"], "msisdn": push["msisdn"]}
+    told |= {"checkout_id": push["checkout_id"], "amount_kes": push["amount_minor"] // 100}
+    assert await scene.control.post("/forge", told) == {"status": 200}
+
+
+def restarts(members: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """How often each was restarted."""
+    return {path: member["restarts"] for path, member in members.items()}
+
+
+def path_of_children(member: Mapping[str, Any]) -> list[str]:
+    """Paths of static children; a host's entities come and go."""
+    return [] if member["kind"] == "entity host" else [child["path"] for child in member["children"]]
