@@ -84,6 +84,24 @@ class Client:
         """Ask for a deposit; the answer is the transaction."""
         return await self.call("POST", "/deposits", {"amount": {"amount": amount, "currency": currency}}, key=key)
 
+    async def set_pin(self, pin: str, *, password: str) -> None:
+        """Set or change the PIN of withdrawals."""
+        await self.call("PUT", "/me/pin", {"pin": pin, "password": password})
+
+    async def quote(self, type_: str, amount: str, currency: str) -> JSON:
+        """Lock a rate for `DEPOSIT` or `WITHDRAWAL`."""
+        body = {"type": type_, "amount": {"amount": amount, "currency": currency}}
+        return await self.call("POST", "/quotes", body)
+
+    async def withdrawal_code(self, amount: str = "", *, quote_id: str = "") -> JSON:
+        """Have Deriv mail a code for these dollars, or for those of a quote."""
+        return await self.call("POST", "/withdrawals/code", _dollars(amount, quote_id))
+
+    async def withdraw(self, amount: str = "", *, code: str, pin: str, key: str, quote_id: str = "") -> JSON:
+        """Ask for a withdrawal; the answer is the transaction."""
+        approved = {"verification_code": code, "pin": pin}
+        return await self.call("POST", "/withdrawals", {**_dollars(amount, quote_id), **approved}, key=key)
+
     async def transaction(self, transaction_id: str) -> JSON:
         """One transaction as it stands."""
         return await self.call("GET", f"/transactions/{transaction_id}")
@@ -96,3 +114,7 @@ class Client:
             async for line in stream.content:
                 if line.startswith(b"data:"):
                     yield orjson.loads(line[5:])
+
+
+def _dollars(amount: str, quote_id: str) -> JSON:
+    return {"quote_id": quote_id} if quote_id else {"amount": {"amount": amount, "currency": "USD"}}

@@ -17,11 +17,18 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 _CANONICAL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, sort_keys=True).encode
 _EVIDENCE = ("mpesa_receipt", "deriv_transaction_id")
 """Always shown, null until known."""
-_EVIDENCE_IN_DATA = (
-    ("mpesa_receipt", "receipt"),
-    ("deriv_transaction_id", "deriv_transaction_id"),
-    ("refund_receipt", "refund_receipt"),
-)
+_EVIDENCE_IN_DATA: Mapping[str, tuple[tuple[str, str], ...]] = {
+    Direction.DEPOSIT: (
+        ("mpesa_receipt", "receipt"),
+        ("deriv_transaction_id", "deriv_transaction_id"),
+        ("refund_receipt", "refund_receipt"),
+    ),
+    Direction.WITHDRAWAL: (
+        ("mpesa_receipt", "receipt"),
+        ("deriv_transaction_id", "debit_transaction_id"),
+        ("deriv_return_id", "return_transaction_id"),
+    ),
+}
 """Name on the wire, name in the saga's own JSON."""
 
 
@@ -51,7 +58,7 @@ def rate_text(rate_e6: int) -> str:
 def evidence_of(row: TransactionRow) -> dict[str, str]:
     """The proofs that the saga's own data holds, by their public names."""
     data = json.loads(row.data) if row.data else {}
-    return {public: str(data[own]) for public, own in _EVIDENCE_IN_DATA if data.get(own)}
+    return {public: str(data[own]) for public, own in _EVIDENCE_IN_DATA[row.type] if data.get(own)}
 
 
 def render_transaction(row: TransactionRow, evidence: Mapping[str, str]) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def render_transaction(row: TransactionRow, evidence: Mapping[str, str]) -> dict
         "phone": row.phone_mask,
         "deriv_loginid": row.deriv_loginid,
         "evidence": dict.fromkeys(_EVIDENCE) | {name: evidence[name] for name in sorted(evidence)},
-        "failure": failure_of(row.failure_code),
+        "failure": failure_of(row.failure_code, row.type),
         "created_at": time_text(row.created_at),
         "updated_at": time_text(row.updated_at),
         "completed_at": time_text(row.completed_at) if row.completed_at else None,

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Any
 
 from penpay.domain.accounts import TimelineStep
+from penpay.domain.fx import Direction
 from penpay.domain.presentation import time_text
 from penpay.domain.unit import TransactionRow
 
@@ -25,6 +25,9 @@ class Deadlines:
     deriv_held_s: float = 86_400.0
     deriv_unknown_s: float = 14_400.0
     refund_s: float = 86_400.0
+    """Also of a return."""
+    debit_s: float = 120.0
+    payout_result_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,19 @@ class _Wait:
     then: str
 
 
-_WAITS: Mapping[str, _Wait] = MappingProxyType(
-    {
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What is said about one type of transaction: waiting stages, final ones, and where its money stands."""
+
+    waits: Mapping[str, _Wait]
+    ends: Mapping[str, str]
+    places: Mapping[str, str]
+
+
+_TEAM = "our team decides"
+_IN_REVIEW = _Wait("our team is looking at it", "a decision by two people", "", "", "")
+_DEPOSIT = _Words(
+    waits={
         "CREATED": _Wait("the deposit is recorded", "the payment prompt", "stk_intent_s", "created_at", "it fails"),
         "STK_SENDING": _Wait(
             "the payment prompt is being sent", "M-Pesa's acknowledgement", "stk_intent_s", "created_at", "it fails"
@@ -56,62 +70,111 @@ _WAITS: Mapping[str, _Wait] = MappingProxyType(
             "its callback, query or list",
             "stk_unknown_s",
             "pushed_at",
-            "our team decides",
+            _TEAM,
         ),
-        "PAID": _Wait("the payment arrived", "the transfer", "deriv_held_s", "paid_at", "our team decides"),
+        "PAID": _Wait("the payment arrived", "the transfer", "deriv_held_s", "paid_at", _TEAM),
         "DERIV_SENDING": _Wait(
-            "the payment arrived and is being transferred",
-            "Deriv's reply",
-            "deriv_held_s",
-            "paid_at",
-            "our team decides",
+            "the payment arrived and is being transferred", "Deriv's reply", "deriv_held_s", "paid_at", _TEAM
         ),
         "DERIV_HELD": _Wait(
-            "the payment arrived; the transfer waits for Deriv",
-            "the next try",
-            "deriv_held_s",
-            "paid_at",
-            "our team decides",
+            "the payment arrived; the transfer waits for Deriv", "the next try", "deriv_held_s", "paid_at", _TEAM
         ),
         "DERIV_UNKNOWN": _Wait(
             "the transfer was sent and its reply was lost",
             "proof from Deriv's statement",
             "deriv_unknown_s",
             "state_since",
-            "our team decides",
+            _TEAM,
         ),
         "REFUND_SENDING": _Wait(
-            "the payment is being given back", "M-Pesa's confirmation", "refund_s", "state_since", "our team decides"
+            "the payment is being given back", "M-Pesa's confirmation", "refund_s", "state_since", _TEAM
         ),
-        "IN_REVIEW": _Wait("our team is looking at it", "a decision by two people", "", "", ""),
-    }
-)
-_ENDS: Mapping[str, str] = MappingProxyType(
-    {
+        "IN_REVIEW": _IN_REVIEW,
+    },
+    ends={
         "COMPLETED": "Completed: the dollars are in the Deriv account.",
         "REVERSED": "Given back: the payment was returned to the payer.",
         "FAILED": "Failed: no money is held.",
-    }
-)
-_PLACES: Mapping[str, str] = MappingProxyType(
-    {
+    },
+    places={
         "": "no money has moved",
         "customer": "the shillings are in the customer's account with us",
         "suspense": "the shillings are with us, set aside",
         "deriv_out": "the shillings are with us, held for the transfer",
         "refund_out": "the shillings are with us, held for the refund",
         "gone": "nothing is held",
-    }
+    },
 )
+_WITHDRAWAL = _Words(
+    waits={
+        "CREATED": _Wait("the withdrawal is recorded", "the debit", "debit_s", "created_at", "it fails"),
+        "DERIV_SENDING": _Wait(
+            "Deriv is being asked to debit the account",
+            "Deriv's reply",
+            "debit_s",
+            "created_at",
+            "what was not sent is not sent any more",
+        ),
+        "DERIV_UNKNOWN": _Wait(
+            "the debit was sent and its reply was lost",
+            "proof from both of Deriv's statements",
+            "deriv_unknown_s",
+            "state_since",
+            _TEAM,
+        ),
+        "DEBITED": _Wait(
+            "Deriv debited the account", "the same dollars on our side", "deriv_unknown_s", "debited_at", _TEAM
+        ),
+        "B2C_SENDING": _Wait(
+            "the dollars arrived; the payout is being sent",
+            "M-Pesa's acknowledgement",
+            "deriv_held_s",
+            "debited_at",
+            _TEAM,
+        ),
+        "B2C_HELD": _Wait(
+            "the dollars arrived; the payout waits for M-Pesa", "the next try", "deriv_held_s", "debited_at", _TEAM
+        ),
+        "AWAITING_RESULT": _Wait(
+            "M-Pesa took the payout", "its result", "payout_result_s", "state_since", "M-Pesa is asked for its status"
+        ),
+        "B2C_UNKNOWN": _Wait(
+            "M-Pesa has not said for certain what became of the payout",
+            "its result or status",
+            "deriv_unknown_s",
+            "state_since",
+            _TEAM,
+        ),
+        "RETURN_SENDING": _Wait(
+            "the dollars are being given back", "Deriv's confirmation", "refund_s", "state_since", _TEAM
+        ),
+        "IN_REVIEW": _IN_REVIEW,
+    },
+    ends={
+        "COMPLETED": "Completed: the shillings are on the phone.",
+        "REVERSED": "Given back: the dollars returned to the Deriv account.",
+        "FAILED": "Failed: no dollars were taken.",
+    },
+    places={
+        "": "no money has moved",
+        "deriv_in": "the dollars have left the Deriv account, on their way to us",
+        "customer": "the dollars are in the customer's account with us",
+        "b2c_out": "the dollars are with us, held for the payout",
+        "deriv_out": "the dollars are with us, held for the way back",
+        "gone": "nothing is held",
+    },
+)
+_WORDS: Mapping[str, _Words] = {Direction.DEPOSIT: _DEPOSIT, Direction.WITHDRAWAL: _WITHDRAWAL}
 
 
 def outlook(row: TransactionRow, deadlines: Deadlines) -> str:
     """One sentence: what is known, where the money is, what is awaited, next probe, deadline, and what then."""
-    if row.state in _ENDS:
-        return _ENDS[row.state]
-    wait = _WAITS[row.state]
+    words = _WORDS[row.type]
+    if row.state in words.ends:
+        return words.ends[row.state]
+    wait = words.waits[row.state]
     data: dict[str, Any] = json.loads(row.data) if row.data else {}
-    parts = [f"{wait.known}; {_PLACES[data.get('money_at', '')]}; awaited: {wait.awaited}"]
+    parts = [f"{wait.known}; {words.places[data.get('money_at', '')]}; awaited: {wait.awaited}"]
     if row.next_wake_at is not None:
         parts.append(f"next look at {time_text(row.next_wake_at)}")
     deadline = _deadline(row, wait, data, deadlines)

@@ -29,6 +29,20 @@ async def test_counted_deposits_of_the_day_lower_what_is_left(world: World, cust
     add_transaction(module_database, customer, eat_day="2020-01-01")
     limits = (await customer.call("GET", "/me")).body["limits"]["deposit"]
     assert limits["today_left"] == {"amount": "1990.34", "currency": "USD"}
+    other = (await customer.call("GET", "/me")).body["limits"]["withdrawal"]
+    assert other["today_left"] == other["today_max"] == {"amount": "2000.00", "currency": "USD"}
+
+
+async def test_a_withdrawal_lowers_its_own_limit_by_what_it_sends(world: World, customer: Customer, module_database):
+    day = (world.edge.clock.now() + timedelta(hours=3)).date().isoformat()
+    money = {"send_minor": 2_000, "send_currency": "USD", "receive_minor": 249_000, "receive_currency": "KES"}
+    add_transaction(
+        module_database, customer, type="WITHDRAWAL", state="DEBITED", status="PROCESSING", eat_day=day, **money
+    )
+    limits = (await customer.call("GET", "/me")).body["limits"]
+    assert limits["withdrawal"]["today_left"] == {"amount": "1980.00", "currency": "USD"}
+    assert limits["withdrawal"]["per_transaction_min"] == {"amount": "5.00", "currency": "USD"}
+    assert limits["deposit"]["today_left"] == limits["deposit"]["today_max"]
 
 
 async def test_a_frozen_customer_reads_and_the_actor_learns_it(world: World, customer: Customer, module_database):

@@ -28,6 +28,30 @@ async def test_one_transaction_has_the_documented_form(customer: Customer, modul
     assert answer.body["completed_at"] == "2026-11-20T10:00:00.000Z"
 
 
+async def test_a_withdrawal_is_shown_filtered_and_counted_as_one(customer: Customer, module_database):
+    money = {"send_minor": 2_000, "send_currency": "USD", "receive_minor": 249_000, "receive_currency": "KES"}
+    made = add_transaction(
+        module_database,
+        customer,
+        type="WITHDRAWAL",
+        state="AWAITING_RESULT",
+        status="AWAITING_MPESA_DISBURSEMENT",
+        data={"debit_transaction_id": "71", "money_at": "b2c_out"},
+        **money,
+    )
+    answer = await customer.call("GET", f"/transactions/{made}")
+    Transaction.model_validate(answer.body)
+    assert (answer.body["type"], answer.body["stage"]) == ("WITHDRAWAL", "AWAITING_RESULT")
+    assert answer.body["send"] == {"amount": "20.00", "currency": "USD"}
+    assert answer.body["receive"] == {"amount": "2490.00", "currency": "KES"}
+    assert answer.body["quote"]["rate"] == "124.50"
+    assert answer.body["evidence"] == {"mpesa_receipt": None, "deriv_transaction_id": "71"}
+    listed = (await customer.call("GET", "/transactions", params={"type": "WITHDRAWAL"})).body["items"]
+    assert [item["id"] for item in listed] == [made]
+    timeline = (await customer.call("GET", f"/transactions/{made}/timeline")).body
+    assert "the dollars are with us, held for the payout" in timeline["outlook"]
+
+
 async def test_a_failure_says_why_and_what_to_do(customer: Customer, module_database):
     made = add_transaction(module_database, customer, state="FAILED", status="FAILED", failure_code="mpesa_1032")
     failure = (await customer.call("GET", f"/transactions/{made}")).body["failure"]

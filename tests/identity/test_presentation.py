@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penpay.domain.deposit import FINAL, State
+from penpay.domain import deposit, withdrawal
 from penpay.domain.failures import failure_of
 from penpay.domain.money import kes, usd
 from penpay.domain.presentation import (
@@ -147,14 +147,55 @@ def test_no_failure_is_null():
     assert failure_of("") is None
 
 
-@pytest.mark.parametrize("state", list(State))
-def test_every_stage_has_its_sentence(state: State):
-    sentence = outlook(row(state=state.value), Deadlines())
+STAGES = [
+    (type_, saga, state) for type_, saga in (("DEPOSIT", deposit), ("WITHDRAWAL", withdrawal)) for state in saga.State
+]
+
+
+@pytest.mark.parametrize(("type_", "saga", "state"), STAGES, ids=lambda one: str(getattr(one, "__name__", one)))
+def test_every_stage_has_its_sentence(type_: str, saga, state):
+    sentence = outlook(row(type=type_, state=state.value), Deadlines())
     assert sentence.endswith(".")
     assert sentence[0].isupper()
-    assert ("awaited" in sentence) == (state not in FINAL)
+    assert ("awaited" in sentence) == (state not in saga.FINAL)
 
 
-@pytest.mark.parametrize("place", ["", "customer", "suspense", "deriv_out", "refund_out", "gone"])
-def test_every_place_of_the_money_has_words(place: str):
-    assert outlook(row(state="IN_REVIEW", data=f'{{"money_at":"{place}"}}'), Deadlines())
+@pytest.mark.parametrize(
+    ("type_", "place"),
+    [
+        *(("DEPOSIT", place) for place in ("", "customer", "suspense", "deriv_out", "refund_out", "gone")),
+        *(("WITHDRAWAL", place) for place in ("", "deriv_in", "customer", "b2c_out", "deriv_out", "gone")),
+    ],
+)
+def test_every_place_of_the_money_has_words(type_: str, place: str):
+    assert outlook(row(type=type_, state="IN_REVIEW", data=f'{{"money_at":"{place}"}}'), Deadlines())
+
+
+def test_a_withdrawal_is_told_in_its_own_words():
+    data = '{"money_at":"b2c_out","state_since":"2026-11-20T09:00:00+00:00"}'
+    waiting = row(type="WITHDRAWAL", state="AWAITING_RESULT", data=data, next_wake_at=AT + timedelta(seconds=600))
+    sentence = outlook(waiting, Deadlines(payout_result_s=600))
+    for part in (
+        "M-Pesa took the payout",
+        "held for the payout",
+        "its result",
+        "09:10:00.000Z",
+        "asked for its status",
+    ):
+        assert part in sentence
+
+
+def test_a_withdrawal_shows_debit_receipt_and_return():
+    data = '{"debit_transaction_id":"71","receipt":"QK1","return_transaction_id":"88"}'
+    shown = evidence_of(row(type="WITHDRAWAL", data=data))
+    assert shown == {"deriv_transaction_id": "71", "mpesa_receipt": "QK1", "deriv_return_id": "88"}
+
+
+@pytest.mark.parametrize(
+    "code", ["cancelled", "deriv_debit_refused", "deriv_not_sent", "deriv_not_debited", "payout_refused", "new"]
+)
+def test_no_failed_withdrawal_speaks_of_a_deposit(code: str):
+    failure = failure_of(code, "WITHDRAWAL")
+    assert failure is not None
+    assert failure["message"]
+    assert "deposit" not in failure["message"] + failure["next_action"]
