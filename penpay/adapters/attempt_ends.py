@@ -47,12 +47,21 @@ class AttemptEnds:
         inbox = [inbox_values(found, key, "", self._sealer) for key, found in evidence.items()]
         ends = self._ends([one.end for one in ended if one.end.attempt > 0])
 
-        async def store(connection: Connection) -> int:
-            if ends:
-                await connection.query(ends)
-            return await connection.query(self._inbox.with_rows("add", inbox))
+        statements = [
+            ("", "START TRANSACTION"),
+            *([("rail_attempts", ends)] if ends else []),
+            ("callback_inbox", self._inbox.with_rows("add", inbox)),
+            ("", "SELECT ROW_COUNT()"),
+            ("", "COMMIT"),
+        ]
 
-        if await self._database.transact(store, lane=RAILS) != len(evidence):
+        async def store(connection: Connection) -> int:
+            connection.in_transaction = True
+            *_, (added,), _ = await connection.run_all(statements, commits=True)
+            connection.in_transaction = False
+            return int(added[0])
+
+        if await self._database.transact_itself(store, lane=RAILS) != len(evidence):
             query = self._queries("rail_rows", dedupe_keys=list(evidence))
             for key, *columns in await self._database.rows(query, lane=RAILS):
                 evidence[key] = inbox_row(tuple(columns), self._sealer)

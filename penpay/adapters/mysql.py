@@ -137,7 +137,7 @@ class Connection:
     ) -> "Connection":
         """Connect and set up the session. Raises `Unavailable` when there is no server to talk to.
 
-        `several` allows `run_all`, which only the ledger uses.
+        `several` allows `run_all`.
         """
         try:
             async with asyncio.timeout(connect_timeout_s * 2):

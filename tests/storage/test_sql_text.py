@@ -111,7 +111,7 @@ async def test_several_statements_stop_at_the_first_that_fails(connection):
     assert await connection.run_all([("", "SELECT 1"), ("", "SELECT 2, 3")]) == [((1,),), ((2, 3),)]
 
 
-async def test_only_the_ledgers_sessions_take_several_statements(mariadb):
+async def test_a_session_takes_several_statements_only_when_opened_for_them(mariadb):
     connection = await Connection.open(Dsn.parse(mariadb.url()))
     with pytest.raises(StoreError):
         await connection.query("SELECT 1; SELECT 2")
