@@ -3,8 +3,8 @@
 Bounded, and loaded when first needed. Absence is never remembered: what is not here is looked up again.
 """
 
-from collections.abc import Iterable
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from penpay.domain.incoming import Key
 from penpay.ports_ledger import Found, OperationHead, Ref, TransactionHead, Wanted
@@ -13,38 +13,35 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Memory(Generic[K, V]):
-    """A dict in two generations: what was not used for a whole generation is forgotten, at no cost per look-up."""
+class Memory(dict[K, V | None]):
+    """A dict in two generations: what was not used for a whole generation is forgotten, at no cost per look-up.
 
-    __slots__ = ("_newer", "_older", "_size")
+    `memory[key]` is None for what is not remembered.
+    """
 
     def __init__(self, size: int) -> None:
+        super().__init__()
         self._size = size
-        self._newer: dict[K, V] = {}
-        self._older: dict[K, V] = {}
+        self._older: dict[K, V | None] = {}
 
-    def __len__(self) -> int:
-        return len(self._newer) + len(self._older)
-
-    def get(self, key: K) -> V | None:
-        """What is remembered, if anything."""
-        found = self._newer.get(key)
-        if found is None and (found := self._older.pop(key, None)) is not None:
-            self._newer[key] = found
+    def __missing__(self, key: K) -> V | None:
+        found = self._older.pop(key, None)
+        if found is not None:
+            self[key] = found
         return found
 
-    def put(self, items: dict[K, V]) -> None:
+    def put(self, items: Mapping[K, V]) -> None:
         """Remember these; the older generation goes when the newer one is full."""
         if not items:
             return
-        self._newer |= items
-        if len(self._newer) > self._size:
-            self._older = self._newer
-            self._newer = {}
+        self.update(items)
+        if len(self) > self._size:
+            self._older = dict(self)
+            self.clear()
 
     def missing(self, keys: Iterable[K]) -> set[K]:
         """Those of the keys that would have to be looked up."""
-        return {key for key in keys if self.get(key) is None}
+        return {key for key in keys if self[key] is None}
 
 
 class LedgerCache:

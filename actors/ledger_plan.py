@@ -36,22 +36,18 @@ def wanted_by(units: list[Incoming], cache: LedgerCache, *, careful: bool) -> Wa
     for incoming in units:
         unit = incoming.unit
         change = unit.transaction
-        if (
-            change is not None
-            and (careful or change.expected_version)
-            and cache.transactions.get(change.row.id) is None
-        ):
+        if change is not None and (careful or change.expected_version) and cache.transactions[change.row.id] is None:
             wanted.transactions.add(change.row.id)
         for ids in incoming.account_ids:
             for account_id in ids:
-                if cache.accounts.get(account_id) is None:
+                if cache.accounts[account_id] is None:
                     wanted.accounts.add(account_id)
         for operation in unit.operations:
-            if cache.operations.get(operation.id) is None:
+            if cache.operations[operation.id] is None:
                 wanted.operations.add(operation.id)
             if operation.to is OperationState.WITHDRAWN:
                 wanted.attempts.add(operation.id)
-        if (user_id := incoming.intends_for) and cache.frozen.get(user_id) is None:
+        if (user_id := incoming.intends_for) and cache.frozen[user_id] is None:
             wanted.users.add(user_id)
         if careful or (change is not None and not change.expected_version and unit.answer is None):
             # A transaction without its answer: no unique key covers both tables.
@@ -63,9 +59,9 @@ def wanted_by(units: list[Incoming], cache: LedgerCache, *, careful: bool) -> Wa
 
 def _guarded(incoming: Incoming, cache: LedgerCache, wanted: Wanted) -> None:
     unit = incoming.unit
-    if cache.units.get(unit.unit_id) is None:
+    if cache.units[unit.unit_id] is None:
         wanted.units.add(unit.unit_id)
-    if (quote_id := incoming.quote_id) and cache.quotes.get(quote_id) is None:
+    if (quote_id := incoming.quote_id) and cache.quotes[quote_id] is None:
         wanted.quotes.add(quote_id)
     wanted.references |= cache.references.missing((found.kind, found.ref) for found in unit.references)
     wanted.operations |= cache.operations.missing(new.id for new in unit.new_operations)
@@ -93,7 +89,7 @@ class Plan:
     def add(self, incoming: Incoming) -> UnitRejected | str:
         """Take the unit into the batch (an empty string), find it recorded already (`REPLAYED`), or reject it."""
         unit_id = incoming.unit.unit_id
-        known = self._view.units.get(unit_id) or self._view.cache.units.get(unit_id)
+        known = self._view.units.get(unit_id) or self._view.cache.units[unit_id]
         if known is not None:
             return REPLAYED if known == incoming.content_hash else UnitRejected(unit_id, RejectCode.UNIT_DIFFERS)
         movement = Movement()
@@ -127,7 +123,7 @@ class Plan:
             self._move_operations(incoming, transaction_id)
         for reference in unit.references:
             ref = (reference.kind, reference.ref)
-            if view.references.get(ref) is None and view.cache.references.get(ref) is None:
+            if view.references.get(ref) is None and view.cache.references[ref] is None:
                 view.references[ref] = self._references[ref] = reference.operation_id
         for key in incoming.keys:
             view.keys[key] = unit.unit_id

@@ -57,11 +57,11 @@ class View:
 
     def transaction(self, transaction_id: str) -> TransactionHead | None:
         """Its head, None when there is no such transaction."""
-        return self.transactions.get(transaction_id) or self.cache.transactions.get(transaction_id)
+        return self.transactions.get(transaction_id) or self.cache.transactions[transaction_id]
 
     def operation(self, operation_id: str) -> OperationHead | None:
         """Its head, None when there is no such operation."""
-        return self.operations.get(operation_id) or self.cache.operations.get(operation_id)
+        return self.operations.get(operation_id) or self.cache.operations[operation_id]
 
 
 @dataclass(slots=True)
@@ -124,10 +124,10 @@ def _version(view: View, unit: UnitOfWork) -> Rejection | None:
 
 def _request(view: View, incoming: Incoming) -> Rejection | None:
     for key in incoming.keys:
-        if view.keys.get(key) or view.cache.keys.get(key):
+        if view.keys.get(key) or view.cache.keys[key]:
             return RejectCode.KEY_REUSED, ""
     quote_id = incoming.quote_id
-    if quote_id and (view.quotes.get(quote_id) or view.cache.quotes.get(quote_id)):
+    if quote_id and (view.quotes.get(quote_id) or view.cache.quotes[quote_id]):
         return RejectCode.QUOTE_USED, ""
     return None
 
@@ -137,7 +137,7 @@ def _freeze(view: View, incoming: Incoming) -> Rejection | None:
     if not user_id or incoming.unit.staff_resolution:
         return None
     changed = view.frozen.get(user_id)
-    if view.cache.frozen.get(user_id) if changed is None else changed:
+    if view.cache.frozen[user_id] if changed is None else changed:
         return RejectCode.ACCOUNT_FROZEN, ""
     return None
 
@@ -180,7 +180,7 @@ def _illegal(view: View, unit: UnitOfWork, change: OperationChange) -> str:
 def _references(view: View, unit: UnitOfWork) -> Rejection | None:
     for reference in unit.references:
         ref = (reference.kind, reference.ref)
-        holder = view.references.get(ref) or view.cache.references.get(ref)
+        holder = view.references.get(ref) or view.cache.references[ref]
         if holder is not None and holder != reference.operation_id:
             return RejectCode.DUPLICATE_REFERENCE, f"{reference.kind} of {holder}"
     return None
@@ -205,7 +205,7 @@ def _postings(view: View, unit: UnitOfWork) -> Rejection | None:
 
 
 def _funds(view: View, incoming: Incoming, movement: Movement) -> Rejection | None:
-    accounts, changed, remembered = movement.accounts, view.accounts, view.cache.accounts.get
+    accounts, changed, remembered = movement.accounts, view.accounts, view.cache.accounts
     for posting, ids in zip(incoming.unit.postings, incoming.account_ids, strict=True):
         numbers: list[int] = []
         for entry, account_id in zip(posting.entries, ids, strict=True):
@@ -213,7 +213,7 @@ def _funds(view: View, incoming: Incoming, movement: Movement) -> Rejection | No
             if held is not None:
                 _, balance, version = held
             else:
-                balance, version = remembered(account_id) or (0, 0)
+                balance, version = remembered[account_id] or (0, 0)
             balance += entry.amount_minor
             version += 1
             accounts[account_id] = (entry.account, balance, version)

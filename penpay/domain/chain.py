@@ -9,13 +9,16 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 
+_LENGTHS = [struct.Struct(f">{count + 1}I") for count in range(64)]
 GENESIS = bytes(32)
 """What the first row of every chain follows."""
 
 
 def framed(fields: Sequence[str]) -> bytes:
-    """Count, lengths (in characters), then the fields: unambiguous whatever they contain, and self-delimiting."""
-    return f"{len(fields)};{','.join(map(str, map(len, fields)))};{''.join(fields)}".encode()
+    """Count and lengths (in characters, four bytes each), then the fields as UTF-8: unambiguous and self-delimiting."""
+    count = len(fields)
+    lengths = _LENGTHS[count] if count < len(_LENGTHS) else struct.Struct(f">{count + 1}I")
+    return lengths.pack(count, *map(len, fields)) + "".join(fields).encode()
 
 
 def at_text(at: datetime) -> str:

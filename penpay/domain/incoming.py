@@ -3,11 +3,21 @@
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import sha256
+from operator import attrgetter
 
 from penpay.domain.chain import at_text, audit_head, framed, posting_head
-from penpay.domain.unit import OperationState, TransactionChange, UnitOfWork
+from penpay.domain.unit import OperationState, TransactionChange, TransactionRow, UnitOfWork
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_ROW = attrgetter(
+    *("id", "shard", "user_id", "type", "state", "status", "version", "send.minor", "send.currency", "receive.minor"),
+    *("receive.currency", "quote_id", "mid_rate_e6", "spread_e6", "phone_mask", "deriv_loginid", "route", "key_hash"),
+    *("eat_day", "limit_usd_minor", "counts", "failure_code", "data", "next_wake_at", "created_at", "updated_at"),
+    "completed_at",
+)
+assert {name.partition(".")[0] for name in _ROW.__reduce__()[1]} == {field.name for field in fields(TransactionRow)}
 
 Key = tuple[str, str, str]
 """User, route, hash of an idempotency key."""
@@ -40,9 +50,7 @@ class Incoming:
 
 def canonical_json(data: Mapping[str, str]) -> str:
     """Sorted keys, no spaces: equal data, equal bytes."""
-    if not data:
-        return "{}"
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(data) if data else "{}"
 
 
 def taken_in(unit: UnitOfWork) -> Incoming:
@@ -75,8 +83,12 @@ def _content_hash(incoming: Incoming) -> bytes:
     """Over the heads of postings and audit records, the amounts, and all other fields, each part self-delimiting."""
     unit = incoming.unit
     amounts = [entry.amount_minor for posting in unit.postings for entry in posting.entries]
+    others = _fields(incoming)
+    joined = "\x00".join(others)
     parts = [
-        framed(_fields(incoming)),
+        # Without a separator inside a field this says the same as the framed form, and is cheaper.
+        joined.encode() if joined.count("\x00") == len(others) - 1 else framed(others),
+        b"\x00\x00",
         *incoming.posting_heads,
         struct.pack(f">{len(amounts)}q", *amounts),
         *incoming.audit_heads,
@@ -142,18 +154,10 @@ def _fields(incoming: Incoming) -> list[str]:
     return fields
 
 
-def _transaction(change: TransactionChange, event_data: Sequence[str], fields: list[str]) -> None:
-    row = change.row
-    fields += (
-        *("transaction", str(change.expected_version), row.id, str(row.shard), row.user_id, row.type, row.state),
-        *(row.status, str(row.version), str(row.send.minor), row.send.currency, str(row.receive.minor)),
-        *(row.receive.currency, row.quote_id, str(row.mid_rate_e6), str(row.spread_e6), row.phone_mask),
-        *(row.deriv_loginid, row.route, row.key_hash, row.eat_day, str(row.limit_usd_minor), str(row.counts)),
-        *(row.failure_code, row.data, str(row.next_wake_at), str(row.created_at), str(row.updated_at)),
-        *(str(row.completed_at), str(len(change.events))),
-    )
+def _transaction(change: TransactionChange, event_data: Sequence[str], parts: list[str]) -> None:
+    parts += ("transaction", str(change.expected_version), *map(str, _ROW(change.row)), str(len(change.events)))
     for event, data in zip(change.events, event_data, strict=True):
-        fields += (event.from_state, event.event, event.to_state, data)
+        parts += (event.from_state, event.event, event.to_state, data)
 
 
 def _operations(incoming: Incoming, fields: list[str]) -> None:
