@@ -92,7 +92,7 @@ def configure_logging(
         )
     )
     # Nobody prints where in the code a line was written, or by which thread; finding out costs more than the rest.
-    logging._srcfile = None  # type: ignore[attr-defined]  # noqa: SLF001 - the documented way to say so
+    logging._srcfile = None  # noqa: SLF001 - the documented way to say so
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -4,7 +4,7 @@ import pytest
 
 from tests.style.source import Module, is_standard, is_within, modules
 
-PORTS = ("penpay.ports", "penpay.ports_ledger", "penpay.ports_rails")
+PORTS = ("penpay.ports", "penpay.ports_audit", "penpay.ports_ledger", "penpay.ports_rails")
 CORE = ("penpay.domain", "penpay.messages", "penpay.messages_rails", *PORTS)
 # Writing a line is not an outside effect that a test would want to replace.
 LOGGING = ("structlog",)
@@ -18,6 +18,7 @@ ALLOWED = {
     "penpay.messages_rails": CORE,
     "penpay.ports": CORE,
     "penpay.ports_ledger": CORE,
+    "penpay.ports_audit": CORE,
     "penpay.ports_rails": CORE,
     "penpay.data": ("penpay",),
     "config": ("config", "pydantic", "structlog", "orjson", "dotenv"),
