@@ -188,12 +188,13 @@ class MySqlLedgerTransaction:
         unit, at = incoming.unit, incoming.at
         statements = []
         for closed in unit.reviews_closed:
+            which = {"item_id": closed.item_id} if closed.item_id else {"kind": closed.kind}
             query = self._queries(
-                "close_reviews",
+                "close_review" if closed.item_id else "close_reviews",
                 at=at,
                 resolution=closed.resolution[:500],
                 transaction_id=closed.transaction_id,
-                kind=closed.kind,
+                **which,
             )
             statements.append(("review_items", query))
         if unit.user_status is not None:

@@ -182,7 +182,7 @@ def _rare(incoming: Incoming, fields: list[str]) -> None:
         fields += (review.owner_role, str(review.due_at), evidence)
     fields.append(str(len(unit.reviews_closed)))
     for closed in unit.reviews_closed:
-        fields += (closed.transaction_id, closed.kind, closed.resolution)
+        fields += (closed.transaction_id, closed.kind, closed.resolution, closed.item_id)
     if unit.user_status is not None:
         fields += ("status", unit.user_status.user_id, unit.user_status.status, unit.user_status.reason)
     fields.append(str(unit.outbox_cursor))

@@ -179,11 +179,15 @@ class ReviewOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewClosed:
-    """Close the open items of `transaction_id` of this kind (evidence arrived by itself, or staff resolved it)."""
+    """Close the open items of `transaction_id` of this kind (evidence arrived by itself, or staff resolved it).
+
+    Kind `*`: all of them. With an `item_id` only that one, which may belong to no transaction.
+    """
 
     transaction_id: str
     kind: str
     resolution: str
+    item_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -203,10 +203,16 @@ INSERT INTO {ledger}.review_items
 VALUES {rows};
 
 -- name: close_reviews
--- The question was answered.
+-- The questions of this kind about a transaction were answered; kind `*` means all of them.
 UPDATE {ledger}.review_items
 SET closed_at = :at, resolution = :resolution
-WHERE transaction_id = :transaction_id AND kind = :kind AND closed_at IS NULL;
+WHERE transaction_id = :transaction_id AND (:kind = '*' OR kind = :kind) AND closed_at IS NULL;
+
+-- name: close_review
+-- One question was answered, whether or not it is about a transaction.
+UPDATE {ledger}.review_items
+SET closed_at = :at, resolution = :resolution
+WHERE id = :item_id AND transaction_id = :transaction_id AND closed_at IS NULL;
 
 -- name: add_user_status
 -- No row means active, so the first change begins with one.

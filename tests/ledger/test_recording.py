@@ -315,6 +315,30 @@ async def test_evidence_reviews_and_cursor_move_with_their_unit(ledger, database
     assert database.rows("SELECT seq FROM {ledger}.outbox_cursors WHERE shard = 0") == [(7,)]
 
 
+def asked(transaction_id: str, kind: str) -> ReviewOpened:
+    return ReviewOpened(
+        id=fresh_id(),
+        transaction_id=transaction_id,
+        operation_id="",
+        kind=kind,
+        reason="?",
+        owner_role="OPS",
+        due_at=datetime.now(UTC),
+    )
+
+
+async def test_a_star_closes_every_question_of_a_transaction_and_an_id_only_one(ledger, database):
+    first = admitted()
+    mine = [asked(first.transaction.row.id, kind) for kind in ("a", "b")]
+    others = [asked("", "a"), asked("", "a")]
+    await ledger.commit(replace(first, reviews=(*mine, *others)))
+    star = ReviewClosed(transaction_id=first.transaction.row.id, kind="*", resolution="by evidence")
+    one = ReviewClosed(transaction_id="", kind="a", resolution="by staff", item_id=others[0].id)
+    await ledger.commit(stepped(first, state="S", reviews_closed=(star, one)))
+    found = dict(database.rows("SELECT id, resolution FROM {ledger}.review_items"))
+    assert found == {mine[0].id: "by evidence", mine[1].id: "by evidence", others[0].id: "by staff", others[1].id: ""}
+
+
 @pytest.mark.parametrize(
     "unit",
     [
