@@ -302,6 +302,7 @@ class Supervisor(AsyncioActor):
         await self._stop_children(affected, keep=True)
         for each in affected:
             each.phase = Phase.STOPPED
+            each.restarts += 1
             each.backoff.reset()
         self._commands.append((reply, affected))
         self._advance()

@@ -7,9 +7,8 @@ provider does not call twice; new business is admitted last and refused first.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from actors.anchors import AnchorActor, AnchorParts
-
 from actors.admission import AdmissionActor
+from actors.anchors import AnchorActor, AnchorParts
 from actors.base import Blueprint
 from actors.daraja_gate import DarajaGateActor, GateParts
 from actors.daraja_pollers import DarajaPollersActor, PollerParts

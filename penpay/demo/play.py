@@ -94,7 +94,8 @@ class Person:
 
 async def sign_up(stage: Stage, client: Client, msisdn: str, number: int) -> Person:
     """Register, verify the phone, sign in, link a Deriv account of the same name: what the app would do."""
-    email, password = f"customer{number}@example.com", f"a long enough password {number}"
+    # Neither the phone nor the address may be part of a password.
+    email, password = f"customer{number}@example.com", f"a long enough password, {_letters(number)}"
     name = f"Wanjiru Kamau {_letters(number)}"
     await client.register(email=email, phone=f"+{msisdn}", password=password, full_name=name)
     await client.verify_phone(f"+{msisdn}", await _sms_code(stage, msisdn))
