@@ -1,4 +1,7 @@
-"""The one way to Safaricom: pushes and Reversals under pacing and breakers, and the questions that sagas ask."""
+"""The one way to Safaricom: pushes, Reversals and payouts under pacing and breakers, and the questions that sagas ask.
+
+A code that speaks against our initiator stops every payout at once: a few wrong tries would lock the credential.
+"""
 
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
@@ -9,22 +12,33 @@ import structlog
 
 from actors.base import MailboxFull
 from actors.breaker import Breaker, BreakerState
+from actors.daraja_payouts import PAYEE_UNREADABLE, STOPPED, Payouts, spoils_credential, stops_payouts
 from actors.pacing import TokenBucket
-from actors.rail_call import CallResult, result_of
+from actors.rail_call import CallResult, result_of, unsealed
 from actors.rail_sender import LEASE_PASSED, NOT_BEGUN, RailSender, SenderParts, tell_saga
 from penpay.domain.board import RailHealth
 from penpay.domain.errors import GatewayError, StoreError
 from penpay.domain.rail_end import DUPLICATE, EXPIRED, RATE_LIMITED, WRONG_CREDENTIALS, Outcome
 from penpay.domain.unit import OperationKind
 from penpay.messages import ProbeAnswered
-from penpay.messages_rails import DARAJA_POLLERS, ProbePull, ProbeReversal, ProbeStk, Submit
+from penpay.messages_rails import (
+    DARAJA_POLLERS,
+    ProbePayout,
+    ProbePull,
+    ProbeReversal,
+    ProbeStk,
+    ResumePayouts,
+    StopPayouts,
+    Submit,
+)
 from penpay.ports import Attempt, CallbackTokens, OperationRow, Sealer
-from penpay.ports_rails import DarajaGateway
+from penpay.ports_rails import DarajaGateway, RailReads
 
 log = structlog.get_logger("penpay.rails")
 
-PAYEE_UNREADABLE = "payee_unreadable"
-"""Refused by ourselves: the sealed phone cannot be opened (the customer's key is gone). Nothing was sent."""
+PAYOUTS = "b2c"
+"""Name of payouts on the board, beside the rail that they belong to."""
+_Question = ProbeStk | ProbeReversal | ProbePayout
 _OF_OUR_SIDE = frozenset({WRONG_CREDENTIALS})
 _ANSWERED = frozenset({DUPLICATE, RATE_LIMITED})
 """Codes of calls that failed and yet show that Daraja is there."""
@@ -36,8 +50,10 @@ class GateSettings:
     """Rates are calls a second, 0 means unpaced."""
 
     stk_per_s: float = 5.0
+    b2c_per_s: float = 2.0
     other_per_s: float = 5.0
     stk_max_age_s: float = 120.0
+    same_payout_id_s: float = 86_400.0
     questions_max: int = 64
 
 
@@ -47,6 +63,7 @@ class GateParts:
 
     sender: SenderParts
     daraja: DarajaGateway
+    reads: RailReads
     tokens: CallbackTokens
     sealer: Sealer
     settings: GateSettings = GateSettings()
@@ -75,13 +92,13 @@ class _Probed:
 
 
 class DarajaGateActor(RailSender):
-    """Sends STK pushes and Reversals, one pace and one breaker for each, and answers probes.
+    """Sends STK pushes, Reversals and payouts, one pace and one breaker for each, and answers probes.
 
     Constructor: `parts: GateParts`.
     """
 
     RAIL = "daraja"
-    KINDS = frozenset({OperationKind.STK, OperationKind.REVERSAL})
+    KINDS = frozenset({OperationKind.STK, OperationKind.REVERSAL, OperationKind.B2C})
 
     def __init__(self, parts: GateParts) -> None:
         super().__init__(parts.sender)
@@ -89,9 +106,20 @@ class DarajaGateActor(RailSender):
         self._buckets = {
             OperationKind.STK: TokenBucket(parts.settings.stk_per_s),
             OperationKind.REVERSAL: TokenBucket(parts.settings.other_per_s),
+            OperationKind.B2C: TokenBucket(parts.settings.b2c_per_s),
         }
         self._breakers = {kind: Breaker() for kind in self.KINDS}
         self._questions: set[str] = set()
+        self._payouts = Payouts(
+            daraja=parts.daraja,
+            reads=parts.reads,
+            tokens=parts.tokens,
+            sealer=parts.sealer,
+            clock=parts.sender.clock,
+            same_id_s=parts.settings.same_payout_id_s,
+        )
+        self._stopped = ""
+        """The code that stopped payouts. Forgotten with this incarnation: the next learns it from its first payout."""
 
     async def on_start(self) -> None:
         """Health is published at once: admission waits for it."""
@@ -100,7 +128,8 @@ class DarajaGateActor(RailSender):
 
     async def on_stop(self) -> None:
         """No new business while away."""
-        self.parts.board.rails[self.RAIL] = RailHealth(up=False, reason="stopping")
+        for name in (self.RAIL, PAYOUTS):
+            self.parts.board.rails[name] = RailHealth(up=False, reason="stopping")
         await super().on_stop()
 
     async def on_receive(self, message: Any) -> Any:
@@ -110,8 +139,14 @@ class DarajaGateActor(RailSender):
                 self._ask(f"stk:{message.operation_id}", self._stk(message), message, "stk")
             case ProbeReversal():
                 self._ask(f"reversal:{message.operation_id}", self._reversal(message), message, "reversal")
+            case ProbePayout():
+                self._ask(f"payout:{message.operation_id}", self._payouts.status(message), message, "payout")
             case ProbePull():
                 self._forward(message)
+            case StopPayouts(code=code):
+                self._stop_payouts(code)
+            case ResumePayouts():
+                self._resume_payouts(message)
             case _Asked(key):
                 self._questions.discard(key)
             case _ProbeDue(kind):
@@ -129,13 +164,14 @@ class DarajaGateActor(RailSender):
         """Breakers and rates in force."""
         breakers = {kind.value: breaker.state.value for kind, breaker in self._breakers.items()}
         rates = {kind.value: bucket.per_s for kind, bucket in self._buckets.items()}
-        return {**super().observable_state(), "breakers": breakers, "per_s": rates, "questions": len(self._questions)}
+        more = {"questions": len(self._questions), "payouts_stopped": self._stopped}
+        return {**super().observable_state(), "breakers": breakers, "per_s": rates, **more}
 
     # --- sending ---
 
     def wait_s(self, submit: Submit) -> float | None:
-        """Pacing; an open breaker keeps everything queued until its probe succeeds."""
-        if not self._breakers[submit.kind].closed:
+        """Pacing; an open breaker keeps everything queued until its probe succeeds, and so does a stop of payouts."""
+        if not self._breakers[submit.kind].closed or self._is_stopped(submit.kind):
             return None
         return self._buckets[submit.kind].wait_s(self.parts.clock.monotonic_s())
 
@@ -146,6 +182,8 @@ class DarajaGateActor(RailSender):
     async def perform(self, attempt: Attempt) -> CallResult:
         """Open the payee, call, and say what it came to."""
         operation = attempt.operation
+        if operation.kind == OperationKind.B2C:
+            return await self._payouts.pay(attempt)
         try:
             if operation.kind == OperationKind.STK:
                 return await self._push(operation)
@@ -159,12 +197,7 @@ class DarajaGateActor(RailSender):
             # The customer has long put the phone away: a prompt now would only confuse.
             return CallResult(outcome=Outcome.NOT_SENT, code=EXPIRED)
         try:
-            phone = self._gate.sealer.open(
-                operation.sealed_request,
-                aad=f"provider_operations|sealed_request|{operation.id}",
-                user_id=operation.user_id,
-                data_key=operation.data_key,
-            )
+            phone = unsealed(self._gate.sealer, operation)
         except ValueError:
             return CallResult(outcome=Outcome.REFUSED, code=PAYEE_UNREADABLE)
         ack = await self._gate.daraja.stk_push(
@@ -206,6 +239,36 @@ class DarajaGateActor(RailSender):
         answered = result.outcome in {Outcome.CONFIRMED, Outcome.REFUSED} or result.code in _ANSWERED
         breaker.ended(ok=answered, now_s=self.parts.clock.monotonic_s())
         self._schedule_probe(submit.kind)
+        if submit.kind is OperationKind.B2C and stops_payouts(result.code):
+            self._stop_payouts(result.code)
+
+    # --- our initiator ---
+
+    def _is_stopped(self, kind: OperationKind) -> bool:
+        """A Reversal uses the same credential as a payout: it waits when that is at fault, not when rights are."""
+        if kind is OperationKind.REVERSAL:
+            return spoils_credential(self._stopped)
+        return kind is OperationKind.B2C and bool(self._stopped)
+
+    def _stop_payouts(self, code: str) -> None:
+        if self._stopped:
+            return
+        self._stopped = code
+        log.error("payouts stopped, a person must look at the initiator", rail=self.RAIL, code=code)
+        self._tell_pollers(StopPayouts(code=code))
+
+    def _resume_payouts(self, resume: ResumePayouts) -> None:
+        if self._stopped:
+            log.warning("payouts resumed", rail=self.RAIL, code=self._stopped)
+        self._stopped = ""
+        self._tell_pollers(resume)
+        self.pump()
+
+    def _tell_pollers(self, message: StopPayouts | ResumePayouts) -> None:
+        try:
+            self.parts.addresses.tell(DARAJA_POLLERS, message)
+        except MailboxFull:
+            log.warning("pollers are busy, they learn it from their next result", rail=self.RAIL)
 
     # --- breaker and health ---
 
@@ -232,22 +295,31 @@ class DarajaGateActor(RailSender):
         else:
             health = RailHealth(up=True)
         self.parts.board.rails[self.RAIL] = health
+        self.parts.board.rails[PAYOUTS] = self._payout_health(health)
+
+    def _payout_health(self, rail: RailHealth) -> RailHealth:
+        if self.RAIL in self.parts.board.unopened or self.parts.lease.current() is None:
+            return rail if not rail.up else self.parts.board.rail(self.RAIL)
+        if self._stopped:
+            return RailHealth(up=False, reason=f"payouts are stopped: code {self._stopped}", retry_after_s=60)
+        if not self._breakers[OperationKind.B2C].closed:
+            return RailHealth(up=False, reason="Safaricom takes no payouts", retry_after_s=30)
+        return RailHealth(up=True)
 
     # --- questions ---
 
-    def _ask(
-        self, key: str, question: Coroutine[Any, Any, ProbeAnswered], asked: ProbeStk | ProbeReversal, probe: str
-    ) -> None:
-        if key in self._questions or len(self._questions) >= self._gate.settings.questions_max:
+    def _ask(self, key: str, question: Coroutine[Any, Any, ProbeAnswered], asked: _Question, probe: str) -> None:
+        useless = spoils_credential(self._stopped) and not isinstance(asked, ProbeStk)
+        if useless or key in self._questions or len(self._questions) >= self._gate.settings.questions_max:
             question.close()
             if key not in self._questions:
-                self._answer(asked, _unanswered(probe, asked, "too_many_questions"))
+                self._answer(asked, _unanswered(probe, asked, STOPPED if useless else "too_many_questions"))
             return
         self._questions.add(key)
         self.spawn(self._answering(key, question, asked, probe), name=key)
 
     async def _answering(
-        self, key: str, question: Coroutine[Any, Any, ProbeAnswered], asked: ProbeStk | ProbeReversal, probe: str
+        self, key: str, question: Coroutine[Any, Any, ProbeAnswered], asked: _Question, probe: str
     ) -> None:
         began_s = self.parts.clock.monotonic_s()
         try:
@@ -258,7 +330,7 @@ class DarajaGateActor(RailSender):
         self._answer(asked, answer)
         self.note(("asked", key), _Asked(key))
 
-    def _answer(self, asked: ProbeStk | ProbeReversal | ProbePull, answer: ProbeAnswered) -> None:
+    def _answer(self, asked: _Question | ProbePull, answer: ProbeAnswered) -> None:
         tell_saga(self.parts.addresses, asked.shard, asked.transaction_id, answer)
 
     async def _stk(self, asked: ProbeStk) -> ProbeAnswered:
@@ -282,6 +354,7 @@ class DarajaGateActor(RailSender):
         await self._gate.daraja.transaction_status(
             receipt="",
             conversation_id=attempt.provider_ref,
+            payouts=False,
             result_url=self._gate.tokens.url("txstatus", asked.shard, asked.operation_id),
             timeout_url=self._gate.tokens.url("timeout", asked.shard, asked.operation_id),
         )
@@ -294,5 +367,5 @@ class DarajaGateActor(RailSender):
             self._answer(asked, _unanswered("pull", asked, "too_many_questions"))
 
 
-def _unanswered(probe: str, asked: ProbeStk | ProbeReversal | ProbePull, code: str) -> ProbeAnswered:
+def _unanswered(probe: str, asked: _Question | ProbePull, code: str) -> ProbeAnswered:
     return ProbeAnswered(probe=probe, operation_id=asked.operation_id, outcome="UNANSWERED", code=code)

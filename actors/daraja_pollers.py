@@ -1,25 +1,28 @@
 """What Safaricom tells only when asked: the balances of our short code, and the list of payments (Pull)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
-from actors.base import AsyncioActor
+from actors.base import AsyncioActor, MailboxFull
+from actors.daraja_payouts import spoils_credential
 from actors.rail_lease import LeaseHolder
 from actors.rail_sender import tell_saga
 from penpay.domain.board import Board, FloatSnapshot
 from penpay.domain.errors import BadInput, GatewayError, StoreError
 from penpay.domain.mpesa_callbacks import account_balances, parse_result
 from penpay.messages import ProbeAnswered
-from penpay.messages_rails import ProbePull
+from penpay.messages_rails import DARAJA_GATE, ProbePull, ResumePayouts, StopPayouts
 from penpay.ports import Addresses, CallbackTokens, Clock, Ids, InboxStore
-from penpay.ports_rails import DarajaGateway, PullRow
+from penpay.ports_rails import DarajaGateway, PullRow, RailReads
 
 log = structlog.get_logger("penpay.rails")
 
+PAYING = "mpesa_utility"
+"""The float that payouts come from, and of which the promised ones are reserved."""
 RAIL_SHARD = 0xFFFF
 """Shard of callbacks that belong to a rail and to no customer."""
 _PULL_REACH = timedelta(hours=47)
@@ -43,6 +46,7 @@ class PollerSettings:
     balance_again_s: float = 5.0
     """While a balance was never told: nothing is sent before the opening balances are known."""
     pull_every_s: float = 60.0
+    reserve_every_s: float = 5.0
     sweep_every_s: float = 1.0
     """How often the results of balance questions are looked for."""
     one_short_code: bool = False
@@ -56,6 +60,7 @@ class PollerParts:
     daraja: DarajaGateway
     tokens: CallbackTokens
     inbox: InboxStore
+    reads: RailReads
     addresses: Addresses
     clock: Clock
     ids: Ids
@@ -71,6 +76,11 @@ class _AskBalance:
 @dataclass(frozen=True, slots=True)
 class _LookForBalance:
     """Time to look for a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reserve:
+    """Time to add up what is promised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,9 @@ class DarajaPollersActor(AsyncioActor):
         """Operation of a question → float that its result tells."""
         self._floats = _FLOATS_OF_ONE if parts.settings.one_short_code else _FLOATS
         self._balances_asked_s = 0.0
+        self._reserved_minor = 0
+        self._stopped = ""
+        """The code that speaks against our initiator: until a person resumes, no balance is asked with it."""
         self._pulling = False
         self._pull_problem = "not read yet"
 
@@ -115,6 +128,7 @@ class DarajaPollersActor(AsyncioActor):
         self.timers.once("first", 0.0, _AskBalance())
         self.timers.every("balance", settings.balance_every_s, _AskBalance())
         self.timers.every("look", settings.sweep_every_s, _LookForBalance())
+        self.timers.every("reserve", settings.reserve_every_s, _Reserve())
         self.timers.every("pull", settings.pull_every_s, _Pull())
 
     async def on_receive(self, message: Any) -> Any:
@@ -128,6 +142,13 @@ class DarajaPollersActor(AsyncioActor):
                 self._pulled(message)
             case _AskBalance():
                 self._ask_balances()
+            case _Reserve():
+                await self._reserve()
+            case StopPayouts(code=code):
+                self._stopped = code if spoils_credential(code) else self._stopped
+            case ResumePayouts():
+                self._stopped = ""
+                self._ask_balances()
             case _LookForBalance():
                 await self._look_for_balance()
                 unknown = not self._parts.board.floats.keys() >= self._floats.keys()
@@ -138,8 +159,13 @@ class DarajaPollersActor(AsyncioActor):
                 raise AssertionError(f"pollers do not take {type(message).__name__}")
 
     def observable_state(self) -> Mapping[str, object]:
-        """Probes that wait, and the list's last problem."""
-        return {"waiting": len(self._waiting), "pulling": self._pulling, "pull_problem": self._pull_problem}
+        """Probes that wait, the list's last problem, and what keeps balances from being asked."""
+        return {
+            "waiting": len(self._waiting),
+            "pulling": self._pulling,
+            "pull_problem": self._pull_problem,
+            "stopped": self._stopped,
+        }
 
     # --- the list of payments ---
 
@@ -213,13 +239,13 @@ class DarajaPollersActor(AsyncioActor):
     # --- balances ---
 
     def _ask_balances(self) -> None:
-        if self._parts.lease.current() is None:
+        if self._parts.lease.current() is None or self._stopped:
             return
         self._balances_asked_s = self._parts.clock.monotonic_s()
         for name in self._floats:
             operation_id = self._parts.ids.ulid()
             self._balances[operation_id] = name
-            self.spawn(self._ask_balance(operation_id, payouts=name == "mpesa_utility"), name=f"balance:{name}")
+            self.spawn(self._ask_balance(operation_id, payouts=name == PAYING), name=f"balance:{name}")
         while len(self._balances) > _QUESTIONS_KEPT:
             del self._balances[next(iter(self._balances))]
 
@@ -250,12 +276,34 @@ class DarajaPollersActor(AsyncioActor):
     def _read_balance(self, name: str, body: bytes, at: datetime) -> None:
         try:
             result = parse_result(body)
+            if spoils_credential(result.result_code):
+                self._report_initiator(result.result_code)
             told = account_balances(result.value("AccountBalance")) if result.result_code == "0" else {}
         except BadInput as error:
             log.warning("balances unreadable", field=error.field)
             return
         found = [told[account].minor for account in self._floats[name] if account in told]
         if found:
-            before = self._parts.board.floats.get(name)
-            reserved_minor = before.reserved_minor if before else 0
+            reserved_minor = self._reserved_minor if name == PAYING else 0
             self._parts.board.floats[name] = FloatSnapshot(sum(found), reserved_minor, at)
+
+    async def _reserve(self) -> None:
+        """Take what customers were promised off the float that it will be paid from."""
+        if self._parts.lease.current() is None:
+            return
+        try:
+            self._reserved_minor = await self._parts.reads.reserved_payouts_minor()
+        except StoreError as error:
+            log.warning("promised payouts not added up", error=type(error).__name__)
+            return
+        known = self._parts.board.floats.get(PAYING)
+        if known is not None:
+            self._parts.board.floats[PAYING] = replace(known, reserved_minor=self._reserved_minor)
+
+    def _report_initiator(self, code: str) -> None:
+        """The balance's question uses the credential that payouts use: its fault is theirs."""
+        self._stopped = code
+        try:
+            self._parts.addresses.tell(DARAJA_GATE, StopPayouts(code=code))
+        except MailboxFull:
+            log.warning("the gate is busy, its first payout will tell it", code=code)

@@ -1,12 +1,12 @@
-"""Sends the agent's transfers: one at a time per recipient and per amount while the outcome of one is open.
+"""Sends the agent's dollars to customers: what a deposit credits, and what a withdrawal gives back.
 
-Deriv v3 has no idempotency key. What makes a lost reply provable is that no equal transfer can be under way beside it.
+One at a time per recipient and per amount while the outcome of one is open, for Deriv v3 has no idempotency key.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -14,14 +14,15 @@ import structlog
 from actors.base import ActorCrashed, ActorGone, AskTimeout, MailboxFull, NoSuchActor
 from actors.deriv_agent import AgentWitness
 from actors.deriv_calls import NO_SOCKET, Call, CallEnd, LateReply, SessionReady
+from actors.deriv_equals import Equals, unresolved_rows
 from actors.pacing import TokenBucket
 from actors.rail_call import CallResult
-from actors.rail_sender import RailSender, SenderParts, tell_saga
+from actors.rail_sender import RailSender, SenderParts, submit_of, tell_saga
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import account_reference
 from penpay.domain.rail_end import DISCONNECTED, TIMED_OUT, UNREADABLE, Outcome
-from penpay.domain.statement import CLOCK_MARGIN, description
+from penpay.domain.statement import description
 from penpay.domain.unit import OperationKind
 from penpay.messages import ProbeAnswered
 from penpay.messages_rails import DERIV_SESSION, DERIV_TRANSFERS, CheckRecipient, Submit
@@ -29,8 +30,6 @@ from penpay.ports import Attempt, OperationRow
 
 log = structlog.get_logger("penpay.rails")
 
-_ENDED_KEPT = 10_000
-_ANY = object()
 _ASK_MARGIN_S = 10.0
 """The session answers every call within its own time-out; this only keeps a lost answer from hanging."""
 
@@ -56,26 +55,20 @@ class _Checked:
 
 
 class DerivTransfersActor(RailSender):
-    """Runs DERIV_TRANSFER operations over the session, and checks recipients by dry run.
+    """Runs DERIV_TRANSFER and DERIV_RETURN operations over the session, and checks recipients by dry run.
 
     Constructor: `parts: SenderParts`, `witness: AgentWitness`, `settings: TransferSettings`.
     """
 
     RAIL = "deriv"
-    KINDS = frozenset({OperationKind.DERIV_TRANSFER})
+    KINDS = frozenset({OperationKind.DERIV_TRANSFER, OperationKind.DERIV_RETURN})
 
     def __init__(self, parts: SenderParts, *, witness: AgentWitness, settings: TransferSettings | None = None) -> None:
         super().__init__(parts)
         self._witness = witness
         self._settings = settings or TransferSettings()
         self._bucket = TokenBucket(self._settings.calls_per_min / 60)
-        self._open: dict[str, Submit] = {}
-        """Started here and not yet proven: each blocks its recipient and its amount."""
-        self._unresolved: dict[str, Submit] = {}
-        """The same, from rows: what other incarnations and shards left open."""
-        self._blocked: set[object] = set()
-        self._ended: OrderedDict[str, None] = OrderedDict()
-        """Proven a moment ago; their rows may still look open until the shard has consumed the end."""
+        self._equals = Equals(reference_visible=self._settings.reference_visible)
         self._checked: OrderedDict[str, float] = OrderedDict()
         self._asking: dict[str, list[CheckRecipient]] = {}
 
@@ -95,25 +88,26 @@ class DerivTransfersActor(RailSender):
 
     def observable_state(self) -> Mapping[str, object]:
         """What is open, and what waits for it."""
-        return {**super().observable_state(), "open": len(self._open), "unresolved": len(self._unresolved)}
+        return {**super().observable_state(), **self._equals.counts}
 
     # --- sending ---
 
     def wait_s(self, submit: Submit) -> float | None:
         """None while the session is not ready or an equal transfer is open."""
-        if not self._witness.ready or _ANY in self._blocked or not self._blocked.isdisjoint(self._keys(submit)):
+        if not self._witness.ready or self._equals.blocks(submit):
             return None
         return self._bucket.wait_s(self.parts.clock.monotonic_s())
 
     def started(self, submit: Submit) -> None:
         """From here on it blocks its equals."""
         self._bucket.take(self.parts.clock.monotonic_s())
-        self._open[submit.operation_id] = submit
-        self._blocked.update(self._keys(submit))
+        self._equals.started(submit)
 
-    def watermark(self) -> Mapping[str, str]:
+    @asynccontextmanager
+    async def prepared(self, submit: Submit) -> AsyncIterator[Mapping[str, str]]:
         """The agent's account just before the attempt."""
-        return self._witness.watermark().as_text()
+        del submit
+        yield self._witness.watermark().as_text()
 
     async def perform(self, attempt: Attempt) -> CallResult:
         """Send the transfer and read what its reply proves."""
@@ -126,67 +120,25 @@ class DerivTransfersActor(RailSender):
 
     def ended(self, submit: Submit, result: CallResult | None) -> None:
         """Proven ends free their equals; an unknown one goes on blocking until its row is resolved."""
-        self._open.pop(submit.operation_id, None)
-        if result is not None and result.outcome is Outcome.UNKNOWN:
-            self._unresolved[submit.operation_id] = submit
-        else:
-            self._unresolved.pop(submit.operation_id, None)
-            self._forget(submit.operation_id)
+        self._equals.ended(submit, unknown=result is not None and result.outcome is Outcome.UNKNOWN)
         if result is not None and result.code == "RateLimit":
             self._bucket.slower()
         elif result is not None and result.outcome is Outcome.CONFIRMED:
             self._bucket.succeeded()
-        self._block()
 
     async def unresolved(self) -> Sequence[OperationRow] | None:
-        """Read with every sweep, so that a resolved one frees its equals.
-
-        One that stays open (a person looks at it) frees them once its statement window cannot touch theirs any more.
-        """
-        rows = await self.parts.attempts.unresolved(OperationKind.DERIV_TRANSFER.value)
-        newest = await self.parts.attempts.newest([row.id for row in rows]) if rows else {}
-        blocks_s = self._settings.settle_s + 2 * CLOCK_MARGIN.total_seconds()
-        since = self.parts.clock.now() - timedelta(seconds=blocks_s)
-        return [row for row in rows if row.id not in newest or newest[row.id].sent_at > since]
+        """Of both kinds: they move dollars in the same direction."""
+        now, settle_s = self.parts.clock.now(), self._settings.settle_s
+        return await unresolved_rows(self.parts.attempts, self.KINDS, now=now, settle_s=settle_s)
 
     def blocked_by(self, rows: Sequence[OperationRow]) -> None:
-        """Rows rule, except for what ended here so lately that its row cannot know."""
-        self._unresolved = {
-            row.id: Submit(
-                operation_id=row.id,
-                kind=OperationKind.DERIV_TRANSFER,
-                shard=row.shard,
-                transaction_id=row.transaction_id,
-                loginid=row.recipient,
-                amount=row.amount,
-            )
-            for row in rows
-            if row.id not in self._ended and row.id not in self._open
-        }
-        self._block()
-
-    def _forget(self, operation_id: str) -> None:
-        self._ended[operation_id] = None
-        if len(self._ended) > _ENDED_KEPT:
-            self._ended.popitem(last=False)
-
-    def _block(self) -> None:
-        self._blocked = {
-            key for submit in (*self._open.values(), *self._unresolved.values()) for key in self._keys(submit)
-        }
-
-    def _keys(self, submit: Submit) -> tuple[object, ...]:
-        """What two transfers must not share while one is open. A submission that names neither is alone."""
-        if submit.amount is None:
-            return (_ANY, *self._blocked)
-        if self._settings.reference_visible:
-            return (submit.loginid,)
-        return (submit.loginid, (submit.amount.currency, submit.amount.minor))
+        """What a sweep read."""
+        self._equals.left_open(map(submit_of, rows))
 
     def _late(self, reference: str, end: CallEnd) -> None:
         """A reply after the time-out is proof all the same: it takes the place of the unknown end."""
         operation_id, _, number = reference.partition("/")
-        submit = self._unresolved.get(operation_id)
+        submit = self._equals.unknown(operation_id)
         if submit is None:
             return
         result = transfer_result(end, submit.loginid)

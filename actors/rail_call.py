@@ -6,6 +6,7 @@ from typing import Protocol
 
 from penpay.domain.errors import GatewayError, NotSent, Refused
 from penpay.domain.rail_end import Outcome
+from penpay.ports import OperationRow, Sealer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,16 @@ def result_of(error: GatewayError, *, hold: bool = False) -> CallResult:
     )
     hold = hold or outcome is Outcome.NOT_SENT
     return CallResult(outcome=outcome, code=error.code, hold=hold, body=error.detail.encode())
+
+
+def unsealed(sealer: Sealer, operation: OperationRow) -> bytes:
+    """What only the rail may read of an operation's intent: the payee, a code. Raises `ValueError` when it cannot."""
+    return sealer.open(
+        operation.sealed_request,
+        aad=f"provider_operations|sealed_request|{operation.id}",
+        user_id=operation.user_id,
+        data_key=operation.data_key,
+    )
 
 
 class CallObserver(Protocol):

@@ -5,7 +5,8 @@ earlier incarnation or another node left without an end becomes UNKNOWN, for nob
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
@@ -91,9 +92,10 @@ class Ended:
 
 
 class RailSender(AsyncioActor):
-    """Base of the actors that send. One incarnation has one epoch; two may not run at once.
+    """Base of the actors that send. One incarnation has one epoch; two of the same class may not run at once.
 
-    A rail fills in `RAIL`, `KINDS`, `perform` and, where it paces or serialises, `wait_s`, `started`, `ended`.
+    A rail fills in `RAIL`, `KINDS`, `perform` and, where it paces or serialises, `wait_s`, `started`, `ended`. Senders
+    of different kinds may share a rail: each looks after its own kinds only.
     """
 
     LEVEL = 1
@@ -109,6 +111,8 @@ class RailSender(AsyncioActor):
         """Submitted once more while running: the saga may have learned of the end before this actor noted it."""
         self._epoch = 0
         """Of the lease whose leftovers are dealt with; nothing is sent under another one."""
+        self._swept_for = 0
+        """Epoch of the newest sweep: a new one is not left to the timer."""
         self._sweeping = False
         self._begun = 0
 
@@ -129,9 +133,11 @@ class RailSender(AsyncioActor):
     def ended(self, submit: Submit, result: CallResult | None) -> None:
         """This one is over."""
 
-    def watermark(self) -> Mapping[str, str]:
-        """What of the provider's account is stored with an attempt."""
-        return {}
+    @asynccontextmanager
+    async def prepared(self, submit: Submit) -> AsyncIterator[Mapping[str, str]]:
+        """Around one call: what of the provider's account is stored with the attempt, known before its row is made."""
+        del submit
+        yield {}
 
     async def unresolved(self) -> Sequence[OperationRow] | None:
         """Operations that block equal ones, if this rail has such a rule. Read in every sweep."""
@@ -200,6 +206,8 @@ class RailSender(AsyncioActor):
     def pump(self) -> None:
         """Start what may start."""
         lease = self.parts.lease.current()
+        if lease is not None and lease.epoch not in {self._epoch, self._swept_for}:
+            self._start_sweep()  # another sender of this rail has begun a new epoch
         if lease is None or lease.epoch != self._epoch or self.RAIL in self.parts.board.unopened:
             return
         room = self.parts.settings.in_flight_max - len(self._running)
@@ -235,25 +243,28 @@ class RailSender(AsyncioActor):
 
     async def _run(self, submit: Submit, lease: Lease) -> None:
         with with_context(Context(transaction_id=submit.transaction_id)):
-            attempt = await self._begin(submit, lease)
-            result = None
-            if attempt is not None:
-                owned = self.parts.lease.current()
-                if owned is None or owned.epoch != lease.epoch:
-                    result = CallResult(outcome=Outcome.NOT_SENT, code=LEASE_PASSED, hold=True)
-                else:
-                    began_s = self.parts.clock.monotonic_s()
-                    result = await self.perform(attempt)
-                    self.observe(submit.kind.value, result.outcome.value, began_s)
+            async with self.prepared(submit) as watermark:
+                attempt = await self._begin(submit, lease, watermark)
+                result = await self._attempt(submit, lease, attempt) if attempt is not None else None
+            if attempt is not None and result is not None:
                 await self.store_end(submit, attempt.number, result)
         self.note(("ended", submit.operation_id), Ended(submit, result))
 
-    async def _begin(self, submit: Submit, lease: Lease) -> Attempt | None:
+    async def _attempt(self, submit: Submit, lease: Lease, attempt: Attempt) -> CallResult:
+        owned = self.parts.lease.current()
+        if owned is None or owned.epoch != lease.epoch:
+            return CallResult(outcome=Outcome.NOT_SENT, code=LEASE_PASSED, hold=True)
+        began_s = self.parts.clock.monotonic_s()
+        result = await self.perform(attempt)
+        self.observe(submit.kind.value, result.outcome.value, began_s)
+        return result
+
+    async def _begin(self, submit: Submit, lease: Lease, watermark: Mapping[str, str]) -> Attempt | None:
         self._begun += 1
         name = f"{lease.epoch}-{self._begun}"
-        watermark = {**self.watermark(), _BEGIN: name}
+        mark = {**watermark, _BEGIN: name}
         try:
-            return await self.parts.attempts.begin(self.RAIL, lease.epoch, submit.operation_id, watermark=watermark)
+            return await self.parts.attempts.begin(self.RAIL, lease.epoch, submit.operation_id, watermark=mark)
         except Conflict:
             log.warning("rail no longer owns its lease", rail=self.RAIL)
         except StoreError as error:
@@ -320,7 +331,7 @@ class RailSender(AsyncioActor):
     def _start_sweep(self) -> None:
         lease = self.parts.lease.current()
         if lease is not None and not self._sweeping:
-            self._sweeping = True
+            self._sweeping, self._swept_for = True, lease.epoch
             self.spawn(self._sweep(lease), name="sweep")
 
     async def _sweep(self, lease: Lease) -> None:
@@ -331,7 +342,7 @@ class RailSender(AsyncioActor):
             unresolved = await self.unresolved()
             older_than = self.parts.clock.now() - timedelta(seconds=self.parts.settings.sweep_older_than_s)
             page = self.parts.settings.sweep_page
-            intents = await self.parts.attempts.intents(self.RAIL, older_than=older_than, limit=page)
+            intents = await self.parts.attempts.intents(self.RAIL, kinds=self.KINDS, older_than=older_than, limit=page)
             swept = _Swept(lease.epoch, intents, unresolved)
         except StoreError as error:
             log.warning("sweep of a rail failed", rail=self.RAIL, error=type(error).__name__)
@@ -339,7 +350,7 @@ class RailSender(AsyncioActor):
 
     async def _end_abandoned(self, lease: Lease) -> None:
         for row, number in await self.parts.attempts.abandoned(self.RAIL, lease.epoch):
-            if row.id not in self._running:
+            if row.id not in self._running and row.kind in self.KINDS:
                 result = CallResult(outcome=Outcome.UNKNOWN, code=ABANDONED)
                 await self.store_end(submit_of(row), number, result)
 

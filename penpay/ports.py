@@ -3,7 +3,7 @@
 Stores raise the errors at the top; gateways raise those of `penpay.domain.errors`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -245,9 +245,12 @@ class AttemptStore(Protocol):
         """Attempts without an end that an earlier epoch of this rail made: their outcome is unknown."""
         ...
 
-    async def intents(self, rail: str, *, older_than: datetime, limit: int) -> Sequence[OperationRow]:
-        """Operations in INTENT with attempts == attempts_closed == 0, of this rail's kinds, older than the given time.
+    async def intents(
+        self, rail: str, *, kinds: Collection[str] = (), older_than: datetime, limit: int
+    ) -> Sequence[OperationRow]:
+        """Operations in INTENT with attempts == attempts_closed == 0, older than the given time.
 
+        Of these `kinds`, or of all that belong to the rail: a rail may have several senders.
         A retry (attempts_closed > 0) is asked for by its saga only, because it waits for its time.
         """
         ...

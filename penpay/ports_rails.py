@@ -1,12 +1,13 @@
-"""What the rails need from the providers' adapters. Every call ends with a value or an error of `penpay.domain.errors`."""
+"""What the rails need from providers and stores. A call ends with a value or an error of `penpay.domain.errors`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
 from penpay.domain.money import Money
+from penpay.ports import OperationRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,17 @@ class PullRow:
     paid_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payout:
+    """Shillings for a phone. `originator_conversation_id` is ours, and the same in every try of the same payout."""
+
+    originator_conversation_id: str
+    amount: Money
+    phone: str = field(repr=False)
+    result_url: str
+    timeout_url: str
+
+
 class DarajaGateway(Protocol):
     """Safaricom Daraja. Every call ends with a value, `NotSent`, `Refused` or `OutcomeUnknown`."""
 
@@ -49,12 +61,38 @@ class DarajaGateway(Protocol):
         """Conversation id of an accepted Reversal."""
         ...
 
+    async def pay_out(self, payout: Payout) -> str:
+        """Conversation id of an accepted payout. `Refused` only by what came before it could be recorded.
+
+        `OutcomeUnknown` with the code `duplicate`: an earlier try of this very payout was recorded.
+        """
+        ...
+
     async def transaction_status(
-        self, *, receipt: str, conversation_id: str, result_url: str, timeout_url: str
-    ) -> str: ...
+        self, *, receipt: str, conversation_id: str, payouts: bool, result_url: str, timeout_url: str
+    ) -> str:
+        """Ask about a transaction of the receiving short code, or of the one that pays out."""
+        ...
+
     async def pull(self, *, since: datetime, until: datetime) -> Sequence[PullRow]: ...
     async def account_balance(self, *, payouts: bool, result_url: str, timeout_url: str) -> str:
         """Of the receiving short code, or of the one that pays out."""
+        ...
+
+
+class RailReads(Protocol):
+    """What rails look up beside their attempts. Raises `Unavailable`."""
+
+    async def operations(self, operation_ids: Sequence[str]) -> Mapping[str, OperationRow]:
+        """Operations that exist, with what their intents said."""
+        ...
+
+    async def reserved_payouts_minor(self) -> int:
+        """Shillings (minor units) that are promised to customers and not yet paid."""
+        ...
+
+    async def booked_since(self, account: str) -> datetime:
+        """From when on the books speak of a provider's account: what happened before is in its opening balance."""
         ...
 
 

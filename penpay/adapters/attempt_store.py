@@ -5,7 +5,7 @@ Concurrent calls share transactions. No row means not sent; a row without an end
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -127,9 +127,11 @@ class MySqlAttemptStore:
         rows = await self._database.rows(self._queries("operations", ids=ids)) if ids else ()
         return {operation.id: operation for operation in map(operation_row, rows)}
 
-    async def intents(self, rail: str, *, older_than: datetime, limit: int) -> Sequence[OperationRow]:
-        kinds = KINDS_OF[rail_name(rail)]
-        query = self._queries("intents", kinds=kinds, older_than=older_than, limit=limit)
+    async def intents(
+        self, rail: str, *, kinds: Collection[str] = (), older_than: datetime, limit: int
+    ) -> Sequence[OperationRow]:
+        of_kinds = tuple(kinds) or KINDS_OF[rail_name(rail)]
+        query = self._queries("intents", kinds=of_kinds, older_than=older_than, limit=limit)
         return list(map(operation_row, await self._database.rows(query)))
 
     async def unresolved(self, kind: str) -> Sequence[OperationRow]:

@@ -1,4 +1,4 @@
-"""Safaricom Daraja over HTTPS: STK push and query, Reversal, TransactionStatus, Pull, AccountBalance.
+"""Safaricom Daraja over HTTPS: STK push and query, Reversal, B2C, TransactionStatus, Pull, AccountBalance.
 
 Every call ends with a value, `NotSent` (no byte left, or refused before processing), `Refused` or `OutcomeUnknown`.
 Source: the Daraja reference, parts 1 to 6.
@@ -21,7 +21,7 @@ from penpay.domain.money import MINOR_PER_MAJOR, Currency, Money
 from penpay.domain.mpesa_callbacks import EAT
 from penpay.domain.rail_end import DISCONNECTED, NOT_CONNECTED, TIMED_OUT
 from penpay.ports import Clock
-from penpay.ports_rails import PullRow, StkAck, StkStatus
+from penpay.ports_rails import Payout, PullRow, StkAck, StkStatus
 
 _BODY_MAX = 1 << 20
 _REFERENCE_MAX = 12
@@ -106,13 +106,35 @@ class HttpDaraja:
         }
         return parse.conversation_id(await self._post("/mpesa/reversal/v1/request", body))
 
-    async def transaction_status(self, *, receipt: str, conversation_id: str, result_url: str, timeout_url: str) -> str:
+    async def pay_out(self, payout: Payout) -> str:
+        """Pay shillings to a phone (B2C v3). Conversation id of the accepted request; the result comes later.
+
+        Safaricom takes each `originator_conversation_id` once: the same payout may be sent again under its id.
+        """
+        body = {
+            "OriginatorConversationID": payout.originator_conversation_id,
+            "InitiatorName": self._account.initiator_name,
+            "SecurityCredential": self._account.security_credential,
+            "CommandID": "BusinessPayment",
+            "Amount": _shillings(payout.amount),
+            "PartyA": self._account.paying_shortcode,
+            "PartyB": payout.phone,
+            "Remarks": "Withdrawal",
+            "QueueTimeOutURL": payout.timeout_url,
+            "ResultURL": payout.result_url,
+            "Occassion": "Withdrawal",  # the provider's spelling
+        }
+        return parse.payout_conversation_id(await self._post("/mpesa/b2c/v3/paymentrequest", body))
+
+    async def transaction_status(
+        self, *, receipt: str, conversation_id: str, payouts: bool, result_url: str, timeout_url: str
+    ) -> str:
         """Ask about one transaction, by its conversation id or else its receipt. The result comes later."""
         asked = {"OriginalConversationID": conversation_id} if conversation_id else {"TransactionID": receipt}
         body = {
             **self._as_initiator("TransactionStatusQuery"),
             **asked,
-            "PartyA": self._account.shortcode,
+            "PartyA": self._account.paying_shortcode if payouts else self._account.shortcode,
             "IdentifierType": "4",
             "ResultURL": result_url,
             "QueueTimeOutURL": timeout_url,

@@ -13,6 +13,7 @@ from typing import Any
 
 from penpay.domain.errors import BadInput, GatewayError, NotSent, OutcomeUnknown, Refused
 from penpay.domain.mpesa_callbacks import read_amount, read_time
+from penpay.domain.payout_codes import INITIATOR_FAULTS
 from penpay.domain.rail_end import DUPLICATE, RATE_LIMITED, SUBSCRIBER_LOCKED, UNREADABLE, WRONG_CREDENTIALS
 from penpay.ports_rails import PullRow, StkAck, StkStatus
 
@@ -28,6 +29,11 @@ _REFUSED = frozenset(
 _RATE_LIMITED = frozenset({"500.003.02", "500.003.03"})
 _OVERLOADED_CODE = "500.001.1001"
 _DUPLICATE_CODE = "500.002.1001"
+
+_SOFT_INITIATOR = ("initiator information is invalid", "security credential is locked", "initiator credential")
+_SOFT_RATE_LIMITED = ("spike arrest", "quota violation", "system is busy")
+_SOFT_REFUSED = ("bad request", "invalid access token", "invalid shortcode", "merchant does not exist")
+"""Texts of a payout's refusal under HTTP 200 that speak of the request and of no payment."""
 
 _PENDING = frozenset({"4999"})
 _DETAIL_MAX = 500
@@ -144,6 +150,38 @@ def conversation_id(answer: Answer) -> str:
     if not found:
         raise OutcomeUnknown(UNREADABLE, answer.detail)
     return found
+
+
+def payout_conversation_id(answer: Answer) -> str:
+    """Conversation id of an accepted payout.
+
+    Raises `Refused` or `NotSent` only for what is known to come before a payout is recorded. That a subscriber is busy
+    is not: the payout which keeps them busy may be this very one. A success of HTTP with another ResponseCode refuses
+    only when it names a fault of the initiator or of the request.
+    """
+    envelope = answer.envelope()
+    if answer.status == 200 and envelope is not None and "errorCode" not in envelope:
+        code = _text(envelope.get("ResponseCode"))
+        if code not in {"", "0"}:
+            raise _soft_refusal(answer, code, _text(envelope.get("ResponseDescription")).lower())
+    try:
+        return conversation_id(answer)
+    except Refused as refused:
+        if refused.code == SUBSCRIBER_LOCKED:
+            raise OutcomeUnknown(SUBSCRIBER_LOCKED, answer.detail) from refused
+        raise
+
+
+def _soft_refusal(answer: Answer, code: str, description: str) -> GatewayError:
+    if code in INITIATOR_FAULTS:
+        return Refused(code, answer.detail)
+    if any(words in description for words in _SOFT_INITIATOR):
+        return Refused(WRONG_CREDENTIALS, answer.detail)
+    if any(words in description for words in _SOFT_RATE_LIMITED):
+        return NotSent(RATE_LIMITED, answer.detail)
+    if any(words in description for words in _SOFT_REFUSED):
+        return Refused(f"response_code_{code[:32]}", answer.detail)
+    return OutcomeUnknown(f"response_code_{code[:32]}", answer.detail)
 
 
 def pull_rows(answer: Answer) -> Sequence[PullRow]:

@@ -252,12 +252,15 @@ def daraja_rail(house: House) -> DarajaRail:
         gate=GateParts(
             sender=sender_parts(house, lease),
             daraja=outside.daraja,
+            reads=outside.stores.rail_reads,
             tokens=outside.tokens,
             sealer=outside.sealer,
             settings=GateSettings(
                 stk_per_s=settings.limits.daraja_stk_per_s,
+                b2c_per_s=settings.limits.daraja_b2c_per_s,
                 other_per_s=settings.limits.daraja_other_per_s,
                 stk_max_age_s=timing.stk_max_age_s,
+                same_payout_id_s=timing.b2c_resend_s,
             ),
         ),
         pollers=PollerParts(
@@ -265,6 +268,7 @@ def daraja_rail(house: House) -> DarajaRail:
             daraja=outside.daraja,
             tokens=outside.tokens,
             inbox=outside.stores.inbox,
+            reads=outside.stores.rail_reads,
             addresses=house.addresses,
             clock=outside.clock,
             ids=outside.ids,

@@ -20,6 +20,7 @@ from penpay.adapters.inbox_store import MySqlInboxStore
 from penpay.adapters.lease_store import MySqlLeaseStore
 from penpay.adapters.ledger_store import MySqlLedgerStore
 from penpay.adapters.outbox_store import MySqlOutboxStore
+from penpay.adapters.rail_reads import MySqlRailReads
 from penpay.adapters.redis_streams import RedisStreams, redis_client
 from penpay.adapters.saga_store import MySqlSagaStore
 from penpay.adapters.sms import AfricasTalking
@@ -38,6 +39,7 @@ class Stores:
     attempts: MySqlAttemptStore
     outbox: MySqlOutboxStore
     leases: MySqlLeaseStore
+    rail_reads: MySqlRailReads
     ledger: MySqlLedgerStore
 
 
@@ -134,6 +136,7 @@ def _stores(settings: Settings, sealer: KeySealer, clock: SystemClock, ids: Rand
         leases=MySqlLeaseStore(
             database, node=settings.node.name, boot_id=boot_id, lease_s=settings.timing.shard_lease_s
         ),
+        rail_reads=MySqlRailReads(database),
         ledger=MySqlLedgerStore(database, boot_id=boot_id),
     )
 

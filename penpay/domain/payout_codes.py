@@ -24,6 +24,9 @@ _VERDICTS = {
     **dict.fromkeys(("11", "18", "20", "21", "22", "2001", "2006", "2028", "8006"), Verdict.STOP),
 }
 
+INITIATOR_FAULTS = frozenset({"18", "20", "22", "2001", "8006"})
+"""Of these, the codes of the credential itself: each further call with it, of whatever kind, brings its lock nearer."""
+
 _FEES = ((100, 0), (1_500, 5), (5_000, 9), (20_000, 11), (250_000, 13))
 """Shillings up to and including, and the fee that the business pays. Above 150,000 the tariff names none: the last."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ import aiohttp
 from actors.base import AsyncioActorRef, NoSuchActor
 from penpay.adapters.system import RandomUlids, SystemClock
 from penpay.domain.errors import Conflict, Unavailable
-from penpay.domain.ids import account_reference
+from penpay.domain.ids import account_reference, uuid_text
 from penpay.domain.money import Money, kes
 from penpay.domain.rail_end import Outcome, RailEnd, decode_rail_end, encode_rail_end
 from penpay.domain.unit import OperationKind
@@ -236,13 +236,15 @@ class MemoryAttempts:
             if attempt.end is None and attempt.epoch < epoch
         ]
 
-    async def intents(self, rail: str, *, older_than: datetime, limit: int) -> Sequence[OperationRow]:
+    async def intents(
+        self, rail: str, *, kinds: Collection[str] = (), older_than: datetime, limit: int
+    ) -> Sequence[OperationRow]:
         if self.away:
             raise Unavailable("database")
         return [
             row
             for row in self.operations.values()
-            if row.state == "INTENT" and not self.attempts[row.id] and row.created_at < older_than
+            if row.state == "INTENT" and row.kind in kinds and not self.attempts[row.id] and row.created_at < older_than
         ][:limit]
 
     async def unresolved(self, kind: str) -> Sequence[OperationRow]:
@@ -267,6 +269,33 @@ class MemoryAttempts:
 
     async def used_references(self, kind: str, refs: Sequence[str]) -> Mapping[str, str]:
         return {ref: self.references[ref] for ref in refs if ref in self.references}
+
+
+@dataclass
+class MemoryReads:
+    """`RailReads` over the same rows."""
+
+    attempts: "MemoryAttempts | None" = None
+    reserved_minor: int = 0
+    since: datetime = datetime(2020, 1, 1, tzinfo=UTC)
+    away: bool = False
+
+    def _check(self) -> None:
+        if self.away:
+            raise Unavailable("database")
+
+    async def operations(self, operation_ids: Sequence[str]) -> Mapping[str, OperationRow]:
+        self._check()
+        known = self.attempts.operations if self.attempts else {}
+        return {id_: known[id_] for id_ in operation_ids if id_ in known}
+
+    async def reserved_payouts_minor(self) -> int:
+        self._check()
+        return self.reserved_minor
+
+    async def booked_since(self, account: str) -> datetime:
+        self._check()
+        return self.since
 
 
 @dataclass
@@ -308,6 +337,19 @@ def stk_intent(
     submit = attempts.add(OperationKind.STK, amount or kes(130_000), **changes)
     sealed = f"provider_operations|sealed_request|{submit.operation_id}|u1|{phone}".encode()
     attempts.operations[submit.operation_id] = replace(attempts.operations[submit.operation_id], sealed_request=sealed)
+    return submit
+
+
+def payout_intent(
+    attempts: MemoryAttempts, *, amount: Money | None = None, phone: str = "254708374149", **changes: Any
+) -> Submit:
+    """An intent of a payout, its payee sealed and its own id chosen."""
+    submit = attempts.add(OperationKind.B2C, amount or kes(249_000), recipient="2547****149", **changes)
+    row = attempts.operations[submit.operation_id]
+    sealed = f"provider_operations|sealed_request|{row.id}|u1|{phone}".encode()
+    attempts.operations[row.id] = replace(
+        row, sealed_request=sealed, request={"originator_conversation_id": uuid_text(row.id)}
+    )
     return submit
 
 

@@ -27,6 +27,7 @@ from tests.rails.fakes import (
     TRANSACTION,
     MemoryAttempts,
     MemoryLeases,
+    MemoryReads,
     PlainTokens,
     PostOffice,
     TurnableClock,
@@ -113,7 +114,12 @@ class Gate:
             settings=self.sender,
         )
         return GateParts(
-            sender=sender, daraja=self.daraja, tokens=self.tokens, sealer=PlainSealer(), settings=self.settings
+            sender=sender,
+            daraja=self.daraja,
+            reads=MemoryReads(self.attempts),
+            tokens=self.tokens,
+            sealer=PlainSealer(),
+            settings=self.settings,
         )
 
     @asynccontextmanager

@@ -14,11 +14,11 @@ from penpay.domain.board import Board
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.money import kes
 from penpay.messages import InboxRow
-from penpay.messages_rails import ProbePull
+from penpay.messages_rails import DARAJA_GATE, ProbePull, ResumePayouts, StopPayouts
 from penpay.ports_rails import PullRow
-from tests.rails.fakes import CLOCK, IDS, TRANSACTION, MemoryLeases, PlainTokens, PostOffice, until
+from tests.rails.fakes import CLOCK, IDS, TRANSACTION, MemoryLeases, MemoryReads, PlainTokens, PostOffice, until
 
-QUICK = PollerSettings(balance_every_s=30.0, pull_every_s=30.0, sweep_every_s=0.02)
+QUICK = PollerSettings(balance_every_s=30.0, pull_every_s=30.0, sweep_every_s=0.02, reserve_every_s=0.02)
 
 
 @dataclass
@@ -80,6 +80,7 @@ class Pollers:
     inbox: MemoryInbox = field(default_factory=MemoryInbox)
     post: PostOffice = field(default_factory=PostOffice)
     board: Board = field(default_factory=Board)
+    reads: MemoryReads = field(default_factory=MemoryReads)
     base: str = "http://127.0.0.1:1"
 
     @asynccontextmanager
@@ -91,6 +92,7 @@ class Pollers:
             daraja=self.daraja,
             tokens=PlainTokens(self.base),
             inbox=self.inbox,
+            reads=self.reads,
             addresses=self.post,
             clock=CLOCK,
             ids=IDS,
@@ -225,3 +227,44 @@ async def test_with_one_short_code_no_money_counts_twice(pollers, daraja, sandbo
             pollers.inbox.arrive(*await sandbox_rails.callback())
         await until(lambda: len(pollers.board.floats) == 2)
     assert pollers.board.floats["mpesa_paybill"].balance_minor == 0
+
+
+# --- what payouts may still spend, and whose credential it is ---
+
+
+async def test_promised_payouts_are_reserved_of_the_paying_float_only(sandbox_rails, daraja):
+    pollers = Pollers(daraja, base=sandbox_rails.callback_url)
+    pollers.reads.reserved_minor = 249_000
+    async with pollers.running():
+        while len(pollers.board.floats) < 2:
+            pollers.inbox.arrive(*await sandbox_rails.callback())
+            await until(lambda: pollers.inbox.consumed == [row.id for row in pollers.inbox.rows])
+        await until(lambda: pollers.board.floats["mpesa_utility"].reserved_minor == 249_000)
+        assert pollers.board.floats["mpesa_paybill"].reserved_minor == 0
+        pollers.reads.away = True
+        await asyncio.sleep(0.05)
+        assert pollers.board.floats["mpesa_utility"].reserved_minor == 249_000
+        pollers.reads.away, pollers.reads.reserved_minor = False, 0
+        await until(lambda: pollers.board.floats["mpesa_utility"].reserved_minor == 0)
+
+
+async def test_a_balance_that_speaks_against_our_initiator_stops_payouts_and_further_questions(sandbox_rails, daraja):
+    await sandbox_rails.daraja_step("balance", result_code="2001", times=0)
+    pollers = Pollers(daraja, base=sandbox_rails.callback_url)
+    async with pollers.running(balance_again_s=0.1) as ref:
+        pollers.inbox.arrive(*await sandbox_rails.callback())
+        assert await pollers.post.next(DARAJA_GATE) == StopPayouts(code="2001")
+        pollers.inbox.arrive(*await sandbox_rails.callback())
+        await until(lambda: len(pollers.inbox.consumed) == 2)
+        await asyncio.sleep(0.3)
+        assert sandbox_rails.received.empty()
+        ref.tell(ResumePayouts())
+        await sandbox_rails.callback()
+
+
+async def test_missing_rights_for_payouts_leave_balances_asked(sandbox_rails, daraja):
+    pollers = Pollers(daraja, base=sandbox_rails.callback_url)
+    async with pollers.running(balance_again_s=0.1) as ref:
+        ref.tell(StopPayouts(code="21"))
+        for _ in range(3):
+            await sandbox_rails.callback()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from actors.saga_evidence import events_of
+from actors.deposit_evidence import events_of
 from penpay.domain.deposit_events import RefundConfirmed
 from penpay.messages import InboxRow
 from tests.domain.books import new_deposit
