@@ -105,18 +105,14 @@ class Plan:
         self._unit_seq += 1
         transaction_id = unit.transaction.row.id if unit.transaction is not None else ""
         head = view.transaction(transaction_id) if transaction_id else None
-        planned = PlannedUnit(
-            incoming=incoming,
-            seq=self._unit_seq,
-            first_event_seq=head.event_count + 1 if head is not None else 1,
-            first_outbox_seq=self._outbox_seq + 1,
-            postings=self._chained_postings(incoming, movement) if unit.postings else [],
-            audit=self._chained_audit(incoming) if unit.audit else [],
-        )
-        self._units.append(planned)
-        self._outbox_seq += len(unit.outbox)
+        first_event_seq = head.event_count + 1 if head is not None else 1
+        postings = self._chained_postings(incoming, movement) if unit.postings else []
+        audit = self._chained_audit(incoming) if unit.audit else []
+        first_outbox_seq = self._outbox_seq + 1
+        self._units.append(PlannedUnit(incoming, self._unit_seq, first_event_seq, first_outbox_seq, postings, audit))
         view.units[unit.unit_id] = incoming.content_hash
         view.accounts |= movement.accounts
+        self._outbox_seq += len(unit.outbox)
         if unit.transaction is not None:
             self._move_transaction(incoming, head)
         if unit.new_operations or unit.operations:

@@ -1,11 +1,11 @@
-"""Recording a decision: the unit of work of a deposit, and the one way to hand a unit to the ledger."""
+"""Recording a decision: the unit of work of a saga, and the one way to hand a unit to the ledger."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from actors.base import AskTimeout
+from actors.flow import Flow
 from penpay.domain.decision import Decision
-from penpay.domain.deposit import Deposit
-from penpay.domain.deposit_row import to_row
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.presentation import evidence_of, json_bytes, render_transaction
 from penpay.domain.unit import AuditRecord, OutboxEvent, TransactionChange, TransactionRow, UnitOfWork
@@ -14,21 +14,21 @@ from penpay.ports import Addresses
 
 
 def unit_of(
-    decision: Decision[Deposit], base: TransactionRow, *, actor: str, consumes: Sequence[str] = ()
+    flow: Flow, decision: Decision[Any], base: TransactionRow, *, actor: str, consumes: Sequence[str] = ()
 ) -> UnitOfWork:
     """The unit `<transaction>:<version>` that makes a decision durable, with its event for the streams and its audit.
 
-    `base` is the row before (for a new deposit: what admission fixed). Polls leave no event and no audit record.
+    `base` is the row before (for a new saga: what admission fixed). Polls leave no event and no audit record.
     """
-    deposit = decision.saga
-    row = to_row(deposit, base)
+    saga = decision.saga
+    row = flow.to_row(saga, base)
     told = decision.postings or any(step.from_state != step.to_state or step.data for step in decision.steps)
     events = [f"{step.from_state}>{step.event}>{step.to_state}" for step in decision.steps]
     return UnitOfWork(
-        unit_id=f"{deposit.id}:{deposit.version}",
-        shard=deposit.shard,
-        at=deposit.updated_at,
-        user_id=deposit.user_id,
+        unit_id=f"{saga.id}:{saga.version}",
+        shard=saga.shard,
+        at=saga.updated_at,
+        user_id=saga.user_id,
         transaction=TransactionChange(row=row, expected_version=decision.expected_version, events=decision.steps),
         postings=decision.postings,
         new_operations=decision.new_operations,
@@ -36,12 +36,15 @@ def unit_of(
         references=decision.references,
         consumes=tuple(consumes),
         outbox=(transaction_event(row),) if told else (),
-        audit=(AuditRecord(actor=actor, action="deposit.step", subject=deposit.id, detail={"steps": " ".join(events)}),)
-        if told
-        else (),
+        audit=(_audit(flow, actor, saga.id, events),) if told else (),
         reviews=decision.reviews,
         reviews_closed=decision.reviews_closed,
     )
+
+
+def _audit(flow: Flow, actor: str, subject: str, steps: Sequence[str]) -> AuditRecord:
+    action = f"{flow.type.lower()}.step"
+    return AuditRecord(actor=actor, action=action, subject=subject, detail={"steps": " ".join(steps)})
 
 
 def transaction_event(row: TransactionRow) -> OutboxEvent:

@@ -1,55 +1,44 @@
-"""The saga of one deposit: receive evidence, decide, record, then act. Everything it knows is in its row."""
+"""The saga of one transaction: receive evidence, decide, record, then act. Everything it knows is in its row.
+
+Which rules apply, and what an effect says to whom, is its flow's: a deposit's or a withdrawal's.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import structlog
 
 from actors.base import EntityActor, MailboxFull
+from actors.deposit_flow import DEPOSIT
+from actors.flow import Flow, Unusable
 from actors.recording import record, unit_of
-from actors.saga_evidence import Unusable, event_of_probe, events_of
-from penpay.domain import deposit_events as ev
-from penpay.domain.decision import Decision, Effect, Ignored, Occasion, Rejected, Rules
-from penpay.domain.deposit import Deposit, State
-from penpay.domain.deposit_row import STATUS, from_row
-from penpay.domain.deposit_rules import decide
+from actors.withdrawal_flow import WITHDRAWAL
+from penpay.domain.decision import IN_REVIEW, Decision, Effect, Ignored, Occasion, Rejected, Rules
 from penpay.domain.errors import Unavailable
-from penpay.domain.fx import Direction
-from penpay.domain.ids import account_reference
-from penpay.domain.unit import OperationKind, RejectCode, ReviewOpened, TransactionEvent, TransactionRow, UnitOfWork
+from penpay.domain.review import staff_event
+from penpay.domain.unit import NewOperation, OperationKind, RejectCode, ReviewOpened, TransactionRow, UnitOfWork
 from penpay.messages import (
     CancelTransaction,
     Committed,
-    DepositSettled,
     EvidenceArrived,
     InboxRow,
     ProbeAnswered,
     Refusal,
+    ResolveReview,
     SagaBegan,
     WakeUp,
-    user_of,
 )
-from penpay.messages_rails import (
-    DARAJA_GATE,
-    DERIV_RESOLVER,
-    DERIV_TRANSFERS,
-    CheckRecipient,
-    ProbePull,
-    ProbeReversal,
-    ProbeStk,
-    ResolveTransfer,
-    Submit,
-)
-from penpay.ports import Addresses, Clock, Ids, SagaMeter, SagaRows, SagaStore
+from penpay.ports import Addresses, Clock, Ids, SagaMeter, SagaRows, SagaStore, Sealer
 
 log = structlog.get_logger()
 
+FLOWS: Mapping[str, Flow] = {flow.type: flow for flow in (DEPOSIT, WITHDRAWAL)}
 FRESH_IDS = 3
 """The most ids that one decision uses: an operation and two questions."""
 RACES_MAX = 4
-TYPE = Direction.DEPOSIT.value
+REPLACED = "about an operation that was replaced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +51,16 @@ class SagaParts:
     clock: Clock
     ids: Ids
     rules: Rules
+    sealer: Sealer
     meter: SagaMeter | None = None
 
 
-class DepositSagaActor(EntityActor):
-    """One deposit. Messages: `SagaBegan`, `EvidenceArrived`, `ProbeAnswered`, `WakeUp`, `CancelTransaction`."""
+class SagaActor(EntityActor):
+    """One transaction.
+
+    Messages: `SagaBegan`, `EvidenceArrived`, `ProbeAnswered`, `WakeUp`, `CancelTransaction`,
+    `ResolveReview`.
+    """
 
     KIND = "saga"
     LEVEL = 4
@@ -78,16 +72,18 @@ class DepositSagaActor(EntityActor):
         self._id = transaction_id
         self._parts = parts
         self._row: TransactionRow | None = None
-        self._deposit: Deposit | None = None
+        self._saga: Any = None
+        self._flow = DEPOSIT
         self._consumed: set[str] = set()
 
     def observable_state(self) -> Mapping[str, object]:
-        """Where the deposit stands; nothing personal."""
-        known = self._deposit
+        """Where the transaction stands; nothing personal."""
+        row = self._row
         return {
             "transaction": self._id,
-            "state": known.state.value if known else "not loaded",
-            "version": known.version if known else 0,
+            "type": row.type if row else "",
+            "state": row.state if row else "not loaded",
+            "version": row.version if row else 0,
         }
 
     async def on_receive(self, message: Any) -> Any:
@@ -103,7 +99,7 @@ class DepositSagaActor(EntityActor):
             case SagaBegan(row):
                 if self._row is None:
                     self._remember(row)
-                    self._act((Effect("check_recipient"),))
+                    self._act((Effect(self._flow.begin, self._flow.first(self._saga)),))
             case EvidenceArrived(row):
                 await self._load()
                 await self._consume(row)
@@ -114,6 +110,8 @@ class DepositSagaActor(EntityActor):
                 await self._wake()
             case CancelTransaction(user_id):
                 return await self._cancel(user_id)
+            case ResolveReview():
+                return await self._resolve(message)
             case _:
                 raise TypeError(f"a saga takes no {type(message).__name__}")
         return None
@@ -121,21 +119,26 @@ class DepositSagaActor(EntityActor):
     # --- what is known ------------------------------------------------------------------------------------------
 
     def _remember(self, row: TransactionRow) -> None:
-        self._row, self._deposit = row, from_row(row)
+        self._flow = FLOWS[row.type]
+        self._row, self._saga = row, self._flow.from_row(row)
 
     def _forget(self) -> None:
-        self._row = self._deposit = None
+        self._row = self._saga = None
 
     async def _load(self) -> SagaRows | None:
         """Read the row unless it is known, and apply stored evidence that nobody consumed."""
         if self._row is not None:
             return None
-        rows = await self._parts.store.load(self._id)
-        if rows is None:
-            raise LookupError(f"no transaction {self._id}")
+        rows = await self._read()
         self._remember(rows.row)
         for waiting in rows.inbox:
             await self._consume(waiting)
+        return rows
+
+    async def _read(self) -> SagaRows:
+        rows = await self._parts.store.load(self._id)
+        if rows is None:
+            raise LookupError(f"no transaction {self._id}")
         return rows
 
     # --- receive → decide → record → act ------------------------------------------------------------------------
@@ -143,8 +146,9 @@ class DepositSagaActor(EntityActor):
     async def _consume(self, row: InboxRow) -> None:
         if row.id in self._consumed:
             return
-        assert self._deposit is not None
-        events = events_of(self._deposit, row)
+        events = self._flow.events_of(self._saga, row)
+        if not isinstance(events, Unusable) and events and row.operation_id not in self._flow.known(self._saga):
+            events = Unusable(REPLACED)
         if isinstance(events, Unusable):
             await self._quarantine(row, events.reason)
         else:
@@ -156,41 +160,36 @@ class DepositSagaActor(EntityActor):
         self._consumed.add(row.id)
 
     async def _apply(
-        self, event: ev.Event, *, consumes: tuple[str, ...] = ()
-    ) -> Decision[Deposit] | Ignored | Rejected:
-        """Decide and record; lost races reload and decide again, a frozen user is decided without an intent."""
+        self, event: Any, *, consumes: tuple[str, ...] = (), staff: bool = False
+    ) -> Decision[Any] | Ignored | Rejected:
+        """Decide and record; lost races reload and decide again, what the ledger says of a first try is a circumstance.
+
+        `staff`: two named people decided it; then a frozen customer gets an intent all the same.
+        """
         frozen = attempted = False
         for _ in range(RACES_MAX):
-            assert self._deposit is not None
             assert self._row is not None
             fresh = tuple(self._parts.ids.ulid() for _ in range(FRESH_IDS))
-            result = decide(
-                self._deposit,
-                event,
-                Occasion(self._parts.clock.now(), fresh, frozen=frozen, attempted=attempted),
-                self._parts.rules,
-            )
+            occasion = Occasion(self._parts.clock.now(), fresh, frozen=frozen, attempted=attempted)
+            result = self._flow.decide(self._saga, event, occasion, self._parts.rules)
             if not isinstance(result, Decision):
                 return result
-            unit = unit_of(result, self._row, actor="saga", consumes=consumes)
+            unit = unit_of(self._flow, result, self._row, actor="staff" if staff else "saga", consumes=consumes)
+            unit = replace(await self._with_payees(unit), staff_resolution=staff)
             answer = await record(self._parts.addresses, unit)
             if isinstance(answer, Committed):
                 assert unit.transaction is not None
-                before = self._deposit
-                self._row, self._deposit = unit.transaction.row, result.saga
-                self._measure(before, result.saga, result.steps)
+                before, self._row, self._saga = self._saga, unit.transaction.row, result.saga
+                self._measure(before, result)
                 self._log(result, event)
                 self._act(result.effects)
                 return result
             match answer.code:
                 case RejectCode.VERSION_CONFLICT | RejectCode.UNIT_DIFFERS:
-                    self._forget()
-                    rows = await self._parts.store.load(self._id)
-                    assert rows is not None
-                    self._remember(rows.row)
+                    self._remember((await self._read()).row)
                 case RejectCode.ACCOUNT_FROZEN:
                     frozen = True
-                case RejectCode.ATTEMPT_EXISTS if isinstance(event, ev.CancelRequested):
+                case RejectCode.ATTEMPT_EXISTS if isinstance(event, type(self._flow.cancelled())):
                     return Rejected("not_cancellable")
                 case RejectCode.ATTEMPT_EXISTS:
                     attempted = True
@@ -200,43 +199,67 @@ class DepositSagaActor(EntityActor):
                     raise RuntimeError(f"unit {answer.unit_id} rejected: {answer.code} {answer.detail}")
         raise Unavailable("ledger")
 
-    async def _reference_taken(self, event: ev.Event, detail: str) -> Ignored:
+    async def _with_payees(self, unit: UnitOfWork) -> UnitOfWork:
+        """A payout carries its payee on, sealed anew for its own place; only the rail opens it."""
+        if not any(made.kind is OperationKind.B2C for made in unit.new_operations):
+            return unit
+        data_key = next((known.data_key for known in (await self._read()).operations if known.data_key), b"")
+        made = tuple(self._with_payee(one, data_key) for one in unit.new_operations)
+        return replace(unit, new_operations=made)
+
+    def _with_payee(self, made: NewOperation, data_key: bytes) -> NewOperation:
+        if made.kind is not OperationKind.B2C:
+            return made
+        sealer, user_id = self._parts.sealer, self._saga.user_id
+        payee = sealer.open(
+            bytes.fromhex(self._saga.sealed_payee), aad=payee_aad(self._id), user_id=user_id, data_key=data_key
+        )
+        aad = f"provider_operations|sealed_request|{made.id}"
+        return replace(made, sealed_request=sealer.seal(payee, aad=aad, user_id=user_id, data_key=data_key))
+
+    async def _reference_taken(self, event: Any, detail: str) -> Ignored:
         """Evidence whose reference already belongs to another operation is never applied: a person looks at it."""
         await self._open_review("reference_taken", f"{type(event).__name__}: {detail}")
         return Ignored("reference taken")
 
     async def _apply_probe(self, answer: ProbeAnswered) -> None:
         await self._load()
-        assert self._deposit is not None
-        event = event_of_probe(self._deposit, answer)
-        if event is not None and self._concerns(answer):
+        event = self._flow.event_of_probe(self._saga, answer)
+        # Answers to reads may be old: only those about an operation that this saga still has count.
+        if event is not None and (not answer.operation_id or answer.operation_id in self._flow.known(self._saga)):
             await self._apply(event)
-
-    def _concerns(self, answer: ProbeAnswered) -> bool:
-        """Answers to reads may be old: only those about an operation that this deposit still has count."""
-        assert self._deposit is not None
-        known = {held.id for held in (self._deposit.stk, self._deposit.transfer, self._deposit.refund) if held}
-        return not answer.operation_id or answer.operation_id in known
 
     async def _wake(self) -> None:
         rows = await self._load()
-        assert self._deposit is not None
-        due = self._deposit.next_wake_at
+        assert self._row is not None
+        due = self._row.next_wake_at
         if due is None or due > self._parts.clock.now():
             return
-        stk = next((held for held in rows.operations if held.kind == OperationKind.STK), None) if rows else None
-        attempted = stk is not None and stk.attempts > stk.attempts_closed
-        await self._apply(ev.Woke(attempted=attempted))
+        first = self._flow.first(self._saga)
+        operations = rows.operations if rows else ()
+        attempted = any(held.id == first and held.attempts > held.attempts_closed for held in operations)
+        await self._apply(self._flow.woke(attempted))
+
+    # --- people -------------------------------------------------------------------------------------------------
 
     async def _cancel(self, user_id: str) -> TransactionRow | Refusal:
         await self._load()
-        assert self._deposit is not None
-        if self._deposit.user_id != user_id:
+        if self._saga.user_id != user_id:
             return Refusal("not_found")
-        outcome = await self._apply(ev.CancelRequested())
-        if isinstance(outcome, Decision) and self._row is not None:
-            return self._row
-        return Refusal("not_cancellable")
+        outcome = await self._apply(self._flow.cancelled())
+        return self._row if isinstance(outcome, Decision) and self._row is not None else Refusal("not_cancellable")
+
+    async def _resolve(self, asked: ResolveReview) -> TransactionRow | Refusal:
+        """Staff's decision. Refused while an operation has an attempt whose end nobody has proven."""
+        self._forget()
+        rows = await self._load()
+        open_ = [held for held in (rows.operations if rows else ()) if held.attempts > held.attempts_closed]
+        if any(held.state in {"INTENT", "SENT", "UNKNOWN"} for held in open_):
+            return Refusal("review_not_resolvable", "an operation has an attempt without a proven end")
+        event = staff_event(self._flow.type, asked.action, asked.approval)
+        outcome = await self._apply(event, staff=True) if event is not None else None
+        done = isinstance(outcome, Decision) and self._row is not None
+        return self._row if done and self._row is not None else Refusal("review_not_resolvable")
 
     # --- evidence that is not applied ---------------------------------------------------------------------------
 
@@ -247,14 +270,12 @@ class DepositSagaActor(EntityActor):
     async def _quarantine(self, row: InboxRow, reason: str) -> None:
         log.warning("evidence_quarantined", transaction_id=self._id, kind=row.kind, reason=reason)
         review = self._review("evidence_unusable", reason)
-        await record(
-            self._parts.addresses, self._bare(f"quarantine:{row.id}", quarantines=(row.id,), reviews=(review,))
-        )
+        unit = self._bare(f"quarantine:{row.id}", quarantines=(row.id,), reviews=(review,))
+        await record(self._parts.addresses, unit)
 
     async def _open_review(self, kind: str, reason: str) -> None:
-        await record(
-            self._parts.addresses, self._bare(f"review:{self._parts.ids.ulid()}", reviews=(self._review(kind, reason),))
-        )
+        unit = self._bare(f"review:{self._parts.ids.ulid()}", reviews=(self._review(kind, reason),))
+        await record(self._parts.addresses, unit)
 
     def _review(self, kind: str, reason: str) -> ReviewOpened:
         due_at = self._parts.clock.now() + timedelta(seconds=self._parts.rules.review_due_s)
@@ -269,88 +290,35 @@ class DepositSagaActor(EntityActor):
         )
 
     def _bare(self, unit_id: str, **parts: Any) -> UnitOfWork:
-        assert self._deposit is not None
-        return UnitOfWork(
-            unit_id=unit_id, shard=self._parts.shard, at=self._parts.clock.now(), user_id=self._deposit.user_id, **parts
-        )
+        now, user_id = self._parts.clock.now(), self._saga.user_id
+        return UnitOfWork(unit_id=unit_id, shard=self._parts.shard, at=now, user_id=user_id, **parts)
 
     # --- act ----------------------------------------------------------------------------------------------------
 
-    def _act(self, effects: tuple[Effect, ...]) -> None:
+    def _act(self, effects: Sequence[Effect]) -> None:
         """Tell the rails. A full mailbox is no loss: `next_wake_at` brings every effect again."""
         for effect in effects:
-            address, message = self._message(effect)
+            address, message = self._flow.message(self._saga, effect)
             try:
                 self._parts.addresses.tell(address, message)
             except MailboxFull:
                 log.warning("effect_postponed", transaction_id=self._id, effect=effect.name)
 
-    def _message(self, effect: Effect) -> tuple[str, object]:
-        d = self._deposit
-        assert d is not None
-        shard, tx, op = d.shard, d.id, effect.operation_id
-        match effect.name:
-            case "check_recipient":
-                check = CheckRecipient(shard=shard, transaction_id=tx, loginid=d.deriv_loginid, amount=d.receive)
-                return DERIV_TRANSFERS, check
-            case "submit":
-                kind = self._kind_of(op)
-                rail = DERIV_TRANSFERS if kind is OperationKind.DERIV_TRANSFER else DARAJA_GATE
-                to, what = d.deriv_loginid, d.receive
-                return rail, Submit(operation_id=op, shard=shard, transaction_id=tx, kind=kind, loginid=to, amount=what)
-            case "probe_stk":
-                checkout = d.checkout_request_id
-                return DARAJA_GATE, ProbeStk(
-                    operation_id=op, shard=shard, transaction_id=tx, checkout_request_id=checkout
-                )
-            case "probe_pull":
-                reference = account_reference(op)
-                pull = ProbePull(
-                    operation_id=op, shard=shard, transaction_id=tx, reference=reference, since=d.created_at
-                )
-                return DARAJA_GATE, pull
-            case "probe_reversal":
-                return DARAJA_GATE, ProbeReversal(operation_id=op, shard=shard, transaction_id=tx, receipt=d.receipt)
-            case "resolve":
-                resolve = ResolveTransfer(
-                    operation_id=op,
-                    shard=shard,
-                    transaction_id=tx,
-                    reference=account_reference(op),
-                    loginid=d.deriv_loginid,
-                    amount=d.receive,
-                )
-                return DERIV_RESOLVER, resolve
-            case "settled":
-                return user_of(shard, d.user_id), DepositSettled(tx)
-        raise ValueError(effect.name)
-
-    def _kind_of(self, operation_id: str) -> OperationKind:
-        d = self._deposit
-        assert d is not None
-        for held, kind in (
-            (d.stk, OperationKind.STK),
-            (d.transfer, OperationKind.DERIV_TRANSFER),
-            (d.refund, OperationKind.REVERSAL),
-        ):
-            if held is not None and held.id == operation_id:
-                return kind
-        raise ValueError(operation_id)
-
-    def _measure(self, before: Deposit, after: Deposit, steps: Sequence[TransactionEvent]) -> None:
-        meter = self._parts.meter
+    def _measure(self, before: Any, decision: Decision[Any]) -> None:
+        meter, after = self._parts.meter, decision.saga
         if meter is None:
             return
         since = before.state_since or before.created_at
-        for step in steps:
+        for step in decision.steps:
             if step.from_state != step.to_state:
                 seconds = (after.updated_at - since).total_seconds()
-                meter.stage(type_=TYPE, stage=step.from_state, seconds=max(0.0, seconds))
+                meter.stage(type_=self._flow.type, stage=step.from_state, seconds=max(0.0, seconds))
                 since = after.updated_at
-        if STATUS[after.state] != STATUS[before.state]:
-            meter.transaction(type_=TYPE, status=STATUS[after.state])
+        status = self._flow.status
+        if status[after.state] != status[before.state]:
+            meter.transaction(type_=self._flow.type, status=status[after.state])
 
-    def _log(self, decision: Decision[Deposit], event: ev.Event) -> None:
+    def _log(self, decision: Decision[Any], event: Any) -> None:
         for step in decision.steps:
             if step.from_state != step.to_state:
                 log.info(
@@ -360,8 +328,13 @@ class DepositSagaActor(EntityActor):
                     because=type(event).__name__,
                     to_state=step.to_state,
                 )
-        if decision.saga.state is State.IN_REVIEW:
+        if decision.saga.state == IN_REVIEW:
             log.error("in_review", transaction_id=self._id, kinds=[review.kind for review in decision.reviews])
+
+
+def payee_aad(transaction_id: str) -> str:
+    """Where a withdrawal's payee is sealed for: its transaction."""
+    return f"transactions|payee|{transaction_id}"
 
 
 async def park(transaction_id: str, error: BaseException, parts: SagaParts) -> None:
@@ -369,9 +342,13 @@ async def park(transaction_id: str, error: BaseException, parts: SagaParts) -> N
     rows = await parts.store.load(transaction_id)
     if rows is None:
         return
-    fresh = tuple(parts.ids.ulid() for _ in range(FRESH_IDS))
-    result = decide(
-        from_row(rows.row), ev.Parked(error=type(error).__name__), Occasion(parts.clock.now(), fresh), parts.rules
-    )
-    if isinstance(result, Decision):
-        await record(parts.addresses, unit_of(result, rows.row, actor="saga_host"))
+    flow = FLOWS[rows.row.type]
+    for attempted in (False, True):
+        fresh = tuple(parts.ids.ulid() for _ in range(FRESH_IDS))
+        occasion = Occasion(parts.clock.now(), fresh, attempted=attempted)
+        result = flow.decide(flow.from_row(rows.row), flow.parked(type(error).__name__), occasion, parts.rules)
+        if not isinstance(result, Decision):
+            return
+        answer = await record(parts.addresses, unit_of(flow, result, rows.row, actor="saga_host"))
+        if isinstance(answer, Committed):
+            return

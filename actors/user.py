@@ -12,6 +12,7 @@ import structlog
 
 from actors.admitted import base_row, new_deposit, terms_of
 from actors.base import EntityActor, MailboxFull
+from actors.deposit_flow import DEPOSIT
 from actors.recording import record, unit_of
 from penpay.domain import admission as adm
 from penpay.domain import deposit_events as ev
@@ -37,12 +38,12 @@ from penpay.messages import (
     AcceptDeposit,
     Committed,
     CreateQuote,
-    DepositSettled,
     ForgetUser,
     HttpAnswer,
     Quote,
     Refusal,
     SagaBegan,
+    TransactionSettled,
     saga_of,
 )
 from penpay.ports import Addresses, Clock, Ids, OpenDeposit, Sealer, UserRows, UserStore
@@ -71,7 +72,7 @@ class UserParts:
 
 
 class UserActor(EntityActor):
-    """One user. Messages: `AcceptDeposit`, `CreateQuote`, `DepositSettled`, `ForgetUser`."""
+    """One user. Messages: `AcceptDeposit`, `CreateQuote`, `TransactionSettled`, `ForgetUser`."""
 
     KIND = "user"
     LEVEL = 4
@@ -100,7 +101,7 @@ class UserActor(EntityActor):
                 return await self._accept(message)
             case CreateQuote():
                 return await self._quote(message)
-            case DepositSettled() | ForgetUser():
+            case TransactionSettled() | ForgetUser():
                 self._rows = None
                 return None
         raise TypeError(f"a user takes no {type(message).__name__}")
@@ -221,7 +222,7 @@ class UserActor(EntityActor):
         decision = decide(deposit, ev.StkStarted(), Occasion(now, (fresh(), fresh(), fresh())), self._parts.rules)
         assert isinstance(decision, Decision)
         base = base_row(asked, quote, deposit, day=self._day, limit_usd_minor=self._parts.limits.daily_usd_minor)
-        unit = unit_of(decision, base, actor=f"user:{self._id}")
+        unit = unit_of(DEPOSIT, decision, base, actor=f"user:{self._id}")
         assert unit.transaction is not None
         row = unit.transaction.row
         body = json_bytes(render_transaction(row, evidence_of(row)))

@@ -184,8 +184,8 @@ class HttpAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class DepositSettled:
-    """A deposit of this user no longer waits for the phone, or no longer counts. Tell; the row is the truth."""
+class TransactionSettled:
+    """A transaction of this user has ended, or a phone is free again. Tell; the row is the truth."""
 
     transaction_id: str
 

@@ -23,7 +23,7 @@ from actors.listener import ListenerActor
 from actors.periodic import Job, PeriodicActor
 from actors.rail_lease import LeaseHolder, RailLeaseActor
 from actors.rail_sender import SenderParts
-from actors.saga import DepositSagaActor, SagaParts, park
+from actors.saga import SagaActor, SagaParts, park
 from actors.shard_lease import ShardLeaseActor
 from actors.sms import SmsActor
 from actors.user import UserActor, UserParts
@@ -116,7 +116,7 @@ def shard_tree(crew: ShardCrew) -> SupervisorSpec:
             ),
             EntityHostSpec(
                 name="sagas",
-                factory=lambda transaction_id: (DepositSagaActor, (transaction_id, crew.sagas)),
+                factory=lambda transaction_id: (SagaActor, (transaction_id, crew.sagas)),
                 on_parked=parked,
                 max_children=limits.ENTITIES_MAX,
                 max_restarts=limits.SAGA_CRASHES_MAX,

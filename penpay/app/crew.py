@@ -127,7 +127,7 @@ class ShardPlan:
                 limits=limits_of(outside.settings),
                 rules=rules,
             ),
-            sagas=SagaParts(shard, addresses, stores.sagas, clock, outside.ids, rules, house.metrics),
+            sagas=SagaParts(shard, addresses, stores.sagas, clock, outside.ids, rules, outside.sealer, house.metrics),
             wake_ups=lambda: (WakeUpsActor, {"store": stores.sagas, "every_s": LOOK_S, **shared}),
             inbox=lambda: (
                 InboxActor,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actors.base import AsyncioActorRef
-from actors.saga import DepositSagaActor, SagaParts, park
+from actors.saga import SagaActor, SagaParts, park
 from actors.user import UserActor, UserParts
 from penpay.domain.admission import Limits
 from penpay.domain.decision import Rules
@@ -76,12 +76,14 @@ def row_of(house: House) -> TransactionRow:
 
 
 def parts_of(house: House) -> SagaParts:
-    return SagaParts(shard=3, addresses=house, store=house, clock=house.clock, ids=house.ids, rules=Rules())
+    return SagaParts(
+        shard=3, addresses=house, store=house, clock=house.clock, ids=house.ids, rules=Rules(), sealer=PlainSealer()
+    )
 
 
 @pytest.fixture
 async def saga(house: House) -> AsyncIterator[AsyncioActorRef]:
-    ref = DepositSagaActor.start(row_of(house).id, parts_of(house))
+    ref = SagaActor.start(row_of(house).id, parts_of(house))
     yield ref
     await ref.shutdown(1)
 

@@ -15,7 +15,7 @@ from penpay.domain.decision import Rules
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.fx import Direction
 from penpay.domain.money import Money, kes, usd
-from penpay.messages import AcceptDeposit, CreateQuote, DepositSettled, HttpAnswer, Quote, Refusal, SagaBegan
+from penpay.messages import AcceptDeposit, CreateQuote, HttpAnswer, Quote, Refusal, SagaBegan, TransactionSettled
 from tests.actors.house import House, PlainSealer, customer
 
 
@@ -150,7 +150,7 @@ async def test_one_prompt_per_phone_until_it_is_settled_and_a_minute_has_passed(
     assert (second.status, code(second)) == (409, "stk_open")
     (row,) = house.rows.values()
     house.rows[row.id] = _ended(row)
-    user.tell(DepositSettled(row.id))
+    user.tell(TransactionSettled(row.id))
     house.clock.turn(61)
     house.board.fx = FxSnapshot(129_500_000, house.clock.now())
     assert (await user.aask(asked(key="key-3"))).status == 202

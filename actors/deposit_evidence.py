@@ -1,8 +1,8 @@
 """From stored evidence and rails' answers to the events that `decide` knows. Reads, judges trust, changes nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from actors.flow import Unusable
 from penpay.domain import deposit_events as ev
 from penpay.domain.deposit import Deposit
 from penpay.domain.errors import BadInput
@@ -14,13 +14,6 @@ from penpay.messages import InboxRow, ProbeAnswered
 NOT_FINAL = frozenset({"4999"})
 """Result codes that say that nothing is decided yet."""
 REVERSED_ALREADY = "R000001"
-
-
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """This row cannot belong to this deposit or cannot be read: a person looks at it, nothing is applied."""
-
-    reason: str
 
 
 def events_of(deposit: Deposit, row: InboxRow) -> Sequence[ev.Event] | Unusable:

@@ -1,0 +1,94 @@
+"""The flow of a deposit: what its effects say to the rails, and the functions that make it one."""
+
+from actors.deposit_evidence import event_of_probe, events_of
+from actors.flow import Flow
+from penpay.domain import deposit_events as ev
+from penpay.domain.decision import Effect
+from penpay.domain.deposit import OPERATIONS, Deposit
+from penpay.domain.deposit_row import STATUS, from_row, to_row
+from penpay.domain.deposit_rules import decide
+from penpay.domain.fx import Direction
+from penpay.domain.ids import account_reference
+from penpay.domain.unit import OperationKind
+from penpay.messages import TransactionSettled, user_of
+from penpay.messages_rails import (
+    DARAJA_GATE,
+    DERIV_RESOLVER,
+    DERIV_TRANSFERS,
+    CheckRecipient,
+    ProbePull,
+    ProbeReversal,
+    ProbeStk,
+    ResolveTransfer,
+    Submit,
+)
+
+_KINDS = {"stk": OperationKind.STK, "transfer": OperationKind.DERIV_TRANSFER, "refund": OperationKind.REVERSAL}
+
+
+def message(d: Deposit, effect: Effect) -> tuple[str, object]:
+    """Whom to tell what. Every effect is safe to repeat."""
+    shard, tx, op = d.shard, d.id, effect.operation_id
+    match effect.name:
+        case "check_recipient":
+            check = CheckRecipient(shard=shard, transaction_id=tx, loginid=d.deriv_loginid, amount=d.receive)
+            return DERIV_TRANSFERS, check
+        case "submit":
+            return _submit(d, op)
+        case "probe_stk":
+            checkout = d.checkout_request_id
+            probe = ProbeStk(operation_id=op, shard=shard, transaction_id=tx, checkout_request_id=checkout)
+            return DARAJA_GATE, probe
+        case "probe_pull":
+            reference = account_reference(op)
+            pull = ProbePull(operation_id=op, shard=shard, transaction_id=tx, reference=reference, since=d.created_at)
+            return DARAJA_GATE, pull
+        case "probe_reversal":
+            return DARAJA_GATE, ProbeReversal(operation_id=op, shard=shard, transaction_id=tx, receipt=d.receipt)
+        case "resolve":
+            resolve = ResolveTransfer(
+                operation_id=op,
+                shard=shard,
+                transaction_id=tx,
+                reference=account_reference(op),
+                loginid=d.deriv_loginid,
+                amount=d.receive,
+            )
+            return DERIV_RESOLVER, resolve
+        case "settled":
+            return user_of(shard, d.user_id), TransactionSettled(tx)
+    raise ValueError(effect.name)
+
+
+def _submit(d: Deposit, operation_id: str) -> tuple[str, Submit]:
+    for slot, kind in _KINDS.items():
+        held = getattr(d, slot)
+        if held is not None and held.id == operation_id:
+            rail = DERIV_TRANSFERS if kind is OperationKind.DERIV_TRANSFER else DARAJA_GATE
+            submit = Submit(
+                operation_id=operation_id,
+                shard=d.shard,
+                transaction_id=d.id,
+                kind=kind,
+                loginid=d.deriv_loginid,
+                amount=d.receive,
+            )
+            return rail, submit
+    raise ValueError(operation_id)
+
+
+DEPOSIT = Flow(
+    type=Direction.DEPOSIT.value,
+    operations=OPERATIONS,
+    begin="check_recipient",
+    decide=decide,
+    from_row=from_row,
+    to_row=to_row,
+    status=STATUS,
+    events_of=events_of,
+    event_of_probe=event_of_probe,
+    message=message,
+    woke=lambda attempted: ev.Woke(attempted=attempted),
+    parked=lambda error: ev.Parked(error=error),
+    cancelled=ev.CancelRequested,
+)

@@ -1,0 +1,49 @@
+"""What makes a saga a deposit or a withdrawal: its rules, its row, its evidence, and what its effects say to whom."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penpay.domain.decision import Decision, Effect, Ignored, Occasion, Operation, Rejected, Rules
+from penpay.domain.unit import TransactionRow
+from penpay.messages import InboxRow, ProbeAnswered
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """This row cannot belong to this saga or cannot be read: a person looks at it, nothing is applied."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """One type of saga as plain functions; `saga` is its own frozen dataclass, its events are its own.
+
+    `operations` are the fields that hold operations; the first one is what admission intends. `begin` is the effect
+    that follows admission. `woke(attempted)`, `parked(error)` and `cancelled()` make its events of these names.
+    """
+
+    type: str
+    operations: tuple[str, ...]
+    begin: str
+    decide: Callable[[Any, Any, Occasion, Rules], Decision[Any] | Ignored | Rejected]
+    from_row: Callable[[TransactionRow], Any]
+    to_row: Callable[[Any, TransactionRow], TransactionRow]
+    status: Mapping[Any, str]
+    events_of: Callable[[Any, InboxRow], Sequence[Any] | Unusable]
+    event_of_probe: Callable[[Any, ProbeAnswered], Any | None]
+    message: Callable[[Any, Effect], tuple[str, object]]
+    woke: Callable[[bool], Any]
+    parked: Callable[[str], Any]
+    cancelled: Callable[[], Any]
+
+    def known(self, saga: Any) -> frozenset[str]:
+        """Ids of the operations that the saga is about now."""
+        held: list[Operation | None] = [getattr(saga, name) for name in self.operations]
+        return frozenset(operation.id for operation in held if operation is not None)
+
+    def first(self, saga: Any) -> str:
+        """Id of the operation that admission intended."""
+        operation: Operation | None = getattr(saga, self.operations[0])
+        return operation.id if operation is not None else ""

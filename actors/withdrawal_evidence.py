@@ -1,0 +1,120 @@
+"""From stored evidence and rails' answers to the events of a withdrawal. Reads, judges trust, changes nothing."""
+
+from collections.abc import Sequence
+
+from actors.flow import Unusable
+from penpay.domain import withdrawal_events as ev
+from penpay.domain.errors import BadInput
+from penpay.domain.mpesa_callbacks import ResultCallback, parse_result
+from penpay.domain.rail_end import Outcome, RailEnd, decode_rail_end
+from penpay.domain.unit import OperationKind
+from penpay.domain.withdrawal import Withdrawal
+from penpay.messages import InboxRow, ProbeAnswered
+
+COMPLETED = "Completed"
+NOT_COMPLETED = frozenset({"Cancelled", "Declined", "Expired", "Failed"})
+"""Final verdicts of a payout's status that say that the customer has no shillings."""
+
+
+def events_of(withdrawal: Withdrawal, row: InboxRow) -> Sequence[ev.Event] | Unusable:
+    """What a stored row says. An empty sequence: nothing that changes anything."""
+    try:
+        match row.kind:
+            case "rail":
+                return _rail(withdrawal, decode_rail_end(row.body))
+            case "b2c":
+                return _result(withdrawal, parse_result(row.body), row)
+            case "txstatus":
+                return _status(parse_result(row.body), row)
+            case "timeout":
+                return (ev.PayoutTimedOut(),)
+            case _:
+                return Unusable(f"a withdrawal takes no {row.kind}")
+    except BadInput as error:
+        return Unusable(str(error.detail))
+
+
+def _rail(withdrawal: Withdrawal, end: RailEnd) -> Sequence[ev.Event] | Unusable:
+    match end.kind:
+        case OperationKind.DERIV_WITHDRAW:
+            return (_debit_end(withdrawal, end),)
+        case OperationKind.B2C:
+            return (_payout_end(end),)
+        case OperationKind.DERIV_RETURN:
+            return (_return_end(withdrawal, end),)
+    return Unusable(f"a withdrawal has no {end.kind}")
+
+
+def _debit_end(withdrawal: Withdrawal, end: RailEnd) -> ev.Event:
+    match end.outcome:
+        case Outcome.CONFIRMED:
+            return ev.DebitConfirmed(transaction_id=end.provider_ref, amount=withdrawal.send, proof="reply")
+        case Outcome.REFUSED if not end.hold:
+            return ev.DebitRefused(code=end.code, attempt=end.attempt)
+        case Outcome.UNKNOWN:
+            return ev.DebitOutcomeUnknown(code=end.code, attempt=end.attempt)
+    return ev.DebitNotSent(code=end.code, attempt=end.attempt)
+
+
+def _payout_end(end: RailEnd) -> ev.Event:
+    match end.outcome:
+        case Outcome.CONFIRMED:
+            return ev.PayoutAccepted(conversation_id=end.facts.get("conversation_id", ""))
+        case Outcome.UNKNOWN:
+            return ev.PayoutOutcomeUnknown(code=end.code, attempt=end.attempt)
+    return ev.PayoutHeld(code=end.code, attempt=end.attempt)
+
+
+def _return_end(withdrawal: Withdrawal, end: RailEnd) -> ev.Event:
+    match end.outcome:
+        case Outcome.CONFIRMED:
+            return ev.ReturnConfirmed(transaction_id=end.provider_ref, amount=withdrawal.send, proof="reply")
+        case Outcome.REFUSED:
+            return ev.ReturnRefused(code=end.code, attempt=end.attempt, hold=end.hold)
+        case Outcome.UNKNOWN:
+            return ev.ReturnOutcomeUnknown(code=end.code, attempt=end.attempt)
+    return ev.ReturnNotSent(code=end.code, attempt=end.attempt)
+
+
+def _result(withdrawal: Withdrawal, result: ResultCallback, row: InboxRow) -> Sequence[ev.Event] | Unusable:
+    if result.result_type == "1" or not row.trusted_source:
+        return ()  # not final, or from a stranger: the status is asked for
+    if result.result_code != "0":
+        return (ev.PayoutFailed(code=result.result_code, at=row.received_at),)
+    if result.amount is not None and result.amount != withdrawal.receive:
+        return Unusable(f"the result speaks of {result.amount.text()} KES")
+    if not result.receipt:
+        return ()
+    return (ev.PayoutPaid(receipt=result.receipt, source="result"),)
+
+
+def _status(result: ResultCallback, row: InboxRow) -> Sequence[ev.Event]:
+    """The query's own success is code 0; the verdict is the status of the payout that it asked about."""
+    if result.result_code != "0" or not row.trusted_source:
+        return ()
+    if result.transaction_status == COMPLETED and result.receipt:
+        return (ev.PayoutPaid(receipt=result.receipt, source="status"),)
+    if result.transaction_status in NOT_COMPLETED:
+        return (ev.PayoutNotCompleted(status=result.transaction_status, at=row.received_at),)
+    return ()
+
+
+def event_of_probe(withdrawal: Withdrawal, answer: ProbeAnswered) -> ev.Event | None:
+    """What a rail's answer to a read says; None when it says nothing."""
+    match answer.probe, answer.outcome:
+        case "witness", "CONFIRMED" if answer.amount is not None:
+            return ev.WitnessSeen(transaction_id=answer.reference, amount=answer.amount)
+        case "debit", "CONFIRMED":
+            amount = answer.amount or withdrawal.send
+            return ev.DebitConfirmed(transaction_id=answer.reference, amount=amount, proof="statement")
+        case "debit", "ABSENT":
+            return ev.DebitAbsent(proof=answer.proof)
+        case "debit", "AMBIGUOUS":
+            return ev.DebitAmbiguous(proof=answer.proof)
+        case "transfer", "CONFIRMED" if answer.amount is not None:
+            return ev.ReturnConfirmed(transaction_id=answer.reference, amount=answer.amount, proof="statement")
+        case "transfer", "ABSENT":
+            return ev.ReturnAbsent(proof=answer.proof)
+        case "transfer", "AMBIGUOUS":
+            return ev.ReturnAmbiguous(proof=answer.proof)
+    return None
