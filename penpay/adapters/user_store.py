@@ -33,17 +33,25 @@ class MySqlUserStore:
         """Users that wait at the same time are read together; the reads begin after the last of them has asked."""
         users = sorted({user_id for user_id, _ in asked})
         days = sorted({eat_day for _, eat_day in asked})
-        async with self._database.reading() as connection:
-            status: dict[str, str] = dict(await connection.rows(self._queries("status", user_ids=users)))
-            deposits = await connection.rows(self._queries("deposits", user_ids=users, eat_days=days))
-            pushes: dict[str, datetime] = dict(await connection.rows(self._queries("last_push", user_ids=users)))
-        found: defaultdict[str, list[tuple[bool, OpenDeposit]]] = defaultdict(list)
-        for user_id, is_open, *columns in deposits:
-            found[user_id].append((bool(is_open), _open_deposit(*columns)))
+        status: dict[str, str] = {}
+        pushes: dict[str, datetime] = {}
+        deposits: defaultdict[str, list[tuple[bool, OpenDeposit]]] = defaultdict(list)
+        for about, user_id, *columns in await self._database.rows(
+            self._queries("users", user_ids=users, eat_days=days)
+        ):
+            match about:
+                case "status":
+                    status[user_id] = columns[0]
+                case "push":
+                    pushes[user_id] = columns[-1]
+                case _:
+                    deposits[user_id].append((about == "open", _open_deposit(*columns)))
         return [
             UserRows(
                 status=status.get(user_id, "ACTIVE"),
-                deposits=tuple(deposit for is_open, deposit in found[user_id] if is_open or deposit.eat_day == eat_day),
+                deposits=tuple(
+                    deposit for is_open, deposit in deposits[user_id] if is_open or deposit.eat_day == eat_day
+                ),
                 last_push_at=pushes.get(user_id),
             )
             for user_id, eat_day in asked
@@ -94,7 +102,7 @@ class MySqlUserStore:
 
 
 def _open_deposit(
-    id_: str, state: str, eat_day: str, usd_minor: int, send_minor: int, send_currency: str, created_at: datetime
+    state: str, id_: str, eat_day: str, usd_minor: int, send_minor: int, send_currency: str, created_at: datetime
 ) -> OpenDeposit:
     return OpenDeposit(
         transaction_id=id_,

@@ -1,21 +1,19 @@
--- name: status
--- Whether these users may start money calls; no row means ACTIVE.
-SELECT user_id, status FROM {ledger}.user_status WHERE user_id IN (:user_ids);
-
--- name: deposits
--- Deposits that count for the day's limit, and those whose prompt may still be on the phone.
+-- name: users
+-- What admission must know of these users, in one look: whether they are frozen (no row means not), deposits that count
+-- for the day's limit or whose prompt may still be on the phone, and when their newest push was allowed to leave.
+SELECT 'status' AS about, user_id, status AS state, '' AS id, '' AS eat_day, 0, 0, '', NULL
+FROM {ledger}.user_status
+WHERE user_id IN (:user_ids)
+UNION ALL
 SELECT
-  user_id, state IN ('STK_SENDING', 'AWAITING_PAYER', 'STK_UNKNOWN') AS is_open,
-  id, state, eat_day, receive_minor, send_minor, send_currency, created_at
+  CASE WHEN state IN ('STK_SENDING', 'AWAITING_PAYER', 'STK_UNKNOWN') THEN 'open' ELSE 'day' END,
+  user_id, state, id, eat_day, receive_minor, send_minor, send_currency, created_at
 FROM {ledger}.transactions
 WHERE user_id IN (:user_ids)
   AND type = 'DEPOSIT'
   AND ((counts = 1 AND eat_day IN (:eat_days)) OR state IN ('STK_SENDING', 'AWAITING_PAYER', 'STK_UNKNOWN'))
-ORDER BY created_at;
-
--- name: last_push
--- When the newest push of these users was allowed to leave.
-SELECT o.user_id, MAX(a.sent_at)
+UNION ALL
+SELECT 'push', o.user_id, '', '', '', 0, 0, '', MAX(a.sent_at)
 FROM {ledger}.provider_operations o
 JOIN {ledger}.rail_attempts a ON a.operation_id = o.id
 WHERE o.user_id IN (:user_ids) AND o.kind = 'STK'
