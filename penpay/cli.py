@@ -12,7 +12,7 @@ import typer
 
 import penpay
 from config.environment import SettingsError
-from penpay.commands import operating, proving, serving
+from penpay.commands import measuring, operating, proving, serving
 from penpay.domain.errors import Unavailable
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 serving.register(app)
 operating.register(app)
 proving.register(app)
+measuring.register(app)
 
 CHECK_FAILED = 1
 USAGE = 2

@@ -20,7 +20,7 @@ import orjson
 
 from penpay.adapters.stream_reader import StreamReader, blocking_client
 from penpay.bench.seed import Customer, restored
-from penpay.bench.usage import snapshot, used_since
+from penpay.bench.usage import machine_s, snapshot, used_since
 from penpay.ports import OutboxRow
 
 Mode = Literal["closed", "open", "fill"]
@@ -64,6 +64,8 @@ class Measured:
     post_s: Sequence[float]
     whole_s: Sequence[float]
     cpu_s: Mapping[str, float]
+    machine_s: float
+    """CPU seconds of the whole machine in that time, whoever used them."""
 
     @property
     def completed_per_s(self) -> float:
@@ -113,13 +115,13 @@ class Generator:
         plan = self._plan
         tasks = [asyncio.create_task(work) for work in self._work()]
         await asyncio.sleep(plan.warm_s)
-        self._measuring, began_s, before = True, time.perf_counter(), snapshot(plan.pids)
+        self._measuring, began_s, before, machine = True, time.perf_counter(), snapshot(plan.pids), machine_s()
         if plan.measure_s:
             await asyncio.sleep(plan.measure_s)
         else:
             await asyncio.wait(tasks)
         self._measuring = False
-        took_s, cpu = time.perf_counter() - began_s, used_since(plan.pids, before)
+        took_s, cpu, busy_s = time.perf_counter() - began_s, used_since(plan.pids, before), machine_s() - machine
         self._stopped = True
         _, late = await asyncio.wait(tasks, timeout=SETTLE_S)
         for task in late:
@@ -138,6 +140,7 @@ class Generator:
             post_s=sorted(self._post_s),
             whole_s=sorted(self._whole_s),
             cpu_s=cpu,
+            machine_s=busy_s,
         )
 
     def _work(self) -> Iterator[Coroutine[Any, Any, None]]:

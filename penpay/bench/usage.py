@@ -25,6 +25,20 @@ def rss_bytes(pid: int) -> int:
         return 0
 
 
+def machine_s() -> float:
+    """CPU seconds that the whole machine has spent on anything since it began: neither idle nor waiting for a disk."""
+    user, nice, system, _idle, _wait, *rest = map(int, Path("/proc/stat").read_text(encoding="ascii").split()[1:8])
+    return (user + nice + system + sum(rest)) / _TICKS_PER_S
+
+
+def file_system(path: Path) -> str:
+    """Type of the file system that holds a path, e.g. `ext4` or `tmpfs`; empty when it cannot be told."""
+    mounts = [line.split() for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
+    place = str(path.resolve())
+    holding = [mount for mount in mounts if place == mount[1] or place.startswith(mount[1].rstrip("/") + "/")]
+    return max(holding, key=lambda mount: len(mount[1]))[2] if holding else ""
+
+
 def used_since(pids: Mapping[str, int], before: Mapping[str, float]) -> dict[str, float]:
     """CPU seconds of each process since `before`, which `snapshot` took."""
     return {name: cpu_s(pid) - before[name] for name, pid in pids.items()}

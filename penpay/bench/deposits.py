@@ -1,0 +1,313 @@
+"""Deposits through a whole private installation: how many per second, how fast, at what cost; and what waiting costs.
+
+The node, the sandbox rails, MariaDB, Redis and the load generator are processes of their own; settings are those of
+production, but pacing towards the providers is off. The sandbox's customers answer after a tenth of a second: answers
+before our own acknowledgement would each have to be queried first (and are, in another test).
+"""
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import orjson
+
+from penpay.bench.load import Measured, Plan
+from penpay.bench.sampling import shares
+from penpay.bench.seed import seed, stored
+from penpay.bench.usage import file_system, rss_bytes
+from penpay.demo.rails import SandboxControl
+from penpay.stack import PrivateInstallation, RunFolder
+from penpay.stack.process import ProcessFailed
+
+UNPACED = {
+    "PENPAY_LIMITS__DARAJA_STK_PER_S": "0",
+    "PENPAY_LIMITS__DARAJA_OTHER_PER_S": "0",
+    "PENPAY_LIMITS__DERIV_CALLS_PER_MINUTE": "0",
+}
+"""Absent, the rates of production hold."""
+MANY_PER_S = 400
+"""Customers are seeded for this rate: each may have one push per minute, so nobody is asked twice."""
+PROMPT_S = 7200.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How much to measure. Seconds; zero leaves a part out."""
+
+    rounds: int = 3
+    warm_s: float = 3.0
+    measure_s: float = 10.0
+    in_flight: int = 128
+    half_s: float = 10.0
+    paced_s: float = 30.0
+    waiting: int = 10_000
+    settle_s: float = 20.0
+    shards: int = 1
+    answer_s: float = 0.1
+
+    @property
+    def customers(self) -> int:
+        """Enough for every part."""
+        busy_s = (self.rounds + 1) * (self.warm_s + self.measure_s) + self.half_s
+        return int(busy_s * MANY_PER_S) + 10 * self.in_flight + self.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What deposits cost that wait for their payer. Bytes resident; `cold_s`: kill -9 and start until ready."""
+
+    count: int
+    idle_bytes: int
+    peak_bytes: int
+    settled_bytes: int
+    cold_s: float
+    cold_bytes: int
+
+    @property
+    def above_idle_bytes(self) -> int:
+        """Growth of the node once all of them only wait."""
+        return self.settled_bytes - self.idle_bytes
+
+
+@dataclass(slots=True)
+class Report:
+    """What was measured. `parts` is the share of the node's CPU time by part; `broken` what was wrong afterwards."""
+
+    rounds: list[Measured] = field(default_factory=list)
+    half: Measured | None = None
+    half_per_s: float = 0.0
+    paced: Measured | None = None
+    waiting: Waiting | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+    stored_on: str = ""
+
+    @property
+    def completed_per_s(self) -> float:
+        """Median over the rounds."""
+        return statistics.median(one.completed_per_s for one in self.rounds) if self.rounds else 0.0
+
+
+def run(options: Options | None = None, *, progress: Callable[[str], None] = lambda _: None) -> Report:
+    """Measure everything that the options ask for."""
+    options = options or Options()
+    with Bench(options, progress) as bench:
+        bench.start()
+        bench.closed_rounds()
+        bench.where_time_goes()
+        bench.half_rate()
+        bench.books()
+        bench.production_pacing()
+        bench.waiting_payers()
+        return bench.report
+
+
+class Bench:
+    """One installation under measurement."""
+
+    def __init__(self, options: Options, progress: Callable[[str], None]) -> None:
+        self._options = options
+        self._progress = progress
+        self._used = 0
+        self._folder = RunFolder()
+        self._installation = PrivateInstallation(
+            settings={"PENPAY_NODE__SHARDS": str(options.shards), **UNPACED},
+            sandbox_options=("--fast",),
+            # On a disk, as in production: in memory a commit would cost nothing.
+            data=self._folder.path / "data",
+            on_step=lambda step: progress(f"starting {step}"),
+        )
+        self.report = Report(stored_on=file_system(self._folder.path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._installation.stop()
+        self._folder.remove()
+
+    def start(self) -> None:
+        """Bring everything up, and the customers in."""
+        (self._folder.path / "data").mkdir()
+        self._installation.start()
+        count = self._options.customers
+        self._progress(f"seeding {count:,} customers")
+        environment = self._installation.node.env
+        assert environment is not None
+        stored(asyncio.run(seed(environment, count)), self._customers)
+        self._script({"knobs": {"answer_delay_s": self._options.answer_s}})
+
+    def closed_rounds(self) -> None:
+        """A fixed number in flight, from the request to the end."""
+        for number in range(1, self._options.rounds + 1):
+            self._progress(f"{self._options.in_flight} in flight ({number}/{self._options.rounds})")
+            self.report.rounds.append(self._closed(self._options.measure_s))
+
+    def where_time_goes(self) -> None:
+        """One more round on a node that samples itself; its rate does not count."""
+        if not self._options.rounds:
+            return
+        self._progress("where the node's time goes")
+        node, counts = self._installation.node, self._installation.folder / "samples.json"
+        argv = node.argv
+        node.stop()
+        node.argv = [sys.executable, "-m", "penpay.bench.sampling", str(counts)]
+        node.start()
+        self._closed(self._options.measure_s)
+        node.stop()
+        self.report.parts = shares(orjson.loads(counts.read_bytes()))
+        node.argv = argv
+        node.start()
+
+    def half_rate(self) -> None:
+        """At fixed times, half as often as was reached: what a request takes when the node is not saturated."""
+        per_s = self.report.completed_per_s / 2
+        if self._options.half_s and per_s:
+            self._progress(f"{per_s:.0f} a second at fixed times")
+            warm_s = self._options.warm_s
+            self.report.half_per_s = per_s
+            self.report.half = self._generated(
+                mode="open",
+                count=int(per_s * (self._options.half_s + warm_s + 5)),
+                per_s=per_s,
+                warm_s=warm_s,
+                measure_s=self._options.half_s,
+            )
+
+    def books(self) -> None:
+        """Nothing may be left open or wrong after all that load."""
+        self._progress("checking the books")
+        states = self._states()
+        unfinished = {state: count for state, count in states.items() if state != "COMPLETED"}
+        if unfinished:
+            self.report.broken.append(f"deposits that did not complete: {unfinished}")
+        try:
+            self._installation.run("check")
+        except ProcessFailed as error:
+            self.report.broken.append(str(error))
+
+    def production_pacing(self) -> None:
+        """The same load under the rates that we keep towards the providers."""
+        if not self._options.paced_s:
+            return
+        self._progress("under production pacing")
+        self._restarted(paced=True)
+        self.report.paced = self._closed(self._options.paced_s, warm_s=10.0)
+
+    def waiting_payers(self) -> None:
+        """Customers who do not answer: what they cost, and how fast a node is ready again with all of them."""
+        count = self._options.waiting
+        if not count:
+            return
+        self._restarted(paced=False)
+        node = self._installation.node
+        before = sum(self._states().values())
+        time.sleep(2.0)
+        idle = rss_bytes(node.pid)
+        self._script({"stk_default": {"outcome": "wait"}, "knobs": {"prompt_timeout_s": PROMPT_S}})
+        self._progress(f"{count:,} customers who do not answer")
+        filled = self._generated(mode="fill", count=count, in_flight=64)
+        for refusal, times in filled.refused.items():
+            self.report.broken.append(f"{times} deposits were refused: {refusal}")
+        self._until(lambda: self._states().get("AWAITING_PAYER", 0) >= count - sum(filled.refused.values()))
+        settled, peak = self._settled(node.pid)
+        self._progress("kill -9 and a cold start")
+        node.kill()
+        began_s = time.perf_counter()
+        node.start()
+        cold_s = time.perf_counter() - began_s
+        time.sleep(2.0)
+        self.report.waiting = Waiting(count, idle, peak, settled, cold_s, rss_bytes(node.pid))
+        lost = before + count - sum(filled.refused.values()) - sum(self._states().values())
+        if lost:
+            self.report.broken.append(f"{lost} deposits were lost")
+
+    # --- the hands ---
+
+    @property
+    def _customers(self) -> Path:
+        return self._installation.folder / "customers.jsonl"
+
+    def _closed(self, measure_s: float, *, warm_s: float | None = None) -> Measured:
+        return self._generated(
+            mode="closed",
+            count=int((measure_s + self._options.warm_s) * MANY_PER_S),
+            warm_s=self._options.warm_s if warm_s is None else warm_s,
+            measure_s=measure_s,
+            in_flight=self._options.in_flight,
+        )
+
+    def _generated(self, **changes: Any) -> Measured:
+        """Run the generator with a plan of these; each customer is used once."""
+        house = self._installation
+        plan = Plan(
+            url=house.node.public_url,
+            redis_url=house.redis.url(),
+            shards=self._options.shards,
+            customers=str(self._customers),
+            first=self._used,
+            pids={
+                "node": house.node.pid,
+                "sandbox": house.sandbox.pid,
+                "mariadb": house.mariadb.pid,
+                "redis": house.redis.pid,
+            },
+            **changes,
+        )
+        done = subprocess.run(  # noqa: S603 - ourselves, with a plan of our own
+            [sys.executable, "-m", "penpay.bench.load", orjson.dumps(asdict(plan)).decode()],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"the load generator failed\n{done.stderr.decode()[-2000:]}")
+        measured = Measured(**orjson.loads(done.stdout))
+        self._used += measured.used
+        return measured
+
+    def _restarted(self, *, paced: bool) -> None:
+        node = self._installation.node
+        assert node.env is not None
+        node.stop()
+        for name in UNPACED:
+            node.env.pop(name, None)
+        node.env |= {} if paced else UNPACED
+        node.start()
+
+    def _script(self, body: Mapping[str, Any]) -> None:
+        async def send() -> None:
+            async with aiohttp.ClientSession() as session:
+                await SandboxControl(self._installation.control_url, session).post("/daraja/script", body)
+
+        asyncio.run(send())
+
+    def _states(self) -> dict[str, int]:
+        with self._installation.mariadb.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT state, COUNT(*) FROM penpay_ledger.transactions GROUP BY state")
+            return {str(state): int(count) for state, count in cursor.fetchall()}
+
+    def _until(self, holds: Callable[[], bool], *, within_s: float = 120.0) -> None:
+        deadline_s = time.perf_counter() + within_s
+        while not holds():
+            if time.perf_counter() > deadline_s:
+                self.report.broken.append(f"not all deposits came to wait: {self._states()}")
+                return
+            time.sleep(0.5)
+
+    def _settled(self, pid: int) -> tuple[int, int]:
+        """Resident memory after a while of waiting, and the most of it meanwhile."""
+        seen = [rss_bytes(pid)]
+        until_s = time.perf_counter() + self._options.settle_s
+        while time.perf_counter() < until_s:
+            time.sleep(0.5)
+            seen.append(rss_bytes(pid))
+        return seen[-1], max(seen)
