@@ -51,7 +51,9 @@ SCENARIOS = (
     Scenario(name="another amount paid", ends=IN_REVIEW, count=2, kes=2300, phone={"paid_kes": 100}),
     Scenario(name="Deriv drops before executing", ends=COMPLETED, count=2, kes=2400, deriv={"fault": "not_executed"}),
     Scenario(name="Deriv drops after executing", ends=COMPLETED, count=2, kes=2500, deriv={"fault": "executed"}),
-    Scenario(name="Deriv refuses, money goes back", ends=REVERSED, count=3, kes=2600, deriv={"fault": "refuse", "times": 0}),
+    Scenario(
+        name="Deriv refuses, money goes back", ends=REVERSED, count=3, kes=2600, deriv={"fault": "refuse", "times": 0}
+    ),
     Scenario(
         name="Deriv asks to slow down",
         ends=COMPLETED,
