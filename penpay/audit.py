@@ -127,16 +127,8 @@ def _posting_link(shard: int, stored: StoredPosting) -> Link:
     numbers: list[int] = []
     for _, _, _, _, amount_minor, balance_after_minor, account_version in stored.legs:
         numbers += (amount_minor, balance_after_minor, account_version)
-    head = posting_head(
-        shard=shard,
-        unit_id=unit_id,
-        transaction_id=transaction_id,
-        key=key,
-        phase=phase,
-        resolves=resolves,
-        created_at=at_text(created_at),
-        legs=[(account_id, currency) for _, _, account_id, currency, *_ in stored.legs],
-    )
+    legs = [text for _, _, account_id, currency, *_ in stored.legs for text in (account_id, currency)]
+    head = posting_head(shard, unit_id, transaction_id, key, phase, resolves, at_text(created_at), legs)
     return Link(seq, prev_hash, hash_, posting_hash(prev_hash, head, seq, numbers))
 
 

@@ -7,7 +7,7 @@ when everything else waits.
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
@@ -23,7 +23,7 @@ CALLBACKS: Final = "callbacks"
 LEDGER: Final = "ledger"
 RAILS: Final = "rails"
 
-LANES: Final = {GENERAL: 6, CALLBACKS: 1, LEDGER: 4, RAILS: 2}
+LANES: Final[Mapping[str, int]] = {GENERAL: 6, CALLBACKS: 1, LEDGER: 4, RAILS: 2}
 """Sessions per lane: 13 in all. MariaDB on two cores is at its best near 16."""
 SEVERAL: Final = frozenset({LEDGER, RAILS})
 """Lanes whose sessions take several statements in one round trip: a busy writer's time goes into round trips."""
@@ -95,6 +95,7 @@ class Database:
         prefix: str = "penpay_",
         dice: random.Random | None = None,
         acquire_timeout_s: float = 5.0,
+        lanes: Mapping[str, int] = LANES,
     ) -> None:
         self.dsn = Dsn.parse(url)
         self.prefix = prefix
@@ -102,7 +103,7 @@ class Database:
         self._dice = dice or random.Random()  # noqa: S311
         self._lanes = {
             name: Lane(self.dsn, size, acquire_timeout_s=acquire_timeout_s, several=name in SEVERAL)
-            for name, size in LANES.items()
+            for name, size in lanes.items()
         }
 
     def queries(self, name: str) -> Queries:

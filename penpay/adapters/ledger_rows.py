@@ -59,15 +59,14 @@ class UnitTexts:
         shard, unit_id = unit.shard, unit.unit_id
         change = unit.transaction
         transaction_id = change.row.id if change is not None else ""
-        self.head = f"({texts(unit_id, at)},{shard},x'{incoming.content_hash.hex()}',"
+        place = texts(unit_id, at)
+        self.head = f"({place},{shard},x'{incoming.content_hash.hex()}',"
         self.postings: Sequence[tuple[str, str]] = ()
         self.entries: Sequence[Sequence[str]] = ()
         if unit.postings:
+            owner = _maybe(transaction_id)
             self.postings = [
-                (
-                    f"({texts(unit_id, posting.key, posting.phase, at)},",
-                    f"{_maybe(transaction_id)},{_maybe(posting.resolves)})",
-                )
+                (f"({place},{texts(posting.key, posting.phase)},", f"{owner},{_maybe(posting.resolves)})")
                 for posting in unit.postings
             ]
             self.entries = [

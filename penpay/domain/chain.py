@@ -5,7 +5,7 @@ bytes. The hash of a row covers the hash of the row before it in its shard. Noth
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -30,7 +30,6 @@ def at_text(at: datetime) -> str:
 
 
 def posting_head(
-    *,
     shard: int,
     unit_id: str,
     transaction_id: str,
@@ -38,13 +37,10 @@ def posting_head(
     phase: str,
     resolves: str,
     created_at: str,
-    legs: Iterable[tuple[str, str]],
+    legs: Sequence[str],
 ) -> bytes:
-    """What is fixed of a posting before it has its place. Legs: account and currency."""
-    fields = ["posting", str(shard), unit_id, transaction_id, key, phase, resolves, created_at]
-    for leg in legs:
-        fields += leg
-    return framed(fields)
+    """What is fixed of a posting before it has its place. Legs: account and currency of each in turn."""
+    return framed(("posting", str(shard), unit_id, transaction_id, key, phase, resolves, created_at, *legs))
 
 
 def posting_hash(prev_hash: bytes, head: bytes, seq: int, numbers: Sequence[int]) -> bytes:

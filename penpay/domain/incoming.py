@@ -32,6 +32,8 @@ class Incoming:
     content_hash: bytes = b""
     account_ids: Sequence[Sequence[str]] = ()
     """One list per posting, one id per entry."""
+    amounts: Sequence[int] = ()
+    """Of all entries, in order."""
     posting_heads: Sequence[bytes] = ()
     audit_heads: Sequence[bytes] = ()
     event_data: Sequence[str] = ()
@@ -58,8 +60,7 @@ def taken_in(unit: UnitOfWork) -> Incoming:
     incoming = Incoming(unit, at_text(unit.at))
     change, answer = unit.transaction, unit.answer
     if unit.postings:
-        incoming.account_ids = [[entry.account.id for entry in posting.entries] for posting in unit.postings]
-        incoming.posting_heads = _posting_heads(incoming)
+        _take_postings(incoming)
     if unit.audit:
         incoming.audit_details = [canonical_json(record.detail) for record in unit.audit]
         incoming.audit_heads = _audit_heads(incoming)
@@ -79,38 +80,36 @@ def taken_in(unit: UnitOfWork) -> Incoming:
     return incoming
 
 
+def _take_postings(incoming: Incoming) -> None:
+    unit, at = incoming.unit, incoming.at
+    transaction_id = unit.transaction.row.id if unit.transaction is not None else ""
+    account_ids: list[list[str]] = []
+    heads: list[bytes] = []
+    amounts: list[int] = []
+    for posting in unit.postings:
+        ids: list[str] = []
+        legs: list[str] = []
+        for entry in posting.entries:
+            account = entry.account
+            account_id = account.id
+            ids.append(account_id)
+            legs += (account_id, account.currency)
+            amounts.append(entry.amount_minor)
+        account_ids.append(ids)
+        key, phase, resolves = posting.key, posting.phase, posting.resolves
+        heads.append(posting_head(unit.shard, unit.unit_id, transaction_id, key, phase, resolves, at, legs))
+    incoming.account_ids, incoming.posting_heads, incoming.amounts = account_ids, heads, amounts
+
+
 def _content_hash(incoming: Incoming) -> bytes:
     """Over the heads of postings and audit records, the amounts, and all other fields, each part self-delimiting."""
-    unit = incoming.unit
-    amounts = [entry.amount_minor for posting in unit.postings for entry in posting.entries]
     others = _fields(incoming)
     joined = "\x00".join(others)
-    parts = [
-        # Without a separator inside a field this says the same as the framed form, and is cheaper.
-        joined.encode() if joined.count("\x00") == len(others) - 1 else framed(others),
-        b"\x00\x00",
-        *incoming.posting_heads,
-        struct.pack(f">{len(amounts)}q", *amounts),
-        *incoming.audit_heads,
-    ]
-    return sha256(b"".join(parts)).digest()
-
-
-def _posting_heads(incoming: Incoming) -> list[bytes]:
-    unit = incoming.unit
-    return [
-        posting_head(
-            shard=unit.shard,
-            unit_id=unit.unit_id,
-            transaction_id=unit.transaction.row.id if unit.transaction is not None else "",
-            key=posting.key,
-            phase=posting.phase,
-            resolves=posting.resolves,
-            created_at=incoming.at,
-            legs=[(id_, entry.account.currency) for id_, entry in zip(ids, posting.entries, strict=True)],
-        )
-        for posting, ids in zip(unit.postings, incoming.account_ids, strict=True)
-    ]
+    # Without a separator inside a field this says the same as the framed form, and is cheaper.
+    fields = joined.encode() if joined.count("\x00") == len(others) - 1 else framed(others)
+    amounts = incoming.amounts
+    numbers = struct.pack(f">{len(amounts)}q", *amounts) if amounts else b""
+    return sha256(b"".join((fields, b"\x00\x00", *incoming.posting_heads, numbers, *incoming.audit_heads))).digest()
 
 
 def _audit_heads(incoming: Incoming) -> list[bytes]:
@@ -131,10 +130,8 @@ def _audit_heads(incoming: Incoming) -> list[bytes]:
 def _fields(incoming: Incoming) -> list[str]:
     unit = incoming.unit
     # Each group begins with its length, so that no field of one can pass for a field of the next.
-    fields = [
-        *(unit.unit_id, str(unit.shard), incoming.at, unit.user_id, str(unit.staff_resolution)),
-        *(str(len(unit.postings)), str(len(unit.audit))),
-    ]
+    counts = f"{unit.shard} {len(unit.postings)} {len(unit.audit)} {unit.staff_resolution}"
+    fields = [unit.unit_id, incoming.at, unit.user_id, counts]
     if unit.transaction is not None:
         _transaction(unit.transaction, incoming.event_data, fields)
     if unit.new_operations or unit.operations or unit.references:

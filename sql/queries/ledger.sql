@@ -77,7 +77,7 @@ INSERT INTO {ledger}.units (unit_id, created_at, shard, content_hash, seq, epoch
 -- name: insert_postings
 -- The journal.
 INSERT INTO {ledger}.postings
-  (unit_id, posting_key, phase, created_at, id, shard, seq, prev_hash, hash, transaction_id, resolves)
+  (unit_id, created_at, posting_key, phase, id, shard, seq, prev_hash, hash, transaction_id, resolves)
 VALUES {rows};
 
 -- name: insert_ledger_entries
