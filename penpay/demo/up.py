@@ -44,7 +44,7 @@ class Ready:
         return [
             f"TOKEN=$(curl -s {api}/auth/login {sends} -d '{login}' | {_PICK})",
             f"curl -s {api}/deposits {signed} {key} {sends} -d '{amount}'",
-            f"curl -sN --max-time 9 {api}/events {signed} -H 'Last-Event-ID: 0-0' | sed '/COMPLETED/q'",
+            f"curl -sN --max-time 7 {api}/events {signed} -H 'Last-Event-ID: 0-0' | sed '/COMPLETED/q'",
         ]
 
 
