@@ -29,6 +29,10 @@ KINDS_OF = {
 }
 
 
+_LOOKS = ("frozen", "data_keys", "attempts_of")
+"""Read under the locks of a rail's fence and of the operations."""
+
+
 def rail_name(rail: str) -> str:
     """Name of a rail's fence row: `deriv` and `rail/deriv` mean the same."""
     return rail if rail.startswith("rail/") else f"rail/{rail}"
@@ -73,7 +77,7 @@ class MySqlAttemptStore:
             chosen = {wish.operation_id: wish for wish in reversed(group)}
             answers |= {id(wish): None for wish in group}
             try:
-                granted = await self._database.transact(partial(self._grant, rail, epoch, chosen), lane=RAILS)
+                granted = await self._database.transact_itself(partial(self._grant, rail, epoch, chosen), lane=RAILS)
             except StoreError as error:
                 answers |= {id(wish): error for wish in group}
                 continue
@@ -83,19 +87,21 @@ class MySqlAttemptStore:
     async def _grant(
         self, rail: str, epoch: int, wishes: Mapping[str, _Wish], connection: Connection
     ) -> Mapping[str, Attempt]:
-        fence = await connection.rows(self._queries("lock_fence", rail=rail))
+        # The fence first, then the operations, then what is read under their locks: all in one round trip.
+        ids = sorted(wishes)
+        connection.in_transaction = True
+        _, fence, found, frozen_users, wrapped, attempts_made = await connection.run_all(
+            [
+                ("", "START TRANSACTION"),
+                ("fences", self._queries("lock_fence", rail=rail)),
+                *((name, self._queries(name, ids=ids)) for name in ("lock_operations", *_LOOKS)),
+            ]
+        )
         if not fence or fence[0][0] != epoch:
             raise Conflict(f"{rail} has another owner")
-        found = await connection.rows(self._queries("lock_operations", ids=list(wishes)))
-        users = {found_row[3] for found_row in found}
-        frozen = {user for (user,) in await connection.rows(self._queries("frozen", user_ids=users))}
-        data_keys: dict[str, bytes] = dict(await connection.rows(self._queries("data_keys", user_ids=users)))
-        newest = {
-            operation_id: (number, made_in)
-            for operation_id, number, made_in, _ in await connection.rows(
-                self._queries("attempts_of", ids=list(wishes))
-            )
-        }
+        frozen = {user for (user,) in frozen_users}
+        data_keys: dict[str, bytes] = dict(wrapped)
+        newest = {operation_id: (number, made_in) for operation_id, number, made_in, _ in attempts_made}
         granted: dict[str, Attempt] = {}
         rows: list[str] = []
         for found_row in found:
@@ -114,8 +120,9 @@ class MySqlAttemptStore:
             rows.append(
                 row(operation.id, wish.number, rail, epoch, wish.watermark, self._clock.now(), "", "", "", "{}")
             )
-        if rows:
-            await connection.query(self._queries.with_rows("insert_attempts", rows))
+        inserts = [("rail_attempts", self._queries.with_rows("insert_attempts", rows))] if rows else []
+        await connection.run_all([*inserts, ("", "COMMIT")], commits=True)
+        connection.in_transaction = False
         return granted
 
     async def abandoned(self, rail: str, epoch: int) -> Sequence[tuple[OperationRow, int]]:

@@ -17,12 +17,18 @@ FOR UPDATE;
 SELECT operation_id, attempt, epoch, outcome FROM {ledger}.rail_attempts WHERE operation_id IN (:ids) ORDER BY attempt;
 
 -- name: frozen
--- Users of these that may not start money calls.
-SELECT user_id FROM {ledger}.user_status WHERE user_id IN (:user_ids) AND status = 'FROZEN';
+-- Users of these operations that may not start money calls.
+SELECT DISTINCT s.user_id
+FROM {ledger}.provider_operations o
+JOIN {ledger}.user_status s ON s.user_id = o.user_id AND s.status = 'FROZEN'
+WHERE o.id IN (:ids);
 
 -- name: data_keys
--- The users' wrapped keys, which open the payees.
-SELECT user_id, wrapped FROM {users}.data_keys WHERE user_id IN (:user_ids);
+-- The wrapped keys of their users, which open the payees.
+SELECT DISTINCT k.user_id, k.wrapped
+FROM {ledger}.provider_operations o
+JOIN {users}.data_keys k ON k.user_id = o.user_id
+WHERE o.id IN (:ids);
 
 -- name: insert_attempts
 -- Permission to send; committed before the first byte.
