@@ -39,20 +39,24 @@ class Node:
             security.ops_token.get_secret_value(),
         )
 
-    def call(self, method: str, path: str) -> Mapping[str, Any]:
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """One request; the answer's JSON. Raises `NodeUnreachable` with a sentence for a person."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            connection.request(method, path, headers=headers)
+            if body is None:
+                connection.request(method, path, headers=headers)
+            else:
+                json_headers = {**headers, "Content-Type": "application/json"}
+                connection.request(method, path, json.dumps(body).encode(), json_headers)
             answer = connection.getresponse()
-            body = answer.read()
+            said = answer.read()
         except OSError as error:
             raise NodeUnreachable(f"no node on {self.host}:{self.port}: {error}") from error
         finally:
             connection.close()
         try:
-            content = json.loads(body or b"{}")
+            content = json.loads(said or b"{}")
         except ValueError:
             content = {}
         if answer.status >= http.client.BAD_REQUEST:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from actors.base import ActorCrashed, AskTimeout, MailboxFull, NoSuchActor
 from config.keys import KEY_BYTES
 from config.sections import Settings
+from penpay.adapters.audit_store import MySqlSysAudit
 from penpay.adapters.deriv_accounts import DialedDerivAccounts
 from penpay.adapters.deriv_link_store import MySqlDerivLinks
 from penpay.adapters.http_reads import MySqlReads
@@ -14,6 +15,7 @@ from penpay.adapters.identity_store import MySqlIdentities
 from penpay.adapters.passwords import Argon2Passwords
 from penpay.adapters.pin_store import MySqlPins
 from penpay.adapters.rate_limits import RedisRateLimits
+from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.secrets import SystemSecrets
 from penpay.adapters.session_store import MySqlSessions
 from penpay.adapters.stream_reader import StreamReader, blocking_client
@@ -26,8 +28,12 @@ from penpay.http.edge import Admission, Edge
 from penpay.http.event_hub import EventHub, LiveEvent
 from penpay.http.internal import Dependency, InternalParts, Operations, internal_app
 from penpay.http.public import public_app
+from penpay.http.reviews import ReviewDesk
 from penpay.http.site import Site
 from penpay.ports import Listener, OutboxRow
+
+LOST_ANSWERS = (AskTimeout, ActorCrashed, OutcomeUnknown, TimeoutError)
+"""What an ask may raise although the message may have been executed."""
 
 
 def edge_of(house: House, admission: Admission, events: EventHub) -> Edge:
@@ -60,7 +66,7 @@ def edge_of(house: House, admission: Admission, events: EventHub) -> Edge:
         secrets=SystemSecrets(),
         metrics=house.metrics,
         admission=admission,
-        lost_answers=(AskTimeout, ActorCrashed, OutcomeUnknown, TimeoutError),
+        lost_answers=LOST_ANSWERS,
         unavailable_codes={NoSuchActor: "not_owner", MailboxFull: "overloaded"},
     )
 
@@ -165,6 +171,7 @@ def internal_parts(
     alive: Callable[[], bool],
 ) -> InternalParts:
     """What the internal listener works with."""
+    database = house.outside.stores.database
     return InternalParts(
         readiness=readiness,
         operations=operations,
@@ -175,4 +182,12 @@ def internal_parts(
         drain=drain,
         before_scrape=before_scrape,
         unknown_path=(NoSuchActor,),
+        desk=ReviewDesk(
+            reviews=MySqlReviews(database),
+            staff_log=MySqlSysAudit(database),
+            addresses=house.addresses,
+            clock=house.outside.clock,
+            ask_s=house.outside.settings.timing.request_s,
+            lost_answers=LOST_ANSWERS,
+        ),
     )

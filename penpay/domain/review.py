@@ -1,13 +1,16 @@
 """What staff decide about a transaction in review: never alone, never without evidence. Source: decisions.md part 6."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from penpay.domain import deposit_events, withdrawal_events
 from penpay.domain.errors import BadInput
 from penpay.domain.fx import Direction
+from penpay.domain.unit import OperationState
 
 _NAME = re.compile(r"[\w.@' -]{2,60}")
 _EVIDENCE = re.compile(r"[^\x00-\x1f\x7f]{3,120}")
@@ -39,9 +42,9 @@ class Approval:
 def approval_of(*, by: str, second: str, evidence: str) -> Approval:
     """Two names that are not the same, and a reference. Raises `BadInput`."""
     names = {"by": " ".join(by.split()), "second": " ".join(second.split())}
-    for field, name in names.items():
+    for asked, name in names.items():
         if not _NAME.fullmatch(name):
-            raise BadInput(field, "must be a person's name or staff address")
+            raise BadInput(asked, "must be a person's name or staff address")
     if names["by"].casefold() == names["second"].casefold():
         raise BadInput("second", "must be somebody else")
     reference = " ".join(evidence.split())
@@ -65,3 +68,42 @@ def staff_event(type_: str, action: str, approval: str) -> _Decided | None:
     """The saga's event for a decision, or None when a transaction of this type has no such exit."""
     made = _EVENTS.get((type_, action))
     return made(approval=approval) if made is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewItem:
+    """A question for a person. `transaction_id` is empty when nobody knows whose money it is about."""
+
+    id: str
+    shard: int
+    transaction_id: str
+    operation_id: str
+    kind: str
+    reason: str
+    owner_role: str
+    opened_at: datetime
+    due_at: datetime
+    closed_at: datetime | None = None
+    resolution: str = ""
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+
+class Attempted(Protocol):
+    """What matters here of a provider operation, as stored."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def attempts_closed(self) -> int: ...
+
+
+_PROVEN = frozenset({OperationState.CONFIRMED, OperationState.REFUSED, OperationState.WITHDRAWN})
+
+
+def unproven(operations: Iterable[Attempted]) -> tuple[str, ...]:
+    """Operations that may have moved money, or still may: while there is one, staff may only close."""
+    return tuple(one.id for one in operations if one.attempts > one.attempts_closed and one.state not in _PROVEN)

@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from penpay.domain.errors import Unavailable
 from penpay.http.replies import REQUEST_ID, Stop, common_headers, json_response, problem_response
+from penpay.http.reviews import ReviewDesk
 from penpay.ports import Ids
 
 log = structlog.get_logger()
@@ -59,7 +60,8 @@ class Exposition(Protocol):
 class InternalParts:
     """What the internal listener works with. An empty `ops_token` means that it is bound to loopback only.
 
-    `before_scrape` brings gauges up to date; `drain` begins to leave and returns at once.
+    `before_scrape` brings gauges up to date; `drain` begins to leave and returns at once. Without a `desk` staff
+    decisions are not taken here.
     """
 
     readiness: Readiness
@@ -71,11 +73,12 @@ class InternalParts:
     drain: Callable[[], None]
     before_scrape: Callable[[], None]
     unknown_path: tuple[type[Exception], ...] = (KeyError,)
+    desk: ReviewDesk | None = None
 
 
 def internal_app(parts: InternalParts) -> web.Application:
     """The application behind `PENPAY_HTTP__INTERNAL_BIND`."""
-    app = web.Application(middlewares=[_around(parts)], client_max_size=1024)
+    app = web.Application(middlewares=[_around(parts)], client_max_size=4096)
     app.on_response_prepare.append(common_headers)
     routes = _Routes(parts)
     app.router.add_route("GET", "/healthz", routes.health)
@@ -84,6 +87,8 @@ def internal_app(parts: InternalParts) -> web.Application:
     app.router.add_route("GET", "/ops/tree", routes.tree)
     app.router.add_route("POST", r"/ops/tree/{path:.+}/{command:restart|stop|start}", routes.command)
     app.router.add_route("POST", "/ops/drain", routes.drain)
+    if parts.desk is not None:
+        app.router.add_route("POST", "/admin/v1/reviews/{id}/resolve", parts.desk.resolve)
     return app
 
 

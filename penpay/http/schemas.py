@@ -140,6 +140,15 @@ class PinRequest(Request):
     password: Annotated[str, Field(min_length=1, max_length=PASSWORD_MAX)]
 
 
+class ReviewDecision(Request):
+    """What two people decided about a review item, and what they rest it on. Internal listener only."""
+
+    action: Literal["credit", "refund", "return", "pay", "close"]
+    by: Annotated[str, Field(max_length=80)]
+    second: Annotated[str, Field(max_length=80)]
+    evidence: Annotated[str, Field(max_length=160)]
+
+
 class TransactionsQuery(Request):
     """Filters of the history. `from` and `to` are RFC 3339 times; the newest come first."""
 

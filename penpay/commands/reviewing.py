@@ -1,0 +1,112 @@
+"""Commands for what waits for a person: list the questions, decide about one."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+CHECK_FAILED = 1
+USAGE = 2
+Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+Result = TypeVar("Result")
+
+
+def _answered(asked: Coroutine[Any, Any, Result]) -> Result:
+    from penpay.domain.errors import Unavailable  # noqa: PLC0415 - `penpay --help` must answer at once
+
+    try:
+        return asyncio.run(asked)
+    except Unavailable as error:
+        sys.stderr.write(f"penpay: {error} is away\n")
+        raise typer.Exit(CHECK_FAILED) from None
+
+
+def listed(*, as_json: Json = False) -> None:
+    """Show the open review items, the most urgent first."""
+    import orjson  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    from config.settings import load_settings  # noqa: PLC0415
+    from penpay.adapters.system import SystemClock  # noqa: PLC0415
+    from penpay.review import items_as_json, open_items, show_items  # noqa: PLC0415
+
+    items, now = _answered(open_items(load_settings(os.environ))), SystemClock().now()
+    if as_json:
+        typer.echo(orjson.dumps(items_as_json(items, now)).decode())
+    else:
+        show_items(Console(), items, now)
+
+
+def resolve(
+    item: Annotated[str, typer.Argument(help="The item's id, as `penpay review list` shows it.")],
+    *,
+    action: Annotated[str, typer.Option(help="credit, refund, return, pay or close.")],
+    by: Annotated[str, typer.Option(help="Who decides.")],
+    second: Annotated[str, typer.Option(help="Who agrees: somebody else.")],
+    evidence: Annotated[str, typer.Option(help="What the decision rests on: a ticket, a receipt, a statement row.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this the effect is only shown.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Decide about a review item, with two names and a reference. Shows first what would be booked and sent."""
+    import orjson  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    from config.settings import load_settings  # noqa: PLC0415
+    from penpay.domain.errors import BadInput  # noqa: PLC0415
+    from penpay.domain.review import Action, approval_of  # noqa: PLC0415
+    from penpay.review import preview_of, show_preview  # noqa: PLC0415
+
+    item_id = item.strip().upper()
+    try:
+        approval = approval_of(by=by, second=second, evidence=evidence)
+    except BadInput as error:
+        sys.stderr.write(f"penpay: --{error.field} {error.detail}\n")
+        raise typer.Exit(USAGE) from None
+    if action not in {one.value for one in Action}:
+        sys.stderr.write(f"penpay: --action is one of {', '.join(one.value for one in Action)}\n")
+        raise typer.Exit(USAGE)
+    seen = _answered(preview_of(load_settings(os.environ), item_id, action, approval))
+    if seen is None:
+        sys.stderr.write(f"penpay: no review item {item_id}\n")
+        raise typer.Exit(CHECK_FAILED)
+    if not as_json:
+        show_preview(Console(), seen)
+    done = yes and not seen.refusal
+    if done:
+        body = {"action": action, "by": approval.by, "second": approval.second, "evidence": approval.evidence}
+        _decide(item_id, body)
+    if as_json:
+        typer.echo(orjson.dumps({**seen.as_json(), "done": done}).decode())
+    elif done:
+        typer.echo("done")
+    elif not seen.refusal:
+        typer.echo("nothing was done yet: add --yes")
+    raise typer.Exit(CHECK_FAILED if seen.refusal else 0)
+
+
+def _decide(item_id: str, body: dict[str, str]) -> None:
+    from config.settings import load_settings  # noqa: PLC0415
+    from penpay.operator import Node, NodeUnreachable  # noqa: PLC0415
+
+    settings = load_settings(os.environ)
+    try:
+        Node.of(settings.http, settings.security).call("POST", f"/admin/v1/reviews/{item_id}/resolve", body)
+    except NodeUnreachable as error:
+        sys.stderr.write(f"penpay: {error}\n")
+        raise typer.Exit(CHECK_FAILED) from None
+
+
+def _review() -> None:
+    """What waits for a person."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    review = typer.Typer(help="What waits for a person.", no_args_is_help=True)
+    review.callback()(_review)
+    review.command("list")(listed)
+    review.command()(resolve)
+    app.add_typer(review, name="review")

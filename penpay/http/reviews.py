@@ -1,0 +1,129 @@
+"""Staff decisions about reviews, on the internal listener: two names, an evidence reference, and a trace first.
+
+The saga decides whether its rules have such an exit; a question that belongs to no transaction can only be closed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import structlog
+from aiohttp import web
+from pydantic import ValidationError
+
+from penpay.domain.errors import BadInput
+from penpay.domain.ids import is_ulid
+from penpay.domain.presentation import evidence_of, render_transaction
+from penpay.domain.review import Action, Approval, ReviewItem, approval_of
+from penpay.domain.unit import AuditRecord, ReviewClosed, TransactionRow, UnitOfWork
+from penpay.http.dispatch import read_bytes
+from penpay.http.json_body import MalformedJson, parse_object
+from penpay.http.quotes import refused
+from penpay.http.replies import Stop, invalid_field, invalid_fields, json_response
+from penpay.http.schemas import ReviewDecision
+from penpay.messages import Committed, CommitUnit, Refusal, ResolveReview, ledger_of, saga_of
+from penpay.ports import Addresses, Clock
+
+DECISION_BYTES_MAX = 2048
+log = structlog.get_logger()
+
+
+class Reviews(Protocol):
+    """Reads of review items."""
+
+    async def item(self, item_id: str) -> ReviewItem | None: ...
+
+
+class StaffLog(Protocol):
+    """The audit chain of what staff do."""
+
+    async def append(self, records: Sequence[AuditRecord], *, at: datetime) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewDesk:
+    """What decisions are taken with. `lost_answers` are what an ask may raise although it may have been executed."""
+
+    reviews: Reviews
+    staff_log: StaffLog
+    addresses: Addresses
+    clock: Clock
+    ask_s: float = 8.0
+    lost_answers: tuple[type[Exception], ...] = (TimeoutError,)
+
+    async def resolve(self, request: web.Request) -> web.Response:
+        """Log who decided what, then have it done by the one who owns it."""
+        decision, approval = await _decision(request)
+        item = await self._open_item(request.match_info["id"])
+        await self._log(item, decision.action, approval)
+        try:
+            if item.transaction_id:
+                return json_response(await self._by_saga(item, decision.action, approval))
+            return json_response(await self._by_ledger(item, decision.action, approval))
+        except self.lost_answers:
+            raise Stop("outcome_unknown", "Look at the item again before deciding again.", retry_after_s=2) from None
+
+    async def _open_item(self, item_id: str) -> ReviewItem:
+        item = await self.reviews.item(item_id) if is_ulid(item_id) else None
+        if item is None:
+            raise Stop("not_found")
+        if item.closed_at is not None:
+            raise Stop("review_not_resolvable", f"This item is closed: {item.resolution}")
+        return item
+
+    async def _log(self, item: ReviewItem, action: str, approval: Approval) -> None:
+        record = AuditRecord(
+            actor=f"staff:{approval.by}",
+            action=f"review.{action}",
+            subject=item.id,
+            detail={
+                "second": approval.second,
+                "evidence": approval.evidence,
+                "transaction": item.transaction_id,
+                "kind": item.kind,
+            },
+        )
+        await self.staff_log.append((record,), at=self.clock.now())
+        log.info("review_decided", item_id=item.id, transaction_id=item.transaction_id, action=action)
+
+    async def _by_saga(self, item: ReviewItem, action: str, approval: Approval) -> dict[str, Any]:
+        reply: TransactionRow | Refusal = await self.addresses.ask(
+            saga_of(item.shard, item.transaction_id),
+            ResolveReview(item_id=item.id, action=action, approval=approval.text()),
+            timeout_s=self.ask_s,
+        )
+        if isinstance(reply, Refusal):
+            raise refused(reply)
+        return {"item": item.id, "transaction": render_transaction(reply, evidence_of(reply))}
+
+    async def _by_ledger(self, item: ReviewItem, action: str, approval: Approval) -> dict[str, Any]:
+        if action != Action.CLOSE:
+            raise Stop("review_not_resolvable", "This item belongs to no transaction: it can only be closed.")
+        closed = ReviewClosed(transaction_id="", kind=item.kind, resolution=approval.text(), item_id=item.id)
+        unit = UnitOfWork(
+            unit_id=f"review:{item.id}:closed",
+            shard=item.shard,
+            at=self.clock.now(),
+            reviews_closed=(closed,),
+            staff_resolution=True,
+        )
+        reply = await self.addresses.ask(ledger_of(item.shard), CommitUnit(unit), timeout_s=self.ask_s)
+        if not isinstance(reply, Committed):
+            raise Stop("review_not_resolvable", "Somebody else has just closed it.")
+        return {"item": item.id, "transaction": None}
+
+
+async def _decision(request: web.Request) -> tuple[ReviewDecision, Approval]:
+    if request.content_type != "application/json":
+        raise Stop("unsupported_media_type")
+    raw = await read_bytes(request, DECISION_BYTES_MAX)
+    try:
+        decision = ReviewDecision.model_validate(parse_object(raw))
+        return decision, approval_of(by=decision.by, second=decision.second, evidence=decision.evidence)
+    except MalformedJson as error:
+        raise Stop("malformed_json", f"The body {error}.") from None
+    except ValidationError as error:
+        raise invalid_fields(error) from None
+    except BadInput as error:
+        raise invalid_field(error) from None

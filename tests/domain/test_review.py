@@ -1,0 +1,82 @@
+"""Who may decide about a review, and what their decision means to the saga."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from penpay.domain import deposit_events, withdrawal_events
+from penpay.domain.errors import BadInput
+from penpay.domain.review import Action, approval_of, staff_event, unproven
+
+
+def test_an_approval_names_two_people_and_what_it_rests_on():
+    approval = approval_of(by=" Achieng  Otieno ", second="b.kamau@example.com", evidence="ticket 4711")
+    assert approval.text() == "Achieng Otieno and b.kamau@example.com, ticket 4711"
+
+
+@pytest.mark.parametrize(
+    ("by", "second", "evidence", "field"),
+    [
+        ("Achieng", "Achieng", "ticket 1", "second"),
+        ("Achieng", " ACHIENG ", "ticket 1", "second"),
+        ("Achieng  Otieno", "achieng otieno", "ticket 1", "second"),
+        ("", "Kamau", "ticket 1", "by"),
+        ("A", "Kamau", "ticket 1", "by"),
+        ("Achieng", "", "ticket 1", "second"),
+        ("Achieng", "Kamau; DROP", "ticket 1", "second"),
+        ("Achieng", "Kamau", "", "evidence"),
+        ("Achieng", "Kamau", "   ", "evidence"),
+        ("Achieng", "Kamau", "x" * 121, "evidence"),
+        ("Achieng", "Kamau", "tick\x07et", "evidence"),
+    ],
+)
+def test_nobody_decides_alone_or_without_a_reference(by: str, second: str, evidence: str, field: str):
+    with pytest.raises(BadInput) as refused:
+        approval_of(by=by, second=second, evidence=evidence)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("type_", "action", "event"),
+    [
+        ("DEPOSIT", "credit", deposit_events.StaffCredited),
+        ("DEPOSIT", "refund", deposit_events.StaffRefunded),
+        ("DEPOSIT", "close", deposit_events.StaffClosed),
+        ("DEPOSIT", "pay", None),
+        ("DEPOSIT", "return", None),
+        ("WITHDRAWAL", "pay", withdrawal_events.StaffPaid),
+        ("WITHDRAWAL", "return", withdrawal_events.StaffReturned),
+        ("WITHDRAWAL", "close", withdrawal_events.StaffClosed),
+        ("WITHDRAWAL", "credit", None),
+        ("WITHDRAWAL", "refund", None),
+    ],
+)
+def test_each_type_has_its_own_exits(type_: str, action: str, event: type | None):
+    made = staff_event(type_, Action(action), "a and b, c")
+    assert (type(made) if made else None) is event
+    assert made is None or made.approval == "a and b, c"
+
+
+@dataclass(frozen=True)
+class Stored:
+    state: str
+    attempts: int
+    attempts_closed: int
+    id: str = "op"
+
+
+@pytest.mark.parametrize(
+    ("operation", "open_ended"),
+    [
+        (Stored("INTENT", 0, 0), False),
+        (Stored("INTENT", 1, 0), True),
+        (Stored("INTENT", 1, 1), False),
+        (Stored("SENT", 1, 0), True),
+        (Stored("UNKNOWN", 2, 1), True),
+        (Stored("CONFIRMED", 1, 0), False),
+        (Stored("REFUSED", 1, 0), False),
+        (Stored("WITHDRAWN", 1, 1), False),
+    ],
+)
+def test_an_attempt_without_a_proven_end_may_still_move_money(operation: Stored, open_ended: bool):
+    assert unproven([operation]) == (("op",) if open_ended else ())

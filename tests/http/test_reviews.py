@@ -1,0 +1,195 @@
+"""Staff decisions on the internal listener."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import pytest
+
+from penpay.adapters.audit_store import MySqlSysAudit
+from penpay.adapters.http_reads import MySqlReads
+from penpay.adapters.metrics import Metrics
+from penpay.adapters.review_store import MySqlReviews
+from penpay.adapters.system import RandomUlids
+from penpay.domain.errors import Unavailable
+from penpay.domain.unit import RejectCode
+from penpay.http.internal import InternalParts, internal_app
+from penpay.http.reviews import ReviewDesk
+from penpay.http.site import Site
+from penpay.messages import Committed, CommitUnit, Refusal, ResolveReview, UnitRejected
+from tests.http.rows import add_transaction
+from tests.http.world import Actors, Customer, LostAnswer, MovedClock
+
+DECISION = {"action": "refund", "by": "Achieng Otieno", "second": "Brian Kamau", "evidence": "ticket 4711"}
+TOKEN = {"Authorization": "Bearer operators-secret"}
+
+
+@dataclass
+class Desk:
+    actors: Actors
+    base: str
+    session: aiohttp.ClientSession
+
+    async def resolve(self, item: str, body: object = None, **more: object) -> tuple[int, dict]:
+        url = f"{self.base}/admin/v1/reviews/{item}/resolve"
+        options = {"headers": TOKEN, "json": DECISION if body is None else body} | more
+        async with self.session.post(url, **options) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+
+@pytest.fixture
+async def desk(stores) -> AsyncIterator[Desk]:
+    actors, metrics = Actors(), Metrics()
+    parts = InternalParts(
+        readiness=None,
+        operations=None,
+        metrics=metrics,
+        ids=RandomUlids(),
+        ops_token="operators-secret",
+        alive=lambda: True,
+        drain=lambda: None,
+        before_scrape=lambda: None,
+        desk=ReviewDesk(
+            reviews=MySqlReviews(stores),
+            staff_log=MySqlSysAudit(stores),
+            addresses=actors,
+            clock=MovedClock(),
+            lost_answers=(LostAnswer,),
+        ),
+    )
+    site = Site("internal", lambda: internal_app(parts), host="127.0.0.1", port=0, close_s=0.2)
+    await site.open()
+    async with aiohttp.ClientSession() as session:
+        yield Desk(actors, f"http://127.0.0.1:{site.port}", session)
+    await site.close()
+
+
+def add_item(database, transaction: str = "", *, shard: int = 0, closed: bool = False) -> str:
+    item, now = RandomUlids().ulid(), datetime.now(UTC).replace(tzinfo=None)
+    database.rows(
+        "INSERT INTO {ledger}.review_items VALUES"
+        " (%s, %s, %s, '', 'amount_mismatch', 'paid 5 more', 'FINANCE', %s, %s, %s, %s, '')",
+        (
+            *(item, shard, transaction, json.dumps({"receipt": "QK1"})),
+            *(now + timedelta(hours=4), now, now if closed else None),
+        ),
+    )
+    return item
+
+
+@pytest.fixture
+def transaction(customer: Customer, module_database) -> str:
+    return add_transaction(module_database, customer, state="IN_REVIEW", status="IN_REVIEW", shard=2)
+
+
+def staff_log(database, item: str) -> list[tuple[str, str, dict]]:
+    rows = database.rows(
+        "SELECT actor, action, detail FROM {audit}.audit_log WHERE chain = 'sys' AND subject = %s", (item,)
+    )
+    return [(actor, action, json.loads(detail)) for actor, action, detail in rows]
+
+
+async def test_the_saga_is_asked_and_the_decision_is_logged(
+    desk: Desk, stores, transaction: str, customer: Customer, module_database
+):
+    item = add_item(module_database, transaction, shard=2)
+    row = await MySqlReads(stores).transaction(customer.id, transaction)
+    desk.actors.answers[ResolveReview] = lambda _: row
+    status, body = await desk.resolve(item)
+    assert status == 200, body
+    assert (body["item"], body["transaction"]["id"]) == (item, transaction)
+    approval = "Achieng Otieno and Brian Kamau, ticket 4711"
+    asked = (f"shards/2/sagas/{transaction}", ResolveReview(item_id=item, action="refund", approval=approval))
+    assert desk.actors.asked == [asked]
+    ((actor, action, detail),) = staff_log(module_database, item)
+    assert (actor, action) == ("staff:Achieng Otieno", "review.refund")
+    assert (detail["second"], detail["evidence"], detail["transaction"]) == ("Brian Kamau", "ticket 4711", transaction)
+
+
+async def test_the_rules_may_have_no_such_exit(desk: Desk, transaction: str, module_database):
+    desk.actors.answers[ResolveReview] = lambda _: Refusal("review_not_resolvable", "its money is gone")
+    status, body = await desk.resolve(add_item(module_database, transaction))
+    assert (status, body["code"], body["detail"]) == (409, "review_not_resolvable", "its money is gone")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"second": "achieng  OTIENO"}, "second"),
+        ({"second": ""}, "second"),
+        ({"by": " "}, "by"),
+        ({"evidence": ""}, "evidence"),
+        ({"action": "forgive"}, "action"),
+        ({"amount": "1.00"}, "amount"),
+        ({"evidence": 7}, "evidence"),
+    ],
+)
+async def test_nothing_is_logged_or_asked_without_two_names_and_a_reference(
+    desk: Desk, transaction: str, module_database, change: dict[str, object], field: str
+):
+    item = add_item(module_database, transaction)
+    status, body = await desk.resolve(item, {**DECISION, **change})
+    assert (status, body["code"]) == (400, "invalid_request")
+    assert [error["field"] for error in body["errors"]] == [field]
+    assert desk.actors.asked == []
+    assert staff_log(module_database, item) == []
+
+
+async def test_only_operators_decide(desk: Desk, transaction: str, module_database):
+    item = add_item(module_database, transaction)
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        assert (await desk.resolve(item, headers=headers))[0] == 401
+    assert desk.actors.asked == []
+
+
+async def test_unknown_and_closed_items_are_not_decided_about(desk: Desk, transaction: str, module_database):
+    assert (await desk.resolve(RandomUlids().ulid()))[0] == 404
+    assert (await desk.resolve("nonsense"))[0] == 404
+    status, body = await desk.resolve(add_item(module_database, transaction, closed=True))
+    assert (status, body["code"]) == (409, "review_not_resolvable")
+    assert desk.actors.asked == []
+
+
+async def test_an_item_without_a_transaction_is_closed_by_its_ledger(desk: Desk, module_database):
+    item = add_item(module_database, shard=3)
+    desk.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
+    status, body = await desk.resolve(item, {**DECISION, "action": "close"})
+    assert (status, body) == (200, {"item": item, "transaction": None})
+    ((address, asked),) = desk.actors.asked
+    assert address == "shards/3/ledger"
+    (closed,) = asked.unit.reviews_closed
+    assert (closed.item_id, closed.transaction_id) == (item, "")
+    assert "ticket 4711" in closed.resolution
+    assert asked.unit.postings == ()
+
+
+async def test_an_item_without_a_transaction_has_no_other_exit(desk: Desk, module_database):
+    status, body = await desk.resolve(add_item(module_database))
+    assert (status, body["code"]) == (409, "review_not_resolvable")
+    assert desk.actors.asked == []
+
+
+async def test_who_closes_second_learns_it(desk: Desk, module_database):
+    desk.actors.answers[CommitUnit] = lambda asked: UnitRejected(asked.unit.unit_id, RejectCode.UNIT_DIFFERS)
+    status, body = await desk.resolve(add_item(module_database), {**DECISION, "action": "close"})
+    assert (status, body["code"]) == (409, "review_not_resolvable")
+
+
+@pytest.mark.parametrize(("error", "code"), [(LostAnswer(), "outcome_unknown"), (Unavailable("shard"), "unavailable")])
+async def test_an_answer_that_did_not_come_says_so(
+    desk: Desk, transaction: str, module_database, error: Exception, code: str
+):
+    desk.actors.answers[ResolveReview] = lambda _: error
+    status, body = await desk.resolve(add_item(module_database, transaction))
+    assert (status, body["code"]) == (503, code)
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"{", b'{"by":"' + b"x" * 3000 + b'"}'])
+async def test_a_body_that_is_no_decision_is_refused(desk: Desk, transaction: str, module_database, raw: bytes):
+    item = add_item(module_database, transaction)
+    headers = {**TOKEN, "Content-Type": "application/json"}
+    status, _ = await desk.resolve(item, json=None, data=raw, headers=headers)
+    assert status in {400, 413}
+    assert desk.actors.asked == []
