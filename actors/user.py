@@ -4,75 +4,52 @@ Its memory is a cache of rows; a refusal that memory suggests is checked against
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import structlog
 
-from actors.admitted import base_row, new_deposit, terms_of
+from actors.answers import location, problem_answer, refuse, replay
 from actors.base import EntityActor, MailboxFull
-from actors.deposit_flow import DEPOSIT
-from actors.recording import record, unit_of
+from actors.deposit_desk import DEPOSITS
+from actors.desk import Admitted, Asked, Desk, UserParts, terms_of
+from actors.recording import record
+from actors.withdrawal_desk import WITHDRAWALS, code_problem, send_code
 from penpay.domain import admission as adm
-from penpay.domain import deposit_events as ev
-from penpay.domain.board import Board
-from penpay.domain.decision import Decision, Occasion, Rules
 from penpay.domain.deposit import State
-from penpay.domain.deposit_rules import decide
 from penpay.domain.errors import Unavailable
 from penpay.domain.fx import Direction
-from penpay.domain.ids import account_reference
-from penpay.domain.presentation import CONTENT_TYPE, evidence_of, json_bytes, render_transaction
-from penpay.domain.problems import CONTENT_TYPE as PROBLEM_TYPE
-from penpay.domain.problems import PROBLEMS, problem
-from penpay.domain.unit import (
-    NewOperation,
-    OperationKind,
-    RejectCode,
-    StoredAnswer,
-    TransactionRow,
-    UnitOfWork,
-)
+from penpay.domain.money import Money
+from penpay.domain.presentation import CONTENT_TYPE
+from penpay.domain.unit import RejectCode, TransactionRow
 from penpay.messages import (
     AcceptDeposit,
+    AcceptWithdrawal,
     Committed,
     CreateQuote,
     ForgetUser,
     HttpAnswer,
     Quote,
     Refusal,
+    RequestWithdrawalCode,
     SagaBegan,
     TransactionSettled,
     saga_of,
 )
-from penpay.ports import Addresses, Clock, Ids, OpenDeposit, Sealer, UserRows, UserStore
+from penpay.ports import OpenDeposit, OpenWithdrawal, UserRows
 
 log = structlog.get_logger()
 
 OPEN_PUSH = frozenset({State.STK_SENDING.value, State.AWAITING_PAYER.value, State.STK_UNKNOWN.value})
-STORED = frozenset({403, 409, 422})
-"""Refusals of the business are answers and replayed; everything else may succeed under the same key later."""
-NEVER_STORED = frozenset({"pin_wrong", "request_in_progress"})
-
-
-@dataclass(frozen=True, slots=True)
-class UserParts:
-    """What every user of a shard shares."""
-
-    shard: int
-    addresses: Addresses
-    store: UserStore
-    clock: Clock
-    ids: Ids
-    sealer: Sealer
-    board: Board
-    limits: adm.Limits
-    rules: Rules
+ENDED = frozenset({"COMPLETED", "FAILED", "REVERSED"})
 
 
 class UserActor(EntityActor):
-    """One user. Messages: `AcceptDeposit`, `CreateQuote`, `TransactionSettled`, `ForgetUser`."""
+    """One user.
+
+    Messages: `AcceptDeposit`, `AcceptWithdrawal`, `RequestWithdrawalCode`, `CreateQuote`; told that its rows changed.
+    """
 
     KIND = "user"
     LEVEL = 4
@@ -88,17 +65,23 @@ class UserActor(EntityActor):
 
     def observable_state(self) -> Mapping[str, object]:
         """Nothing personal: what is cached, in counts."""
+        rows = self._rows
         return {
             "user": self._id,
-            "loaded": self._rows is not None,
-            "deposits_today": len(self._rows.deposits) if self._rows else 0,
+            "loaded": rows is not None,
+            "deposits": len(rows.deposits) if rows else 0,
+            "withdrawals": len(rows.withdrawals) if rows else 0,
         }
 
     async def on_receive(self, message: Any) -> Any:
         """One request at a time: that is what makes limits and the open push exact."""
         match message:
             case AcceptDeposit():
-                return await self._accept(message)
+                return await self._accept(message, DEPOSITS)
+            case AcceptWithdrawal():
+                return await self._accept(message, WITHDRAWALS)
+            case RequestWithdrawalCode():
+                return await self._send_code(message)
             case CreateQuote():
                 return await self._quote(message)
             case TransactionSettled() | ForgetUser():
@@ -109,18 +92,21 @@ class UserActor(EntityActor):
     # --- quotes -------------------------------------------------------------------------------------------------
 
     async def _quote(self, asked: CreateQuote) -> Quote | Refusal:
-        now = self._parts.clock.now()
-        of = adm.terms(asked.direction, asked.amount, board=self._parts.board, limits=self._parts.limits, now=now)
-        problem_found = of if isinstance(of, adm.No) else adm.amount_problem(asked.direction, of, self._parts.limits)
-        if problem_found is not None:
-            return Refusal(problem_found.code, problem_found.detail, problem_found.retry_after_s)
-        assert isinstance(of, adm.Terms)
-        quote = self._new_quote(of, asked.direction, now)
-        await self._parts.store.add_quote(quote)
-        return quote
+        made = self._made(asked.direction, asked.amount)
+        if isinstance(made, Quote):
+            no = adm.amount_problem(asked.direction, terms_of(made), self._parts.limits)
+            if no is None:
+                await self._parts.store.add_quote(made)
+                return made
+            made = no
+        return Refusal(made.code, made.detail, made.retry_after_s)
 
-    def _new_quote(self, of: adm.Terms, direction: Direction, now: datetime) -> Quote:
-        expires_at = adm.later(now, self._parts.limits.quote_ttl_s)
+    def _made(self, direction: Direction, amount: Money) -> Quote | adm.No:
+        """A quote of this moment."""
+        now = self._parts.clock.now()
+        of = adm.terms(direction, amount, board=self._parts.board, limits=self._parts.limits, now=now)
+        if isinstance(of, adm.No):
+            return of
         return Quote(
             id=self._parts.ids.ulid(),
             user_id=self._id,
@@ -130,59 +116,69 @@ class UserActor(EntityActor):
             mid_rate_e6=of.rate.mid_e6,
             spread_e6=of.rate.spread_e6,
             created_at=now,
-            expires_at=expires_at,
+            expires_at=adm.later(now, self._parts.limits.quote_ttl_s),
         )
 
-    # --- deposits -----------------------------------------------------------------------------------------------
-
-    async def _accept(self, asked: AcceptDeposit) -> HttpAnswer:
-        """Admit, or refuse with a stored answer. A known key gets its first answer before any rule is applied again."""
-        try:
-            quote = await self._terms(asked)
-            if isinstance(quote, adm.No):
-                return await self._refuse(asked, quote)
-            refused = await self._admission(asked, quote)
-            return await self._refuse(asked, refused) if refused else await self._begin(asked, quote)
-        except Unavailable:
-            self._rows = None
-            replay = await self._replay(asked)
-            return replay or _problem_answer("outcome_unknown", "the request may have been taken", 2)
-
-    async def _terms(self, asked: AcceptDeposit) -> Quote | adm.No:
+    async def _terms(self, quote_id: str, amount: Money | None, direction: Direction) -> Quote | adm.No:
         """The named quote, or one made now for a bare amount (not stored: the transaction carries its terms)."""
-        now = self._parts.clock.now()
-        if not asked.quote_id:
-            assert asked.amount is not None
-            of = adm.terms(Direction.DEPOSIT, asked.amount, board=self._parts.board, limits=self._parts.limits, now=now)
-            return of if isinstance(of, adm.No) else self._new_quote(of, Direction.DEPOSIT, now)
-        found = await self._parts.store.quote(asked.quote_id, self._id)
-        if found is None or found[0].direction is not Direction.DEPOSIT:
-            return adm.No("quote_unknown", "no such quote of yours for a deposit")
+        if not quote_id:
+            assert amount is not None
+            return self._made(direction, amount)
+        found = await self._parts.store.quote(quote_id, self._id)
+        if found is None or found[0].direction is not direction:
+            return adm.No("quote_unknown", f"no such quote of yours for a {direction.lower()}")
         quote, used = found
         if used:
             return adm.No("quote_used")
-        return adm.No("quote_expired") if quote.expires_at <= now else quote
+        return adm.No("quote_expired") if quote.expires_at <= self._parts.clock.now() else quote
 
-    async def _admission(self, asked: AcceptDeposit, quote: Quote) -> adm.No | None:
+    # --- admission ----------------------------------------------------------------------------------------------
+
+    async def _accept(self, asked: Asked, desk: Desk) -> HttpAnswer:
+        """Admit, or refuse with a stored answer. A known key gets its first answer before any rule is applied again."""
+        try:
+            quote = await self._terms(asked.quote_id, asked.amount, desk.direction)
+            if isinstance(quote, adm.No):
+                return await refuse(self._parts, asked, quote)
+            refused = await self._admission(asked, quote, desk)
+            return await refuse(self._parts, asked, refused) if refused else await self._begin(asked, quote, desk)
+        except Unavailable:
+            self._rows = None
+            known = await replay(self._parts, asked)
+            return known or problem_answer("outcome_unknown", "the request may have been taken", 2)
+
+    async def _send_code(self, asked: RequestWithdrawalCode) -> HttpAnswer:
+        """What admission would refuse later is refused before Deriv is asked for a code. No answer is stored."""
+        quote = await self._terms(asked.quote_id, asked.amount, Direction.WITHDRAWAL)
+        no = quote if isinstance(quote, adm.No) else await self._judge(asked, quote, WITHDRAWALS, reload=True)
+        if no is not None:
+            return problem_answer(no.code, no.detail, no.retry_after_s)
+        assert isinstance(quote, Quote)
+        return await send_code(self._parts, asked, quote)
+
+    async def _admission(self, asked: Asked, quote: Quote, desk: Desk) -> adm.No | None:
         """Refusals from a remembered state are decided once more from the rows: what was remembered may be over."""
-        if asked.phone and asked.phone != asked.customer.phone:
+        if isinstance(asked, AcceptDeposit) and asked.phone and asked.phone != asked.customer.phone:
             return adm.No("phone_not_own")
         fresh = self._rows is None or self._day != adm.eat_day(self._parts.clock.now())
-        refused = await self._judge(asked, quote, reload=fresh)
+        refused = await self._judge(asked, quote, desk, reload=fresh)
         if refused is not None and not fresh:
-            refused = await self._judge(asked, quote, reload=True)
+            refused = await self._judge(asked, quote, desk, reload=True)
+        if refused is None and isinstance(asked, AcceptWithdrawal):
+            refused = await code_problem(self._parts, asked, quote)
         return refused
 
-    async def _judge(self, asked: AcceptDeposit, quote: Quote, *, reload: bool) -> adm.No | None:
+    async def _judge(
+        self, asked: Asked | RequestWithdrawalCode, quote: Quote, desk: Desk, *, reload: bool
+    ) -> adm.No | None:
         now = self._parts.clock.now()
         if reload:
             self._day = adm.eat_day(now)
             self._rows = await self._parts.store.load(self._id, eat_day=self._day)
-        return adm.refusal(
-            terms_of(quote), self._standing(asked), board=self._parts.board, limits=self._parts.limits, now=now
-        )
+        parts = self._parts
+        return desk.refusal(terms_of(quote), self._standing(asked), board=parts.board, limits=parts.limits, now=now)
 
-    def _standing(self, asked: AcceptDeposit) -> adm.Standing:
+    def _standing(self, asked: Asked | RequestWithdrawalCode) -> adm.Standing:
         rows, customer = self._rows, asked.customer
         assert rows is not None
         frozen = "FROZEN" in {rows.status, customer.status}
@@ -196,150 +192,53 @@ class UserActor(EntityActor):
             today_kes_minor=sum(deposit.kes_minor for deposit in today),
             open_push_since=max(pushes, default=None),
             last_push_at=rows.last_push_at,
+            withdrawn_today_usd_minor=sum(one.usd_minor for one in rows.withdrawals if one.eat_day == self._day),
+            withdrawal_open=any(one.status not in ENDED for one in rows.withdrawals),
+            withdrawals_held_until=asked.held_until if isinstance(asked, AcceptWithdrawal) else None,
         )
 
-    async def _begin(self, asked: AcceptDeposit, quote: Quote) -> HttpAnswer:
-        """One unit: transaction in STK_SENDING, intent, stored answer, used quote. Then the saga is told."""
-        now = self._parts.clock.now()
-        unit, body = self._unit(asked, quote, now)
+    async def _begin(self, asked: Asked, quote: Quote, desk: Desk) -> HttpAnswer:
+        """One unit begins it; when that is durable the saga is told, and the caller gets its 202."""
+        admitted = Admitted(asked, quote, self._standing(asked), self._day, self._parts.clock.now())
+        unit, body = desk.unit(self._parts, admitted)
         answer = await record(self._parts.addresses, unit)
         if not isinstance(answer, Committed):
             return await self._race_lost(asked, answer.code)
         assert unit.transaction is not None
         row = unit.transaction.row
-        self._remember(row)
+        self._remember(row, admitted.at)
         try:
             self._parts.addresses.tell(saga_of(row.shard, row.id), SagaBegan(row))
         except MailboxFull:
             log.warning("saga_start_postponed", transaction_id=row.id)
-        return HttpAnswer(status=202, body=body, content_type=CONTENT_TYPE, location=_location(row.id))
+        return HttpAnswer(status=202, body=body, content_type=CONTENT_TYPE, location=location(row.id))
 
-    def _unit(self, asked: AcceptDeposit, quote: Quote, now: datetime) -> tuple[UnitOfWork, bytes]:
-        fresh = self._parts.ids.ulid
-        transaction_id, operation_id = fresh(), fresh()
-        first = adm.verify_first(terms_of(quote), self._standing(asked), self._parts.limits)
-        deposit = new_deposit(asked, quote, now, ids=(transaction_id, operation_id), verify_first=first)
-        decision = decide(deposit, ev.StkStarted(), Occasion(now, (fresh(), fresh(), fresh())), self._parts.rules)
-        assert isinstance(decision, Decision)
-        base = base_row(asked, quote, deposit, day=self._day, limit_usd_minor=self._parts.limits.daily_usd_minor)
-        unit = unit_of(DEPOSIT, decision, base, actor=f"user:{self._id}")
-        assert unit.transaction is not None
-        row = unit.transaction.row
-        body = json_bytes(render_transaction(row, evidence_of(row)))
-        push = NewOperation(
-            id=operation_id,
-            kind=OperationKind.STK,
-            amount=quote.send,
-            recipient=asked.customer.phone_mask,
-            reference=account_reference(operation_id),
-            sealed_request=self._parts.sealer.seal(
-                asked.customer.phone.encode(),
-                aad=f"provider_operations|sealed_request|{operation_id}",
-                user_id=self._id,
-                data_key=asked.customer.data_key,
-            ),
-        )
-        stored = self._answer(
-            asked, status=202, body=body, content_type=CONTENT_TYPE, location=_location(row.id), transaction_id=row.id
-        )
-        return replace(unit, new_operations=(push,), answer=stored), body
+    async def _race_lost(self, asked: Asked, code: RejectCode) -> HttpAnswer:
+        self._rows = None
+        match code:
+            case RejectCode.KEY_REUSED:
+                return await replay(self._parts, asked) or problem_answer("request_in_progress", retry_after_s=1)
+            case RejectCode.QUOTE_USED:
+                return await refuse(self._parts, asked, adm.No("quote_used"))
+            case RejectCode.ACCOUNT_FROZEN:
+                return await refuse(self._parts, asked, adm.No("account_frozen"))
+        raise RuntimeError(f"admission rejected: {code}")
 
-    def _remember(self, row: TransactionRow) -> None:
+    def _remember(self, row: TransactionRow, at: datetime) -> None:
         rows = self._rows
         assert rows is not None
+        if row.type == Direction.WITHDRAWAL:
+            taken = OpenWithdrawal(
+                transaction_id=row.id, status=row.status, eat_day=row.eat_day, usd_minor=row.send.minor
+            )
+            self._rows = replace(rows, withdrawals=(*rows.withdrawals, taken))
+            return
         opened = OpenDeposit(
             transaction_id=row.id,
             state=row.state,
             eat_day=row.eat_day,
             usd_minor=row.receive.minor,
             kes_minor=row.send.minor,
-            created_at=row.created_at,
+            created_at=at,
         )
-        self._rows = replace(rows, deposits=(*rows.deposits, opened), last_push_at=row.created_at)
-
-    # --- answers ------------------------------------------------------------------------------------------------
-
-    async def _race_lost(self, asked: AcceptDeposit, code: RejectCode) -> HttpAnswer:
-        self._rows = None
-        match code:
-            case RejectCode.KEY_REUSED:
-                return await self._replay(asked) or _problem_answer("request_in_progress", retry_after_s=1)
-            case RejectCode.QUOTE_USED:
-                return await self._refuse(asked, adm.No("quote_used"))
-            case RejectCode.ACCOUNT_FROZEN:
-                return await self._refuse(asked, adm.No("account_frozen"))
-        raise RuntimeError(f"admission rejected: {code}")
-
-    async def _refuse(self, asked: AcceptDeposit, no: adm.No) -> HttpAnswer:
-        """A first answer under this key wins over any refusal; a refusal of the business becomes the first answer."""
-        replay = await self._replay(asked)
-        if replay is not None:
-            return replay
-        status = PROBLEMS[no.code].status
-        body = json_bytes(problem(no.code, no.detail, retry_after_s=no.retry_after_s))
-        fresh = HttpAnswer(status=status, body=body, content_type=PROBLEM_TYPE, retry_after_s=no.retry_after_s)
-        if status not in STORED or no.code in NEVER_STORED:
-            return fresh
-        stored = self._answer(asked, status=status, body=body, content_type=PROBLEM_TYPE)
-        unit = UnitOfWork(
-            unit_id=f"idem:{self._id}:{asked.route}:{asked.key_hash}"[:180],
-            shard=self._parts.shard,
-            at=self._parts.clock.now(),
-            user_id=self._id,
-            answer=stored,
-        )
-        answer = await record(self._parts.addresses, unit)
-        if isinstance(answer, Committed):
-            return fresh
-        return await self._replay(asked) or fresh
-
-    async def _replay(self, asked: AcceptDeposit) -> HttpAnswer | None:
-        stored = await self._parts.store.answer(self._id, asked.route, asked.key_hash)
-        if stored is None:
-            return None
-        if stored.fingerprint != asked.fingerprint:
-            return _problem_answer("idempotency_key_reused")
-        body = self._parts.sealer.open(
-            stored.sealed_body, aad=_answer_aad(asked), user_id=self._id, data_key=asked.customer.data_key
-        )
-        return HttpAnswer(
-            status=stored.status, body=body, content_type=stored.content_type, location=stored.location, replayed=True
-        )
-
-    def _answer(
-        self,
-        asked: AcceptDeposit,
-        *,
-        status: int,
-        body: bytes,
-        content_type: str,
-        location: str = "",
-        transaction_id: str = "",
-    ) -> StoredAnswer:
-        sealed = self._parts.sealer.seal(
-            body, aad=_answer_aad(asked), user_id=self._id, data_key=asked.customer.data_key
-        )
-        return StoredAnswer(
-            user_id=self._id,
-            route=asked.route,
-            key_hash=asked.key_hash,
-            fingerprint=asked.fingerprint,
-            status=status,
-            location=location,
-            content_type=content_type,
-            sealed_body=sealed,
-            transaction_id=transaction_id,
-        )
-
-
-def _answer_aad(asked: AcceptDeposit) -> str:
-    return f"answers|sealed_body|{asked.route}|{asked.key_hash}"
-
-
-def _location(transaction_id: str) -> str:
-    return f"/api/v1/transactions/{transaction_id}"
-
-
-def _problem_answer(code: str, detail: str = "", retry_after_s: int = 0) -> HttpAnswer:
-    body = json_bytes(problem(code, detail, retry_after_s=retry_after_s))
-    return HttpAnswer(status=PROBLEMS[code].status, body=body, content_type=PROBLEM_TYPE, retry_after_s=retry_after_s)
+        self._rows = replace(rows, deposits=(*rows.deposits, opened), last_push_at=at)

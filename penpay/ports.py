@@ -150,12 +150,32 @@ class OpenDeposit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenWithdrawal:
+    """A withdrawal of a user that counts for its day or has not ended."""
+
+    transaction_id: str
+    status: str
+    eat_day: str
+    usd_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UserRows:
-    """What admission must know of a user: status in the shard, today's counted deposits, open pushes."""
+    """What admission must know of a user: status in the shard, today's counted transactions, what is open."""
 
     status: str
     deposits: tuple[OpenDeposit, ...]
     last_push_at: datetime | None
+    withdrawals: tuple[OpenWithdrawal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRequest:
+    """What a withdrawal's code was asked for. `payee` is the blind index of the phone."""
+
+    amount: Money
+    payee: bytes
+    asked_at: datetime
 
 
 class UserStore(Protocol):
@@ -164,6 +184,8 @@ class UserStore(Protocol):
     async def load(self, user_id: str, *, eat_day: str) -> UserRows: ...
     async def answer(self, user_id: str, route: str, key_hash: str) -> StoredAnswer | None: ...
     async def add_quote(self, quote: Quote) -> None: ...
+    async def remember_code(self, request_id: str, user_id: str, code: CodeRequest) -> None: ...
+    async def newest_code(self, user_id: str) -> CodeRequest | None: ...
     async def quote(self, quote_id: str, user_id: str) -> tuple[Quote, bool] | None:
         """The quote and whether it was used."""
         ...

@@ -9,6 +9,7 @@ GRANT INSERT ON {ledger}.ledger_entries TO {login};
 GRANT INSERT ON {ledger}.transaction_events TO {login};
 GRANT INSERT ON {ledger}.provider_references TO {login};
 GRANT INSERT ON {ledger}.quotes TO {login};
+GRANT INSERT ON {ledger}.withdrawal_codes TO {login};
 GRANT INSERT ON {ledger}.answers TO {login};
 GRANT INSERT ON {ledger}.outbox TO {login};
 GRANT INSERT ON {ledger}.dead_letters TO {login};

@@ -26,7 +26,8 @@ from actors.rail_sender import SenderParts
 from actors.saga import SagaActor, SagaParts, park
 from actors.shard_lease import ShardLeaseActor
 from actors.sms import SmsActor
-from actors.user import UserActor, UserParts
+from actors.desk import UserParts
+from actors.user import UserActor
 from config import limits
 from penpay.ports import Gate, Listener
 from penpay.ports_rails import SmsGateway

@@ -9,10 +9,10 @@ from config.limits import REQUESTS_MAX
 from penpay.adapters.batching import Batcher
 from penpay.adapters.database import Database
 from penpay.adapters.row_shapes import quote_row
-from penpay.domain.money import Currency
+from penpay.domain.money import Currency, usd
 from penpay.domain.unit import StoredAnswer
 from penpay.messages import Quote
-from penpay.ports import Duplicate, OpenDeposit, UserRows
+from penpay.ports import CodeRequest, Duplicate, OpenDeposit, OpenWithdrawal, UserRows
 
 LOADS_MAX = 64
 """Users that are read together."""
@@ -36,6 +36,7 @@ class MySqlUserStore:
         status: dict[str, str] = {}
         pushes: dict[str, datetime] = {}
         deposits: defaultdict[str, list[tuple[bool, OpenDeposit]]] = defaultdict(list)
+        withdrawals: defaultdict[str, list[OpenWithdrawal]] = defaultdict(list)
         for about, user_id, *columns in await self._database.rows(
             self._queries("users", user_ids=users, eat_days=days)
         ):
@@ -44,6 +45,10 @@ class MySqlUserStore:
                     status[user_id] = columns[0]
                 case "push":
                     pushes[user_id] = columns[-1]
+                case "withdrawal":
+                    state, id_, eat_day, usd_minor, *_ = columns
+                    mine = OpenWithdrawal(transaction_id=id_, status=state, eat_day=eat_day, usd_minor=usd_minor)
+                    withdrawals[user_id].append(mine)
                 case _:
                     deposits[user_id].append((about == "open", _open_deposit(*columns)))
         return [
@@ -53,6 +58,7 @@ class MySqlUserStore:
                     deposit for is_open, deposit in deposits[user_id] if is_open or deposit.eat_day == eat_day
                 ),
                 last_push_at=pushes.get(user_id),
+                withdrawals=tuple(withdrawals[user_id]),
             )
             for user_id, eat_day in asked
         ]
@@ -94,6 +100,24 @@ class MySqlUserStore:
         # The same quote again, after a lost connection, is the one that is already there.
         with suppress(Duplicate):
             await self._database.write(query)
+
+    async def remember_code(self, request_id: str, user_id: str, code: CodeRequest) -> None:
+        """Repeating it with the same id changes nothing."""
+        query = self._queries(
+            "add_code",
+            id=request_id,
+            user_id=user_id,
+            amount_minor=code.amount.minor,
+            payee=code.payee,
+            asked_at=code.asked_at,
+        )
+        with suppress(Duplicate):
+            await self._database.write(query)
+
+    async def newest_code(self, user_id: str) -> CodeRequest | None:
+        """The newest only: each mail makes the codes before it worthless."""
+        rows = await self._database.rows(self._queries("newest_code", user_id=user_id))
+        return CodeRequest(usd(int(rows[0][0])), rows[0][1], rows[0][2]) if rows else None
 
     async def quote(self, quote_id: str, user_id: str) -> tuple[Quote, bool] | None:
         """A used quote stays readable: the caller says so to the customer."""

@@ -12,6 +12,7 @@ from actors.deriv_customers import CustomersParts
 from actors.deriv_resolver import ResolverParts, ResolverSettings
 from actors.deriv_session_parts import SessionParts, SessionSettings
 from actors.deriv_transfers import TransferSettings
+from actors.desk import UserParts
 from actors.fx_feed import FxParts, FxSettings
 from actors.inbox import InboxActor, InboxTimes
 from actors.ledger import LedgerActor
@@ -19,7 +20,6 @@ from actors.outbox import OutboxActor
 from actors.rail_lease import LeaseHolder
 from actors.rail_sender import SenderParts, SenderSettings
 from actors.saga import SagaParts
-from actors.user import UserParts
 from actors.wakeups import WakeUpsActor
 from penpay.adapters.metrics import Metrics
 from penpay.app.outside import Outside
@@ -125,6 +125,7 @@ class ShardPlan:
                 sealer=outside.sealer,
                 board=house.board,
                 limits=limits_of(outside.settings),
+                agent_loginid=outside.settings.deriv.agent_loginid,
                 rules=rules,
             ),
             sagas=SagaParts(shard, addresses, stores.sagas, clock, outside.ids, rules, outside.sealer, house.metrics),

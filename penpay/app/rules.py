@@ -18,6 +18,7 @@ def limits_of(settings: Settings) -> Limits:
         withdrawal_min_usd_minor=minor(given.withdrawal_min_usd),
         withdrawal_max_usd_minor=minor(given.withdrawal_max_usd),
         daily_usd_minor=minor(given.deposit_day_usd),
+        withdrawal_daily_usd_minor=minor(given.withdrawal_day_usd),
         stk_min_kes_minor=minor(given.stk_min_kes),
         stk_max_kes_minor=minor(given.stk_max_kes),
         b2c_min_kes_minor=minor(given.b2c_min_kes),

@@ -25,6 +25,7 @@ class Limits:
     withdrawal_min_usd_minor: int = 500
     withdrawal_max_usd_minor: int = 100_000
     daily_usd_minor: int = 200_000
+    withdrawal_daily_usd_minor: int = 200_000
     stk_min_kes_minor: int = 100
     stk_max_kes_minor: int = 25_000_000
     b2c_min_kes_minor: int = 1_000
@@ -67,6 +68,9 @@ class Standing:
     today_kes_minor: int
     open_push_since: datetime | None
     last_push_at: datetime | None
+    withdrawn_today_usd_minor: int = 0
+    withdrawal_open: bool = False
+    withdrawals_held_until: datetime | None = None
 
 
 def terms(direction: Direction, amount: Money, *, board: Board, limits: Limits, now: datetime) -> Terms | No:
@@ -111,24 +115,57 @@ def amount_problem(direction: Direction, of: Terms, limits: Limits) -> No | None
 
 def refusal(of: Terms, standing: Standing, *, board: Board, limits: Limits, now: datetime) -> No | None:
     """Why this deposit may not begin now, or None."""
-    if standing.status != "ACTIVE":
-        return No("account_frozen", "this account is under review")
-    if not standing.phone_verified:
-        return No("phone_not_verified", "verify the phone number first")
-    if not standing.deriv_loginid:
-        return No("deriv_not_linked", "link a Deriv USD account first")
     return (
-        amount_problem(Direction.DEPOSIT, of, limits)
-        or _daily(of, standing, limits)
+        _who(standing)
+        or amount_problem(Direction.DEPOSIT, of, limits)
+        or _daily(of.receive, standing.today_usd_minor, limits.daily_usd_minor)
         or _push(standing, limits, now)
         or _rails(of, board)
     )
 
 
-def _daily(of: Terms, standing: Standing, limits: Limits) -> No | None:
-    if standing.today_usd_minor + of.receive.minor > limits.daily_usd_minor:
-        left = max(0, limits.daily_usd_minor - standing.today_usd_minor)
+def withdrawal_refusal(of: Terms, standing: Standing, *, board: Board, limits: Limits, now: datetime) -> No | None:
+    """Why this withdrawal may not begin now, or None."""
+    held_until = standing.withdrawals_held_until
+    if (no := _who(standing)) is not None:
+        return no
+    if held_until is not None and held_until > now:
+        return No("withdrawals_held", f"withdrawals are held until {held_until:%Y-%m-%d %H:%M} UTC")
+    if standing.withdrawal_open:
+        return No("withdrawal_open", "one withdrawal at a time")
+    return (
+        amount_problem(Direction.WITHDRAWAL, of, limits)
+        or _daily(of.send, standing.withdrawn_today_usd_minor, limits.withdrawal_daily_usd_minor)
+        or _payout_rails(of, board)
+    )
+
+
+def _who(standing: Standing) -> No | None:
+    if standing.status != "ACTIVE":
+        return No("account_frozen", "this account is under review")
+    if not standing.phone_verified:
+        return No("phone_not_verified", "verify the phone number first")
+    return None if standing.deriv_loginid else No("deriv_not_linked", "link a Deriv USD account first")
+
+
+def _daily(dollars: Money, used_minor: int, limit_minor: int) -> No | None:
+    if used_minor + dollars.minor > limit_minor:
+        left = max(0, limit_minor - used_minor)
         return No("daily_limit_exceeded", f"{Money(left, Currency.USD).text()} USD are left today (Nairobi time)")
+    return None
+
+
+def _payout_rails(of: Terms, board: Board) -> No | None:
+    """What cannot be paid out is refused before the dollars move."""
+    for name in ("daraja", "deriv", "b2c"):
+        if name == "b2c" and name not in board.rails:
+            continue
+        health = board.rail(name)
+        if not health.up:
+            return No("rail_down", f"{name}: {health.reason}", health.retry_after_s)
+    utility = board.floats.get("mpesa_utility")
+    if utility is not None and utility.balance_minor - utility.reserved_minor < of.receive.minor:
+        return No("float_low", "withdrawals are paused until our account is topped up", 60)
     return None
 
 

@@ -16,7 +16,7 @@ from penpay.domain.errors import BadInput
 from penpay.domain.money import Currency, Money
 from penpay.domain.statement import StatementRow
 
-Request = Mapping[str, "str | int | Money"]
+Request = Mapping[str, "str | int | Money | Mapping[str, str | Money]"]
 """One call: the member named after the method, and its arguments. `req_id` is added when it is written."""
 
 STATEMENT_PAGE = 999
@@ -25,6 +25,7 @@ AUTHORIZE_PAYMENTS = "payments"
 
 _DESCRIPTION = re.compile(r"[0-9A-Za-z .,'-]{0,250}", re.ASCII)
 _LOGINID = re.compile(r"[A-Za-z]+[0-9]+", re.ASCII)
+_CODE = re.compile(r"\w{8,128}", re.ASCII)
 _OUR_SHORTAGE = re.compile(r"insufficient|not enough (?:funds|money|balance)", re.IGNORECASE)
 _AUTH = frozenset({"InvalidToken", "AuthorizationRequired", "InvalidAppID", "PermissionDenied", "DisabledClient"})
 _RATE = frozenset({"RateLimit"})
@@ -68,6 +69,7 @@ class Identity:
     scopes: frozenset[str]
     is_virtual: bool
     fullname: str = field(repr=False)
+    email: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,11 @@ def ping() -> Request:
 def server_time() -> Request:
     """Deriv's clock, for watermarks."""
     return {"time": 1}
+
+
+def balance_now() -> Request:
+    """The account's balance."""
+    return {"balance": 1}
 
 
 def balance_stream() -> Request:
@@ -147,6 +154,36 @@ def transfer(*, amount: Money, loginid: str, reference: str, dry_run: bool = Fal
     return {**request, "dry_run": 1} if dry_run else request
 
 
+def withdraw(*, amount: Money, agent: str, code: str, reference: str) -> Request:
+    """Pay the agent from the account that this socket acts for, with the code that was mailed for it.
+
+    There is no idempotency key, and the code works once: never repeat it without proof.
+    """
+    assert amount.currency is Currency.USD
+    assert amount.minor > 0
+    assert _LOGINID.fullmatch(agent)
+    assert _DESCRIPTION.fullmatch(reference), "Deriv takes letters, digits, space and . , ' - in a description"
+    return {
+        "paymentagent_withdraw": 1,
+        "amount": amount,
+        "currency": amount.currency.value,
+        "paymentagent_loginid": agent,
+        "verification_code": code,
+        "description": reference,
+    }
+
+
+def is_code(text: str) -> bool:
+    """Whether a text can be a verification code at all."""
+    return _CODE.fullmatch(text) is not None
+
+
+def mail_code(*, email: str, agent: str, amount: Money) -> Request:
+    """Have Deriv mail a code for a withdrawal through the agent. Needs no authorization."""
+    about: dict[str, str | Money] = {"pa_loginid": agent, "pa_amount": amount, "pa_currency": amount.currency.value}
+    return {"verify_email": email, "type": "paymentagent_withdraw", "url_parameters": about}
+
+
 def encode(request: Request, req_id: int) -> str:
     """The text frame. Money becomes a number with exactly two digits after the dot."""
     members = [f"{json.dumps(name)}:{_json_value(value)}" for name, value in request.items()]
@@ -158,7 +195,9 @@ def method(request: Request) -> str:
     return next(iter(request))
 
 
-def _json_value(value: str | int | Money) -> str:
+def _json_value(value: str | int | Money | Mapping[str, str | Money]) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{json.dumps(name)}:{_json_value(inner)}" for name, inner in value.items()) + "}"
     return value.text() if isinstance(value, Money) else json.dumps(value)
 
 
@@ -199,6 +238,19 @@ def refusal(frame: Frame) -> Refusal | None:
     return None
 
 
+def asks_to_wait(frame: Frame) -> bool:
+    """Whether an error says: too often."""
+    return frame.error_code in _RATE or frame.error_code.endswith("RateLimitExceeded")
+
+
+def may_ask_again_at(frame: Frame) -> datetime | None:
+    """When an error says that the same may be asked again, if it does."""
+    fault = frame.members.get("error")
+    details = fault.get("details") if isinstance(fault, dict) else None
+    told = details.get("next_request_at") if isinstance(details, dict) else None
+    return _epoch(told, "next_request_at") if type(told) is int else None
+
+
 def identity(frame: Frame) -> Identity:
     """Answer of `authorize`."""
     told = _object(frame, "authorize")
@@ -211,6 +263,7 @@ def identity(frame: Frame) -> Identity:
         scopes=frozenset(map(_text, scopes)),
         is_virtual=told.get("is_virtual") not in (0, False),
         fullname=_text(told.get("fullname")),
+        email=_text(told.get("email")),
     )
 
 
@@ -252,6 +305,18 @@ def transferred(frame: Frame) -> Transferred:
     dry = result == 2
     number = 0 if dry else _integer(frame.members.get("transaction_id"), "transaction_id")
     return Transferred(number, _text(frame.members.get("client_to_loginid")), dry)
+
+
+def withdrawn(frame: Frame) -> int:
+    """Deriv's id of a withdrawal that was executed: of the movement of the customer's account."""
+    if frame.members.get("paymentagent_withdraw") != 1:
+        raise BadInput("paymentagent_withdraw", "not executed")
+    return _integer(frame.members.get("transaction_id"), "transaction_id")
+
+
+def mailed(frame: Frame) -> bool:
+    """Whether Deriv took the order to mail a code."""
+    return frame.members.get("verify_email") == 1
 
 
 def statement_rows(frame: Frame, currency: Currency) -> Sequence[StatementRow]:

@@ -1,4 +1,4 @@
-"""The agent's statement as evidence of a transfer whose answer was lost.
+"""A Deriv statement as evidence of a movement whose answer was lost: the agent's, or a customer's own.
 
 Source: the Deriv reference, part A12. The statement carries no id of ours for certain, so proof is built from order,
 amounts and balances that join without a gap.
@@ -27,7 +27,7 @@ def description(reference: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementRow:
-    """One movement of the agent's account. `amount` is signed: a debit is below zero."""
+    """One movement of an account. `amount` is signed: a debit is below zero."""
 
     id: int
     at: datetime
@@ -103,32 +103,36 @@ class StatementRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostTransfer:
-    """What is known of the attempt. `settled_at`: from then on Deriv cannot still be executing it."""
+    """What is known of the attempt. `settled_at`: from then on Deriv cannot still be executing it.
+
+    `credit`: the account that is read is the one that receives.
+    """
 
     amount: Money
     reference: str
     watermark: Watermark
     settled_at: datetime
+    credit: bool = False
 
 
 def read_for_transfer(read: StatementRead, lost: LostTransfer, *, used: frozenset[int]) -> Reading:
     """Match a lost transfer (decisions, part 6; Deriv reference A12.6).
 
     `used` are movements that belong to other operations. A visible reference is certain; without any visible
-    reference the only new debit of the exact amount is ours; two are a question for a person.
+    reference the only new movement of the exact amount is ours; two are a question for a person.
     """
-    debit = Money(-lost.amount.minor, lost.amount.currency)
+    moved = lost.amount if lost.credit else Money(-lost.amount.minor, lost.amount.currency)
     free = [row for row in read.rows if row.id not in used]
-    ours = [row for row in free if _speaks_of(row, lost.reference)]
-    if len(ours) > 1 or any(row.amount != debit for row in ours):
+    ours = [row for row in free if speaks_of(row, lost.reference)]
+    if len(ours) > 1 or any(row.amount != moved for row in ours):
         return Reading(Found.AMBIGUOUS, f"our reference stands in {_names(ours)}")
     if ours:
         return Reading(Found.CONFIRMED, f"reference in the description of {ours[0].id}", ours[0])
-    candidates = [row for row in free if row.amount == debit and _is_in_window(row, lost) and not _shown(row)]
-    if candidates and (len(candidates) > 1 or any(_shown(row) for row in read.rows)):
-        return Reading(Found.AMBIGUOUS, f"debits of this amount without a reference: {_names(candidates)}")
+    candidates = [row for row in free if row.amount == moved and _is_in_window(row, lost) and not shows_reference(row)]
+    if candidates and (len(candidates) > 1 or any(shows_reference(row) for row in read.rows)):
+        return Reading(Found.AMBIGUOUS, f"movements of this amount without a reference: {_names(candidates)}")
     if candidates:
-        return Reading(Found.CONFIRMED, f"the only new debit of this amount is {candidates[0].id}", candidates[0])
+        return Reading(Found.CONFIRMED, f"the only new movement of this amount is {candidates[0].id}", candidates[0])
     return _absence(read, lost)
 
 
@@ -138,11 +142,13 @@ def _is_in_window(row: StatementRow, lost: LostTransfer) -> bool:
     return is_new and row.at <= lost.settled_at + CLOCK_MARGIN
 
 
-def _shown(row: StatementRow) -> bool:
+def shows_reference(row: StatementRow) -> bool:
+    """Whether a row carries the reference of any operation of ours."""
     return _DESCRIPTION.search(row.longcode) is not None
 
 
-def _speaks_of(row: StatementRow, reference: str) -> bool:
+def speaks_of(row: StatementRow, reference: str) -> bool:
+    """Whether a row carries this very reference."""
     return any(found == description(reference) for found in _DESCRIPTION.findall(row.longcode))
 
 

@@ -49,7 +49,7 @@ class NewOperation:
     recipient: str
     reference: str
     request: dict[str, str] = field(default_factory=dict)
-    sealed_request: bytes = b""
+    sealed_request: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ class StoredAnswer:
     status: int
     location: str
     content_type: str
-    sealed_body: bytes
+    sealed_body: bytes = field(repr=False)
     transaction_id: str = ""
 
 

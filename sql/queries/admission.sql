@@ -13,6 +13,12 @@ WHERE user_id IN (:user_ids)
   AND type = 'DEPOSIT'
   AND ((counts = 1 AND eat_day IN (:eat_days)) OR state IN ('STK_SENDING', 'AWAITING_PAYER', 'STK_UNKNOWN'))
 UNION ALL
+SELECT 'withdrawal', user_id, status, id, eat_day, send_minor, 0, '', NULL
+FROM {ledger}.transactions
+WHERE user_id IN (:user_ids)
+  AND type = 'WITHDRAWAL'
+  AND ((counts = 1 AND eat_day IN (:eat_days)) OR status NOT IN ('COMPLETED', 'FAILED', 'REVERSED'))
+UNION ALL
 SELECT 'push', o.user_id, '', '', '', 0, 0, '', MAX(a.sent_at)
 FROM {ledger}.provider_operations o
 JOIN {ledger}.rail_attempts a ON a.operation_id = o.id
@@ -33,6 +39,19 @@ INSERT INTO {ledger}.quotes
 VALUES
   (:id, :user_id, :direction, :send_minor, :send_currency, :receive_minor, :receive_currency, :mid_rate_e6, :spread_e6,
    :created_at, :expires_at);
+
+-- name: add_code
+-- What a withdrawal's code was asked for.
+INSERT INTO {ledger}.withdrawal_codes (id, user_id, amount_minor, payee, asked_at)
+VALUES (:id, :user_id, :amount_minor, :payee, :asked_at);
+
+-- name: newest_code
+-- The code that may still be good.
+SELECT amount_minor, payee, asked_at
+FROM {ledger}.withdrawal_codes
+WHERE user_id = :user_id
+ORDER BY id DESC
+LIMIT 1;
 
 -- name: quote
 -- A user's own quote, and whether a transaction has taken it.

@@ -12,7 +12,8 @@ from penpay.domain.board import Board, FxSnapshot, RailHealth
 from penpay.domain.ids import ulid
 from penpay.domain.unit import OperationState, RejectCode, StoredAnswer, TransactionRow, UnitOfWork
 from penpay.messages import Committed, CommitUnit, Customer, InboxRow, Quote, UnitRejected
-from penpay.ports import OpenDeposit, OperationRow, SagaRows, UserRows
+from penpay.messages_rails import CodeSent, SendWithdrawalCode
+from penpay.ports import CodeRequest, OpenDeposit, OpenWithdrawal, OperationRow, SagaRows, UserRows
 
 T0 = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 
@@ -77,6 +78,8 @@ class House:
     rows: dict[str, TransactionRow] = field(default_factory=dict)
     answers: dict[tuple[str, str, str], StoredAnswer] = field(default_factory=dict)
     quotes: dict[str, Quote] = field(default_factory=dict)
+    codes: dict[str, CodeRequest] = field(default_factory=dict)
+    mailed: list[SendWithdrawalCode] = field(default_factory=list)
     references: dict[tuple[str, str], str] = field(default_factory=dict)
     attempted: set[str] = field(default_factory=set)
     consumed: set[str] = field(default_factory=set)
@@ -98,6 +101,9 @@ class House:
         self.told.append((address, message))
 
     async def ask(self, address: str, message: object, *, timeout_s: float = 5.0) -> Any:
+        if isinstance(message, SendWithdrawalCode):
+            self.mailed.append(message)
+            return CodeSent()
         assert address.endswith("/ledger")
         assert isinstance(message, CommitUnit)
         if self.failing:
@@ -182,6 +188,7 @@ class House:
                     code="",
                     attempts=int(made.id in self.attempted),
                     attempts_closed=0,
+                    data_key=b"k",
                     created_at=unit.at,
                 )
                 for made in unit.new_operations
@@ -198,7 +205,7 @@ class House:
     # --- UserStore ---
 
     def _user_rows(self, user_id: str) -> UserRows:
-        mine = [row for row in self.rows.values() if row.user_id == user_id and row.counts]
+        mine = [row for row in self.rows.values() if row.user_id == user_id and row.counts and row.type == "DEPOSIT"]
         deposits = tuple(
             OpenDeposit(
                 transaction_id=row.id,
@@ -210,7 +217,14 @@ class House:
             )
             for row in mine
         )
+        gone = {"COMPLETED", "FAILED", "REVERSED"}
+        withdrawals = tuple(
+            OpenWithdrawal(transaction_id=row.id, status=row.status, eat_day=row.eat_day, usd_minor=row.send.minor)
+            for row in self.rows.values()
+            if row.user_id == user_id and row.type == "WITHDRAWAL" and (row.counts or row.status not in gone)
+        )
         return UserRows(
+            withdrawals=withdrawals,
             status="FROZEN" if user_id in self.frozen else "ACTIVE",
             deposits=deposits,
             last_push_at=max((row.created_at for row in mine), default=None),
@@ -218,6 +232,12 @@ class House:
 
     async def answer(self, user_id: str, route: str, key_hash: str) -> StoredAnswer | None:
         return self.answers.get((user_id, route, key_hash))
+
+    async def remember_code(self, request_id: str, user_id: str, code: CodeRequest) -> None:
+        self.codes[user_id] = code
+
+    async def newest_code(self, user_id: str) -> CodeRequest | None:
+        return self.codes.get(user_id)
 
     async def add_quote(self, quote: Quote) -> None:
         self.quotes[quote.id] = quote

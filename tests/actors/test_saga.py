@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from actors.base import AsyncioActorRef
+from actors.desk import UserParts
 from actors.saga import SagaActor, SagaParts, park
-from actors.user import UserActor, UserParts
+from actors.user import UserActor
 from penpay.domain.admission import Limits
 from penpay.domain.decision import Rules
 from penpay.domain.errors import OutcomeUnknown, Unavailable

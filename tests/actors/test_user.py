@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from actors.base import AsyncioActorRef
-from actors.user import UserActor, UserParts
+from actors.desk import UserParts
+from actors.user import UserActor
 from penpay.domain.admission import Limits
 from penpay.domain.board import FloatSnapshot, FxSnapshot, RailHealth
 from penpay.domain.decision import Rules

@@ -1,0 +1,281 @@
+"""Withdrawals through their actors: admission bound to a code, then the saga from the debit to the payout."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from actors.base import AsyncioActorRef
+from actors.desk import UserParts
+from actors.saga import SagaActor, SagaParts
+from actors.user import UserActor
+from penpay.domain.admission import Limits
+from penpay.domain.board import FloatSnapshot, RailHealth
+from penpay.domain.decision import Rules
+from penpay.domain.money import Money, usd
+from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
+from penpay.domain.unit import TransactionRow
+from penpay.messages import (
+    AcceptWithdrawal,
+    EvidenceArrived,
+    HttpAnswer,
+    InboxRow,
+    ProbeAnswered,
+    Refusal,
+    RequestWithdrawalCode,
+    ResolveReview,
+    SagaBegan,
+    WakeUp,
+)
+from penpay.messages_rails import DARAJA_GATE, DERIV_CREDITS, DERIV_WITHDRAWALS, ProbeWitness, StopPayouts, Submit
+from tests.actors.house import House, PlainSealer, customer
+
+SEND = usd(2000)
+PARTS: dict[str, Any] = {"sealer": PlainSealer(), "rules": Rules()}
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+@pytest.fixture
+async def user(house: House) -> AsyncIterator[AsyncioActorRef]:
+    parts = UserParts(
+        shard=3,
+        addresses=house,
+        store=house,
+        clock=house.clock,
+        ids=house.ids,
+        sealer=PlainSealer(),
+        board=house.board,
+        limits=Limits(),
+        rules=Rules(),
+        agent_loginid="CRAGENT",
+    )
+    ref = UserActor.start("U1", parts)
+    yield ref
+    await ref.shutdown(1)
+
+
+def code_for(amount: Money = SEND, **who: Any) -> RequestWithdrawalCode:
+    return RequestWithdrawalCode(customer=customer(**who), quote_id="", amount=amount, deriv_token="t", email="e")
+
+
+def asked(amount: Money = SEND, *, key: str = "k", **more: Any) -> AcceptWithdrawal:
+    known = {
+        "customer": customer(),
+        "route": "w",
+        "key_hash": key,
+        "fingerprint": "f",
+        "quote_id": "",
+        "amount": amount,
+    }
+    return AcceptWithdrawal(**{**known, "verification_code": "abcd1234", "deriv_token": "t", **more})
+
+
+def code(answer: HttpAnswer) -> str:
+    return str(json.loads(answer.body).get("code", ""))
+
+
+async def admitted(user: AsyncioActorRef) -> HttpAnswer:
+    await user.aask(code_for())
+    answer: HttpAnswer = await user.aask(asked())
+    assert answer.status == 202
+    return answer
+
+
+async def test_a_withdrawal_is_admitted_for_the_amount_that_its_code_was_asked_for(
+    house: House, user: AsyncioActorRef
+) -> None:
+    body = json.loads((await admitted(user)).body)
+    assert (body["type"], body["stage"], body["receive"]["amount"]) == ("WITHDRAWAL", "DERIV_SENDING", "2490.00")
+    (unit,) = house.units.values()
+    (debit,) = unit.new_operations
+    assert debit.request == {"loginid": "CR100", "paymentagent_loginid": "CRAGENT"}
+    assert b"abcd1234" in debit.sealed_request
+    assert "abcd1234" not in repr(unit)
+
+
+@pytest.mark.parametrize(("amount", "phone"), [(usd(2100), "254712345126"), (usd(2000), "254700000001")])
+async def test_another_amount_or_payee_needs_a_code_of_its_own(
+    house: House, user: AsyncioActorRef, amount: Money, phone: str
+) -> None:
+    await user.aask(code_for())
+    answer = await user.aask(asked(amount, customer=customer(phone=phone)))
+    assert (answer.status, code(answer), house.rows) == (409, "code_amount_mismatch", {})
+
+
+async def test_one_withdrawal_at_a_time(house: House, user: AsyncioActorRef) -> None:
+    await admitted(user)
+    second = await user.aask(asked(key="k2"))
+    assert (second.status, code(second)) == (409, "withdrawal_open")
+
+
+async def test_a_repeated_key_gets_the_first_answer(user: AsyncioActorRef) -> None:
+    first = await admitted(user)
+    again = await user.aask(asked())
+    assert (again.body, again.replayed) == (first.body, True)
+
+
+async def test_what_cannot_be_paid_out_is_refused_before_the_dollars_move(house: House, user: AsyncioActorRef) -> None:
+    await user.aask(code_for())
+    house.board.floats["mpesa_utility"] = FloatSnapshot(100_000, 0, house.clock.now())
+    assert code(await user.aask(asked())) == "float_low"
+    house.board.floats.clear()
+    house.board.rails["b2c"] = RailHealth(up=False, reason="initiator")
+    assert code(await user.aask(asked())) == "rail_down"
+    assert code(await user.aask(code_for())) == "rail_down"
+
+
+async def test_a_hold_after_a_change_refuses_and_says_until_when(house: House, user: AsyncioActorRef) -> None:
+    await user.aask(code_for())
+    answer = await user.aask(asked(held_until=house.clock.at.replace(hour=20)))
+    assert (answer.status, code(answer)) == (403, "withdrawals_held")
+    assert "20:00" in json.loads(answer.body)["detail"]
+
+
+# --- the saga ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def saga(house: House, user: AsyncioActorRef) -> AsyncIterator[AsyncioActorRef]:
+    await admitted(user)
+    parts = SagaParts(shard=3, addresses=house, store=house, clock=house.clock, ids=house.ids, **PARTS)
+    ref = SagaActor.start(row_of(house).id, parts)
+    yield ref
+    await ref.shutdown(1)
+
+
+def row_of(house: House) -> TransactionRow:
+    (row,) = house.rows.values()
+    return row
+
+
+def operation(house: House, kind: str) -> str:
+    return [made for unit in house.units.values() for made in unit.new_operations if made.kind == kind][-1].id
+
+
+def evidence(house: House, kind: str, body: bytes, *, of: str) -> EvidenceArrived:
+    return EvidenceArrived(
+        InboxRow(
+            id=house.ids.ulid(),
+            shard=3,
+            kind=kind,
+            operation_id=of,
+            body=body,
+            trusted_source=True,
+            received_at=house.clock.now(),
+        )
+    )
+
+
+def rail(house: House, kind: str, outcome: Outcome, **more: Any) -> EvidenceArrived:
+    of = operation(house, kind)
+    end = RailEnd(operation_id=of, attempt=1, kind=kind, outcome=outcome, at=house.clock.now(), **more)
+    return evidence(house, "rail", encode_rail_end(end), of=of)
+
+
+def result(house: House, code: int, *, receipt: str = "SG632NMUAB", of: str = "") -> EvidenceArrived:
+    parameters = {
+        "ResultParameter": [
+            {"Key": "TransactionAmount", "Value": 2490},
+            {"Key": "TransactionReceipt", "Value": receipt},
+        ]
+    }
+    body: dict[str, Any] = {"ResultType": 0, "ResultCode": code, "ResultDesc": "x", "TransactionID": receipt}
+    if code == 0:
+        body["ResultParameters"] = parameters
+    return evidence(house, "b2c", json.dumps({"Result": body}).encode(), of=of or operation(house, "B2C"))
+
+
+def status(house: House, verdict: str) -> EvidenceArrived:
+    parameters = {
+        "ResultParameter": [{"Key": "TransactionStatus", "Value": verdict}, {"Key": "ReceiptNo", "Value": ""}]
+    }
+    body = {"ResultType": 0, "ResultCode": 0, "ResultDesc": "x", "TransactionID": "", "ResultParameters": parameters}
+    return evidence(house, "txstatus", json.dumps({"Result": body}).encode(), of=operation(house, "B2C"))
+
+
+async def settle(saga: AsyncioActorRef, *messages: object) -> None:
+    for message in messages:
+        await saga.aask(message)
+
+
+def witness(house: House) -> ProbeAnswered:
+    of = operation(house, "DERIV_WITHDRAW")
+    return ProbeAnswered(probe="witness", operation_id=of, outcome="CONFIRMED", reference="a1", amount=usd(2000))
+
+
+async def to_payout(house: House, saga: AsyncioActorRef) -> None:
+    await settle(saga, rail(house, "DERIV_WITHDRAW", Outcome.CONFIRMED, provider_ref="c1"), witness(house))
+
+
+async def test_a_withdrawal_runs_from_admission_to_the_shillings(house: House, saga: AsyncioActorRef) -> None:
+    await settle(saga, SagaBegan(row_of(house)))
+    (submit,) = house.told_to(DERIV_WITHDRAWALS)
+    assert isinstance(submit, Submit)
+    await settle(saga, rail(house, "DERIV_WITHDRAW", Outcome.CONFIRMED, provider_ref="c1"))
+    assert isinstance(house.told_to(DERIV_CREDITS)[-1], ProbeWitness)
+    await settle(saga, witness(house))
+    assert (row_of(house).state, isinstance(house.told_to(DARAJA_GATE)[-1], Submit)) == ("B2C_SENDING", True)
+    await settle(saga, rail(house, "B2C", Outcome.CONFIRMED, facts={"conversation_id": "AG_1"}), result(house, 0))
+    assert row_of(house).state == "COMPLETED"
+    keys = [posting.key for unit in house.units.values() for posting in unit.postings]
+    assert keys == ["debited", "witnessed", "payout_hold", "payout_done"]
+
+
+async def test_the_payout_goes_to_the_payee_of_admission_under_an_id_of_its_own(
+    house: House, saga: AsyncioActorRef
+) -> None:
+    await to_payout(house, saga)
+    (payout,) = [made for unit in house.units.values() for made in unit.new_operations if made.kind == "B2C"]
+    aad = f"provider_operations|sealed_request|{payout.id}"
+    assert PlainSealer().open(payout.sealed_request, aad=aad, user_id="U1", data_key=b"k") == b"254712345126"
+    assert len(payout.request["originator_conversation_id"]) == 36
+
+
+async def test_a_failed_result_stops_all_payouts_when_our_initiator_is_at_fault(
+    house: House, saga: AsyncioActorRef
+) -> None:
+    await to_payout(house, saga)
+    await settle(saga, rail(house, "B2C", Outcome.CONFIRMED, facts={}), result(house, 2001))
+    assert house.told_to(DARAJA_GATE)[-1] == StopPayouts(code="2001")
+    assert row_of(house).state == "B2C_UNKNOWN"
+
+
+async def test_dollars_go_back_only_after_two_pieces_of_evidence(house: House, saga: AsyncioActorRef) -> None:
+    await to_payout(house, saga)
+    await settle(saga, rail(house, "B2C", Outcome.CONFIRMED, facts={}), result(house, 2040), status(house, "Declined"))
+    assert row_of(house).state == "B2C_UNKNOWN"
+    house.clock.turn(601)
+    await settle(saga, status(house, "Declined"))
+    assert row_of(house).state == "RETURN_SENDING"
+    await settle(saga, rail(house, "DERIV_RETURN", Outcome.CONFIRMED, provider_ref="r1"))
+    assert row_of(house).state == "REVERSED"
+
+
+async def test_a_success_of_a_payout_that_was_replaced_completes_nothing(house: House, saga: AsyncioActorRef) -> None:
+    await to_payout(house, saga)
+    first = operation(house, "B2C")
+    await settle(saga, rail(house, "B2C", Outcome.CONFIRMED, facts={}), result(house, 1))
+    house.clock.turn(601)
+    await settle(saga, status(house, "Declined"))
+    house.clock.turn(31)
+    await settle(saga, WakeUp())
+    assert operation(house, "B2C") != first
+    await settle(saga, result(house, 0, of=first))
+    assert (row_of(house).state, house.reviews) == ("B2C_SENDING", ["evidence_unusable"])
+
+
+async def test_staff_may_give_back_what_a_frozen_customer_withdrew(house: House, saga: AsyncioActorRef) -> None:
+    house.frozen.add("U1")
+    await to_payout(house, saga)
+    assert row_of(house).state == "IN_REVIEW"
+    wrong = await saga.aask(ResolveReview(item_id="i", action="credit", approval="a and b, t"))
+    assert isinstance(wrong, Refusal)
+    house.frozen.clear()
+    done = await saga.aask(ResolveReview(item_id="i", action="return", approval="a and b, t"))
+    assert isinstance(done, TransactionRow)
+    assert done.state == "RETURN_SENDING"
