@@ -59,9 +59,16 @@ def redact_text(text: str) -> str:
 
 
 def configure_logging(
-    *, form: Literal["json", "console"] = "json", level: str = "info", stream: TextIO | None = None
+    *,
+    form: Literal["json", "console"] = "json",
+    level: str = "info",
+    stream: TextIO | None = None,
+    for_good: bool = False,
 ) -> None:
-    """Send structlog and the standard library's loggers through one chain to `stream` (stderr)."""
+    """Send structlog and the standard library's loggers through one chain to `stream` (stderr).
+
+    `for_good`: this process never configures again, so each logger is put together once, not for every line.
+    """
     stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -83,7 +90,7 @@ def configure_logging(
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=for_good,
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(

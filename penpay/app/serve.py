@@ -13,7 +13,7 @@ REFUSED = 1
 
 def serve(settings: Settings) -> int:
     """Run a node to its end. Answers the exit status; a refused start is one line on stderr."""
-    configure_logging(form=settings.node.log_format, level=settings.node.log_level, stream=sys.stderr)
+    configure_logging(form=settings.node.log_format, level=settings.node.log_level, for_good=True)
     try:
         return asyncio.run(_run(settings))
     except (StartRefused, ValueError) as error:
