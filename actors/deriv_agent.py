@@ -1,5 +1,6 @@
 """The agent's account as its own socket shows it: who is at the other end, how much there is, how far it has moved."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -8,10 +9,11 @@ from penpay.domain.board import Board, FloatSnapshot
 from penpay.domain.deriv_protocol import Frame, Identity
 from penpay.domain.errors import BadInput
 from penpay.domain.money import Currency, Money
-from penpay.domain.statement import Watermark
+from penpay.domain.statement import StatementRow, Watermark
 from penpay.ports import Clock
 
 FLOAT = "deriv_agent"
+_MOVEMENTS_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class AgentWitness:
         self.balance = Money(0, agent.currency)
         """The balance as last told."""
         self.site_status = ""
+        self._streamed: OrderedDict[int, StatementRow] = OrderedDict()
         self.ready = False
         """Authorized, verified and subscribed: money calls are taken."""
 
@@ -60,6 +63,16 @@ class AgentWitness:
     def currency(self) -> Currency:
         """Of the agent's account."""
         return self._agent.currency
+
+    @property
+    def loginid(self) -> str:
+        """The agent's."""
+        return self._agent.loginid
+
+    @property
+    def streamed(self) -> tuple[StatementRow, ...]:
+        """The newest movements as the stream told them: at once, and without any text."""
+        return tuple(self._streamed.values())
 
     def watermark(self) -> Watermark:
         """The account as of now, for an attempt's row."""
@@ -85,6 +98,15 @@ class AgentWitness:
         movement = deriv.account_transaction(frame)
         if movement is not None:
             self._saw(movement.id, movement.balance_after)
+            self._streamed[movement.id] = StatementRow(
+                id=movement.id,
+                at=movement.at,
+                action=movement.action,
+                amount=movement.amount,
+                balance_after=movement.balance_after,
+            )
+            if len(self._streamed) > _MOVEMENTS_KEPT:
+                self._streamed.popitem(last=False)
 
     def on_statement(self, frame: Frame) -> None:
         """The newest rows: where the account stands when a socket opens."""

@@ -1,25 +1,24 @@
-"""Finds out from the agent's statement what became of a transfer whose answer was lost, and shows the proof.
+"""Finds out from statements what became of a transfer or a debit whose answer was lost, and shows the proof.
 
-Absence is the dangerous answer: it lets the same money be sent again. It takes the settle window, the site up, and
-two complete reads whose balances join up without a gap.
+Absence is the dangerous answer: it lets the same money be sent again, or a debit be forgotten. It takes the settle
+window, the site up, and two complete reads whose balances join up without a gap, for a debit on both sides.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
-from actors.base import ActorCrashed, AskTimeout, AsyncioActor, Unavailable
-from actors.deriv_agent import AgentWitness
-from actors.deriv_calls import Call, CallEnd
-from actors.pacing import TokenBucket
+from actors.base import AsyncioActor
+from actors.deriv_statement import AgentStatement, CustomerStatements
 from actors.rail_sender import tell_saga
-from penpay.domain import deriv_protocol as deriv
-from penpay.domain.errors import BadInput, StoreError
-from penpay.domain.rail_end import Outcome
+from penpay.domain.debit_proof import is_unmarked, marks_from_text, story_of
+from penpay.domain.errors import BadInput, GatewayError, StoreError
+from penpay.domain.ids import account_reference
 from penpay.domain.statement import (
     Found,
     LostTransfer,
@@ -30,35 +29,43 @@ from penpay.domain.statement import (
     read_for_transfer,
 )
 from penpay.messages import ProbeAnswered
-from penpay.messages_rails import DERIV_SESSION, ResolveTransfer
-from penpay.ports import Addresses, AttemptStore, Clock, SentAttempt
+from penpay.messages_rails import ResolveDebit, ResolveTransfer
+from penpay.ports import Addresses, AttemptStore, Clock, OperationRow, SentAttempt
+from penpay.ports_rails import RailReads
 
 log = structlog.get_logger("penpay.rails")
 
-REFERENCE_KIND = "deriv_transaction"
-"""Kind of `provider_references` under which a statement row is used up."""
-_PAGES_MAX = 20
+TRANSFER_KIND = "deriv_transaction"
+"""Kind of `provider_references` under which a row of the agent's statement is used up by what we sent."""
+DEBIT_KIND = "deriv_debit"
+"""The same for the row of a customer's statement, and below for the agent's side of it."""
+CREDIT_KIND = "deriv_credit"
 _WAITING_MAX = 5000
 _CLEAN_KEPT = 10_000
-_ASK_MARGIN_S = 10.0
+_NO_ATTEMPT = "no_attempt"
+_Question = ResolveTransfer | ResolveDebit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolverSettings:
-    """`settle_s`: Deriv may still be executing what it received that long ago. Two clean reads lie `apart_s` apart."""
+    """`settle_s`: Deriv may still be executing what it received that long ago. Two clean reads lie `apart_s` apart.
+
+    Of customers' statements at most `customers_max` are read at once.
+    """
 
     settle_s: float = 600.0
     apart_s: float = 20.0
-    call_s: float = 15.0
-    reads_per_min: float = 90.0
+    customers_max: int = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolverParts:
     """What the resolver works with."""
 
-    witness: AgentWitness
+    statement: AgentStatement
+    customers: CustomerStatements
     attempts: AttemptStore
+    reads: RailReads
     addresses: Addresses
     clock: Clock
     settings: ResolverSettings = ResolverSettings()
@@ -69,20 +76,40 @@ class _ReadNow:
     """Pacing lets the next read start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """One read is over. `attempts` and `rows` are None when it could not be made."""
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What one read says to one question; `reading` is None when a side could not be read."""
 
-    asked: tuple[ResolveTransfer, ...]
-    attempts: Mapping[str, SentAttempt] | None = None
-    read: StatementRead | None = None
-    owners: Mapping[str, str] | None = None
-    began_at: datetime | None = None
+    question: _Question
+    reading: Reading | None = None
+    attempt: int = 0
+    settled_at: datetime | None = None
     code: str = ""
+    unsent: str = ""
+    """Proof that this attempt never reached Deriv."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One read is over."""
+
+    began_at: datetime
+    judged: Sequence[_Judged]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What one read goes by: attempts of the questions, intents of the debits, the agent's rows, who used them."""
+
+    attempts: Mapping[str, SentAttempt]
+    debits: Mapping[str, OperationRow]
+    agent: StatementRead
+    sent_by: Mapping[str, str]
+    credited_to: Mapping[str, str]
 
 
 class DerivResolverActor(AsyncioActor):
-    """Answers `ResolveTransfer`. One read of the statement serves everyone who waits for it.
+    """Answers `ResolveTransfer` and `ResolveDebit`. One read of the agent's statement serves everyone who waits for it.
 
     Constructor: `parts: ResolverParts`.
     """
@@ -93,8 +120,7 @@ class DerivResolverActor(AsyncioActor):
     def __init__(self, parts: ResolverParts) -> None:
         super().__init__()
         self._parts = parts
-        self._bucket = TokenBucket(parts.settings.reads_per_min / 60)
-        self._waiting: dict[str, ResolveTransfer] = {}
+        self._waiting: dict[str, _Question] = {}
         self._reading = False
         self._clean: OrderedDict[tuple[str, int], datetime] = OrderedDict()
         """(operation, attempt) → when its first clean read after the settle window began."""
@@ -102,12 +128,13 @@ class DerivResolverActor(AsyncioActor):
     async def on_receive(self, message: Any) -> Any:
         """Questions, and the ends of its own reads."""
         match message:
-            case ResolveTransfer():
+            case ResolveTransfer() | ResolveDebit():
                 if len(self._waiting) < _WAITING_MAX:
                     self._waiting[message.operation_id] = message
-            case _Read():
+            case _Read(began_at, judged):
                 self._reading = False
-                self._judge(message)
+                for one in judged:
+                    self._conclude(one, began_at)
             case _ReadNow():
                 pass
             case _:
@@ -121,8 +148,7 @@ class DerivResolverActor(AsyncioActor):
     def _start(self) -> None:
         if self._reading or not self._waiting:
             return
-        now_s = self._parts.clock.monotonic_s()
-        wait_s = self._bucket.wait_s(now_s)
+        wait_s = self._parts.statement.wait_s()
         if wait_s:
             self.timers.once("read", wait_s, _ReadNow())
             return
@@ -132,82 +158,88 @@ class DerivResolverActor(AsyncioActor):
 
     # --- one read, in a child task ---
 
-    async def _read(self, asked: tuple[ResolveTransfer, ...]) -> None:
+    async def _read(self, asked: tuple[_Question, ...]) -> None:
+        began_at = self._parts.statement.witness.server_now()
         try:
-            outcome = await self._look(asked)
+            judged = await self._look(asked)
         except StoreError as error:
-            outcome = _Read(asked=asked, code=type(error).__name__)
+            judged = [_Judged(question, code=type(error).__name__) for question in asked]
+        except GatewayError as error:
+            judged = [_Judged(question, code=error.code) for question in asked]
         except BadInput as error:
-            log.warning("statement unreadable", rail="deriv", field=error.field)
-            outcome = _Read(asked=asked, code="unreadable_statement")
-        self.timers.once("judge", 0.0, outcome)
+            log.warning("watermark unreadable", rail="deriv", field=error.field)
+            judged = [_Judged(question, code="unreadable_watermark") for question in asked]
+        self.timers.once("judge", 0.0, _Read(began_at, judged))
 
-    async def _look(self, asked: tuple[ResolveTransfer, ...]) -> _Read:
-        attempts = await self._parts.attempts.newest([question.operation_id for question in asked])
-        marks = [Watermark.from_text(attempt.watermark) for attempt in attempts.values()]
+    async def _look(self, asked: tuple[_Question, ...]) -> Sequence[_Judged]:
+        parts = self._parts
+        attempts = await parts.attempts.newest([question.operation_id for question in asked])
+        marks, unmarked = _marks(asked, attempts)
         if not marks:
-            return _Read(asked=asked, attempts=attempts, code="no_attempt")
-        began_at = self._parts.witness.server_now()
-        before_minor = self._parts.witness.balance.minor
-        rows = await self._statement(min(mark.read_since for mark in marks))
-        if rows is None or self._parts.witness.site_status != "up":
-            return _Read(asked=asked, code="statement_not_read")
-        balances = frozenset({before_minor, self._parts.witness.balance.minor})
-        taken = [str(row.id) for row in rows]
-        owners = await self._parts.attempts.used_references(REFERENCE_KIND, taken) if taken else {}
-        read = StatementRead(rows=rows, balances_minor=balances)
-        return _Read(asked=asked, attempts=attempts, read=read, owners=owners, began_at=began_at)
+            return unmarked
+        debited = [question.operation_id for question in marks if isinstance(question, ResolveDebit)]
+        debits = await parts.reads.operations(debited) if debited else {}
+        agent = await parts.statement.read(min(mark.read_since for mark in marks.values()))
+        ids = [str(row.id) for row in agent.rows]
+        facts = _Facts(
+            attempts=attempts,
+            debits=debits,
+            agent=agent,
+            sent_by=await parts.attempts.used_references(TRANSFER_KIND, ids) if ids else {},
+            credited_to=await parts.attempts.used_references(CREDIT_KIND, ids) if ids and debited else {},
+        )
+        turn = asyncio.Semaphore(parts.settings.customers_max)
+        judged = await asyncio.gather(*(self._judge(question, facts, turn) for question in marks))
+        return [*unmarked, *judged]
 
-    async def _statement(self, since: datetime) -> Sequence[StatementRow] | None:
-        """Everything since then, newest first. New rows push older ones on, so pages may overlap but leave no hole."""
-        found: dict[int, StatementRow] = {}
-        for page in range(_PAGES_MAX):
-            self._bucket.take(self._parts.clock.monotonic_s())
-            end = await self._call(deriv.statement(since=since, offset=page * deriv.STATEMENT_PAGE))
-            if end is None or end.outcome is not Outcome.CONFIRMED or end.frame is None:
-                return None
-            rows = deriv.statement_rows(end.frame, self._parts.witness.currency)
-            found.update((row.id, row) for row in rows)
-            if len(rows) < deriv.STATEMENT_PAGE:
-                return list(found.values())
-        return None
-
-    async def _call(self, request: deriv.Request) -> CallEnd | None:
-        call = Call(request=request, timeout_s=self._parts.settings.call_s)
-        try:
-            end = await self._parts.addresses.ask(DERIV_SESSION, call, timeout_s=call.timeout_s + _ASK_MARGIN_S)
-        except (AskTimeout, ActorCrashed, Unavailable):
-            return None
-        assert isinstance(end, CallEnd)
-        return end
-
-    # --- what it says ---
-
-    def _judge(self, outcome: _Read) -> None:
-        for question in outcome.asked:
-            attempt = (outcome.attempts or {}).get(question.operation_id)
-            if outcome.read is None or outcome.owners is None or outcome.began_at is None or attempt is None:
-                self._answer(question, "UNANSWERED", code=outcome.code or "no_attempt")
-                continue
+    async def _judge(self, question: _Question, facts: _Facts, turn: asyncio.Semaphore) -> _Judged:
+        attempt = facts.attempts[question.operation_id]
+        settled_at = attempt.sent_at + timedelta(seconds=self._parts.settings.settle_s)
+        if isinstance(question, ResolveTransfer):
             lost = LostTransfer(
                 amount=question.amount,
                 reference=question.reference,
                 watermark=Watermark.from_text(attempt.watermark),
-                settled_at=attempt.sent_at + timedelta(seconds=self._parts.settings.settle_s),
+                settled_at=settled_at,
             )
-            used = frozenset(int(ref) for ref, owner in outcome.owners.items() if owner != question.operation_id)
-            reading = read_for_transfer(outcome.read, lost, used=used)
-            self._conclude(question, attempt, lost, reading, outcome.began_at)
+            used = _others(facts.sent_by, question.operation_id)
+            reading = read_for_transfer(facts.agent, lost, used=used)
+            return _Judged(question, reading, attempt.number, settled_at)
+        try:
+            async with turn:
+                reading = await self._both_sides(question, facts, settled_at)
+        except GatewayError as error:
+            return _Judged(question, code=f"customer:{error.code}")
+        return _Judged(question, reading, attempt.number, settled_at)
 
-    def _conclude(
-        self,
-        question: ResolveTransfer,
-        attempt: SentAttempt,
-        lost: LostTransfer,
-        reading: Reading,
-        began_at: datetime,
-    ) -> None:
-        key = (question.operation_id, attempt.number)
+    async def _both_sides(self, question: ResolveDebit, facts: _Facts, settled_at: datetime) -> Reading:
+        customer_mark, agent_mark = marks_from_text(facts.attempts[question.operation_id].watermark)
+        lost = LostTransfer(
+            amount=question.amount,
+            reference=account_reference(question.operation_id),
+            watermark=customer_mark,
+            settled_at=settled_at,
+        )
+        seen = await self._parts.customers.read(facts.debits[question.operation_id], customer_mark.read_since)
+        ids = [str(row.id) for row in seen.rows]
+        debited_by = await self._parts.attempts.used_references(DEBIT_KIND, ids) if ids else {}
+        customer = read_for_transfer(seen, lost, used=_others(debited_by, question.operation_id))
+        received = replace(lost, watermark=agent_mark, credit=True)
+        agent = read_for_transfer(facts.agent, received, used=_others(facts.credited_to, question.operation_id))
+        settled = self._parts.statement.witness.server_now() >= settled_at
+        return story_of(customer=customer, agent=agent, settled=settled)
+
+    # --- what it says ---
+
+    def _conclude(self, judged: _Judged, began_at: datetime) -> None:
+        question, reading = judged.question, judged.reading
+        key = (question.operation_id, judged.attempt)
+        if judged.unsent:
+            self._answer(question, "ABSENT", proof=judged.unsent)
+            return
+        if reading is None or judged.settled_at is None:
+            self._answer(question, "UNANSWERED", code=judged.code)
+            return
         if reading.found is not Found.CLEAN:
             self._clean.pop(key, None)
         match reading.found:
@@ -219,10 +251,10 @@ class DerivResolverActor(AsyncioActor):
             case Found.INCOMPLETE:
                 self._answer(question, "PENDING", proof=reading.proof)
             case Found.CLEAN:
-                self._count_clean(question, key, lost.settled_at, reading.proof, began_at)
+                self._count_clean(question, key, judged.settled_at, reading.proof, began_at)
 
     def _count_clean(
-        self, question: ResolveTransfer, key: tuple[str, int], settled_at: datetime, proof: str, began_at: datetime
+        self, question: _Question, key: tuple[str, int], settled_at: datetime, proof: str, began_at: datetime
     ) -> None:
         """Only reads that began after the settle window count, and the two must lie apart."""
         if began_at < settled_at:
@@ -239,7 +271,7 @@ class DerivResolverActor(AsyncioActor):
 
     def _answer(
         self,
-        question: ResolveTransfer,
+        question: _Question,
         outcome: str,
         *,
         code: str = "",
@@ -247,7 +279,7 @@ class DerivResolverActor(AsyncioActor):
         row: StatementRow | None = None,
     ) -> None:
         answer = ProbeAnswered(
-            probe="transfer",
+            probe="transfer" if isinstance(question, ResolveTransfer) else "debit",
             operation_id=question.operation_id,
             outcome=outcome,
             code=code,
@@ -257,3 +289,27 @@ class DerivResolverActor(AsyncioActor):
             proof=proof,
         )
         tell_saga(self._parts.addresses, question.shard, question.transaction_id, answer)
+
+
+def _marks(
+    asked: Sequence[_Question], attempts: Mapping[str, SentAttempt]
+) -> tuple[Mapping[_Question, Watermark], Sequence[_Judged]]:
+    """The agent's account before each attempt, and answers to the questions whose attempt has no such mark."""
+    marks: dict[_Question, Watermark] = {}
+    unmarked: list[_Judged] = []
+    for question in asked:
+        attempt = attempts.get(question.operation_id)
+        if attempt is None:
+            unmarked.append(_Judged(question, code=_NO_ATTEMPT))
+        elif isinstance(question, ResolveTransfer):
+            marks[question] = Watermark.from_text(attempt.watermark)
+        elif is_unmarked(attempt.watermark):
+            unmarked.append(_Judged(question, unsent="no socket was ready when the attempt was made: nothing was sent"))
+        else:
+            marks[question] = marks_from_text(attempt.watermark)[1]
+    return marks, unmarked
+
+
+def _others(owners: Mapping[str, str], operation_id: str) -> frozenset[int]:
+    """Movements that belong to other operations."""
+    return frozenset(int(ref) for ref, owner in owners.items() if owner != operation_id)

@@ -13,11 +13,14 @@ from actors.base import Blueprint
 from actors.daraja_gate import DarajaGateActor, GateParts
 from actors.daraja_pollers import DarajaPollersActor, PollerParts
 from actors.deriv_agent import AgentWitness
+from actors.deriv_credits import CreditParts, DerivCreditsActor
 from actors.deriv_customers import CustomersParts, DerivCustomersActor
 from actors.deriv_resolver import DerivResolverActor, ResolverParts
 from actors.deriv_session import DerivSessionActor
 from actors.deriv_session_parts import SessionParts
 from actors.deriv_transfers import DerivTransfersActor, TransferSettings
+from actors.deriv_withdrawals import DerivWithdrawalsActor, WithdrawalParts
+from actors.desk import UserParts
 from actors.fx_feed import FxFeedActor, FxParts
 from actors.listener import ListenerActor
 from actors.periodic import Job, PeriodicActor
@@ -26,7 +29,6 @@ from actors.rail_sender import SenderParts
 from actors.saga import SagaActor, SagaParts, park
 from actors.shard_lease import ShardLeaseActor
 from actors.sms import SmsActor
-from actors.desk import UserParts
 from actors.user import UserActor
 from config import limits
 from penpay.ports import Gate, Listener
@@ -70,7 +72,9 @@ class Crew:
     transfers: SenderParts
     witness: AgentWitness
     transfer_settings: TransferSettings
+    withdrawals: WithdrawalParts
     resolver: ResolverParts
+    credits: CreditParts
     customers: CustomersParts
     daraja_lease: LeaseHolder
     gate: GateParts
@@ -194,7 +198,9 @@ def _deriv(crew: Crew) -> SupervisorSpec:
             _child("lease", (RailLeaseActor, {"holder": crew.deriv_lease, "renew_s": crew.rail_renew_s})),
             _child("session", (DerivSessionActor, (crew.session,))),
             _child("transfers", transfers, shutdown_s=DRAIN_S),
+            _child("withdrawals", (DerivWithdrawalsActor, (crew.withdrawals,)), shutdown_s=DRAIN_S),
             _child("resolver", (DerivResolverActor, (crew.resolver,))),
+            _child("credits", (DerivCreditsActor, (crew.credits,))),
             _child("customers", (DerivCustomersActor, (crew.customers,))),
         ],
     )

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import structlog
 
 from actors.daraja_gate import GateParts, GateSettings
 from actors.daraja_pollers import PollerParts, PollerSettings
 from actors.deriv_agent import Agent, AgentWitness
+from actors.deriv_credits import CreditParts, CreditSettings
 from actors.deriv_customers import CustomersParts
 from actors.deriv_resolver import ResolverParts, ResolverSettings
 from actors.deriv_session_parts import SessionParts, SessionSettings
+from actors.deriv_statement import AgentStatement, CustomerStatements
 from actors.deriv_transfers import TransferSettings
+from actors.deriv_withdrawals import WithdrawalParts, WithdrawalSettings
 from actors.desk import UserParts
 from actors.fx_feed import FxParts, FxSettings
 from actors.inbox import InboxActor, InboxTimes
@@ -170,17 +174,20 @@ class DerivRail:
     session: SessionParts
     sender: SenderParts
     transfers: TransferSettings
+    withdrawals: WithdrawalParts
     resolver: ResolverParts
+    credits: CreditParts
     customers: CustomersParts
 
 
 def deriv_rail(house: House, publish: Callable[[str, DerivBalance], None]) -> DerivRail:
-    """The agent's socket, what sends over it, what reads the statement, and the customers' sockets."""
+    """The agent's socket, what sends over it, what reads statements, and the customers' sockets."""
     outside = house.outside
     settings, timing = outside.settings, outside.settings.timing
     lease = LeaseHolder("rail/deriv", outside.stores.leases, outside.clock)
     agent = Agent(loginid=settings.deriv.agent_loginid, token=settings.deriv.agent_token.get_secret_value())
     witness = AgentWitness(agent, house.board, outside.clock)
+    sender = sender_parts(house, lease)
     return DerivRail(
         lease=lease,
         witness=witness,
@@ -197,27 +204,66 @@ def deriv_rail(house: House, publish: Callable[[str, DerivBalance], None]) -> De
                 ping_s=timing.deriv_ping_s, pong_s=timing.deriv_pong_s, call_s=timing.deriv_call_s
             ),
         ),
-        sender=sender_parts(house, lease),
+        sender=sender,
         transfers=TransferSettings(
             call_s=timing.deriv_call_s,
             calls_per_min=settings.limits.deriv_calls_per_minute,
             settle_s=timing.deriv_settle_s,
             check_cache_s=timing.recipient_check_cache_s,
         ),
-        resolver=ResolverParts(
+        withdrawals=WithdrawalParts(
+            sender=sender,
+            dialer=outside.dialer,
+            reads=outside.stores.rail_reads,
+            sealer=outside.sealer,
+            agent=agent,
             witness=witness,
-            attempts=outside.stores.attempts,
-            addresses=house.addresses,
-            clock=outside.clock,
-            settings=ResolverSettings(
-                settle_s=timing.deriv_settle_s,
-                apart_s=max(1.0, 20.0 / timing.speed),
-                call_s=timing.deriv_call_s,
-                reads_per_min=settings.limits.deriv_reads_per_minute,
-            ),
+            settings=WithdrawalSettings(call_s=timing.deriv_call_s, settle_s=timing.deriv_settle_s),
         ),
+        **_readers(house, witness, lease),
         customers=CustomersParts(dialer=outside.dialer, clock=outside.clock, dice=outside.dice, publish=publish),
     )
+
+
+class _Readers(TypedDict):
+    resolver: ResolverParts
+    credits: CreditParts
+
+
+def _readers(house: House, witness: AgentWitness, lease: LeaseHolder) -> _Readers:
+    """Who reads statements: all of them under one pace."""
+    outside = house.outside
+    settings, timing, stores = outside.settings, outside.settings.timing, outside.stores
+    statement = AgentStatement(
+        witness=witness,
+        addresses=house.addresses,
+        clock=outside.clock,
+        call_s=timing.deriv_call_s,
+        reads_per_min=settings.limits.deriv_reads_per_minute,
+    )
+    resolver = ResolverParts(
+        statement=statement,
+        customers=CustomerStatements(dialer=outside.dialer, sealer=outside.sealer, call_s=timing.deriv_call_s),
+        attempts=stores.attempts,
+        reads=stores.rail_reads,
+        addresses=house.addresses,
+        clock=outside.clock,
+        settings=ResolverSettings(settle_s=timing.deriv_settle_s, apart_s=max(1.0, 20.0 / timing.speed)),
+    )
+    credits_parts = CreditParts(
+        lease=lease,
+        statement=statement,
+        attempts=stores.attempts,
+        reads=stores.rail_reads,
+        inbox=stores.inbox,
+        addresses=house.addresses,
+        clock=outside.clock,
+        ids=outside.ids,
+        settings=CreditSettings(
+            unclaimed_s=3 * timing.withdrawal_witness_s, look_every_s=max(1.0, 60.0 / timing.speed)
+        ),
+    )
+    return {"resolver": resolver, "credits": credits_parts}
 
 
 def sender_parts(house: House, lease: LeaseHolder) -> SenderParts:

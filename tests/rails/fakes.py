@@ -286,8 +286,9 @@ class MemoryReads:
 
     async def operations(self, operation_ids: Sequence[str]) -> Mapping[str, OperationRow]:
         self._check()
-        known = self.attempts.operations if self.attempts else {}
-        return {id_: known[id_] for id_ in operation_ids if id_ in known}
+        assert self.attempts is not None
+        known, made = self.attempts.operations, self.attempts.attempts
+        return {id_: replace(known[id_], attempts=len(made[id_])) for id_ in operation_ids if id_ in known}
 
     async def reserved_payouts_minor(self) -> int:
         self._check()
@@ -296,6 +297,24 @@ class MemoryReads:
     async def booked_since(self, account: str) -> datetime:
         self._check()
         return self.since
+
+
+@dataclass
+class FiledRows:
+    """`InboxStore` for what a rail itself files."""
+
+    rows: list[InboxRow] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+    away: bool = False
+
+    async def add(self, row: InboxRow, *, dedupe_key: str, source: str) -> bool:
+        if self.away:
+            raise Unavailable("database")
+        if dedupe_key in self.keys:
+            return False
+        self.keys.add(dedupe_key)
+        self.rows.append(row)
+        return True
 
 
 @dataclass

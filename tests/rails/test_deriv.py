@@ -12,10 +12,13 @@ import pytest
 from actors.base import AsyncioActorRef
 from actors.deriv_agent import Agent, AgentWitness
 from actors.deriv_calls import Call
+from actors.deriv_credits import CreditParts, CreditSettings, DerivCreditsActor
 from actors.deriv_resolver import DerivResolverActor, ResolverParts, ResolverSettings
 from actors.deriv_session import DerivSessionActor
 from actors.deriv_session_parts import SessionParts, SessionSettings
+from actors.deriv_statement import AgentStatement, CustomerStatements
 from actors.deriv_transfers import DerivTransfersActor, TransferSettings
+from actors.deriv_withdrawals import DerivWithdrawalsActor, WithdrawalParts, WithdrawalSettings
 from actors.rail_lease import LeaseHolder
 from actors.rail_sender import SenderParts, SenderSettings
 from penpay.domain import deriv_protocol as deriv
@@ -24,18 +27,24 @@ from penpay.domain.money import usd
 from penpay.domain.rail_end import DISCONNECTED, NOT_CONNECTED, TIMED_OUT, Outcome
 from penpay.domain.unit import OperationKind
 from penpay.messages_rails import (
+    DERIV_CREDITS,
     DERIV_RESOLVER,
     DERIV_SESSION,
     DERIV_TRANSFERS,
+    DERIV_WITHDRAWALS,
     CheckRecipient,
     ResolveTransfer,
     Submit,
 )
+from tests.actors.house import PlainSealer
 from tests.rails.fakes import (
+    IDS,
     SAGA,
     TRANSACTION,
+    FiledRows,
     MemoryAttempts,
     MemoryLeases,
+    MemoryReads,
     PostOffice,
     Sandbox,
     TurnableClock,
@@ -45,12 +54,12 @@ from tests.rails.fakes import (
 
 QUICK = SessionSettings(backoff_first_s=0.02, backoff_max_s=0.1, lease_look_s=0.05, call_s=5.0)
 UNPACED = TransferSettings(calls_per_min=0, call_s=5.0)
-SETTLED = ResolverSettings(settle_s=600.0, apart_s=20.0, reads_per_min=0)
+SETTLED = ResolverSettings(settle_s=600.0, apart_s=20.0)
 
 
 @dataclass
 class Rail:
-    """The Deriv rail of one node: session, transfers, resolver, and what they share."""
+    """The Deriv rail of one node: session, senders, those who read statements, and what they share."""
 
     box: Sandbox
     dialer: Any
@@ -60,7 +69,9 @@ class Rail:
     post: PostOffice = field(default_factory=PostOffice)
     session: SessionSettings = QUICK
     transfers: TransferSettings = UNPACED
+    withdrawals: WithdrawalSettings = field(default_factory=lambda: WithdrawalSettings(call_s=5.0))
     resolver: ResolverSettings = SETTLED
+    credits: CreditSettings = field(default_factory=lambda: CreditSettings(look_every_s=0.1))
 
     def __post_init__(self) -> None:
         self.leases = MemoryLeases(self.clock)
@@ -68,6 +79,8 @@ class Rail:
         self.attempts = MemoryAttempts(self.leases)
         self.lease = LeaseHolder("rail/deriv", self.leases, self.clock)
         self.witness = AgentWitness(self.agent, self.board, self.clock)
+        self.reads = MemoryReads(self.attempts)
+        self.filed = FiledRows()
 
     def _session(self) -> AsyncioActorRef:
         return DerivSessionActor.start(
@@ -84,8 +97,8 @@ class Rail:
             )
         )
 
-    def _transfers(self) -> AsyncioActorRef:
-        parts = SenderParts(
+    def sender(self) -> SenderParts:
+        return SenderParts(
             lease=self.lease,
             attempts=self.attempts,
             addresses=self.post,
@@ -93,20 +106,61 @@ class Rail:
             board=self.board,
             settings=SenderSettings(sweep_every_s=0.1, sweep_older_than_s=30.0, backoff_max_s=0.05),
         )
-        return DerivTransfersActor.start(parts, witness=self.witness, settings=self.transfers)
 
-    @asynccontextmanager
-    async def running(self, *, ready: bool = True) -> AsyncIterator["Rail"]:
-        await self.lease.keep()
-        refs = {DERIV_SESSION: self._session(), DERIV_TRANSFERS: self._transfers()}
-        parts = ResolverParts(
-            witness=self.witness,
+    def _transfers(self) -> AsyncioActorRef:
+        return DerivTransfersActor.start(self.sender(), witness=self.witness, settings=self.transfers)
+
+    def withdrawing(self) -> AsyncioActorRef:
+        return DerivWithdrawalsActor.start(
+            WithdrawalParts(
+                sender=self.sender(),
+                dialer=self.dialer,
+                reads=self.reads,
+                sealer=PlainSealer(),
+                agent=self.agent,
+                witness=self.witness,
+                settings=self.withdrawals,
+            )
+        )
+
+    def _readers(self) -> dict[str, AsyncioActorRef]:
+        statement = AgentStatement(
+            witness=self.witness, addresses=self.post, clock=self.clock, call_s=5.0, reads_per_min=0
+        )
+        resolver = ResolverParts(
+            statement=statement,
+            customers=CustomerStatements(dialer=self.dialer, sealer=PlainSealer(), call_s=5.0),
             attempts=self.attempts,
+            reads=self.reads,
             addresses=self.post,
             clock=self.clock,
             settings=self.resolver,
         )
-        refs[DERIV_RESOLVER] = DerivResolverActor.start(parts)
+        watching = CreditParts(
+            lease=self.lease,
+            statement=statement,
+            attempts=self.attempts,
+            reads=self.reads,
+            inbox=self.filed,
+            addresses=self.post,
+            clock=self.clock,
+            ids=IDS,
+            settings=self.credits,
+        )
+        return {
+            DERIV_RESOLVER: DerivResolverActor.start(resolver),
+            DERIV_CREDITS: DerivCreditsActor.start(watching),
+        }
+
+    @asynccontextmanager
+    async def running(self, *, ready: bool = True) -> AsyncIterator["Rail"]:
+        await self.lease.keep()
+        refs = {
+            DERIV_SESSION: self._session(),
+            DERIV_TRANSFERS: self._transfers(),
+            DERIV_WITHDRAWALS: self.withdrawing(),
+            **self._readers(),
+        }
         self.post.bound |= refs
         try:
             if ready:

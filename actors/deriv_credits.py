@@ -1,0 +1,291 @@
+"""Watches what arrives on the agent's account: the witness of every debit, and the money that nobody asked for.
+
+A credit is offered to one debit only. One that no debit claims in time becomes evidence for shard 0, where a person
+looks at it: the dollars are somebody's.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from actors.base import AsyncioActor
+from actors.deriv_resolver import CREDIT_KIND
+from actors.deriv_statement import AgentStatement
+from actors.rail_lease import LeaseHolder
+from actors.rail_sender import tell_saga
+from penpay.domain.credits import Awaited, Match, Seen, UnmatchedCredit, credits_of, encode_credit, match_credits
+from penpay.domain.debit_proof import is_unmarked, marks_from_text
+from penpay.domain.errors import BadInput, NotSent, StoreError
+from penpay.domain.statement import CLOCK_MARGIN, StatementRow
+from penpay.domain.unit import OperationKind
+from penpay.messages import InboxRow, ProbeAnswered
+from penpay.messages_rails import ProbeWitness
+from penpay.ports import Addresses, AttemptStore, Clock, Ids, InboxStore, SentAttempt
+from penpay.ports_rails import RailReads
+
+log = structlog.get_logger("penpay.rails")
+
+ACCOUNT = "deriv_agent"
+REVIEW_SHARD = 0
+KIND = "credit"
+"""Kind of the inbox row; its body is an `UnmatchedCredit`."""
+_WAITING_MAX = 5000
+_OFFERED_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditSettings:
+    """Seconds. A debit whose saga has not asked for `remember_s` waits no longer.
+
+    A credit is nobody's when it is `unclaimed_s` old. The first look after a start reaches back `reach_s`.
+    """
+
+    remember_s: float = 300.0
+    unclaimed_s: float = 1800.0
+    look_every_s: float = 60.0
+    reach_s: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditParts:
+    """What the actor works with."""
+
+    lease: LeaseHolder
+    statement: AgentStatement
+    attempts: AttemptStore
+    reads: RailReads
+    inbox: InboxStore
+    addresses: Addresses
+    clock: Clock
+    ids: Ids
+    settings: CreditSettings = CreditSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadNow:
+    """Pacing lets the next read start."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Time to look for money that nobody claims."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """One read for those who wait is over; `rows` is None when it could not be made."""
+
+    asked: Sequence[ProbeWitness]
+    attempts: Mapping[str, SentAttempt]
+    rows: Sequence[StatementRow] | None = None
+    owners: Mapping[str, str] | None = None
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A look is over. It covered everything up to `until`; None when it could not be made."""
+
+    until: datetime | None
+
+
+class DerivCreditsActor(AsyncioActor):
+    """Answers `ProbeWitness` and files unmatched credits. Constructor: `parts: CreditParts`."""
+
+    LEVEL = 1
+    MAILBOX_MAX = 8192
+
+    def __init__(self, parts: CreditParts) -> None:
+        super().__init__()
+        self._parts = parts
+        self._waiting: dict[str, ProbeWitness] = {}
+        self._open: OrderedDict[str, tuple[Awaited, float]] = OrderedDict()
+        """Debits without their credit, and when their sagas last asked."""
+        self._offered: OrderedDict[int, str] = OrderedDict()
+        """Credit → operation: given, and perhaps not yet in the rows."""
+        self._reading = False
+        self._looking = False
+        self._looked_until: datetime | None = None
+        self._filed: set[str] = set()
+
+    async def on_start(self) -> None:
+        """The first look finds what arrived while nobody watched."""
+        self.timers.every("look", self._parts.settings.look_every_s, _Look())
+
+    async def on_receive(self, message: Any) -> Any:
+        """Questions, and the ends of its own reads."""
+        match message:
+            case ProbeWitness():
+                if len(self._waiting) < _WAITING_MAX:
+                    self._waiting[message.operation_id] = message
+            case _Read():
+                self._reading = False
+                self._judge(message)
+            case _Look():
+                self._start_look()
+            case _Looked(until):
+                self._looking = False
+                self._looked_until = until or self._looked_until
+            case _ReadNow():
+                pass
+            case _:
+                raise AssertionError(f"credits do not take {type(message).__name__}")
+        self._start()
+
+    def observable_state(self) -> Mapping[str, object]:
+        """Debits that wait for their credit, and credits that were offered."""
+        return {"asked": len(self._waiting), "open": len(self._open), "offered": len(self._offered)}
+
+    # --- the witness ---
+
+    def _start(self) -> None:
+        if self._reading or not self._waiting:
+            return
+        wait_s = self._parts.statement.wait_s()
+        if wait_s:
+            self.timers.once("read", wait_s, _ReadNow())
+            return
+        asked, self._waiting = tuple(self._waiting.values()), {}
+        self._reading = True
+        self.spawn(self._read(asked), name="read")
+
+    async def _read(self, asked: Sequence[ProbeWitness]) -> None:
+        attempts: Mapping[str, SentAttempt] = {}
+        try:
+            attempts = await self._parts.attempts.newest([question.operation_id for question in asked])
+            since = min(_awaited(question, attempts).since for question in asked) - CLOCK_MARGIN
+            read = await self._parts.statement.read(since)
+            # The stream is ahead of a statement that lags, and knows no text.
+            streamed = {row.id: row for row in self._parts.statement.witness.streamed}
+            rows = credits_of({**streamed, **{row.id: row for row in read.rows}}.values())
+            ids = [str(row.id) for row in rows]
+            owners = await self._parts.attempts.used_references(CREDIT_KIND, ids) if ids else {}
+        except StoreError as error:
+            outcome = _Read(asked=asked, attempts=attempts, code=type(error).__name__)
+        except NotSent as error:
+            outcome = _Read(asked=asked, attempts=attempts, code=error.code)
+        else:
+            outcome = _Read(asked=asked, attempts=attempts, rows=rows, owners=owners)
+        self.timers.once("judge", 0.0, outcome)
+
+    def _judge(self, read: _Read) -> None:
+        if read.rows is None or read.owners is None:
+            for question in read.asked:
+                self._answer(question, Match(Seen.PENDING, ""), outcome="UNANSWERED", code=read.code)
+            return
+        now_s = self._parts.clock.monotonic_s()
+        for question in read.asked:
+            self._open[question.operation_id] = (_awaited(question, read.attempts), now_s)
+        forget_s = now_s - self._parts.settings.remember_s
+        for operation_id in [id_ for id_, (_, asked_s) in self._open.items() if asked_s < forget_s]:
+            del self._open[operation_id]
+        owners = {**self._offered, **{int(ref): owner for ref, owner in read.owners.items()}}
+        agent = self._parts.statement.witness.loginid
+        matches = match_credits(read.rows, [debit for debit, _ in self._open.values()], owners=owners, agent=agent)
+        for question in read.asked:
+            match = matches[question.operation_id]
+            if match.credit is not None:
+                self._offer(match.credit.id, question.operation_id)
+            self._answer(question, match)
+
+    def _offer(self, credit_id: int, operation_id: str) -> None:
+        self._open.pop(operation_id, None)
+        self._offered[credit_id] = operation_id
+        self._offered.move_to_end(credit_id)
+        if len(self._offered) > _OFFERED_KEPT:
+            self._offered.popitem(last=False)
+
+    def _answer(self, question: ProbeWitness, match: Match, *, outcome: str = "", code: str = "") -> None:
+        credit = match.credit
+        answer = ProbeAnswered(
+            probe="witness",
+            operation_id=question.operation_id,
+            outcome=outcome or match.seen.value,
+            code=code,
+            reference=str(credit.id) if credit else "",
+            amount=credit.amount if credit else None,
+            paid_at=credit.at if credit else None,
+            proof=match.proof,
+        )
+        tell_saga(self._parts.addresses, question.shard, question.transaction_id, answer)
+
+    # --- what nobody claims ---
+
+    def _start_look(self) -> None:
+        ours = self._parts.lease.current() is not None and self._parts.statement.witness.ready
+        if ours and not self._looking and not self._parts.statement.wait_s():
+            self._looking = True
+            self.spawn(self._look(), name="look")
+
+    async def _look(self) -> None:
+        until: datetime | None = None
+        try:
+            until = await self._file_unmatched()
+        except StoreError as error:
+            log.warning("unmatched credits not filed", rail="deriv", error=type(error).__name__)
+        except NotSent as error:
+            log.warning("unmatched credits not looked for", rail="deriv", code=error.code)
+        self.timers.once("looked", 0.0, _Looked(until))
+
+    async def _file_unmatched(self) -> datetime:
+        """Judge the credits that are old enough. What arrived before our books began is in the opening balance."""
+        settings = self._parts.settings
+        now = self._parts.statement.witness.server_now()
+        until = now - timedelta(seconds=settings.unclaimed_s)
+        booked = await self._parts.reads.booked_since(ACCOUNT)
+        since = max(booked, (self._looked_until or now - timedelta(seconds=settings.reach_s)) - CLOCK_MARGIN)
+        if since >= until:
+            return until
+        read = await self._parts.statement.read(since)
+        rows = [row for row in credits_of(read.rows) if booked < row.at < until and str(row.id) not in self._filed]
+        if not rows:
+            return until
+        owners = await self._parts.attempts.used_references(CREDIT_KIND, [str(row.id) for row in rows])
+        unresolved = await self._parts.attempts.unresolved(OperationKind.DERIV_WITHDRAW.value)
+        claimed = {row.amount for row in unresolved} | {debit.amount for debit, _ in self._open.values()}
+        free = [row for row in rows if str(row.id) not in owners and row.id not in self._offered]
+        for row in free:
+            if row.amount not in claimed:
+                await self._file(row)
+        # What an open debit may still claim is left for later looks, which begin before it.
+        return min([until, *(row.at for row in free if row.amount in claimed)])
+
+    async def _file(self, row: StatementRow) -> None:
+        credit = UnmatchedCredit(transaction_id=str(row.id), amount=row.amount, at=row.at, longcode=row.longcode)
+        evidence = InboxRow(
+            id=self._parts.ids.ulid(),
+            shard=REVIEW_SHARD,
+            kind=KIND,
+            operation_id="",
+            body=encode_credit(credit),
+            trusted_source=True,
+            received_at=self._parts.clock.now(),
+        )
+        new = await self._parts.inbox.add(evidence, dedupe_key=f"{KIND}:{row.id}", source="deriv")
+        self._filed.add(str(row.id))
+        if new:
+            log.error("dollars arrived that nobody claims", rail="deriv", transaction=row.id, amount=row.amount.text())
+
+
+def _awaited(question: ProbeWitness, attempts: Mapping[str, SentAttempt]) -> Awaited:
+    """What is known of the debit: by the mark of its attempt, which is older than any credit of it."""
+    attempt = attempts.get(question.operation_id)
+    since, after_id = question.since, 0
+    if attempt is not None and not is_unmarked(attempt.watermark):
+        try:
+            mark = marks_from_text(attempt.watermark)[1]
+        except BadInput:
+            log.warning("watermark unreadable", rail="deriv", operation=question.operation_id)
+        else:
+            since, after_id = min(since, mark.server_time_at), mark.transaction_id
+    return Awaited(
+        operation_id=question.operation_id,
+        loginid=question.loginid,
+        amount=question.amount,
+        since=since,
+        after_id=after_id,
+    )

@@ -1,0 +1,112 @@
+"""Reading statements: the agent's over its session, under one pace for all who read; a customer's on their own socket.
+
+A read is complete back to the time that was asked for, or it is none: what is missing from half a list proves nothing.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from actors.base import ActorCrashed, AskTimeout, Unavailable
+from actors.deriv_agent import AgentWitness
+from actors.deriv_calls import Call, CallEnd
+from actors.deriv_customer_session import Secrets, customer_session
+from actors.pacing import TokenBucket
+from actors.rail_call import unsealed
+from penpay.domain import deriv_protocol as deriv
+from penpay.domain.deriv_protocol import Frame
+from penpay.domain.errors import BadInput, NotSent, Refused
+from penpay.domain.money import Currency
+from penpay.domain.rail_end import UNREADABLE, Outcome
+from penpay.domain.statement import StatementRead, StatementRow
+from penpay.messages_rails import DERIV_SESSION
+from penpay.ports import Addresses, Clock, OperationRow, Sealer
+from penpay.ports_rails import DerivDialer
+
+NOT_READ = "statement_not_read"
+_PAGES_MAX = 20
+_ASK_MARGIN_S = 10.0
+
+
+async def rows_since(
+    ask: Callable[[deriv.Request], Awaitable[Frame]], *, since: datetime, currency: Currency
+) -> Sequence[StatementRow]:
+    """Everything since then, newest first. Raises what `ask` raises, `NotSent` for too much, `BadInput`.
+
+    New rows push older ones on while pages are read, so pages may overlap but leave no hole.
+    """
+    found: dict[int, StatementRow] = {}
+    for page in range(_PAGES_MAX):
+        frame = await ask(deriv.statement(since=since, offset=page * deriv.STATEMENT_PAGE))
+        rows = deriv.statement_rows(frame, currency)
+        found.update((row.id, row) for row in rows)
+        if len(rows) < deriv.STATEMENT_PAGE:
+            return list(found.values())
+    raise NotSent("too_many_pages")
+
+
+class AgentStatement:
+    """The agent's statement. Its readers share one pace: Deriv counts calls, not readers."""
+
+    def __init__(
+        self, *, witness: AgentWitness, addresses: Addresses, clock: Clock, call_s: float, reads_per_min: float
+    ) -> None:
+        self.witness = witness
+        self._addresses = addresses
+        self._clock = clock
+        self._call_s = call_s
+        self._bucket = TokenBucket(reads_per_min / 60)
+
+    def wait_s(self) -> float:
+        """How long until a read may start."""
+        return self._bucket.wait_s(self._clock.monotonic_s())
+
+    async def read(self, since: datetime) -> StatementRead:
+        """Rows since then and the balance as told around the read. Raises `NotSent` when it cannot be read now."""
+        before_minor = self.witness.balance.minor
+        try:
+            rows = await rows_since(self._ask, since=since, currency=self.witness.currency)
+        except BadInput as error:
+            raise NotSent(f"{UNREADABLE}:{error.field}") from error
+        if self.witness.site_status != "up":
+            raise NotSent(NOT_READ)
+        return StatementRead(rows=rows, balances_minor=frozenset({before_minor, self.witness.balance.minor}))
+
+    async def _ask(self, request: deriv.Request) -> Frame:
+        self._bucket.take(self._clock.monotonic_s())
+        call = Call(request=request, timeout_s=self._call_s)
+        try:
+            end = await self._addresses.ask(DERIV_SESSION, call, timeout_s=self._call_s + _ASK_MARGIN_S)
+        except (AskTimeout, ActorCrashed, Unavailable) as error:
+            raise NotSent(NOT_READ) from error
+        assert isinstance(end, CallEnd)
+        if end.outcome is not Outcome.CONFIRMED or end.frame is None:
+            raise NotSent(NOT_READ)
+        return end.frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerStatements:
+    """Statements of customers, each read with the token that the intent of their debit carries."""
+
+    dialer: DerivDialer
+    sealer: Sealer
+    call_s: float = 15.0
+
+    async def read(self, debit: OperationRow, since: datetime) -> StatementRead:
+        """As `AgentStatement.read`, of the account that `debit` names. Raises `NotSent` and `Refused`."""
+        try:
+            secrets = Secrets.from_bytes(unsealed(self.sealer, debit))
+        except ValueError:
+            raise Refused("secrets_unreadable") from None
+        opening = customer_session(
+            self.dialer, loginid=debit.request["loginid"], token=secrets.token, call_s=self.call_s, pays=False
+        )
+        async with opening as (session, _):
+            try:
+                _, before = deriv.balance(await session.read(deriv.balance_now()))
+                rows = await rows_since(session.read, since=since, currency=before.currency)
+                _, after = deriv.balance(await session.read(deriv.balance_now()))
+            except BadInput as error:
+                raise NotSent(f"{UNREADABLE}:{error.field}") from error
+        return StatementRead(rows=rows, balances_minor=frozenset({before.minor, after.minor}))
