@@ -13,7 +13,7 @@ from pathlib import Path
 from penpay.adapters.mysql import Connection, Dsn
 from penpay.adapters.sql_text import Queries, literal, row, schema_names, with_schemas
 from penpay.data import data_dir
-from penpay.domain import deposit
+from penpay.domain import deposit, withdrawal
 from penpay.domain.chain import GENESIS
 
 RAILS = ("rail/daraja", "rail/deriv")
@@ -93,6 +93,7 @@ async def _seed(connection: Connection, queries: Queries, *, shards: int, new_in
         await connection.query(queries("seed_outbox_cursor", shard=shard))
     await connection.query(queries("seed_audit_head", genesis=GENESIS))
     edges = [row("DEPOSIT", source, target) for source, target in sorted(deposit.edges())]
+    edges += [row("WITHDRAWAL", source, target) for source, target in sorted(withdrawal.edges())]
     await connection.query(queries.with_rows("allow_edges", edges))
     return str(installation_id)
 

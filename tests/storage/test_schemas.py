@@ -7,7 +7,7 @@ import pytest
 
 from penpay.adapters import migrations
 from penpay.adapters.migrations import MigrationRefused, migrate, migration_files
-from penpay.domain import deposit
+from penpay.domain import deposit, withdrawal
 from tests.ledger.house import fresh_id
 
 APPEND_ONLY = {
@@ -81,6 +81,8 @@ def test_every_file_holds_one_statement_and_says_why():
 async def test_the_allowed_edges_are_those_of_the_code(database):
     found = set(database.rows("SELECT from_state, to_state FROM {ledger}.allowed_edges WHERE type = 'DEPOSIT'"))
     assert found == deposit.edges()
+    found = set(database.rows("SELECT from_state, to_state FROM {ledger}.allowed_edges WHERE type = 'WITHDRAWAL'"))
+    assert found == withdrawal.edges()
 
 
 async def test_every_shard_and_rail_has_its_rows(database):
