@@ -4,6 +4,7 @@ The agent's account must be watched while a debit runs, for its side is the witn
 nothing is debited. What the accounts of both looked like just before is stored with the attempt.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -49,9 +50,13 @@ _WAIT_S = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawalSettings:
-    """`max_age_s`: a debit not yet sent by then is not sent at all, for a code has a short life."""
+    """`max_age_s`: a debit not yet sent by then is not sent at all, for a code has a short life.
+
+    `mail_s`: in all, for whoever asks for a code waits for it.
+    """
 
     call_s: float = 15.0
+    mail_s: float = 6.0
     max_age_s: float = 120.0
     settle_s: float = 600.0
     mails_max: int = 16
@@ -240,7 +245,7 @@ class DerivWithdrawalsActor(RailSender):
             self._more.dialer, loginid=asked.loginid, token=asked.token, call_s=self._settings.call_s, pays=True
         )
         try:
-            async with opening as (session, who):
+            async with asyncio.timeout(self._settings.mail_s), opening as (session, who):
                 # Deriv mails to the address that it has now; ours may be older.
                 email = who.email or asked.email
                 frame = await session.ask(
@@ -250,7 +255,7 @@ class DerivWithdrawalsActor(RailSender):
             return _UNREACHABLE
         except Refused:
             return _RELINK
-        except GatewayError:
+        except (GatewayError, TimeoutError):
             return _UNCERTAIN
         return self._told(frame)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from actors.base import StartFailed
+from actors.base import Blueprint, StartFailed
 from actors.opening import ACCOUNTS, OpeningActor
 from config import limits
 from config.sections import Settings
@@ -136,17 +136,14 @@ class Node:
             sms=outside.sms,
             shards=self._plan,
             replan_s=2.0,
-            opening=lambda: (
-                OpeningActor,
-                {
-                    "addresses": house.addresses,
-                    "board": house.board,
-                    "clock": outside.clock,
-                    "is_booked": self._jobs.is_booked,
-                },
-            ),
+            opening=self._opening,
             jobs=self._jobs.periodic(),
         )
+
+    def _opening(self) -> Blueprint:
+        house = self._house
+        parts = {"addresses": house.addresses, "board": house.board, "clock": self._outside.clock}
+        return OpeningActor, {**parts, "is_booked": self._jobs.is_booked}
 
     def _before_scrape(self) -> None:
         """Bring gauges up to date."""

@@ -452,6 +452,17 @@ async def test_with_deriv_away_no_code_is_promised(rail, unused_tcp_port):
     assert answer.code == "rail_down"
 
 
+async def test_whoever_asks_for_a_code_is_answered_in_time(rail):
+    rail.withdrawals = WithdrawalSettings(mail_s=0.2)
+    async with rail.running():
+        who = await customer(rail)
+        await rail.box.deriv_step("authorize", fault="no_reply")
+        began_s = rail.clock.monotonic_s()
+        answer = await ask_code(rail, order(who))
+        assert rail.clock.monotonic_s() - began_s < 5
+    assert (answer.code, answer.retry_after_s) == ("rail_down", 60)
+
+
 async def test_codes_asked_for_at_once_are_bounded(rail):
     rail.withdrawals = WithdrawalSettings(mails_max=1)
     async with rail.running():

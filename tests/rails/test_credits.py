@@ -1,0 +1,200 @@
+"""Whose credit is whose: what is visible first, then amounts and their number, and nobody guesses."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penpay.domain.credits import (
+    Awaited,
+    Seen,
+    UnmatchedCredit,
+    credits_of,
+    decode_credit,
+    encode_credit,
+    match_credits,
+)
+from penpay.domain.debit_proof import both_marks, is_unmarked, marks_from_text, story_of
+from penpay.domain.errors import BadInput
+from penpay.domain.ids import account_reference, ulid
+from penpay.domain.money import usd
+from penpay.domain.statement import Found, Reading, StatementRow, Watermark, description
+
+T0 = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+AGENT = "CR9000001"
+
+
+def op(number):
+    return ulid(1_760_000_000_000 + number, number.to_bytes(10))
+
+
+def debit(number, minor=2000, loginid="", **changes):
+    fields = {
+        "operation_id": op(number),
+        "loginid": loginid or f"CR50{number}",
+        "amount": usd(minor),
+        "since": T0 + timedelta(seconds=number),
+    }
+    return Awaited(**fields | changes)
+
+
+def credit(id_, minor=2000, longcode="", **changes):
+    row = StatementRow(
+        id=id_,
+        at=T0 + timedelta(seconds=id_),
+        action="deposit",
+        amount=usd(minor),
+        balance_after=usd(10_000),
+        longcode=longcode,
+    )
+    return replace(row, **changes)
+
+
+def matched(rows, debits, owners=None):
+    found = match_credits(credits_of(rows), debits, owners=owners or {}, agent=AGENT)
+    return {id_: (match.seen, match.credit.id if match.credit else 0) for id_, match in found.items()}
+
+
+def test_the_only_credit_of_the_only_debit_is_its_own():
+    assert matched([credit(5)], [debit(1)]) == {op(1): (Seen.CONFIRMED, 5)}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        credit(5, 2001),
+        credit(5, action="withdrawal", amount=usd(-2000)),
+        credit(5, action="buy"),
+        credit(5, at=T0 - timedelta(seconds=61)),
+    ],
+)
+def test_another_amount_action_or_time_is_no_witness(row):
+    assert matched([row], [debit(1)]) == {op(1): (Seen.PENDING, 0)}
+
+
+def test_what_the_agents_account_had_seen_before_the_debit_is_no_witness():
+    assert matched([credit(5)], [debit(1, after_id=5)]) == {op(1): (Seen.PENDING, 0)}
+    assert matched([credit(6)], [debit(1, after_id=5)]) == {op(1): (Seen.CONFIRMED, 6)}
+
+
+def test_as_many_credits_as_debits_go_by_age():
+    rows, debits = [credit(7), credit(6)], [debit(2), debit(1)]
+    assert matched(rows, debits) == {op(1): (Seen.CONFIRMED, 6), op(2): (Seen.CONFIRMED, 7)}
+
+
+def test_fewer_credits_than_debits_wait_for_the_rest():
+    assert matched([credit(6)], [debit(1), debit(2)]) == {op(1): (Seen.PENDING, 0), op(2): (Seen.PENDING, 0)}
+
+
+def test_more_credits_than_debits_are_a_question_for_a_person():
+    assert matched([credit(6), credit(7)], [debit(1)]) == {op(1): (Seen.AMBIGUOUS, 0)}
+
+
+def test_amounts_do_not_mix():
+    rows, debits = [credit(6, 500), credit(7)], [debit(1), debit(2, 500)]
+    assert matched(rows, debits) == {op(1): (Seen.CONFIRMED, 7), op(2): (Seen.CONFIRMED, 6)}
+
+
+def test_our_reference_decides_before_age_and_number():
+    spoken = f"Payment. Agent note: {description(account_reference(op(2)))}"
+    rows, debits = [credit(6, longcode=spoken), credit(7), credit(8)], [debit(1), debit(2)]
+    assert matched(rows, debits) == {op(2): (Seen.CONFIRMED, 6), op(1): (Seen.AMBIGUOUS, 0)}
+
+
+def test_the_customers_login_decides_before_age_and_number():
+    rows = [credit(6, longcode=f"From CR502 to {AGENT}."), credit(7, longcode=f"From CR501 to {AGENT}.")]
+    assert matched(rows, [debit(1), debit(2)]) == {op(1): (Seen.CONFIRMED, 7), op(2): (Seen.CONFIRMED, 6)}
+
+
+@pytest.mark.parametrize("text", ["From CR999.", "Agent note: PP-P0123456789A", "From CRB12 to CR9000001"])
+def test_a_credit_that_names_somebody_else_is_not_taken(text):
+    assert matched([credit(6, longcode=text)], [debit(1)]) == {op(1): (Seen.PENDING, 0)}
+
+
+def test_a_credit_that_names_only_ourselves_names_nobody():
+    assert matched([credit(6, longcode=f"To {AGENT}.")], [debit(1)]) == {op(1): (Seen.CONFIRMED, 6)}
+
+
+def test_a_credit_of_another_operation_is_not_taken_and_ones_own_is_given_again():
+    owners = {6: op(9), 7: op(1)}
+    assert matched([credit(6), credit(7)], [debit(1)], owners) == {op(1): (Seen.CONFIRMED, 7)}
+    assert matched([credit(6)], [debit(1)], {6: op(9)}) == {op(1): (Seen.PENDING, 0)}
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(1, 30), st.sampled_from([500, 2000])), max_size=8, unique_by=lambda r: r[0]),
+    debits=st.lists(st.tuples(st.integers(1, 9), st.sampled_from([500, 2000])), max_size=6, unique_by=lambda d: d[0]),
+    taken=st.sets(st.integers(1, 30), max_size=3),
+)
+def test_no_credit_is_ever_given_twice_and_none_of_another_amount(rows, debits, taken):
+    by_id = {id_: credit(id_, minor) for id_, minor in rows}
+    waiting = {op(number): debit(number, minor) for number, minor in debits}
+    found = matched(by_id.values(), list(waiting.values()), dict.fromkeys(taken, "another"))
+    given_ids = [id_ for seen, id_ in found.values() if seen is Seen.CONFIRMED]
+    assert found.keys() == waiting.keys()
+    assert len(set(given_ids)) == len(given_ids)
+    assert not set(given_ids) & taken
+    for operation_id, (seen, id_) in found.items():
+        if seen is Seen.CONFIRMED:
+            assert by_id[id_].amount == waiting[operation_id].amount
+
+
+def test_an_unmatched_credit_travels_unchanged():
+    told = UnmatchedCredit(transaction_id="77", amount=usd(2000), at=T0, longcode="from £")
+    assert decode_credit(encode_credit(told)) == told
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", encode_credit(UnmatchedCredit(transaction_id="7", amount=usd(0), at=T0)), b"\xff"],
+)
+def test_what_is_no_credit_is_refused(body):
+    with pytest.raises(BadInput):
+        decode_credit(body)
+
+
+# --- both sides of a debit ---
+
+
+def mark(id_, minor):
+    return Watermark(transaction_id=id_, balance=usd(minor), server_time_at=T0)
+
+
+def test_both_marks_are_read_back_each_for_itself():
+    stored = {**both_marks(customer=mark(1, 100), agent=mark(2, 200)), "begin": "1-1"}
+    assert marks_from_text(stored) == (mark(1, 100), mark(2, 200))
+    assert not is_unmarked(stored)
+    assert is_unmarked({"begin": "1-1"})
+    with pytest.raises(BadInput):
+        marks_from_text(mark(1, 100).as_text())
+
+
+_F = Found
+
+
+@pytest.mark.parametrize(
+    ("customer", "agent", "before", "after"),
+    [
+        (_F.CONFIRMED, _F.CONFIRMED, _F.CONFIRMED, _F.CONFIRMED),
+        (_F.CLEAN, _F.CLEAN, _F.CLEAN, _F.CLEAN),
+        (_F.CONFIRMED, _F.CLEAN, _F.INCOMPLETE, _F.AMBIGUOUS),
+        (_F.CLEAN, _F.CONFIRMED, _F.INCOMPLETE, _F.AMBIGUOUS),
+        (_F.CONFIRMED, _F.INCOMPLETE, _F.INCOMPLETE, _F.INCOMPLETE),
+        (_F.INCOMPLETE, _F.CONFIRMED, _F.INCOMPLETE, _F.INCOMPLETE),
+        (_F.CLEAN, _F.INCOMPLETE, _F.INCOMPLETE, _F.INCOMPLETE),
+        (_F.AMBIGUOUS, _F.CONFIRMED, _F.AMBIGUOUS, _F.AMBIGUOUS),
+        (_F.CLEAN, _F.AMBIGUOUS, _F.AMBIGUOUS, _F.AMBIGUOUS),
+    ],
+)
+def test_a_debit_is_what_both_sides_agree_on(customer, agent, before, after):
+    row = credit(5)
+    sides = {
+        "customer": Reading(customer, "c", row if customer is _F.CONFIRMED else None),
+        "agent": Reading(agent, "a"),
+    }
+    assert story_of(**sides, settled=False).found is before
+    assert story_of(**sides, settled=True).found is after
+    confirmed = story_of(**sides, settled=True)
+    assert (confirmed.row is row) == (after is _F.CONFIRMED)
