@@ -18,6 +18,8 @@ log = structlog.get_logger()
 
 PAGE_MAX = 500
 DELIVERIES_MAX = 3
+GATHER_S = 0.005
+"""Bells that ring within this share one look at whose evidence it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +67,9 @@ class InboxActor(AsyncioActor):
         try:
             match message:
                 case InboxBell(fresh):
+                    if not self._rung:
+                        self.timers.once("rung", GATHER_S, "rung")
                     self._rung += fresh
-                    self.timers.once("rung", 0.0, "rung")
                 case "rung":
                     rows, self._rung = self._rung, []
                     await self._deliver(rows)

@@ -23,6 +23,8 @@ from penpay.ports import Attempt, AttemptEnd, Clock, Ids, OperationRow, Sealer, 
 
 BATCH_MAX = 64
 WAITING_MAX = 4096
+GATHER_S = 0.01
+"""Before a provider is called and after it has answered; the call itself takes a hundred times as long."""
 KINDS_OF = {
     "rail/daraja": ("STK", "REVERSAL", "B2C"),
     "rail/deriv": ("DERIV_TRANSFER", "DERIV_WITHDRAW", "DERIV_RETURN"),
@@ -55,9 +57,13 @@ class MySqlAttemptStore:
         self._database = database
         self._clock = clock
         self._queries = database.queries("attempts")
-        self._begins: Batcher[_Wish, Attempt | None] = Batcher(self._begin, size=BATCH_MAX, waiting_max=WAITING_MAX)
+        self._begins: Batcher[_Wish, Attempt | None] = Batcher(
+            self._begin, size=BATCH_MAX, waiting_max=WAITING_MAX, gather_s=GATHER_S
+        )
         ends = AttemptEnds(database, sealer, clock=clock, ids=ids)
-        self._ends: Batcher[Ended, InboxRow] = Batcher(ends.write, size=BATCH_MAX, waiting_max=WAITING_MAX)
+        self._ends: Batcher[Ended, InboxRow] = Batcher(
+            ends.write, size=BATCH_MAX, waiting_max=WAITING_MAX, gather_s=GATHER_S
+        )
 
     async def begin(self, rail: str, epoch: int, operation_id: str, *, watermark: Mapping[str, str]) -> Attempt | None:
         return await self._begins.put(_Wish(rail_name(rail), epoch, operation_id, json_text(watermark)))

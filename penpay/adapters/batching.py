@@ -15,7 +15,8 @@ class Batcher(Generic[Item, Answer]):
     """One batch in flight, at most `size` items each, at most `waiting_max` behind it (then `Unavailable`).
 
     `flush` answers one value or exception per item. A caller that is cancelled does not take its item back: the write
-    happens, only nobody waits for it.
+    happens, only nobody waits for it. `gather_s`: how long a batch that is not full waits for company; for what nobody
+    sits and waits for, a write shared by a few costs everybody a fraction of one each.
     """
 
     def __init__(
@@ -24,10 +25,12 @@ class Batcher(Generic[Item, Answer]):
         *,
         size: int,
         waiting_max: int,
+        gather_s: float = 0.0,
     ) -> None:
         self._flush = flush
         self._size = size
         self._waiting_max = waiting_max
+        self._gather_s = gather_s
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._drain: asyncio.Task[None] | None = None
 
@@ -44,6 +47,8 @@ class Batcher(Generic[Item, Answer]):
     async def _run(self) -> None:
         try:
             while self._waiting:
+                if self._gather_s and len(self._waiting) < self._size:
+                    await asyncio.sleep(self._gather_s)
                 batch = [self._waiting.popleft() for _ in range(min(self._size, len(self._waiting)))]
                 await self._one(batch)
         finally:

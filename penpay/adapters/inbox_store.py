@@ -17,6 +17,8 @@ from penpay.ports import Sealer
 
 BATCH_MAX = 128
 WAITING_MAX = 4096
+GATHER_S = 0.005
+"""Added to the time in which a provider hears that its callback is stored."""
 COLUMNS_MAX = {"kind": 16, "operation_id": 26, "dedupe_key": 190, "source": 64}
 
 
@@ -34,7 +36,9 @@ class MySqlInboxStore:
         self._database = database
         self._sealer = sealer
         self._queries = database.queries("inbox")
-        self._writer: Batcher[_Arrival, bool] = Batcher(self._insert, size=BATCH_MAX, waiting_max=WAITING_MAX)
+        self._writer: Batcher[_Arrival, bool] = Batcher(
+            self._insert, size=BATCH_MAX, waiting_max=WAITING_MAX, gather_s=GATHER_S
+        )
 
     async def add(self, row: InboxRow, *, dedupe_key: str, source: str) -> bool:
         return await self._writer.put(_Arrival(row.id, dedupe_key, inbox_values(row, dedupe_key, source, self._sealer)))
