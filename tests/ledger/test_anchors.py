@@ -10,7 +10,8 @@ from actors.anchors import NOT_COMPARED, AnchorActor, AnchorParts
 from penpay.adapters.anchor_files import AnchorFiles
 from penpay.domain.errors import Unavailable
 from penpay.domain.gate import RecoveryGate
-from penpay.ports_audit import ChainHead, Sighting
+from penpay.messages import AcceptRecovery, Refusal
+from penpay.ports_audit import Anchor, ChainHead, Sighting, standing
 
 SEED = b"s" * 32
 
@@ -168,3 +169,57 @@ async def test_a_damaged_witness_closes_every_gate_and_crashes_nothing(house, tm
     await house.start()
     assert set(house.gate.closed()) == {0, 1}
     assert house.ref.is_alive()
+
+
+@pytest.mark.parametrize("server", ["db1:/data", "db2:/data"])
+async def test_an_accepted_recovery_opens_the_gate_and_stays_accepted(house, server):
+    await house.start()
+    house.database.seen = sighting(50)
+    await house.ref.aask("anchor")
+    house.database.seen = sighting(40, server=server)
+    await house.look()
+    assert set(house.gate.closed()) == {0, 1}
+    assert await house.ref.aask(AcceptRecovery()) == (0, 1)
+    await house.look()
+    assert house.gate.closed() == {}
+    await house.ref.shutdown(5)
+    await house.start()
+    await house.look()
+    assert house.gate.closed() == {}
+    house.database.seen = sighting(39, server=server)
+    await house.look()
+    assert set(house.gate.closed()) == {0, 1}, "the next loss is noticed again"
+
+
+async def test_without_a_loss_there_is_nothing_to_accept(house):
+    await house.start()
+    house.database.seen = sighting(50)
+    await house.ref.aask("anchor")
+    assert await house.ref.aask(AcceptRecovery()) == ()
+    assert await house.anchored() == {"postings/0": [50], "postings/1": [50]}
+
+
+async def test_what_somebody_altered_outside_is_not_accepted(house, tmp_path):
+    await house.start()
+    house.database.seen = sighting(50)
+    await house.look()
+    await house.ref.shutdown(5)
+    next(tmp_path.glob("*/witness.json")).write_text("{")
+    await house.start()
+    assert isinstance(await house.ref.aask(AcceptRecovery()), Refusal)
+    assert set(house.gate.closed()) == {0, 1}
+
+
+async def test_without_a_database_nothing_is_accepted(house):
+    await house.start()
+    house.database.seen = None
+    refused = await house.ref.aask(AcceptRecovery())
+    assert (refused.code, house.ref.is_alive()) == ("unavailable", True)
+
+
+def test_a_recovery_overtakes_only_the_higher_anchors_of_its_chain():
+    def anchor(chain: str, seq: int, *, recovery: bool = False) -> Anchor:
+        return Anchor("I", chain, seq, bytes(32), datetime(2026, 11, 20, tzinfo=UTC), recovery)
+
+    written = [anchor("a", 10), anchor("b", 50), anchor("a", 50), anchor("a", 40, recovery=True), anchor("a", 45)]
+    assert [(one.chain, one.seq) for one in standing(written)] == [("a", 10), ("b", 50), ("a", 40), ("a", 45)]

@@ -1,0 +1,179 @@
+"""Lanes, transactions that are run again, and what the errors of the driver mean."""
+
+import asyncio
+
+import pytest
+from pymysql.err import IntegrityError, InterfaceError, OperationalError, ProgrammingError
+
+from penpay.adapters.batching import Batcher
+from penpay.adapters.database import GENERAL, LANES, Database
+from penpay.adapters.mysql import translated
+from penpay.domain.errors import StoreError, Unavailable
+from penpay.ports import CheckViolated, ConnectionLost, Deadlock, Duplicate, LockTimeout
+
+
+@pytest.fixture
+async def store(database):
+    opened = Database(database.url, prefix=database.prefix, acquire_timeout_s=0.2)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (OperationalError(1213, "Deadlock found"), Deadlock),
+        (OperationalError(1205, "Lock wait timeout exceeded"), LockTimeout),
+        (OperationalError(1020, "Record has changed since last read"), LockTimeout),
+        (OperationalError(3572, "NOWAIT is set"), LockTimeout),
+        (IntegrityError(1062, "Duplicate entry 'a-b' for key 'uq_x'"), Duplicate),
+        (OperationalError(4025, "CONSTRAINT `ck_x` failed"), CheckViolated),
+        (OperationalError(3819, "Check constraint 'ck_x' is violated"), CheckViolated),
+        (OperationalError(1644, "units is append-only"), CheckViolated),
+        (OperationalError(2013, "Lost connection"), ConnectionLost),
+        (InterfaceError("(0, 'Not connected')"), ConnectionLost),
+        (OperationalError(2003, "Can't connect"), Unavailable),
+        (OperationalError(1290, "read-only"), Unavailable),
+        (OperationalError(1021, "Disk full"), Unavailable),
+        (ProgrammingError(1064, "syntax"), StoreError),
+    ],
+    ids=lambda value: str(value.args[0]) if isinstance(value, Exception) else value.__name__,
+)
+def test_an_error_is_judged_by_its_number(error, meaning):
+    assert type(translated(error)) is meaning
+
+
+@pytest.mark.parametrize("text", ["Duplicate entry 'x' for key 'uq_x'", "Duplicate entry '' for key 'table.uq_x'"])
+def test_a_duplicate_names_its_key_on_both_servers(text):
+    assert translated(IntegrityError(1062, text)).key == "uq_x"
+
+
+def test_a_lost_commit_is_told_from_a_lost_statement():
+    assert translated(OperationalError(2013, ""), commit_sent=True).commit_sent
+    assert not translated(OperationalError(2013, "")).commit_sent
+
+
+async def test_a_full_lane_is_unavailable_and_starves_no_other(store):
+    async def hold(entered: asyncio.Event, leave: asyncio.Event) -> None:
+        async with store.connection(GENERAL):
+            entered.set()
+            await leave.wait()
+
+    leave = asyncio.Event()
+    entered = [asyncio.Event() for _ in range(LANES[GENERAL])]
+    holders = [asyncio.create_task(hold(event, leave)) for event in entered]
+    await asyncio.gather(*(event.wait() for event in entered))
+    with pytest.raises(Unavailable):
+        await store.rows("SELECT 1")
+    assert await store.rows("SELECT 1", lane="callbacks") == ((1,),)
+    leave.set()
+    await asyncio.gather(*holders)
+    assert await store.rows("SELECT 1") == ((1,),)
+
+
+async def test_a_session_that_died_is_not_used_again(store, database):
+    mine = (await store.rows("SELECT CONNECTION_ID()"))[0][0]
+    database.rows(f"KILL {mine}")
+    assert (await store.rows("SELECT CONNECTION_ID()"))[0][0] != mine
+
+
+async def test_a_transaction_that_was_left_open_holds_nothing(store, database):
+    async def leave_it_open() -> None:
+        async with store.connection() as connection:
+            await connection.begin()
+            await connection.query(f"SELECT * FROM {store.prefix}ledger.fences FOR UPDATE")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await leave_it_open()
+    assert database.rows("SELECT COUNT(*) FROM {ledger}.fences FOR UPDATE WAIT 2") == [(6,)]
+
+
+async def test_a_transaction_is_run_again_after_a_deadlock(store):
+    runs = []
+
+    async def work(connection) -> int:
+        runs.append(await connection.rows("SELECT 1"))
+        if len(runs) < 3:
+            raise Deadlock("1213")
+        return len(runs)
+
+    assert await store.transact(work) == 3
+
+
+async def test_what_the_database_refuses_is_not_tried_again(store):
+    runs = []
+
+    async def work(connection) -> None:
+        runs.append(1)
+        await connection.query("SELECT nonsense")
+
+    with pytest.raises(StoreError, match="nonsense"):
+        await store.transact(work)
+    assert runs == [1]
+
+
+async def test_trouble_without_end_is_unavailable(store):
+    async def work(_connection) -> None:
+        raise LockTimeout("1205")
+
+    with pytest.raises(Unavailable):
+        await store.transact(work)
+
+
+async def test_two_sessions_that_wait_for_each_other_both_succeed(store, database):
+    names = ("shard/0", "shard/1")
+    first_locked = [asyncio.Event(), asyncio.Event()]
+
+    async def take(number: int) -> int:
+        async def work(connection) -> int:
+            table = f"{store.prefix}ledger.fences"
+            await connection.query(f"SELECT * FROM {table} WHERE name = '{names[number]}' FOR UPDATE")
+            first_locked[number].set()
+            await first_locked[1 - number].wait()
+            await connection.query(f"SELECT * FROM {table} WHERE name = '{names[1 - number]}' FOR UPDATE")
+            return number
+
+        return await store.transact(work)
+
+    assert await asyncio.gather(take(0), take(1)) == [0, 1]
+
+
+async def test_a_batch_that_fails_fails_each_of_its_callers_and_the_next_goes_on():
+    batches: list[list[int]] = []
+
+    async def flush(items):
+        batches.append(list(items))
+        await asyncio.sleep(0)
+        if 3 in items:
+            raise Unavailable("database")
+        return [item * 10 if item % 2 == 0 else StoreError("odd") for item in items]
+
+    batcher: Batcher[int, int] = Batcher(flush, size=3, waiting_max=100)
+    found = await asyncio.gather(*map(batcher.put, range(8)), return_exceptions=True)
+    assert sorted(number for batch in batches for number in batch) == list(range(8))
+    assert len(batches) <= 4
+    failed = next(batch for batch in batches if 3 in batch)
+    assert {number for number, answer in enumerate(found) if isinstance(answer, Unavailable)} == set(failed)
+    assert found[6] == 60
+    assert type(found[7]) is StoreError
+
+
+async def test_a_batcher_refuses_beyond_its_bound():
+    never = asyncio.Event()
+
+    async def flush(items):
+        await never.wait()
+        return [None] * len(items)
+
+    batcher: Batcher[int, None] = Batcher(flush, size=1, waiting_max=2)
+    waiting = []
+    for number in range(3):
+        waiting.append(asyncio.create_task(batcher.put(number)))
+        # The first of them goes into the batch that is under way.
+        for _ in range(3):
+            await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await batcher.put(9)
+    never.set()
+    assert await asyncio.gather(*waiting) == [None] * 3
