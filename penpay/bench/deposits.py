@@ -35,6 +35,7 @@ UNPACED = {
 """Absent, the rates of production hold."""
 MANY_PER_S = 400
 """Customers are seeded for this rate: each may have one push per minute, so nobody is asked twice."""
+PACED_IN_FLIGHT = 16
 PROMPT_S = 7200.0
 
 
@@ -200,7 +201,8 @@ class Bench:
             return
         self._progress("under production pacing")
         self._restarted(paced=True)
-        self.report.paced = self._closed(self._options.paced_s, warm_s=10.0)
+        # Few, or the first seconds of checks would fill the whole measured time.
+        self.report.paced = self._closed(self._options.paced_s, warm_s=10.0, in_flight=PACED_IN_FLIGHT)
 
     def waiting_payers(self) -> None:
         """Customers who do not answer: what they cost, and how fast a node is ready again with all of them."""
@@ -236,13 +238,13 @@ class Bench:
     def _customers(self) -> Path:
         return self._installation.folder / "customers.jsonl"
 
-    def _closed(self, measure_s: float, *, warm_s: float | None = None) -> Measured:
+    def _closed(self, measure_s: float, *, warm_s: float | None = None, in_flight: int = 0) -> Measured:
         return self._generated(
             mode="closed",
             count=int((measure_s + self._options.warm_s) * MANY_PER_S),
             warm_s=self._options.warm_s if warm_s is None else warm_s,
             measure_s=measure_s,
-            in_flight=self._options.in_flight,
+            in_flight=in_flight or self._options.in_flight,
         )
 
     def _generated(self, **changes: Any) -> Measured:
