@@ -162,6 +162,7 @@ def _book(d: Draft[Deposit], e: ev.MpesaPaid, *, late: bool, reviewed: str) -> N
     d.effect("settled")
     if not receipt:
         d.review("receipt_missing", "FINANCE", "credited on a query's word: the receipt comes from a callback or Pull")
+        d.effect("probe_pull", d.now.stk)
     if reviewed:
         d.to_review(
             reviewed, "FINANCE" if suspense else "COMPLIANCE", f"payment of {e.amount.text()} KES needs a decision"

@@ -44,6 +44,8 @@ def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
     assert d.now.paid is not None
     split = exchange(kes_minor=d.now.paid.minor, usd_minor=e.amount.minor, rate=d.now.rate)
     d.post(d.books.deposit_done(split, d.now.transfers))
+    if d.now.state is _S.IN_REVIEW:
+        d.close_review("*", "completed by evidence")
     d.step(
         _S.COMPLETED,
         evidence,
@@ -53,7 +55,6 @@ def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
         next_wake_at=None,
         failure_code="",
     )
-    d.close_review("*", "completed by evidence")
 
 
 def deriv_refused(d: Draft[Deposit], e: ev.DerivRefused) -> None:
