@@ -52,6 +52,12 @@ def rules_of(settings: Settings) -> Rules:
         unknown_max_s=given.deriv_unknown_until_s,
         refund_probe_s=given.refund_poll_ladder_s[0],
         refund_max_s=given.refund_receipt_wait_s,
+        debit_max_s=given.stk_max_age_s,
+        witness_s=given.withdrawal_witness_s,
+        witness_look_s=max(1.0, 10.0 / given.speed),
+        status_after_s=given.b2c_status_after_s,
+        second_evidence_s=given.b2c_status_after_s,
+        same_payout_id_s=given.b2c_resend_s,
     )
 
 

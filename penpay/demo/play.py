@@ -1,9 +1,9 @@
-"""One customer of the demo, from registration to the end of their deposit."""
+"""One customer of the demo, from registration to the end of their transaction."""
 
 import asyncio
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -17,12 +17,13 @@ _CODE = re.compile(r"\b(\d{6})\b")
 LOOK_S = 1.5
 """Between two looks at a transaction: a customer may read sixty times a minute."""
 TRIES_MAX = 10
+PIN = "274913"
 FINAL = frozenset({"COMPLETED", "FAILED", "REVERSED", "IN_REVIEW"})
 
 
 @dataclass(slots=True)
-class Deposit:
-    """One played deposit and where it stands."""
+class Played:
+    """One played transaction and where it stands."""
 
     scenario: Scenario
     number: int
@@ -51,31 +52,57 @@ class Stage:
     end_within_s: float
 
 
-async def play(stage: Stage, deposit: Deposit, changed: Callable[[], None]) -> None:
-    """Register, link, script the rails, deposit, and watch until the end or the time is over."""
+async def play(stage: Stage, played: Played, changed: Callable[[], None]) -> None:
+    """Register, link, script the rails, ask, and watch until the end or the time is over."""
+    scenario = played.scenario
     try:
         client = Client(stage.public_url, stage.session)
-        msisdn = f"2547{deposit.number:08d}"
-        deposit.loginid = (await sign_up(stage, client, msisdn, deposit.number)).loginid
-        await stage.control.script_phone(msisdn, deposit.scenario.phone)
-        await stage.control.script_transfer(deposit.loginid, deposit.scenario.deriv)
-        asked = await _ask(client, f"{deposit.scenario.kes + 10 * (deposit.number % 40)}.00")
-        deposit.transaction_id = str(asked["id"])
+        msisdn = f"2547{played.number:08d}"
+        person = await sign_up(stage, client, msisdn, played.number, balance=f"{4 * scenario.usd}.00")
+        played.loginid = person.loginid
+        if scenario.usd:
+            asked = await _withdraw(stage, client, person, played, msisdn)
+        else:
+            await stage.control.script_phone(msisdn, scenario.phone)
+            await stage.control.script_transfer(played.loginid, scenario.deriv)
+            amount = f"{scenario.kes + 10 * (played.number % 40)}.00"
+            asked = await _patiently(lambda key: client.deposit(amount, "KES", key=key))
+        played.transaction_id = str(asked["id"])
         changed()
-        if deposit.scenario.forged:
+        if scenario.forged:
             await _forge(stage, msisdn)
-        await _watch(stage, client, deposit, changed)
+        await _watch(stage, client, played, changed)
     except (ApiProblem, aiohttp.ClientError, TimeoutError, RuntimeError, LookupError) as error:
-        deposit.problem = f"{type(error).__name__}: {error}"
+        played.problem = f"{type(error).__name__}: {error}"
     changed()
 
 
-async def _ask(client: Client, amount: str) -> JSON:
+async def _withdraw(stage: Stage, client: Client, person: "Person", played: Played, msisdn: str) -> JSON:
+    """Set a PIN, have the code mailed, read it, and ask; a wrong PIN is refused and moves nothing."""
+    scenario = played.scenario
+    amount = f"{scenario.usd}.{played.number % 100:02d}"
+    await client.set_pin(PIN, password=person.password)
+    await stage.control.script_debit(amount, scenario.deriv)
+    await stage.control.script_payout(msisdn, scenario.b2c)
+    await _patiently(lambda _key: client.withdrawal_code(amount))
+    code = await stage.control.newest_code(person.email)
+    if scenario.wrong_pin:
+        try:
+            await client.withdraw(amount, code=code, pin="190573", key=secrets.token_hex(8))
+        except ApiProblem as problem:
+            if problem.code != "pin_wrong":
+                raise
+        else:
+            raise RuntimeError("a wrong PIN was accepted")
+    return await _patiently(lambda key: client.withdraw(amount, code=code, pin=PIN, key=key))
+
+
+async def _patiently(ask: Callable[[str], Awaitable[JSON]]) -> JSON:
     """Ask with one key; what is answered 503 is asked again as the answer says, for the key makes that safe."""
     key = secrets.token_hex(8)
     for _ in range(TRIES_MAX):
         try:
-            return await client.deposit(amount, "KES", key=key)
+            return await ask(key)
         except ApiProblem as problem:
             if problem.status != 503:
                 raise
@@ -85,14 +112,14 @@ async def _ask(client: Client, amount: str) -> JSON:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A customer who may deposit."""
+    """A customer who may played."""
 
     email: str
     password: str
     loginid: str
 
 
-async def sign_up(stage: Stage, client: Client, msisdn: str, number: int) -> Person:
+async def sign_up(stage: Stage, client: Client, msisdn: str, number: int, *, balance: str = "0.00") -> Person:
     """Register, verify the phone, sign in, link a Deriv account of the same name: what the app would do."""
     # Neither the phone nor the address may be part of a password.
     email, password = f"customer{number}@example.com", f"a long enough password, {_letters(number)}"
@@ -100,7 +127,7 @@ async def sign_up(stage: Stage, client: Client, msisdn: str, number: int) -> Per
     await client.register(email=email, phone=f"+{msisdn}", password=password, full_name=name)
     await client.verify_phone(f"+{msisdn}", await _sms_code(stage, msisdn))
     await client.login(email=email, password=password, device_id=f"demo-{number}")
-    customer = await stage.control.post("/deriv/customers", {"fullname": name, "email": email})
+    customer = await stage.control.post("/deriv/customers", {"fullname": name, "email": email, "balance": balance})
     loginid = str(customer["loginid"])
     async with stage.session.get(f"{await client.link_deriv()}&login={loginid}", allow_redirects=False) as page:
         back = page.headers["Location"]
@@ -135,17 +162,17 @@ async def _forge(stage: Stage, msisdn: str) -> None:
         raise RuntimeError(f"a forged callback was answered {answer['status']}, not 404")
 
 
-async def _watch(stage: Stage, client: Client, deposit: Deposit, changed: Callable[[], None]) -> None:
+async def _watch(stage: Stage, client: Client, played: Played, changed: Callable[[], None]) -> None:
     seen: list[str] = []
     async with asyncio.timeout(stage.end_within_s):
         while True:
-            now = await client.transaction(deposit.transaction_id)
+            now = await client.transaction(played.transaction_id)
             if not seen or seen[-1] != now["stage"]:
                 seen.append(str(now["stage"]))
-            deposit.status, deposit.stage = str(now["status"]), str(now["stage"])
-            deposit.receipt = str(now["evidence"].get("mpesa_receipt") or "")
-            deposit.trace = tuple(seen)
+            played.status, played.stage = str(now["status"]), str(now["stage"])
+            played.receipt = str(now["evidence"].get("mpesa_receipt") or "")
+            played.trace = tuple(seen)
             changed()
-            if deposit.status in FINAL:
+            if played.status in FINAL:
                 return
             await asyncio.sleep(LOOK_S)

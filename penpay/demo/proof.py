@@ -13,6 +13,15 @@ FROM {ledger}.accounts
 GROUP BY code, currency
 ORDER BY code, currency
 """
+_EMPTY = (
+    ("deriv_out", "KES"),
+    ("refund_out", "KES"),
+    ("customer", "KES"),
+    ("deriv_in", "USD"),
+    ("b2c_out", "USD"),
+    ("deriv_out", "USD"),
+    ("customer", "USD"),
+)
 _PAIRS = (("mpesa_paybill", "KES", "paybill"), ("mpesa_utility", "KES", "utility"), ("deriv_agent", "USD", "agent"))
 
 
@@ -41,10 +50,7 @@ def checks(
         _equal(f"{code} = {theirs} of the rails", books.get((code, currency), 0), int(truth[theirs]["current_minor"]))
         for code, currency, theirs in _PAIRS
     ]
-    found += [
-        _equal(f"{code}:KES is empty", books.get((code, "KES"), 0), 0)
-        for code in ("deriv_out", "refund_out", "customer")
-    ]
+    found += [_equal(f"{code}:{currency} is empty", books.get((code, currency), 0), 0) for code, currency in _EMPTY]
     found.append(_command(installation, "invariants: no violations", "check"))
     found.append(_command(installation, "audit chain verified", "audit", "verify"))
     return found

@@ -38,6 +38,22 @@ class SandboxControl:
                 "/deriv/script", {"steps": [{"op": "paymentagent_transfer", "match": {"transfer_to": loginid}, **step}]}
             )
 
+    async def script_debit(self, amount: str, step: Mapping[str, Any]) -> None:
+        """What becomes of the next debit of this amount on a customer's account."""
+        if step:
+            match = {"amount": float(amount)}
+            await self.post("/deriv/script", {"steps": [{"op": "paymentagent_withdraw", "match": match, **step}]})
+
+    async def script_payout(self, msisdn: str, step: Mapping[str, Any]) -> None:
+        """What becomes of the next payout to this phone."""
+        if step:
+            await self.post("/daraja/script", {"steps": [{"op": "b2c", "match": {"PartyB": msisdn}, **step}]})
+
+    async def newest_code(self, email: str) -> str:
+        """The newest code that Deriv mailed to this address, or empty."""
+        codes = (await self.get("/deriv/codes", email=email))["codes"]
+        return str(codes[-1]["code"]) if codes else ""
+
     async def newest_sms(self, msisdn: str) -> str:
         """Text of the last message to this phone, or empty."""
         messages = (await self.get("/sms", to=f"+{msisdn}"))["messages"]

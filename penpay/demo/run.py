@@ -11,10 +11,10 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from penpay.demo.play import FINAL, Deposit, Stage, play
+from penpay.demo.play import FINAL, Played, Stage, play
 from penpay.demo.proof import Check, checks, trial_balance
 from penpay.demo.rails import SandboxControl
-from penpay.demo.scenarios import SCENARIOS, TOTAL, Scenario
+from penpay.demo.scenarios import DEPOSITS, SCENARIOS, WITHDRAWALS, Scenario
 from penpay.stack.installation import PrivateInstallation
 
 SPEED = 30
@@ -31,24 +31,25 @@ SETTINGS = {
 
 
 def run(console: Console | None = None) -> int:
-    """0 when every deposit ended as its scenario says and every check holds, else 1."""
+    """0 when every transaction ended as its scenario says and every check holds, else 1."""
     console = console or Console()
     began = time.monotonic()
     console.print(
-        f"[bold]PenPay demo[/]: {TOTAL} real deposits over real sockets; times of sagas run {SPEED} times faster."
+        f"[bold]PenPay demo[/]: {DEPOSITS} deposits and {WITHDRAWALS} withdrawals over real sockets; "
+        f"times of sagas run {SPEED} times faster."
     )
     with PrivateInstallation(
         settings=SETTINGS, on_step=lambda step: console.print(f"  starting {step}")
     ) as installation:
         installation.start()
-        deposits = [Deposit(scenario, number) for number, scenario in enumerate(_each(), start=1)]
-        truth = asyncio.run(_play(installation, deposits, console))
+        everyone = [Played(scenario, number) for number, scenario in enumerate(_each(), start=1)]
+        truth = asyncio.run(_play(installation, everyone, console))
         books = trial_balance(installation)
         verdict = checks(installation, books, truth)
-    _show_deposits(console, deposits)
+    _show_scenarios(console, everyone)
     _show_books(console, books)
     _show_checks(console, verdict)
-    good = all(deposit.right for deposit in deposits) and all(check.holds for check in verdict)
+    good = all(one.right for one in everyone) and all(check.holds for check in verdict)
     took = time.monotonic() - began
     words = "[bold green]Every cent is where it belongs[/]" if good else "[bold red]Something is wrong[/]"
     console.print(f"{words} ({took:.0f} s)")
@@ -59,7 +60,7 @@ def _each() -> list[Scenario]:
     return [scenario for scenario in SCENARIOS for _ in range(scenario.count)]
 
 
-async def _play(installation: PrivateInstallation, deposits: Sequence[Deposit], console: Console) -> Mapping[str, Any]:
+async def _play(installation: PrivateInstallation, everyone: Sequence[Played], console: Console) -> Mapping[str, Any]:
     progress = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -68,29 +69,29 @@ async def _play(installation: PrivateInstallation, deposits: Sequence[Deposit], 
         TimeElapsedColumn(),
         console=console,
     )
-    asked = progress.add_task("asked", total=len(deposits))
-    ended = progress.add_task("ended", total=len(deposits))
+    asked = progress.add_task("asked", total=len(everyone))
+    ended = progress.add_task("ended", total=len(everyone))
 
     def changed() -> None:
-        progress.update(asked, completed=sum(bool(deposit.transaction_id) for deposit in deposits))
-        progress.update(ended, completed=sum(deposit.status in FINAL for deposit in deposits))
+        progress.update(asked, completed=sum(bool(one.transaction_id) for one in everyone))
+        progress.update(ended, completed=sum(one.status in FINAL for one in everyone))
 
     connector = aiohttp.TCPConnector(limit=AT_ONCE)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as session:
         control = SandboxControl(installation.control_url, session)
         stage = Stage(installation.node.public_url, session, control, END_WITHIN_S)
         with Live(progress, console=console, refresh_per_second=4):
-            await asyncio.gather(*(play(stage, deposit, changed) for deposit in deposits))
+            await asyncio.gather(*(play(stage, one, changed) for one in everyone))
         truth: Mapping[str, Any] = await control.summary()
         return truth
 
 
-def _show_deposits(console: Console, deposits: Sequence[Deposit]) -> None:
-    table = Table("scenario", "deposits", "must end", "ended", "through")
+def _show_scenarios(console: Console, everyone: Sequence[Played]) -> None:
+    table = Table("scenario", "played", "must end", "ended", "through")
     for scenario in SCENARIOS:
-        played = [deposit for deposit in deposits if deposit.scenario is scenario]
-        ends = sorted({deposit.problem or deposit.status for deposit in played})
-        colour = "green" if all(deposit.right for deposit in played) else "red"
+        played = [one for one in everyone if one.scenario is scenario]
+        ends = sorted({one.problem or one.status for one in played})
+        colour = "green" if all(one.right for one in played) else "red"
         table.add_row(
             scenario.name,
             str(len(played)),

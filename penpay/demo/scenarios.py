@@ -12,10 +12,11 @@ IN_REVIEW = "IN_REVIEW"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """`count` deposits that meet the same fate. `phone`: the sandbox's script for the payer's prompt.
+    """`count` transactions that meet the same fate. `phone`: the sandbox's script for the payer's prompt.
 
-    `deriv`: script of the transfer, matched by the customer's login. `kes` is the amount of the first one; each further
-    one asks for ten shillings more, so that no two transfers look alike.
+    `deriv`: script of the transfer (of a withdrawal: of the debit), matched by the customer. `kes` is the amount of
+    the first deposit; each further one asks for ten shillings more, so that no two look alike. With `usd` it is a
+    withdrawal of so many dollars, `b2c` the script of its payout, matched by the payee.
     """
 
     name: str
@@ -27,6 +28,9 @@ class Scenario:
     forged: bool = False
     receipt: bool = True
     """Whether the end must show a receipt of M-Pesa (a query alone knows none until Pull brings it)."""
+    usd: int = 0
+    b2c: Mapping[str, Any] = field(default_factory=dict)
+    wrong_pin: bool = False
 
 
 SCENARIOS = (
@@ -61,6 +65,23 @@ SCENARIOS = (
         kes=2700,
         deriv={"fault": "refuse", "error_code": "RateLimit"},
     ),
+    Scenario(name="paid out", ends=COMPLETED, count=11, usd=20),
+    Scenario(name="wrong PIN first", ends=COMPLETED, count=2, usd=40, wrong_pin=True),
+    Scenario(name="payout's answer lost", ends=COMPLETED, count=2, usd=50, b2c={"fault": "reset_after"}),
+    Scenario(
+        name="payout timed out, then paid", ends=COMPLETED, count=2, usd=60, b2c={"callback": "queue_timeout_then_send"}
+    ),
+    Scenario(
+        name="payout refused, dollars return",
+        ends=REVERSED,
+        count=2,
+        usd=70,
+        b2c={"result_code": "2040"},
+        receipt=False,
+    ),
+    Scenario(name="Deriv drops during the debit", ends=COMPLETED, count=2, usd=80, deriv={"fault": "executed"}),
 )
-TOTAL = sum(scenario.count for scenario in SCENARIOS)
-assert TOTAL >= 60
+DEPOSITS = sum(scenario.count for scenario in SCENARIOS if not scenario.usd)
+WITHDRAWALS = sum(scenario.count for scenario in SCENARIOS if scenario.usd)
+assert DEPOSITS >= 60
+assert WITHDRAWALS >= 20
