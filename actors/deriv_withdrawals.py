@@ -7,7 +7,7 @@ nothing is debited. What the accounts of both looked like just before is stored 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -81,7 +81,7 @@ class _Ready:
     """A socket that acts as the customer, and all that the call still needs."""
 
     session: CustomerSession
-    code: str
+    code: str = field(repr=False)
     watermark: Watermark
 
 

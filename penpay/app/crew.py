@@ -260,7 +260,7 @@ def _readers(house: House, witness: AgentWitness, lease: LeaseHolder) -> _Reader
         clock=outside.clock,
         ids=outside.ids,
         settings=CreditSettings(
-            unclaimed_s=3 * timing.withdrawal_witness_s, look_every_s=max(1.0, 60.0 / timing.speed)
+            unclaimed_s=3 * timing.withdrawal_witness_s, look_every_s=max(5.0, 60.0 / timing.speed)
         ),
     )
     return {"resolver": resolver, "credits": credits_parts}

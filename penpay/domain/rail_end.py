@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     """The four ends of an attempt. Only after `NOT_SENT` may the same operation be sent again without proof."""
 
     CONFIRMED = "CONFIRMED"
-    """The provider took it (STK, Reversal: accepted, not yet paid) or executed it (Deriv)."""
+    """The provider took it (STK, Reversal, B2C: accepted, not yet paid) or executed it (Deriv)."""
     REFUSED = "REFUSED"
     UNKNOWN = "UNKNOWN"
     NOT_SENT = "NOT_SENT"
@@ -46,8 +46,9 @@ class RailEnd:
 
     `code` is the provider's, or one of ours. `hold`: refused or not sent for a cause of our side (float, rate limit,
     credentials), so it is worth another attempt later. `facts` by kind:
-    STK: `checkout_request_id`, `merchant_request_id` · REVERSAL: `conversation_id` · DERIV_TRANSFER:
-    `client_to_loginid`; `provider_ref` repeats the most telling one (Deriv's transaction id).
+    STK: `checkout_request_id`, `merchant_request_id` · REVERSAL, B2C: `conversation_id` (a B2C that Safaricom calls a
+    duplicate has none: code `duplicate`) · DERIV_TRANSFER, DERIV_RETURN: `client_to_loginid`. `provider_ref` repeats
+    the most telling one; for DERIV_WITHDRAW it is Deriv's id of the movement on the customer's account.
     """
 
     operation_id: str

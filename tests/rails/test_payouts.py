@@ -196,6 +196,21 @@ async def test_a_failed_result_carries_its_code_and_no_amount(daraja, sandbox_ra
     assert await paid_out(sandbox_rails) == []
 
 
+@pytest.mark.parametrize("form", [{"code_type": "string"}, {"reference": "array"}, {"copies": 2}])
+async def test_every_form_of_a_result_reads_alike(daraja, sandbox_rails, form):
+    await sandbox_rails.daraja_step("b2c", **form)
+    await daraja.pay_out(payout(sandbox_rails))
+    results = [parse_result((await sandbox_rails.callback())[1]) for _ in range(form.get("copies", 1))]
+    assert {(result.result_type, result.result_code, result.amount) for result in results} == {("0", "0", kes(249_000))}
+    assert len({result.receipt for result in results}) == 1
+
+
+async def test_a_result_that_waits_for_more_says_so(daraja, sandbox_rails):
+    await sandbox_rails.daraja_step("b2c", result_type=1)
+    await daraja.pay_out(payout(sandbox_rails))
+    assert parse_result((await sandbox_rails.callback())[1]).result_type == "1"
+
+
 async def test_the_queue_may_time_out_and_the_payout_still_succeed(daraja, sandbox_rails):
     await sandbox_rails.daraja_step("b2c", callback="queue_timeout_then_send")
     await daraja.pay_out(payout(sandbox_rails))
