@@ -1,10 +1,13 @@
-"""The README's picture of a deposit is the table."""
+"""The README's pictures of both sagas are the tables."""
 
 from pathlib import Path
 
-from penpay.domain.diagram import deposit_diagram
+import pytest
+
+from penpay.domain.diagram import deposit_diagram, withdrawal_diagram
 
 
-def test_the_readme_shows_the_diagram_that_the_table_gives() -> None:
+@pytest.mark.parametrize("diagram", [deposit_diagram, withdrawal_diagram])
+def test_the_readme_shows_the_diagram_that_the_table_gives(diagram) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    assert deposit_diagram() in readme
+    assert diagram() in readme
