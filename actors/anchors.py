@@ -10,8 +10,9 @@ from actors.base import AsyncioActor
 from config.limits import ANCHOR_ROWS
 from penpay.domain.errors import Unavailable
 from penpay.domain.gate import RecoveryGate, reasons_to_close
+from penpay.messages import AcceptRecovery, Refusal
 from penpay.ports import Clock
-from penpay.ports_audit import Anchor, AnchorBook, HeadsStore, Sighting, Witness
+from penpay.ports_audit import Anchor, AnchorBook, HeadsStore, Sighting, Witness, standing
 
 log = structlog.get_logger()
 
@@ -36,11 +37,12 @@ class AnchorActor(AsyncioActor):
     """Looks every second: writes the witness, and an anchor of each chain that has grown enough or long ago.
 
     Until its first look the recovery gate is closed for every shard. `"anchor"` as an ask makes anchors now, before a
-    verification; its stop makes them too.
+    verification; its stop makes them too. `AcceptRecovery` opens what a comparison with the providers has cleared.
     """
 
     KIND = "anchors"
-    LEVEL = 6
+    LEVEL = 5
+    """Below the listeners, which ask it to end a recovery."""
 
     def __init__(self, parts: AnchorParts) -> None:
         super().__init__()
@@ -66,8 +68,10 @@ class AnchorActor(AsyncioActor):
         """The tail that was written since the last anchor must not be lost sight of."""
         await self._guarded(now=True)
 
-    async def on_receive(self, message: Any) -> str:
-        """A look by the timer, or an anchor of everything on demand."""
+    async def on_receive(self, message: Any) -> object:
+        """A look by the timer, an anchor of everything on demand, or the end of a recovery."""
+        if isinstance(message, AcceptRecovery):
+            return await self._accept()
         return await self._guarded(now=message == "anchor")
 
     async def _guarded(self, *, now: bool) -> str:
@@ -114,12 +118,36 @@ class AnchorActor(AsyncioActor):
         """What lies outside the database. Somebody who altered it closes the gate; a person must look."""
         book = self._parts.book
         try:
-            for anchor in await book.anchors(seen.installation_id):
+            for anchor in standing(await book.anchors(seen.installation_id)):
                 self._anchored[anchor.chain] = max(anchor.seq, self._anchored.get(anchor.chain, 0))
             return await book.witness(seen.installation_id)
         except ValueError as error:
             self._damage = f"outside the database: {error}"
             return Witness()
+
+    async def _accept(self) -> tuple[int, ...] | Refusal:
+        """Count from what stands in the database now. What somebody altered outside of it is no recovery's matter."""
+        parts = self._parts
+        if self._damage:
+            return Refusal("forbidden", self._damage)
+        try:
+            seen = await parts.heads.look()
+            back = [head for head in seen.heads if head.seq < self._anchored.get(head.chain, 0)]
+            at = parts.clock.now()
+            await parts.book.append(
+                [Anchor(seen.installation_id, head.chain, head.seq, head.hash, at, recovery=True) for head in back]
+            )
+            witness = Witness(seen.server, dict(seen.unit_seqs))
+            await parts.book.bear_witness(seen.installation_id, witness)
+        except (Unavailable, OSError) as error:
+            return Refusal("unavailable", str(error), retry_after_s=2)
+        self._witness = witness
+        self._anchored |= {head.chain: head.seq for head in back}
+        opened = tuple(sorted(parts.gate.closed()))
+        for shard in opened:
+            parts.gate.open(shard)
+        log.warning("recovery_accepted", shards=opened, chains=[head.chain for head in back])
+        return opened
 
     async def _anchor(self, seen: Sighting, *, now: bool) -> None:
         parts = self._parts

@@ -11,7 +11,7 @@ from penpay.adapters.audit_store import MySqlChains, MySqlHeads, StoredPosting
 from penpay.adapters.database import Database
 from penpay.adapters.mysql import Row
 from penpay.domain.chain import GENESIS, at_text, audit_hash, audit_head, posting_hash, posting_head
-from penpay.ports_audit import AUDIT, POSTINGS, SYS, Anchor, AnchorBook, ChainHead
+from penpay.ports_audit import AUDIT, POSTINGS, SYS, Anchor, AnchorBook, ChainHead, standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ async def verify(database: Database, book: AnchorBook) -> Sequence[Verdict]:
     sighting = await heads.look()
     chains = MySqlChains(database)
     try:
-        anchors = await book.anchors(sighting.installation_id)
+        anchors = standing(await book.anchors(sighting.installation_id))
     except ValueError as error:
         return [Verdict("anchors", 0, 0, 0, str(error))]
     verdicts = []

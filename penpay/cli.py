@@ -12,7 +12,7 @@ import typer
 
 import penpay
 from config.environment import SettingsError
-from penpay.commands import measuring, operating, proving, reviewing, serving
+from penpay.commands import measuring, operating, proving, reconciling, reviewing, serving
 from penpay.domain.errors import Unavailable
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ operating.register(app)
 proving.register(app)
 measuring.register(app)
 reviewing.register(app)
+reconciling.register(app)
 
 CHECK_FAILED = 1
 USAGE = 2

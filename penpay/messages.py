@@ -283,6 +283,19 @@ class InboxBell:
     rows: tuple[InboxRow, ...]
 
 
+# --- the keeper of anchors and witness --------------------------------------------------------------------------
+
+ANCHORS = "ops/anchors"
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptRecovery:
+    """Everything was compared with the providers: what the database says now is where counting begins again.
+
+    Reply: the shards whose recovery gate was opened, as a tuple, or a `Refusal`.
+    """
+
+
 # --- the outbox relay of a shard --------------------------------------------------------------------------------
 
 

@@ -49,6 +49,19 @@ class Anchor:
     seq: int
     hash: bytes
     at: datetime
+    recovery: bool = False
+    """The chain had gone back, was compared with the providers and goes on from here: higher anchors before this one
+    name rows that are gone for good."""
+
+
+def standing(anchors: Sequence[Anchor]) -> Sequence[Anchor]:
+    """The anchors, oldest first, without those that a later recovery has overtaken."""
+    kept: list[Anchor] = []
+    for anchor in anchors:
+        if anchor.recovery:
+            kept = [one for one in kept if one.chain != anchor.chain or one.seq <= anchor.seq]
+        kept.append(anchor)
+    return kept
 
 
 class HeadsStore(Protocol):

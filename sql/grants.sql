@@ -24,4 +24,5 @@ GRANT INSERT, UPDATE (status, deliveries, unit_id) ON {ledger}.callback_inbox TO
 GRANT UPDATE (seq, updated_at) ON {ledger}.outbox_cursors TO {login};
 GRANT INSERT, UPDATE (closed_at, resolution) ON {ledger}.review_items TO {login};
 GRANT INSERT, UPDATE (status, frozen_at, reason, updated_at) ON {ledger}.user_status TO {login};
+GRANT INSERT, UPDATE (agreed_until, updated_at) ON {ledger}.reconcile_cursors TO {login};
 GRANT UPDATE (seq, hash) ON {audit}.audit_heads TO {login};

@@ -67,13 +67,15 @@ class AnchorFiles:
 
     def _line(self, anchor: Anchor) -> str:
         assert self._private is not None
-        body = {
+        body: dict[str, Any] = {
             "at": anchor.at.isoformat(),
             "chain": anchor.chain,
             "hash": anchor.hash.hex(),
             "installation": anchor.installation_id,
             "seq": anchor.seq,
         }
+        if anchor.recovery:
+            body["recovery"] = True
         return json.dumps(body | {"signature": self._private.sign(_signed(body)).hex()}) + "\n"
 
     def _read(self, path: Path) -> Sequence[Anchor]:
@@ -94,6 +96,7 @@ class AnchorFiles:
                 seq=body["seq"],
                 hash=bytes.fromhex(body["hash"]),
                 at=datetime.fromisoformat(body["at"]),
+                recovery=body.get("recovery", False),
             )
         except (InvalidSignature, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path.name} line {number} is not an anchor of ours") from error

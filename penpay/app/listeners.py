@@ -28,6 +28,7 @@ from penpay.http.edge import Admission, Edge
 from penpay.http.event_hub import EventHub, LiveEvent
 from penpay.http.internal import Dependency, InternalParts, Operations, internal_app
 from penpay.http.public import public_app
+from penpay.http.reconciling import ReconcileDesk
 from penpay.http.reviews import ReviewDesk
 from penpay.http.site import Site
 from penpay.ports import Listener, OutboxRow
@@ -171,23 +172,35 @@ def internal_parts(
     alive: Callable[[], bool],
 ) -> InternalParts:
     """What the internal listener works with."""
-    database = house.outside.stores.database
+    outside = house.outside
+    database, ask_s = outside.stores.database, outside.settings.timing.request_s
+    staff_log = MySqlSysAudit(database)
     return InternalParts(
         readiness=readiness,
         operations=operations,
         metrics=house.metrics,
-        ids=house.outside.ids,
-        ops_token=house.outside.settings.security.ops_token.get_secret_value(),
+        ids=outside.ids,
+        ops_token=outside.settings.security.ops_token.get_secret_value(),
         alive=alive,
         drain=drain,
         before_scrape=before_scrape,
         unknown_path=(NoSuchActor,),
         desk=ReviewDesk(
             reviews=MySqlReviews(database),
-            staff_log=MySqlSysAudit(database),
+            staff_log=staff_log,
             addresses=house.addresses,
-            clock=house.outside.clock,
-            ask_s=house.outside.settings.timing.request_s,
+            clock=outside.clock,
+            ask_s=ask_s,
+            lost_answers=LOST_ANSWERS,
+        ),
+        reconciliation=ReconcileDesk(
+            addresses=house.addresses,
+            clock=outside.clock,
+            ids=outside.ids,
+            staff_log=staff_log,
+            floats=lambda: house.board.floats,
+            closed=house.gate.closed,
+            ask_s=ask_s,
             lost_answers=LOST_ANSWERS,
         ),
     )

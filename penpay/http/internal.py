@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from penpay.domain.errors import Unavailable
+from penpay.http.reconciling import ReconcileDesk
 from penpay.http.replies import REQUEST_ID, Stop, common_headers, json_response, problem_response
 from penpay.http.reviews import ReviewDesk
 from penpay.ports import Ids
@@ -60,8 +61,8 @@ class Exposition(Protocol):
 class InternalParts:
     """What the internal listener works with. An empty `ops_token` means that it is bound to loopback only.
 
-    `before_scrape` brings gauges up to date; `drain` begins to leave and returns at once. Without a `desk` staff
-    decisions are not taken here.
+    `before_scrape` brings gauges up to date; `drain` begins to leave and returns at once. Without their desks staff
+    decisions and reconciliation are not served.
     """
 
     readiness: Readiness
@@ -74,6 +75,7 @@ class InternalParts:
     before_scrape: Callable[[], None]
     unknown_path: tuple[type[Exception], ...] = (KeyError,)
     desk: ReviewDesk | None = None
+    reconciliation: ReconcileDesk | None = None
 
 
 def internal_app(parts: InternalParts) -> web.Application:
@@ -89,6 +91,11 @@ def internal_app(parts: InternalParts) -> web.Application:
     app.router.add_route("POST", "/ops/drain", routes.drain)
     if parts.desk is not None:
         app.router.add_route("POST", "/admin/v1/reviews/{id}/resolve", parts.desk.resolve)
+    if parts.reconciliation is not None:
+        app.router.add_route("GET", "/admin/v1/floats", parts.reconciliation.told)
+        app.router.add_route("POST", "/admin/v1/movements", parts.reconciliation.book)
+        app.router.add_route("POST", "/admin/v1/payments", parts.reconciliation.hand_over)
+        app.router.add_route("POST", "/admin/v1/recovery/open", parts.reconciliation.open_gate)
     return app
 
 

@@ -149,6 +149,27 @@ class ReviewDecision(Request):
     evidence: Annotated[str, Field(max_length=160)]
 
 
+class UnexplainedMovement(Request):
+    """A movement of a provider's list that no operation of ours explains. Internal listener only."""
+
+    kind: Literal["payment", "credit", "debit"]
+    ref: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+    amount: Amount
+    at: Annotated[str, Field(max_length=40)]
+    reference: Annotated[str, Field(max_length=64)] = ""
+
+
+class FoundPayment(Request):
+    """A payment of a provider's list that names an operation of ours. Internal listener only."""
+
+    operation_id: Ulid
+    transaction_id: Ulid
+    shard: Annotated[int, Field(ge=0, le=255)]
+    receipt: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,64}$")]
+    amount: Amount
+    at: Annotated[str, Field(max_length=40)]
+
+
 class TransactionsQuery(Request):
     """Filters of the history. `from` and `to` are RFC 3339 times; the newest come first."""
 

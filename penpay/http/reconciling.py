@@ -1,0 +1,156 @@
+"""What `penpay reconcile` asks of the running node: book what nobody explains, hand evidence over, open the gate.
+
+Source: decisions.md parts 3 and 5. Every call may be repeated: units are known by the provider's own id.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from penpay.domain.board import FloatSnapshot
+from penpay.domain.errors import BadInput
+from penpay.domain.money import Currency, Money, parse_amount
+from penpay.domain.postings import Books
+from penpay.domain.presentation import time_text
+from penpay.domain.unit import AuditRecord, ProviderReference, RejectCode, ReviewOpened, UnitOfWork
+from penpay.http.dispatch import read_bytes
+from penpay.http.json_body import MalformedJson, parse_object
+from penpay.http.quotes import refused
+from penpay.http.replies import Stop, invalid_field, invalid_fields, json_response
+from penpay.http.reviews import DECISION_BYTES_MAX, StaffLog
+from penpay.http.schemas import FoundPayment, UnexplainedMovement
+from penpay.messages import (
+    ANCHORS,
+    AcceptRecovery,
+    Committed,
+    CommitUnit,
+    ProbeAnswered,
+    Refusal,
+    UnitRejected,
+    ledger_of,
+    saga_of,
+)
+from penpay.ports import Addresses, Clock, Ids
+
+SHARD = 0
+"""Where money of nobody stands until somebody knows whose it is."""
+DUE = timedelta(hours=24)
+_REFERENCES = {"payment": "mpesa_receipt", "credit": "deriv_credit", "debit": "deriv_transaction"}
+_CURRENCIES = {"payment": Currency.KES, "credit": Currency.USD, "debit": Currency.USD}
+_KNOWN = frozenset({RejectCode.UNIT_DIFFERS, RejectCode.DUPLICATE_REFERENCE})
+Body = TypeVar("Body", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileDesk:
+    """The node's side of a reconciliation. `floats`: balances as last told; `closed`: shards that may not send."""
+
+    addresses: Addresses
+    clock: Clock
+    ids: Ids
+    staff_log: StaffLog
+    floats: Callable[[], Mapping[str, FloatSnapshot]]
+    closed: Callable[[], Mapping[int, str]]
+    ask_s: float = 8.0
+    lost_answers: tuple[type[Exception], ...] = (TimeoutError,)
+
+    async def told(self, _request: web.Request) -> web.Response:
+        """The providers' balances, and what the recovery gate keeps from sending."""
+        floats = {
+            name: {"minor": seen.balance_minor, "as_of": time_text(seen.as_of_at)}
+            for name, seen in self.floats().items()
+        }
+        closed = {str(shard): reason for shard, reason in self.closed().items()}
+        return json_response({"floats": floats, "closed_shards": closed})
+
+    async def book(self, request: web.Request) -> web.Response:
+        """Money that nobody explains: in suspense if it arrived, and in any case before a person."""
+        found = await _parsed(request, UnexplainedMovement)
+        unit = self._unit(found, _money(found))
+        try:
+            reply = await self.addresses.ask(ledger_of(SHARD), CommitUnit(unit), timeout_s=self.ask_s)
+        except self.lost_answers:
+            raise Stop("outcome_unknown", retry_after_s=2) from None
+        if isinstance(reply, UnitRejected) and reply.code not in _KNOWN:
+            raise Stop("review_not_resolvable", f"{reply.code}: {reply.detail}")
+        fresh = isinstance(reply, Committed) and not reply.replayed
+        return json_response({"ref": found.ref, "result": "booked" if fresh else "known"})
+
+    def _unit(self, found: UnexplainedMovement, amount: Money) -> UnitOfWork:
+        at = self.clock.now()
+        told = {"ref": found.ref, "amount": amount.text(), "currency": amount.currency.value, "at": found.at}
+        review = ReviewOpened(
+            id=self.ids.ulid(),
+            transaction_id="",
+            operation_id="",
+            kind=f"{found.kind}_unmatched",
+            reason=f"{amount.text()} {amount.currency}: nothing of ours explains it",
+            owner_role="FINANCE",
+            due_at=at + DUE,
+            evidence={**told, "reference": found.reference},
+        )
+        arrived = found.kind != "debit"
+        return UnitOfWork(
+            unit_id=f"ref:{found.ref}",
+            shard=SHARD,
+            at=at,
+            postings=(Books(SHARD, "").suspense(amount),) if arrived else (),
+            references=(ProviderReference(kind=_REFERENCES[found.kind], ref=found.ref, operation_id=""),),
+            reviews=(review,),
+            audit=(AuditRecord(actor="reconcile", action=f"ledger.{found.kind}", subject=found.ref, detail=told),),
+        )
+
+    async def hand_over(self, request: web.Request) -> web.Response:
+        """A payment of the provider's list that names an operation of ours: its saga decides, as after any look."""
+        found = await _parsed(request, FoundPayment)
+        message = ProbeAnswered(
+            probe="pull",
+            operation_id=found.operation_id,
+            outcome="PAID",
+            reference=found.receipt,
+            amount=parse_amount(found.amount.amount, found.amount.currency, field="amount.amount"),
+            paid_at=_time(found.at),
+        )
+        self.addresses.tell(saga_of(found.shard, found.transaction_id), message)
+        return json_response({"receipt": found.receipt, "transaction": found.transaction_id}, status=202)
+
+    async def open_gate(self, _request: web.Request) -> web.Response:
+        """Everything was compared and agrees: money calls may leave again."""
+        record = AuditRecord(actor="reconcile", action="recovery.accept", subject="gate")
+        await self.staff_log.append((record,), at=self.clock.now())
+        try:
+            reply: tuple[int, ...] | Refusal = await self.addresses.ask(ANCHORS, AcceptRecovery(), timeout_s=self.ask_s)
+        except self.lost_answers:
+            raise Stop("outcome_unknown", retry_after_s=2) from None
+        if isinstance(reply, Refusal):
+            raise refused(reply)
+        return json_response({"opened": list(reply)})
+
+
+async def _parsed(request: web.Request, model: type[Body]) -> Body:
+    raw = await read_bytes(request, DECISION_BYTES_MAX)
+    try:
+        return model.model_validate(parse_object(raw))
+    except MalformedJson as error:
+        raise Stop("malformed_json", f"The body {error}.") from None
+    except ValidationError as error:
+        raise invalid_fields(error) from None
+
+
+def _money(found: UnexplainedMovement) -> Money:
+    currency = _CURRENCIES[found.kind]
+    amount = parse_amount(found.amount.amount, found.amount.currency, field="amount.amount")
+    if amount.currency is not currency or not amount.minor:
+        raise invalid_field(BadInput("amount", f"a {found.kind} is above zero and in {currency}"))
+    return amount
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise invalid_field(BadInput("at", "must be an RFC 3339 time")) from None

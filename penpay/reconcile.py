@@ -1,0 +1,296 @@
+"""`penpay reconcile`: Safaricom's list, Deriv's statement and all balances against the books, item by item.
+
+It may be interrupted and repeated: what was booked is known by the provider's id, and cursors remember how far each
+list agreed. Money that nobody explains is booked and put before a person by the running node; without one it is shown.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.table import Table
+
+from penpay.adapters.agent_account import AgentReading
+from penpay.adapters.rail_reads import MySqlRailReads
+from penpay.adapters.reconcile_store import MySqlReconciliation
+from penpay.domain.errors import GatewayError
+from penpay.domain.money import Currency, Money
+from penpay.domain.presentation import time_text
+from penpay.domain.reconciliation import (
+    Finding,
+    Listed,
+    Remedy,
+    Verdict,
+    Window,
+    compare,
+    compare_balance,
+    is_clean,
+)
+from penpay.operator import NodeUnreachable
+from penpay.ports import Clock
+from penpay.ports_rails import PullRow
+
+PAYMENTS, AGENT, BALANCE = "payments", "agent", "balance"
+REACH = timedelta(hours=47)
+"""Safaricom lists 48 hours; an hour for clocks."""
+OVERLAP = timedelta(minutes=10)
+"""How far behind its cursor a comparison begins again."""
+CLOCKS = timedelta(seconds=60)
+_LOOK_S = 1.0
+_MPESA_KINDS = frozenset({"STK", "REVERSAL", "B2C"})
+
+
+class Payments(Protocol):
+    """Safaricom's list."""
+
+    async def pull(self, *, since: datetime, until: datetime) -> Sequence[PullRow]: ...
+
+
+class AgentAccount(Protocol):
+    """Deriv's statement of the agent."""
+
+    async def read(self, since: datetime) -> AgentReading: ...
+
+
+class RunningNode(Protocol):
+    """The node's internal listener."""
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """Who is compared with whom. `act` False only looks. Times in seconds."""
+
+    payments: Payments
+    agent: AgentAccount
+    books: MySqlReconciliation
+    reads: MySqlRailReads
+    node: RunningNode
+    clock: Clock
+    settle_s: float
+    """Younger items may still be on their way into the books."""
+    floats_s: float
+    """How long to wait for M-Pesa's balances to be told anew when they do not agree."""
+    act: bool = True
+    say: Callable[[str], None] = lambda _: None
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything that was found, and which shards may send again because of it."""
+
+    findings: list[Finding] = field(default_factory=list)
+    opened: tuple[int, ...] = ()
+
+    @property
+    def differs(self) -> bool:
+        """Whether a person has to look."""
+        return any(one.verdict in {Verdict.DIFFERS, Verdict.NOT_TOLD} for one in self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines: all that does not agree, and counts."""
+        counts = Counter((one.source, one.verdict.value) for one in self.findings)
+        return {
+            "clean": is_clean(self.findings),
+            "counts": {f"{source}: {verdict}": count for (source, verdict), count in sorted(counts.items())},
+            "opened_shards": list(self.opened),
+            "findings": [
+                {
+                    "source": one.source,
+                    "ref": one.ref,
+                    "verdict": one.verdict.value,
+                    "amount": one.amount.text() if one.amount else None,
+                    "currency": one.amount.currency.value if one.amount else None,
+                    "at": time_text(one.at) if one.at else None,
+                    "words": one.words,
+                    "remedy": one.remedy.value or None,
+                }
+                for one in self.findings
+                if one.verdict is not Verdict.AGREES
+            ],
+        }
+
+
+async def reconcile(sides: Sides) -> Report:
+    """Compare, act on what nobody explains, compare the balances, and open the recovery gate when all agrees."""
+    now = sides.clock.now()
+    settled_at = now - timedelta(seconds=sides.settle_s)
+    cursors = await sides.books.cursors()
+    report = Report()
+    agent_balance: Money | None = None
+    for source, comparing in ((PAYMENTS, _payments), (AGENT, _agent)):
+        sides.say(f"comparing {source}")
+        since = max(await sides.reads.booked_since(_ACCOUNTS[source]), cursors.get(source, _EVER) - OVERLAP)
+        try:
+            found, balance = await comparing(sides, since, settled_at, now)
+            agent_balance = balance or agent_balance
+        except GatewayError as error:
+            found = [_not_told(source, "list", error.code)]
+        found = [await _remedied(sides, one) for one in found]
+        report.findings += found
+        if sides.act:
+            await _move_cursor(sides, source, found, settled_at)
+    sides.say("comparing balances")
+    # After the remedies: what has just been booked to suspense is in the books now.
+    moving = {one.source for one in report.findings if one.verdict is Verdict.MOVING or one.remedy is Remedy.HAND_OVER}
+    if agent_balance is not None:
+        report.findings.append(await _compared(sides, _ACCOUNTS[AGENT], agent_balance, moving=AGENT in moving))
+    report.findings += await _balances(sides, moving=PAYMENTS in moving)
+    if sides.act and is_clean(report.findings):
+        report.opened = await _open_gate(sides)
+    return report
+
+
+_ACCOUNTS = {PAYMENTS: "mpesa_paybill", AGENT: "deriv_agent"}
+_EVER = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+
+
+Compared = tuple[list[Finding], Money | None]
+"""What was found in a list, and the balance that came with it."""
+
+
+async def _payments(sides: Sides, since: datetime, settled_at: datetime, now: datetime) -> Compared:
+    since = max(since, now - REACH)
+    rows = await sides.payments.pull(since=since, until=now)
+    listed = [
+        Listed(ref=row.receipt, amount=row.amount, at=row.paid_at, reference=row.reference)
+        for row in rows
+        if row.paid_at >= since
+    ]
+    booked = await sides.books.booked(
+        ["mpesa_receipt"],
+        account=_ACCOUNTS[PAYMENTS],
+        currency=Currency.KES,
+        since=since,
+        refs=[row.receipt for row in rows],
+    )
+    claims = await sides.books.claims(sorted({row.reference for row in rows if row.reference}))
+    window = Window(since=since + CLOCKS, settled_at=settled_at)
+    return compare(PAYMENTS, listed, booked, claims=claims, window=window), None
+
+
+async def _agent(sides: Sides, since: datetime, settled_at: datetime, _now: datetime) -> Compared:
+    reading = await sides.agent.read(since - CLOCKS)
+    listed = [Listed(ref=str(row.id), amount=row.amount, at=row.at) for row in reading.rows if row.at >= since]
+    # Known before the look at our own rows: what was given its proof in between is then found booked.
+    awaited = await sides.books.awaited()
+    booked = await sides.books.booked(
+        ["deriv_transaction", "deriv_credit"],
+        account=_ACCOUNTS[AGENT],
+        currency=Currency.USD,
+        since=since,
+        refs=[str(row.id) for row in reading.rows],
+    )
+    window = Window(since=since + CLOCKS, settled_at=settled_at)
+    return compare(AGENT, listed, booked, claims={}, window=window, awaited=awaited), reading.balance
+
+
+async def _balances(sides: Sides, *, moving: bool) -> list[Finding]:
+    """M-Pesa tells its balances to a running node only. One that does not agree is waited for once more."""
+    began, waited_s = sides.clock.now(), 0.0
+    while True:
+        try:
+            told = (await asyncio.to_thread(sides.node.call, "GET", "/admin/v1/floats"))["floats"]
+        except NodeUnreachable as error:
+            return [_not_told(BALANCE, account, str(error)) for account in ("mpesa_paybill", "mpesa_utility")]
+        findings, stale = [], False
+        for account in ("mpesa_paybill", "mpesa_utility"):
+            seen = told.get(account)
+            if seen is None:
+                findings.append(_not_told(BALANCE, account, "never told to the running node"))
+                continue
+            finding = await _compared(sides, account, Money(int(seen["minor"]), Currency.KES), moving=moving)
+            stale |= finding.verdict is not Verdict.AGREES and datetime.fromisoformat(seen["as_of"]) < began
+            findings.append(finding)
+        if not stale or waited_s >= sides.floats_s:
+            return findings
+        sides.say("waiting for M-Pesa's balances to be told anew")
+        await asyncio.sleep(_LOOK_S)
+        waited_s += _LOOK_S
+
+
+async def _compared(sides: Sides, account: str, told: Money, *, moving: bool) -> Finding:
+    before = (await sides.books.balances_minor()).get(account, 0)
+    open_ended = await sides.books.open_ended()
+    after = (await sides.books.balances_minor()).get(account, 0)
+    is_mpesa = account != _ACCOUNTS[AGENT]
+    open_here = any(count for kind, count in open_ended.items() if (kind in _MPESA_KINDS) == is_mpesa)
+    moving = moving or open_here or before != after
+    return compare_balance(account, told, Money(after, told.currency), moving=moving)
+
+
+def _not_told(source: str, ref: str, reason: str) -> Finding:
+    return Finding(source=source, ref=ref, verdict=Verdict.NOT_TOLD, words=reason)
+
+
+async def _remedied(sides: Sides, finding: Finding) -> Finding:
+    """Have it done by the node. Without one the difference stands, and the next run meets it again."""
+    if not finding.remedy or not sides.act:
+        return finding
+    sides.say(f"{finding.source} {finding.ref}: {finding.words}")
+    path, body = _request(finding)
+    try:
+        await asyncio.to_thread(sides.node.call, "POST", path, body)
+    except NodeUnreachable as error:
+        return replace(finding, words=f"{finding.words}; {error}", remedy=Remedy.NONE)
+    return finding
+
+
+def _request(finding: Finding) -> tuple[str, dict[str, Any]]:
+    assert finding.amount is not None
+    assert finding.at is not None
+    at, amount = time_text(finding.at), Money(abs(finding.amount.minor), finding.amount.currency).wire()
+    if finding.claim is not None:
+        claim = finding.claim
+        owner = {
+            "operation_id": claim.operation_id,
+            "transaction_id": claim.transaction_id,
+            "shard": claim.shard,
+        }
+        return "/admin/v1/payments", {**owner, "receipt": finding.ref, "amount": amount, "at": at}
+    kind = "payment" if finding.source == PAYMENTS else "credit" if finding.amount.minor > 0 else "debit"
+    return "/admin/v1/movements", {"kind": kind, "ref": finding.ref, "amount": amount, "at": at}
+
+
+async def _move_cursor(sides: Sides, source: str, found: Sequence[Finding], settled_at: datetime) -> None:
+    """Up to the first item that does not agree; a list that was not read moves nothing."""
+    open_items = [one for one in found if one.verdict is not Verdict.AGREES]
+    if any(one.at is None for one in open_items):
+        return
+    until = min([settled_at, *(one.at for one in open_items if one.at is not None)])
+    await sides.books.move_cursor(source, until, at=sides.clock.now())
+
+
+async def _open_gate(sides: Sides) -> tuple[int, ...]:
+    told = await asyncio.to_thread(sides.node.call, "GET", "/admin/v1/floats")
+    if not told["closed_shards"]:
+        return ()
+    sides.say("everything agrees: opening the recovery gate")
+    answer = await asyncio.to_thread(sides.node.call, "POST", "/admin/v1/recovery/open", {})
+    return tuple(int(shard) for shard in answer["opened"])
+
+
+def show(console: Console, report: Report) -> None:
+    """The outcome for a person: counts per list, and every item that does not agree."""
+    counts = Counter((one.source, one.verdict) for one in report.findings)
+    for source in (PAYMENTS, AGENT, BALANCE):
+        parts = [f"{counts[source, verdict]} {verdict}" for verdict in Verdict if counts[source, verdict]]
+        console.print(f"{source}: {', '.join(parts) or 'nothing to compare'}", highlight=False)
+    others = [one for one in report.findings if one.verdict is not Verdict.AGREES]
+    if others:
+        table = Table("list", "item", "amount", "when", "verdict", "what is known", "what was done")
+        for one in others:
+            amount = f"{one.amount.text()} {one.amount.currency}" if one.amount else "-"
+            colour = "yellow" if one.verdict is Verdict.MOVING else "red"
+            when = time_text(one.at) if one.at else "-"
+            table.add_row(
+                one.source, one.ref, amount, when, f"[{colour}]{one.verdict}[/]", one.words, one.remedy or "-"
+            )
+        console.print(table)
+    if report.opened:
+        console.print(f"the recovery gate was opened for shards {', '.join(map(str, report.opened))}", highlight=False)

@@ -1,0 +1,68 @@
+-- name: booked
+-- Ids of providers that the books used up: the asked ones, and all that were recorded since then. The amount is what the
+-- unit moved on the provider's account; a receipt that was attached later counts as what the payment was booked with.
+SELECT
+  r.ref, r.created_at, o.kind, t.data, a.sent_at,
+  (
+    SELECT SUM(e.amount_minor)
+    FROM {ledger}.postings p
+    JOIN {ledger}.ledger_entries e ON e.posting_id = p.id
+    JOIN {ledger}.accounts c ON c.id = e.account_id
+    WHERE p.unit_id = r.unit_id AND c.code = :account AND p.posting_key <> 'opening'
+  ) AS moved_minor
+FROM {ledger}.provider_references r
+LEFT JOIN {ledger}.provider_operations o ON o.id = r.operation_id
+LEFT JOIN {ledger}.transactions t ON t.id = o.transaction_id
+LEFT JOIN (
+  SELECT operation_id, MAX(sent_at) AS sent_at FROM {ledger}.rail_attempts GROUP BY operation_id
+) a ON a.operation_id = r.operation_id
+WHERE r.kind IN (:kinds) AND (r.created_at >= :since OR r.ref IN (:refs));
+
+-- name: claims
+-- Pushes that a payment may name.
+SELECT reference, id, transaction_id, shard
+FROM {ledger}.provider_operations
+WHERE kind = 'STK' AND reference IN (:references);
+
+-- name: balances
+-- What our books say that the providers hold, over all shards.
+SELECT code, SUM(balance_minor)
+FROM {ledger}.accounts
+WHERE code IN ('mpesa_paybill', 'mpesa_utility', 'deriv_agent')
+GROUP BY code;
+
+-- name: open_ended
+-- Operations whose attempt has no proven end: their money may or may not have moved.
+SELECT o.kind, COUNT(*)
+FROM {ledger}.provider_operations o
+WHERE o.state IN ('INTENT', 'SENT', 'UNKNOWN')
+  AND o.attempts_closed < (SELECT COUNT(*) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id)
+GROUP BY o.kind;
+
+-- name: awaited
+-- What the agent's account may still show for operations of ours: what has no proven end, and debits without a witness.
+SELECT o.kind, o.amount_minor
+FROM {ledger}.provider_operations o
+JOIN {ledger}.transactions t ON t.id = o.transaction_id
+WHERE o.kind IN ('DERIV_TRANSFER', 'DERIV_RETURN', 'DERIV_WITHDRAW')
+  AND t.completed_at IS NULL
+  AND EXISTS (SELECT 1 FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id)
+  AND NOT EXISTS (
+    SELECT 1
+    FROM {ledger}.provider_references r
+    WHERE r.operation_id = o.id AND r.kind IN ('deriv_transaction', 'deriv_credit')
+  );
+
+-- name: cursors
+-- Up to when each list agreed with the books.
+SELECT source, agreed_until FROM {ledger}.reconcile_cursors;
+
+-- name: add_cursor
+-- The first comparison of a list begins with a row.
+INSERT IGNORE INTO {ledger}.reconcile_cursors (source, agreed_until, updated_at) VALUES (:source, :agreed_until, :at);
+
+-- name: move_cursor
+-- Everything up to here agreed; never backwards.
+UPDATE {ledger}.reconcile_cursors
+SET agreed_until = GREATEST(agreed_until, :agreed_until), updated_at = :at
+WHERE source = :source;

@@ -1,0 +1,137 @@
+"""`penpay reconcile` against a whole installation: what the rails' truth holds and our books do not."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from penpay.client import Client
+from penpay.demo.play import Stage, sign_up
+from penpay.demo.rails import SandboxControl
+from penpay.stack import PrivateInstallation
+
+SETTINGS = {
+    "PENPAY_TIMING__SPEED": "300",
+    "PENPAY_TIMING__FLOAT_POLL_S": "1",
+    "PENPAY_NODE__LOG_LEVEL": "warning",
+}
+
+
+@pytest.fixture(scope="module")
+def installation():
+    with PrivateInstallation(settings=SETTINGS) as running:
+        running.start()
+        yield running
+
+
+def reconciled(installation: PrivateInstallation, *options: str) -> tuple[int, dict]:
+    done = subprocess.run(
+        [sys.executable, "-m", "penpay", "reconcile", "--json", *options],
+        env={**installation.environment, **installation.node.env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def until_clean(installation: PrivateInstallation) -> dict:
+    """A payment is on its way into the books for two seconds at this speed."""
+    for _ in range(10):
+        status, report = reconciled(installation)
+        if report["clean"]:
+            assert status == 0
+            return report
+    raise AssertionError(report)
+
+
+async def control(installation: PrivateInstallation, path: str, body: dict) -> dict:
+    async with aiohttp.ClientSession() as session, session.post(installation.control_url + path, json=body) as answer:
+        assert answer.status == 200, await answer.text()
+        return await answer.json()
+
+
+async def deposit(installation: PrivateInstallation, number: int) -> str:
+    """One deposit from registration to its end."""
+    url = installation.node.public_url
+    async with aiohttp.ClientSession() as session:
+        client = Client(url, session)
+        stage = Stage(url, session, SandboxControl(installation.control_url, session), 20.0)
+        await sign_up(stage, client, f"2547{number:08d}", number)
+        made = await client.deposit("1300.00", "KES", key=f"k-{number}")
+        for _ in range(100):
+            shown = await client.transaction(made["id"])
+            if shown["status"] == "COMPLETED":
+                return str(shown["evidence"]["mpesa_receipt"])
+            await asyncio.sleep(0.5)
+    raise AssertionError(shown)
+
+
+def test_books_and_rails_agree_after_a_deposit(installation: PrivateInstallation):
+    asyncio.run(deposit(installation, 10_000_101))
+    report = until_clean(installation)
+    assert report["counts"]["payments: agrees"] >= 1
+    assert report["counts"]["agent: agrees"] >= 1
+    assert report["counts"]["balance: agrees"] == 3
+    assert report["findings"] == []
+
+
+def test_money_of_nobody_goes_to_suspense_and_before_a_person(installation: PrivateInstallation):
+    until_clean(installation)
+    paid = asyncio.run(control(installation, "/phones/254710000900/pay", {"amount_kes": 555, "reference": "NOBODY"}))
+    receipt = paid["receipt"]
+    for _ in range(10):
+        status, report = reconciled(installation)
+        found = [one for one in report["findings"] if one["ref"] == receipt]
+        if found and found[0]["verdict"] == "differs":
+            break
+    assert status == 1
+    assert found[0]["remedy"] == "booked to suspense, a review is open"
+    assert (found[0]["amount"], found[0]["currency"]) == ("555.00", "KES")
+    listed = json.loads(installation.run("review", "list", "--json"))
+    (item,) = [one for one in listed if one["evidence"].get("ref") == receipt]
+    assert (item["kind"], item["owner_role"], item["transaction"]) == ("payment_unmatched", "FINANCE", None)
+    # The second look finds it in the books, and so does every balance.
+    until_clean(installation)
+    assert "invariants hold" in installation.run("check")
+    decision = ("--action", "close", "--by", "Achieng", "--second", "Brian", "--evidence", "ticket 1", "--yes")
+    assert "done" in installation.run("review", "resolve", item["id"], *decision)
+    left = [one["id"] for one in json.loads(installation.run("review", "list", "--json"))]
+    assert item["id"] not in left
+
+
+def test_a_dry_run_books_nothing(installation: PrivateInstallation):
+    until_clean(installation)
+    paid = asyncio.run(control(installation, "/phones/254710000901/pay", {"amount_kes": 20, "reference": "NOBODY"}))
+    for _ in range(10):
+        status, report = reconciled(installation, "--dry-run")
+        found = [one for one in report["findings"] if one["ref"] == paid["receipt"]]
+        if found and found[0]["verdict"] == "differs":
+            break
+    assert status == 1
+    listed = json.loads(installation.run("review", "list", "--json"))
+    assert not [one for one in listed if one["evidence"].get("ref") == paid["receipt"]]
+
+
+def test_a_gate_that_a_lost_commit_closed_is_opened_by_a_clean_comparison(make_installation):
+    installation = make_installation(settings=SETTINGS)
+    installation.start()
+    asyncio.run(deposit(installation, 10_000_301))
+    until_clean(installation)
+    installation.node.stop()
+    (witness,) = Path(installation.environment["PENPAY_NODE__STATE_DIR"]).rglob("witness.json")
+    before = json.loads(witness.read_text())
+    lost = {**before, "units": {shard: seq + 5 for shard, seq in before["units"].items()}}
+    witness.write_text(json.dumps(lost))
+    installation.node.start()
+    report = until_clean(installation)
+    assert report["opened_shards"] == [0, 1, 2, 3]
+    assert until_clean(installation)["opened_shards"] == []
+    assert "whole" in installation.run("audit", "verify")
+    asyncio.run(deposit(installation, 10_000_302))

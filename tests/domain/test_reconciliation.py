@@ -1,0 +1,97 @@
+"""Lists against books: both anti-joins, to the cent."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penpay.domain.money import Money, kes, usd
+from penpay.domain.reconciliation import (
+    Booked,
+    Claim,
+    Listed,
+    Remedy,
+    Verdict,
+    Window,
+    compare,
+    compare_balance,
+    is_clean,
+)
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+WINDOW = Window(since=NOW - timedelta(hours=47), settled_at=NOW - timedelta(minutes=10))
+OLD = NOW - timedelta(hours=1)
+CLAIM = Claim(operation_id="op", transaction_id="tx", shard=2)
+
+
+def listed(amount: Money, *, at: datetime = OLD, reference: str = "", ref: str = "R1") -> Listed:
+    return Listed(ref=ref, amount=amount, at=at, reference=reference)
+
+
+def booked(amount: Money | None, *, at: datetime = OLD, ref: str = "R1") -> dict[str, Booked]:
+    return {ref: Booked(ref=ref, amount=amount, at=at)}
+
+
+@pytest.mark.parametrize(
+    ("items", "books", "verdict", "remedy"),
+    [
+        ([listed(kes(500))], booked(kes(500)), Verdict.AGREES, Remedy.NONE),
+        ([listed(kes(500))], booked(kes(499)), Verdict.DIFFERS, Remedy.NONE),
+        ([listed(kes(500))], booked(kes(-500)), Verdict.DIFFERS, Remedy.NONE),
+        ([listed(kes(500))], booked(usd(500)), Verdict.DIFFERS, Remedy.NONE),
+        ([listed(kes(500))], booked(None), Verdict.DIFFERS, Remedy.NONE),
+        ([listed(kes(500))], {}, Verdict.DIFFERS, Remedy.SUSPENSE),
+        ([listed(usd(-500))], {}, Verdict.DIFFERS, Remedy.REVIEW),
+        ([listed(kes(500), reference="MINE")], {}, Verdict.DIFFERS, Remedy.HAND_OVER),
+        ([listed(kes(500), reference="OTHER")], {}, Verdict.DIFFERS, Remedy.SUSPENSE),
+        ([listed(kes(500), at=NOW)], {}, Verdict.MOVING, Remedy.NONE),
+        ([listed(kes(500), at=NOW, reference="MINE")], {}, Verdict.MOVING, Remedy.NONE),
+        ([listed(kes(500), at=NOW)], booked(kes(499)), Verdict.DIFFERS, Remedy.NONE),
+        ([listed(usd(2_000))], {}, Verdict.MOVING, Remedy.NONE),
+        ([listed(usd(-2_000))], {}, Verdict.DIFFERS, Remedy.REVIEW),
+        ([], booked(kes(500)), Verdict.DIFFERS, Remedy.NONE),
+    ],
+)
+def test_each_item_has_one_verdict(items, books, verdict: Verdict, remedy: Remedy):
+    waiting = frozenset({usd(2_000)})
+    (found,) = compare("payments", items, books, claims={"MINE": CLAIM}, window=WINDOW, awaited=waiting)
+    assert (found.verdict, found.remedy) == (verdict, remedy)
+    assert found.claim == (CLAIM if remedy is Remedy.HAND_OVER else found.claim)
+    assert (verdict is Verdict.AGREES) == (found.words == "")
+
+
+@pytest.mark.parametrize("at", [WINDOW.since - timedelta(seconds=1), NOW])
+def test_what_lies_outside_the_window_is_not_missed(at: datetime):
+    assert compare("agent", [], booked(usd(500), at=at), claims={}, window=WINDOW) == []
+
+
+@given(
+    st.dictionaries(st.integers(1, 40), st.integers(1, 10**6), max_size=30),
+    st.sets(st.integers(1, 40)),
+    st.sets(st.integers(1, 40)),
+)
+def test_only_equal_sides_are_clean(amounts: dict[int, int], lost: set[int], forgotten: set[int]):
+    theirs = [listed(kes(minor), ref=str(n)) for n, minor in amounts.items() if n not in lost]
+    ours = {str(n): Booked(ref=str(n), amount=kes(minor), at=OLD) for n, minor in amounts.items() if n not in forgotten}
+    findings = compare("payments", theirs, ours, claims={}, window=WINDOW)
+    assert is_clean(findings) == (not (lost ^ forgotten) & amounts.keys())
+    differing = {one.ref for one in findings if one.verdict is Verdict.DIFFERS}
+    assert differing == {str(n) for n in (lost ^ forgotten) & amounts.keys()}
+
+
+@pytest.mark.parametrize(
+    ("told", "books", "moving", "verdict", "words"),
+    [
+        (usd(100), usd(100), False, Verdict.AGREES, ""),
+        (usd(100), usd(100), True, Verdict.AGREES, ""),
+        (usd(101), usd(100), True, Verdict.MOVING, "0.01 more"),
+        (usd(101), usd(100), False, Verdict.DIFFERS, "0.01 more"),
+        (usd(99), usd(100), False, Verdict.DIFFERS, "0.01 less"),
+    ],
+)
+def test_a_balance_agrees_to_the_cent(told: Money, books: Money, moving: bool, verdict: Verdict, words: str):
+    found = compare_balance("deriv_agent", told, books, moving=moving)
+    assert found.verdict is verdict
+    assert words in found.words
+    assert is_clean([found]) == (verdict is Verdict.AGREES)

@@ -1,0 +1,198 @@
+"""What `penpay reconcile` asks of the node, on the internal listener."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import aiohttp
+import pytest
+
+from penpay.adapters.metrics import Metrics
+from penpay.adapters.system import RandomUlids
+from penpay.domain.board import FloatSnapshot
+from penpay.domain.money import kes, usd
+from penpay.domain.unit import RejectCode
+from penpay.http.internal import InternalParts, internal_app
+from penpay.http.reconciling import ReconcileDesk
+from penpay.http.site import Site
+from penpay.messages import ANCHORS, AcceptRecovery, Committed, CommitUnit, ProbeAnswered, Refusal, UnitRejected
+from tests.http.world import Actors, LostAnswer, MovedClock
+
+ULID = "01KAF0Z3T9V5N5W6H3C8Q2YB7D"
+SEEN = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+PAYMENT = {
+    "kind": "payment",
+    "ref": "TKK1ABC2DE",
+    "amount": {"amount": "555.00", "currency": "KES"},
+    "at": "2026-11-20T08:00:00.000Z",
+    "reference": "NOBODY",
+}
+FOUND = {
+    "operation_id": ULID,
+    "transaction_id": ULID,
+    "shard": 2,
+    "receipt": "TKK1ABC2DE",
+    "amount": {"amount": "1300.00", "currency": "KES"},
+    "at": "2026-11-20T11:00:00.000+03:00",
+}
+
+
+@dataclass
+class Node:
+    actors: Actors
+    session: aiohttp.ClientSession
+    base: str = ""
+    floats: dict[str, FloatSnapshot] = field(default_factory=dict)
+    closed: dict[int, str] = field(default_factory=dict)
+    logged: list[str] = field(default_factory=list)
+
+    async def append(self, records, *, at: datetime) -> None:
+        assert at.tzinfo is not None
+        self.logged += [record.action for record in records]
+
+    async def call(self, method: str, path: str, body: object = None) -> tuple[int, dict]:
+        headers = {"Authorization": "Bearer operators-secret"}
+        async with self.session.request(method, f"{self.base}/admin/v1{path}", json=body, headers=headers) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[Node]:
+    async with aiohttp.ClientSession() as session:
+        made = Node(Actors(), session)
+        parts = InternalParts(
+            readiness=None,
+            operations=None,
+            metrics=Metrics(),
+            ids=RandomUlids(),
+            ops_token="operators-secret",
+            alive=lambda: True,
+            drain=lambda: None,
+            before_scrape=lambda: None,
+            reconciliation=ReconcileDesk(
+                addresses=made.actors,
+                clock=MovedClock(),
+                ids=RandomUlids(),
+                staff_log=made,
+                floats=lambda: made.floats,
+                closed=lambda: made.closed,
+                lost_answers=(LostAnswer,),
+            ),
+        )
+        site = Site("internal", lambda: internal_app(parts), host="127.0.0.1", port=0, close_s=0.2)
+        await site.open()
+        made.base = f"http://127.0.0.1:{site.port}"
+        yield made
+        await site.close()
+
+
+async def test_balances_come_with_what_the_gate_keeps_closed(node: Node):
+    node.floats["mpesa_utility"] = FloatSnapshot(500, 200, SEEN)
+    node.closed[3] = "went back"
+    assert await node.call("GET", "/floats") == (
+        200,
+        {
+            "floats": {"mpesa_utility": {"minor": 500, "as_of": "2026-11-20T09:00:00.000Z"}},
+            "closed_shards": {"3": "went back"},
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "legs"),
+    [
+        ({}, "mpesa_receipt", {"mpesa_paybill": 55_500, "suspense": -55_500}),
+        (
+            {"kind": "credit", "ref": "71", "amount": {"amount": "20.00", "currency": "USD"}},
+            "deriv_credit",
+            {"deriv_agent": 2_000, "suspense": -2_000},
+        ),
+        (
+            {"kind": "debit", "ref": "72", "amount": {"amount": "20.00", "currency": "USD"}},
+            "deriv_transaction",
+            {},
+        ),
+    ],
+)
+async def test_money_of_nobody_is_booked_once_and_a_person_asked(
+    node: Node, change: dict, kind: str, legs: dict[str, int]
+):
+    node.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
+    body = {**PAYMENT, **change}
+    assert await node.call("POST", "/movements", body) == (200, {"ref": body["ref"], "result": "booked"})
+    ((address, asked),) = node.actors.asked
+    unit = asked.unit
+    assert (address, unit.unit_id) == ("shards/0/ledger", f"ref:{body['ref']}")
+    assert [(one.kind, one.ref) for one in unit.references] == [(kind, body["ref"])]
+    assert {entry.account.code: entry.amount_minor for one in unit.postings for entry in one.entries} == legs
+    (review,) = unit.reviews
+    assert (review.kind, review.owner_role, review.transaction_id) == (f"{body['kind']}_unmatched", "FINANCE", "")
+    assert review.evidence["ref"] == body["ref"]
+    assert len(unit.audit) == 1
+
+
+@pytest.mark.parametrize("code", [RejectCode.UNIT_DIFFERS, RejectCode.DUPLICATE_REFERENCE])
+async def test_what_the_books_know_already_is_no_error(node: Node, code: RejectCode):
+    node.actors.answers[CommitUnit] = lambda asked: UnitRejected(asked.unit.unit_id, code)
+    assert await node.call("POST", "/movements", PAYMENT) == (200, {"ref": PAYMENT["ref"], "result": "known"})
+
+
+async def test_a_ledger_that_refuses_is_heard(node: Node):
+    node.actors.answers[CommitUnit] = lambda asked: UnitRejected(asked.unit.unit_id, RejectCode.QUARANTINED)
+    assert (await node.call("POST", "/movements", PAYMENT))[0] == 409
+    node.actors.answers[CommitUnit] = lambda _: LostAnswer()
+    assert (await node.call("POST", "/movements", PAYMENT))[0] == 503
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"kind": "gift"}, "kind"),
+        ({"ref": ""}, "ref"),
+        ({"ref": "a b"}, "ref"),
+        ({"amount": {"amount": "0.00", "currency": "KES"}}, "amount"),
+        ({"amount": {"amount": "5.00", "currency": "USD"}}, "amount"),
+        ({"amount": {"amount": "-5.00", "currency": "KES"}}, "amount.amount"),
+        ({"shard": 3}, "shard"),
+    ],
+)
+async def test_a_movement_that_is_none_is_refused(node: Node, change: dict, field: str):
+    status, body = await node.call("POST", "/movements", {**PAYMENT, **change})
+    assert (status, [error["field"] for error in body["errors"]]) == (400, [field])
+    assert node.actors.asked == []
+
+
+async def test_a_payment_that_names_an_operation_is_its_sagas_evidence(node: Node):
+    assert (await node.call("POST", "/payments", FOUND))[0] == 202
+    ((address, message),) = node.actors.told
+    assert address == f"shards/2/sagas/{ULID}"
+    assert message == ProbeAnswered(
+        probe="pull",
+        operation_id=ULID,
+        outcome="PAID",
+        reference="TKK1ABC2DE",
+        amount=kes(130_000),
+        paid_at=datetime(2026, 11, 20, 8, 0, tzinfo=UTC),
+    )
+    assert (await node.call("POST", "/payments", {**FOUND, "at": "yesterday"}))[0] == 400
+    assert len(node.actors.told) == 1
+
+
+async def test_the_gate_is_opened_by_who_keeps_the_witness_and_it_is_logged(node: Node):
+    node.actors.answers[AcceptRecovery] = lambda _: (1, 3)
+    assert await node.call("POST", "/recovery/open", {}) == (200, {"opened": [1, 3]})
+    assert node.actors.asked == [(ANCHORS, AcceptRecovery())]
+    assert node.logged == ["recovery.accept"]
+    node.actors.answers[AcceptRecovery] = lambda _: Refusal("forbidden", "line 3 is not an anchor of ours")
+    status, body = await node.call("POST", "/recovery/open", {})
+    assert (status, body["detail"]) == (403, "line 3 is not an anchor of ours")
+
+
+async def test_money_keeps_its_currency(node: Node):
+    node.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
+    credit = {**PAYMENT, "kind": "credit", "amount": {"amount": "20.00", "currency": "USD"}}
+    await node.call("POST", "/movements", credit)
+    ((_, asked),) = node.actors.asked
+    (posting,) = asked.unit.postings
+    assert sum(entry.amount_minor for entry in posting.entries) == 0
+    assert max(entry.amount_minor for entry in posting.entries) == usd(2_000).minor
