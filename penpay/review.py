@@ -117,7 +117,7 @@ def _refusal(item: ReviewItem, rows: SagaRows | None, action: str) -> str:
     if rows is None:
         return "" if action == Action.CLOSE else "the item belongs to no transaction: it can only be closed"
     open_ended = unproven(rows.operations)
-    if action != Action.CLOSE and open_ended:
+    if open_ended:
         return f"operations without a proven end: {', '.join(open_ended)}"
     return ""
 

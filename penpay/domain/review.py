@@ -105,5 +105,5 @@ _PROVEN = frozenset({OperationState.CONFIRMED, OperationState.REFUSED, Operation
 
 
 def unproven(operations: Iterable[Attempted]) -> tuple[str, ...]:
-    """Operations that may have moved money, or still may: while there is one, staff may only close."""
+    """Operations that may have moved money, or still may: while there is one, nothing can be decided."""
     return tuple(one.id for one in operations if one.attempts > one.attempts_closed and one.state not in _PROVEN)

@@ -281,11 +281,11 @@ class Transaction(Answer):
 
 
 class CodeSent(Answer):
-    """Where Deriv mailed the code, and what it may be used for."""
+    """Deriv mailed the code. It approves this amount to this phone, and nothing else."""
 
-    sent_to: str
-    send: Amount
-    expires_at: Time
+    amount: Amount
+    receive: Amount
+    phone: str
 
 
 class Transactions(Answer):

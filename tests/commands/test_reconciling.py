@@ -73,11 +73,30 @@ async def deposit(installation: PrivateInstallation, number: int) -> str:
     raise AssertionError(shown)
 
 
-def test_books_and_rails_agree_after_a_deposit(installation: PrivateInstallation):
+async def withdrawal(installation: PrivateInstallation, number: int) -> None:
+    """One withdrawal from registration to its end."""
+    url, pin = installation.node.public_url, "480375"
+    async with aiohttp.ClientSession() as session:
+        client, control = Client(url, session), SandboxControl(installation.control_url, session)
+        person = await sign_up(Stage(url, session, control, 20.0), client, f"2547{number:08d}", number, balance="50.00")
+        await client.set_pin(pin, password=person.password)
+        await client.withdrawal_code("20.00")
+        code = await control.newest_code(person.email)
+        made = await client.withdraw("20.00", code=code, pin=pin, key=f"w-{number}")
+        for _ in range(100):
+            shown = await client.transaction(made["id"])
+            if shown["status"] == "COMPLETED":
+                return
+            await asyncio.sleep(0.5)
+    raise AssertionError(shown)
+
+
+def test_books_and_rails_agree_after_money_went_both_ways(installation: PrivateInstallation):
     asyncio.run(deposit(installation, 10_000_101))
+    asyncio.run(withdrawal(installation, 10_000_102))
     report = until_clean(installation)
     assert report["counts"]["payments: agrees"] >= 1
-    assert report["counts"]["agent: agrees"] >= 1
+    assert report["counts"]["agent: agrees"] >= 2
     assert report["counts"]["balance: agrees"] == 3
     assert report["findings"] == []
 
