@@ -21,7 +21,7 @@ from penpay.domain.board import RailHealth
 from penpay.domain.deriv_protocol import Frame, Request
 from penpay.domain.errors import BadInput, NotSent
 from penpay.domain.rail_end import DISCONNECTED, Outcome
-from penpay.messages_rails import DERIV_TRANSFERS, DERIV_WITHDRAWALS
+from penpay.messages_rails import DERIV_TRANSFERS
 from penpay.ports import ConnectionLost
 from penpay.ports_rails import DerivSocket
 
@@ -393,8 +393,7 @@ class DerivSessionActor(AsyncioActor):
         self._parts.witness.ready = self._phase is Phase.READY
         self._parts.board.rails[RAIL] = RailHealth(up=self._phase is Phase.READY, reason=reason)
         if self._phase is Phase.READY:
-            for sender in (DERIV_TRANSFERS, DERIV_WITHDRAWALS):
-                try:
-                    self._parts.addresses.tell(sender, SessionReady())
-                except MailboxFull:
-                    log.debug("a sender is busy, it looks by itself", rail=RAIL, sender=sender)
+            try:
+                self._parts.addresses.tell(DERIV_TRANSFERS, SessionReady())
+            except MailboxFull:
+                log.debug("transfers are busy, they look by themselves", rail=RAIL)

@@ -15,7 +15,6 @@ import structlog
 
 from actors.base import DEFER, DeferredReply
 from actors.deriv_agent import Agent, AgentWitness
-from actors.deriv_calls import SessionReady
 from actors.deriv_customer_session import CustomerSession, Secrets, customer_session
 from actors.deriv_equals import Equals, unresolved_rows
 from actors.rail_call import CallResult, result_of, unsealed
@@ -56,6 +55,7 @@ class WithdrawalSettings:
     """
 
     call_s: float = 15.0
+    look_s: float = 1.0
     mail_s: float = 6.0
     max_age_s: float = 120.0
     settle_s: float = 600.0
@@ -86,6 +86,11 @@ class _Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class _Look:
+    """Time to see whether debits may start."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Mailed:
     """An order to mail a code is over."""
 
@@ -107,6 +112,11 @@ class DerivWithdrawalsActor(RailSender):
         self._prepared: dict[str, _Ready | CallResult] = {}
         self._mailing = 0
 
+    async def on_start(self) -> None:
+        """Nobody tells it when the agent's account is watched again: it looks."""
+        await super().on_start()
+        self.timers.every("look", self._settings.look_s, _Look())
+
     async def on_receive(self, message: Any) -> Any:
         """Codes; everything else is the sender's."""
         match message:
@@ -115,7 +125,7 @@ class DerivWithdrawalsActor(RailSender):
             case _Mailed(reply, answer):
                 self._mailing -= 1
                 reply.set(answer)
-            case SessionReady():
+            case _Look():
                 self.pump()
             case _:
                 await super().on_receive(message)

@@ -69,7 +69,7 @@ class Rail:
     post: PostOffice = field(default_factory=PostOffice)
     session: SessionSettings = QUICK
     transfers: TransferSettings = UNPACED
-    withdrawals: WithdrawalSettings = field(default_factory=lambda: WithdrawalSettings(call_s=5.0))
+    withdrawals: WithdrawalSettings = field(default_factory=lambda: WithdrawalSettings(call_s=5.0, look_s=0.05))
     resolver: ResolverSettings = SETTLED
     credits: CreditSettings = field(default_factory=lambda: CreditSettings(look_every_s=0.1))
 
