@@ -107,13 +107,13 @@ class Rails:
     async def ended(self, checkout_id: str) -> None:
         """Wait until the query no longer says that the prompt is being processed."""
         async with asyncio.timeout(5):
-            while (await self.query(checkout_id))[0] != 200:  # noqa: ASYNC110 - the state is in another process's API
+            while (await self.query(checkout_id))[0] != 200:
                 await asyncio.sleep(0.01)
 
     async def delivered(self, count: int) -> list[dict[str, Any]]:
         """Wait until so many deliveries were attempted."""
         async with asyncio.timeout(5):
-            while len(log := (await self.control("/deliveries"))["deliveries"]) < count:  # noqa: ASYNC110 - the same
+            while len(log := (await self.control("/deliveries"))["deliveries"]) < count:
                 await asyncio.sleep(0.01)
         return log
 

@@ -174,7 +174,7 @@ async def test_a_transfer_can_be_executed_after_its_socket_is_gone(rails):
     assert await agent.dropped()
     before = (await transfers(rails))["count"]
     async with asyncio.timeout(5):
-        while (await transfers(rails))["count"] == before:  # noqa: ASYNC110 - the state is behind an API
+        while (await transfers(rails))["count"] == before:
             await asyncio.sleep(0.02)
     assert before == 0
 
