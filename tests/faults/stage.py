@@ -1,0 +1,205 @@
+"""One running installation on which faults are played, each by a customer of its own."""
+
+import asyncio
+import itertools
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from penpay.bench.seed import Customer
+from penpay.demo.rails import SandboxControl
+from penpay.stack import PrivateInstallation
+from tests.e2e.crowd import FASTER, Operator
+from tests.e2e.judge import rows
+
+SETTINGS = {
+    **FASTER,
+    "PENPAY_TIMING__SPEED": "200",
+    "PENPAY_TIMING__STK_MAX_AGE_S": "12000",
+    "PENPAY_TIMING__PAID_IN_TIME_S": "12000",
+    # Calls that get no answer are given up sooner than a test.
+    "PENPAY_TIMING__DARAJA_CALL_S": "2",
+    "PENPAY_TIMING__DERIV_CALL_S": "2",
+    "PENPAY_TIMING__REFUND_RECEIPT_WAIT_S": "6000",
+}
+ANSWER_S = {"answer_delay_s": 0.3}
+_keys = (f"key-{number}" for number in itertools.count())
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer of the API."""
+
+    status: int
+    body: Any
+    raw: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def code(self) -> str:
+        """Of a problem."""
+        return str(self.body.get("code", "")) if isinstance(self.body, dict) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the rails know of one customer."""
+
+    pushes: Sequence[Mapping[str, Any]]
+    payments: Sequence[Mapping[str, Any]]
+    transfers: Sequence[Mapping[str, Any]]
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """(prompts shown, payments made, credits received)."""
+        return len(self.pushes), len(self.payments), len(self.transfers)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Asks, scripts and looks. Amounts are the customer's own, so that no two transfers look alike."""
+
+    installation: PrivateInstallation
+    session: aiohttp.ClientSession
+    control: SandboxControl
+    customers: Iterator[Customer]
+
+    @property
+    def operator(self) -> Operator:
+        return Operator(self.installation.node, self.installation.ops_token, self.session)
+
+    def customer(self) -> Customer:
+        """Somebody whom no other test knows."""
+        return next(self.customers)
+
+    async def post(
+        self, who: Customer, path: str, body: object, *, key: str | None = "", headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """One POST. Text and bytes go out as they stand; `key` None sends no Idempotency-Key, "" a fresh one."""
+        sent = {"Authorization": f"Bearer {who.token}", "Content-Type": "application/json", **(headers or {})}
+        if key is not None:
+            sent["Idempotency-Key"] = key or next(_keys)
+        data = body if isinstance(body, str | bytes) else json.dumps(body)
+        url = f"{self.installation.node.public_url}/api/v1{path}"
+        async with self.session.post(url, data=data, headers=sent) as answer:
+            return await _reply(answer)
+
+    async def get(self, who: Customer, path: str) -> Reply:
+        """One GET."""
+        headers = {"Authorization": f"Bearer {who.token}"}
+        async with self.session.get(f"{self.installation.node.public_url}/api/v1{path}", headers=headers) as answer:
+            return await _reply(answer)
+
+    async def ask(self, who: Customer, amount_kes: int = 0, *, key: str | None = "") -> Reply:
+        """Ask for a deposit."""
+        return await self.post(who, "/deposits", self.body(who, amount_kes), key=key)
+
+    def body(self, who: Customer, amount_kes: int = 0) -> dict[str, Any]:
+        return {"amount": {"amount": f"{amount_kes or self.amount_of(who)}.00", "currency": "KES"}}
+
+    def amount_of(self, who: Customer) -> int:
+        """Their usual amount, in shillings."""
+        return 1000 + 7 * who.number
+
+    async def deposit(
+        self,
+        who: Customer,
+        amount_kes: int = 0,
+        *,
+        phone: Mapping[str, Any] | None = None,
+        deriv: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Script the rails and ask; the transaction's id."""
+        await self.control.script_phone(who.msisdn, {**ANSWER_S, **(phone or {})})
+        await self.control.script_transfer(who.loginid, deriv or {})
+        key = next(_keys)
+        async with asyncio.timeout(30):
+            # A rail that rests after many faults answers 503; whoever asks again with the same key is safe.
+            while (reply := await self.ask(who, amount_kes, key=key)).status == 503:
+                await asyncio.sleep(0.3)
+        assert reply.status == 202, reply.body
+        return str(reply.body["id"])
+
+    async def reaches(self, transaction_id: str, *states: str, within_s: float = 25.0) -> str:
+        """Wait until the transaction stands in one of these states."""
+        try:
+            async with asyncio.timeout(within_s):
+                while (state := self.state(transaction_id)) not in states:
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"{self.state(transaction_id)}, not {states}: {self.path(transaction_id)}") from None
+        return state
+
+    async def push_of(self, who: Customer) -> Mapping[str, Any]:
+        """Their newest prompt, once it is there."""
+        async with asyncio.timeout(10):
+            while not (pushes := (await self.told(who)).pushes):
+                await asyncio.sleep(0.05)
+        return pushes[-1]
+
+    async def told(self, who: Customer) -> Told:
+        """What happened on the rails."""
+        truth = await self.control.get("/truth")
+        return Told(
+            [push for push in truth["pushes"] if push["msisdn"] == who.msisdn],
+            [payment for payment in truth["payments"] if payment["msisdn"] == who.msisdn],
+            [transfer for transfer in truth["transfers"] if transfer["to_loginid"] == who.loginid],
+        )
+
+    async def forge(self, url: str, **what: Any) -> int:
+        """Post a paid callback that Safaricom never sent; the status of our answer."""
+        answer = await self.control.post("/forge", {"url": url, **what})
+        return int(answer["status"])
+
+    # --- the books ---
+
+    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        return rows(self.installation, statement, *values)
+
+    def state(self, transaction_id: str) -> str:
+        ((state,),) = self.rows("SELECT state FROM {ledger}.transactions WHERE id = %s", transaction_id)
+        return str(state)
+
+    def transactions_of(self, who: Customer) -> int:
+        ((count,),) = self.rows("SELECT COUNT(*) FROM {ledger}.transactions WHERE user_id = %s", who.user_id)
+        return int(count)
+
+    def path(self, transaction_id: str) -> list[str]:
+        """States that it went through, one after the other."""
+        found = self.rows(
+            "SELECT to_state FROM {ledger}.transaction_events WHERE transaction_id = %s ORDER BY seq", transaction_id
+        )
+        return [state for state, _ in itertools.groupby(str(state) for (state,) in found)]
+
+    def postings(self, transaction_id: str) -> list[str]:
+        """Keys of what was booked, in order."""
+        found = self.rows(
+            "SELECT posting_key FROM {ledger}.postings WHERE transaction_id = %s ORDER BY id", transaction_id
+        )
+        return [str(key) for (key,) in found]
+
+    def reviews(self, transaction_id: str) -> list[str]:
+        """Kinds of open questions."""
+        found = self.rows(
+            "SELECT kind FROM {ledger}.review_items WHERE transaction_id = %s AND closed_at IS NULL ORDER BY id",
+            transaction_id,
+        )
+        return [str(kind) for (kind,) in found]
+
+
+async def _reply(answer: aiohttp.ClientResponse) -> Reply:
+    raw = await answer.read()
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        body = None
+    return Reply(answer.status, body, raw, dict(answer.headers))
+
+
+def random_token() -> str:
+    """What a stranger may guess for a callback's address."""
+    return secrets.token_hex(35)

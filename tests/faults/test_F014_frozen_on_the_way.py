@@ -1,0 +1,24 @@
+"""F14: the customer is frozen between admission and the next call of a provider."""
+
+from tests.faults.stage import Stage
+
+FREEZE = """
+INSERT INTO {ledger}.user_status (user_id, shard, status, frozen_at, reason, updated_at)
+SELECT user_id, shard, 'FROZEN', UTC_TIMESTAMP(6), 'a match', UTC_TIMESTAMP(6) FROM {ledger}.transactions WHERE id = %s
+"""
+
+
+async def test_money_that_arrives_is_booked_and_goes_nowhere(stage: Stage) -> None:
+    who = stage.customer()
+    deposit = await stage.deposit(who, phone={"answer_delay_s": 1.5})
+    await stage.reaches(deposit, "AWAITING_PAYER")
+    stage.rows(FREEZE, deposit)
+    # What a shard remembers of a customer is read again by its next incarnation.
+    for shard in range(4):
+        assert await stage.operator.restart(f"shards/{shard}/ledger") == 200
+    await stage.reaches(deposit, "IN_REVIEW")
+    assert stage.reviews(deposit) == ["account_frozen"]
+    assert stage.postings(deposit) == ["paid"]
+    assert (await stage.told(who)).counts == (1, 1, 0)
+    refused = await stage.ask(who)
+    assert (refused.status, refused.code) == (403, "account_frozen")

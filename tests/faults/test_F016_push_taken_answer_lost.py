@@ -1,0 +1,11 @@
+"""F16: Safaricom took the push, and its answer never came."""
+
+from tests.faults.stage import Stage
+
+
+async def test_the_callback_finds_its_deposit_and_nobody_is_asked_twice(stage: Stage) -> None:
+    who = stage.customer()
+    deposit = await stage.deposit(who, phone={"fault": "reset_after", "answer_delay_s": 1.0})
+    await stage.reaches(deposit, "COMPLETED")
+    assert "STK_UNKNOWN" in stage.path(deposit)
+    assert (await stage.told(who)).counts == (1, 1, 1)

@@ -1,0 +1,11 @@
+"""F22: the callback comes before the answer to the push."""
+
+from tests.faults.stage import Stage
+
+
+async def test_it_is_stored_and_credits_once(stage: Stage) -> None:
+    who = stage.customer()
+    deposit = await stage.deposit(who, phone={"before_ack": True, "answer_delay_s": 0.0})
+    await stage.reaches(deposit, "COMPLETED")
+    assert stage.postings(deposit) == ["paid", "hold", "done"]
+    assert (await stage.told(who)).counts == (1, 1, 1)

@@ -1,0 +1,24 @@
+"""F31: the same figures as other types."""
+
+import pytest
+
+from tests.faults.stage import Stage
+
+SHAPES = (
+    {"code_type": "string", "amount_type": "string", "balance": "packed", "phone": "string"},
+    {"code_type": "int", "amount_type": "int", "balance": "number", "shuffle": True},
+    {"code_type": "string", "amount_type": "float", "balance": "absent"},
+)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+async def test_every_shape_says_the_same(stage: Stage, shape: dict[str, object]) -> None:
+    who = stage.customer()
+    deposit = await stage.deposit(who, phone=shape)
+    await stage.reaches(deposit, "COMPLETED")
+    ((minor,),) = stage.rows(
+        "SELECT e.amount_minor FROM {ledger}.postings p JOIN {ledger}.ledger_entries e ON e.posting_id = p.id"
+        " WHERE p.transaction_id = %s AND p.posting_key = 'paid' AND e.amount_minor > 0",
+        deposit,
+    )
+    assert minor == 100 * stage.amount_of(who)

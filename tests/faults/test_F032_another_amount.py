@@ -1,0 +1,21 @@
+"""F32: another amount was paid than was asked for."""
+
+import pytest
+
+from tests.faults.stage import Stage
+
+
+@pytest.mark.parametrize("paid_kes", [1, 999, 5000])
+async def test_what_arrived_is_booked_to_suspense_and_looked_at(stage: Stage, paid_kes: int) -> None:
+    who = stage.customer()
+    deposit = await stage.deposit(who, phone={"paid_kes": paid_kes})
+    await stage.reaches(deposit, "IN_REVIEW")
+    assert stage.postings(deposit) == ["suspense"]
+    ((minor,),) = stage.rows(
+        "SELECT e.amount_minor FROM {ledger}.postings p JOIN {ledger}.ledger_entries e ON e.posting_id = p.id"
+        " WHERE p.transaction_id = %s AND e.amount_minor > 0",
+        deposit,
+    )
+    assert minor == 100 * paid_kes
+    assert len(stage.reviews(deposit)) == 1
+    assert (await stage.told(who)).counts == (1, 1, 0)

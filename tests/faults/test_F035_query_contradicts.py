@@ -1,0 +1,19 @@
+"""F35: the query stays pending, or says failed where the callback says paid."""
+
+import pytest
+
+from tests.faults.stage import Stage
+
+SAYS = {
+    "always pending": pytest.param(["pending"] * 12, marks=pytest.mark.slow),
+    "failed": ["1032"],
+    "failed, then pending": ["1037", "pending", "pending", "pending"],
+}
+
+
+@pytest.mark.parametrize("says", SAYS.values(), ids=SAYS)
+async def test_the_callback_wins(stage: Stage, says: list[str]) -> None:
+    who = stage.customer()
+    deposit = await stage.deposit(who, phone={"query": says, "callback_delay_s": 3.0})
+    await stage.reaches(deposit, "COMPLETED")
+    assert (await stage.told(who)).counts == (1, 1, 1)

@@ -1,0 +1,23 @@
+"""F81: the connection is lost during COMMIT."""
+
+import asyncio
+
+import pytest
+
+from penpay.messages import Committed
+from penpay.ports import ConnectionLost
+from tests.harness.databases import MigratedDatabase
+from tests.ledger.house import admitted, assert_sound, opened, paid
+from tests.ledger.test_faults import Meddling, first_times
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["not done", "done"])
+async def test_whether_it_was_done_is_read_and_the_unit_is_there_once(database: MigratedDatabase, done: bool) -> None:
+    around = first_times([ConnectionLost(commit_sent=True)] * 3, after_commit=done)
+    async with opened(database.url, prefix=database.prefix, wrap=lambda store: Meddling(store, around)) as ledger:
+        first = admitted()
+        answers = await asyncio.gather(ledger.commit(first), ledger.commit(first))
+        assert all(isinstance(answer, Committed) for answer in answers)
+        assert isinstance(await ledger.commit(paid(first)), Committed)
+    assert database.rows("SELECT COUNT(*) FROM {ledger}.units") == [(2,)]
+    await assert_sound(database.url, prefix=database.prefix)

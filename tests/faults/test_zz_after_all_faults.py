@@ -1,0 +1,25 @@
+"""After everything that was played: the rails and the books still agree."""
+
+import asyncio
+
+from penpay.demo.proof import trial_balance
+from tests.e2e.judge import settled, sums
+from tests.faults.stage import Stage
+
+
+async def test_rails_and_books_agree_and_every_invariant_holds(stage: Stage) -> None:
+    await settled(stage.installation, within_s=30)
+    summary = await stage.control.get("/truth/summary")
+    booked, books = sums(stage.installation), trial_balance(stage.installation)
+    paid = [booked.get(key, (0, 0)) for key in ("paid", "suspense")]
+    assert sum(count for count, _ in paid) == summary["payments"]["count"]
+    assert sum(minor for _, minor in paid) == summary["payments"]["amount_minor"]
+    assert booked.get("done", (0, 0)) == (summary["transfers"]["count"], summary["transfers"]["amount_minor"])
+    assert booked.get("refund_done", (0, 0)) == (summary["reversals"]["count"], summary["reversals"]["amount_minor"])
+    for currency in ("KES", "USD"):
+        assert sum(minor for (_, of), minor in books.items() if of == currency) == 0
+    if booked:
+        assert books["mpesa_paybill", "KES"] == summary["paybill"]["current_minor"]
+        assert books["deriv_agent", "USD"] == summary["agent"]["current_minor"]
+    await asyncio.to_thread(stage.installation.run, "check")
+    await asyncio.to_thread(stage.installation.run, "audit", "verify")
