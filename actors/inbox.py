@@ -1,7 +1,7 @@
 """The inbox consumer of a shard: brings stored evidence to its saga, at once or by a sweep."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +9,12 @@ import structlog
 
 from actors.base import AsyncioActor, MailboxFull
 from actors.recording import record
-from penpay.domain.errors import Unavailable
+from penpay.domain.credits import decode_credit
+from penpay.domain.errors import BadInput, Unavailable
+from penpay.domain.presentation import time_text
+from penpay.domain.strays import ALREADY_KNOWN, Stray, stray_unit
 from penpay.domain.unit import ReviewOpened, UnitOfWork
-from penpay.messages import EvidenceArrived, InboxBell, InboxRow, saga_of
+from penpay.messages import EvidenceArrived, InboxBell, InboxRow, UnitRejected, saga_of
 from penpay.ports import Addresses, Clock, Ids, InboxStore
 
 log = structlog.get_logger()
@@ -99,7 +102,9 @@ class InboxActor(AsyncioActor):
         for row in rows:
             owner = owners.get(row.operation_id)
             if owner is None:
-                if counted:
+                if counted and row.kind == "credit":
+                    await self._book_stray(row)
+                elif counted:
                     await self._put_aside(row, "no operation of this installation")
                 continue
             try:
@@ -110,6 +115,23 @@ class InboxActor(AsyncioActor):
             self._delivered[row.id] = self._clock.monotonic_s()
         if counted and handed:
             await self._store.delivered(handed)
+
+    async def _book_stray(self, row: InboxRow) -> None:
+        """Dollars of nobody are in suspense before anybody asks about them, and once whoever finds them."""
+        try:
+            credit = decode_credit(row.body)
+        except BadInput as error:
+            await self._put_aside(row, str(error))
+            return
+        stray = Stray(kind="credit", ref=credit.transaction_id, amount=credit.amount, at=time_text(credit.at))
+        now = self._clock.now()
+        unit = stray_unit(stray, review_id=self._ids.ulid(), now=now, actor="inbox")
+        answer = await record(self._addresses, replace(unit, quarantines=(row.id,)))
+        if isinstance(answer, UnitRejected) and answer.code in ALREADY_KNOWN:
+            known = UnitOfWork(unit_id=f"quarantine:{row.id}", shard=self._shard, at=now, quarantines=(row.id,))
+            await record(self._addresses, known)
+        elif isinstance(answer, UnitRejected):
+            await self._put_aside(row, f"{answer.code}: {answer.detail}")
 
     async def _put_aside(self, row: InboxRow, reason: str) -> None:
         log.error("evidence_quarantined", kind=row.kind, operation_id=row.operation_id, reason=reason)

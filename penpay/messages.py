@@ -207,7 +207,7 @@ class SagaBegan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxRow:
-    """One piece of durable evidence. `kind` is `stk`, `reversal`, `txstatus`, `balance`, `timeout`, `c2b` or `rail`.
+    """Durable evidence. `kind`: `stk`, `reversal`, `txstatus`, `balance`, `timeout`, `c2b`, `credit`, `rail`.
 
     `body` is the raw body, opened. `trusted_source`: the peer address was on the provider's list.
     """
@@ -259,7 +259,8 @@ class ProbeAnswered:
     """A rail's answer to a read that this saga asked for. Nothing is lost with it: the saga asks again.
 
     `outcome` by probe: stk: PAID, FAILED, PENDING · pull: PAID, CLEAN · transfer: CONFIRMED, ABSENT, AMBIGUOUS, PENDING
-    · recipient: OK, REFUSED · reversal: PENDING. UNANSWERED when the provider could not be asked.
+    · recipient: OK, REFUSED · reversal, payout: PENDING · debit: as transfer · witness: CONFIRMED, PENDING, AMBIGUOUS.
+    UNANSWERED when the provider could not be asked.
     """
 
     probe: str

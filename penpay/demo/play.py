@@ -126,7 +126,7 @@ async def sign_up(stage: Stage, client: Client, msisdn: str, number: int, *, bal
     name = f"Wanjiru Kamau {_letters(number)}"
     await client.register(email=email, phone=f"+{msisdn}", password=password, full_name=name)
     await client.verify_phone(f"+{msisdn}", await _sms_code(stage, msisdn))
-    await client.login(email=email, password=password, device_id=f"demo-{number}")
+    await client.login(email=email, password=password, device_id=device_of(number))
     customer = await stage.control.post("/deriv/customers", {"fullname": name, "email": email, "balance": balance})
     loginid = str(customer["loginid"])
     async with stage.session.get(f"{await client.link_deriv()}&login={loginid}", allow_redirects=False) as page:
@@ -138,6 +138,11 @@ async def sign_up(stage: Stage, client: Client, msisdn: str, number: int, *, bal
         if linked.status != 200:
             raise RuntimeError(f"linking answered {linked.status}: {await linked.text()}")
     return Person(email, password, loginid)
+
+
+def device_of(number: int) -> str:
+    """The device this person signs in from first. Another one would hold withdrawals for a day."""
+    return f"demo-{number}"
 
 
 def _letters(number: int) -> str:

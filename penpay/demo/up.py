@@ -10,7 +10,7 @@ import aiohttp
 from rich.console import Console
 
 from penpay.client import Client
-from penpay.demo.play import Stage, sign_up
+from penpay.demo.play import Stage, device_of, sign_up
 from penpay.demo.rails import SandboxControl
 from penpay.stack.installation import PrivateInstallation
 
@@ -35,7 +35,7 @@ class Ready:
     def lines(self) -> list[str]:
         """Three lines for a shell: sign in, deposit, follow."""
         api = f"{self.public_url}/api/v1"
-        device = {"id": "laptop", "name": "laptop", "platform": "web"}
+        device = {"id": device_of(NUMBER), "name": "laptop", "platform": "web"}
         login = json.dumps({"email": self.email, "password": self.password, "device": device})
         amount = json.dumps({"amount": {"amount": "1300.00", "currency": "KES"}})
         sends = "-H 'Content-Type: application/json'"

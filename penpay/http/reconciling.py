@@ -5,7 +5,7 @@ Source: decisions.md parts 3 and 5. Every call may be repeated: units are known 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from aiohttp import web
@@ -14,9 +14,9 @@ from pydantic import BaseModel, ValidationError
 from penpay.domain.board import FloatSnapshot
 from penpay.domain.errors import BadInput
 from penpay.domain.money import Currency, Money, parse_amount
-from penpay.domain.postings import Books
 from penpay.domain.presentation import time_text
-from penpay.domain.unit import AuditRecord, ProviderReference, RejectCode, ReviewOpened, UnitOfWork
+from penpay.domain.strays import ALREADY_KNOWN, SHARD, Stray, stray_unit
+from penpay.domain.unit import AuditRecord
 from penpay.http.dispatch import read_bytes
 from penpay.http.json_body import MalformedJson, parse_object
 from penpay.http.quotes import refused
@@ -36,12 +36,7 @@ from penpay.messages import (
 )
 from penpay.ports import Addresses, Clock, Ids
 
-SHARD = 0
-"""Where money of nobody stands until somebody knows whose it is."""
-DUE = timedelta(hours=24)
-_REFERENCES = {"payment": "mpesa_receipt", "credit": "deriv_credit", "debit": "deriv_transaction"}
 _CURRENCIES = {"payment": Currency.KES, "credit": Currency.USD, "debit": Currency.USD}
-_KNOWN = frozenset({RejectCode.UNIT_DIFFERS, RejectCode.DUPLICATE_REFERENCE})
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -70,39 +65,16 @@ class ReconcileDesk:
     async def book(self, request: web.Request) -> web.Response:
         """Money that nobody explains: in suspense if it arrived, and in any case before a person."""
         found = await _parsed(request, UnexplainedMovement)
-        unit = self._unit(found, _money(found))
+        stray = Stray(kind=found.kind, ref=found.ref, amount=_money(found), at=found.at, reference=found.reference)
+        unit = stray_unit(stray, review_id=self.ids.ulid(), now=self.clock.now(), actor="reconcile")
         try:
             reply = await self.addresses.ask(ledger_of(SHARD), CommitUnit(unit), timeout_s=self.ask_s)
         except self.lost_answers:
             raise Stop("outcome_unknown", retry_after_s=2) from None
-        if isinstance(reply, UnitRejected) and reply.code not in _KNOWN:
+        if isinstance(reply, UnitRejected) and reply.code not in ALREADY_KNOWN:
             raise Stop("review_not_resolvable", f"{reply.code}: {reply.detail}")
         fresh = isinstance(reply, Committed) and not reply.replayed
         return json_response({"ref": found.ref, "result": "booked" if fresh else "known"})
-
-    def _unit(self, found: UnexplainedMovement, amount: Money) -> UnitOfWork:
-        at = self.clock.now()
-        told = {"ref": found.ref, "amount": amount.text(), "currency": amount.currency.value, "at": found.at}
-        review = ReviewOpened(
-            id=self.ids.ulid(),
-            transaction_id="",
-            operation_id="",
-            kind=f"{found.kind}_unmatched",
-            reason=f"{amount.text()} {amount.currency}: nothing of ours explains it",
-            owner_role="FINANCE",
-            due_at=at + DUE,
-            evidence={**told, "reference": found.reference},
-        )
-        arrived = found.kind != "debit"
-        return UnitOfWork(
-            unit_id=f"ref:{found.ref}",
-            shard=SHARD,
-            at=at,
-            postings=(Books(SHARD, "").suspense(amount),) if arrived else (),
-            references=(ProviderReference(kind=_REFERENCES[found.kind], ref=found.ref, operation_id=""),),
-            reviews=(review,),
-            audit=(AuditRecord(actor="reconcile", action=f"ledger.{found.kind}", subject=found.ref, detail=told),),
-        )
 
     async def hand_over(self, request: web.Request) -> web.Response:
         """A payment of the provider's list that names an operation of ours: its saga decides, as after any look."""

@@ -1,0 +1,86 @@
+"""Dollars that nobody claims: booked once into suspense and shown to a person, whoever finds them first."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+
+from actors.inbox import InboxActor, InboxTimes
+from penpay.domain.credits import UnmatchedCredit, encode_credit
+from penpay.domain.money import Currency, Money
+from penpay.domain.strays import Stray, stray_unit
+from penpay.messages import InboxRow
+from tests.actors.house import House
+from tests.faults.test_F091_bell_lost_or_rung_twice import Inbox
+
+TEN = Money(1000, Currency.USD)
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def credit_row(house: House, body: bytes = b"") -> InboxRow:
+    at = house.clock.now() - timedelta(hours=1)
+    found = UnmatchedCredit(transaction_id="77001", amount=TEN, at=at, longcode="Transfer from CR900001")
+    return InboxRow(
+        id="01J0000000000000000000CRED",
+        shard=0,
+        kind="credit",
+        operation_id="",
+        body=body or encode_credit(found),
+        trusted_source=True,
+        received_at=at,
+    )
+
+
+class NobodysInbox(Inbox):
+    """Rows without an owner, until they are put aside."""
+
+    async def waiting(self, shard: int, *, older_than: datetime, limit: int) -> Sequence[InboxRow]:
+        rows = await super().waiting(shard, older_than=older_than, limit=limit)
+        return [row for row in rows if row.id not in self.house.quarantined]
+
+    async def transactions_of(self, operation_ids: object) -> dict[str, str]:
+        return {}
+
+
+async def sweep(house: House, row: InboxRow) -> None:
+    ref = InboxActor.start(
+        shard=0,
+        addresses=house,
+        store=NobodysInbox(house, [row]),
+        clock=house.clock,
+        ids=house.ids,
+        times=InboxTimes(sweep_s=3600.0),
+    )
+    await ref.aask("sweep")
+    await ref.aask("sweep")
+    await ref.shutdown(1)
+
+
+async def test_it_stands_in_suspense_and_before_a_person(house: House) -> None:
+    row = credit_row(house)
+    await sweep(house, row)
+    (unit,) = house.units.values()
+    assert unit.unit_id == "ref:77001"
+    assert [posting.key for posting in unit.postings] == ["suspense"]
+    assert (house.reviews, house.quarantined) == (["credit_unmatched"], {row.id})
+    assert "CR900001" not in str(unit.reviews)
+
+
+async def test_what_reconcile_found_first_is_not_booked_again(house: House) -> None:
+    stray = Stray(kind="credit", ref="77001", amount=TEN, at="2026-01-01T00:00:00Z")
+    house.commit(stray_unit(stray, review_id="R1", now=house.clock.now(), actor="reconcile"))
+    row = credit_row(house)
+    await sweep(house, row)
+    postings = [posting for unit in house.units.values() for posting in unit.postings]
+    assert (len(postings), house.reviews, house.quarantined) == (1, ["credit_unmatched"], {row.id})
+
+
+async def test_garbage_is_shown_to_a_person_and_books_nothing(house: House) -> None:
+    row = credit_row(house, b"{}")
+    await sweep(house, row)
+    assert not any(unit.postings for unit in house.units.values())
+    assert (house.reviews, house.quarantined) == (["evidence_unmatched"], {row.id})
