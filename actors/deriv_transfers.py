@@ -3,7 +3,7 @@
 One at a time per recipient and per amount while the outcome of one is open, for Deriv v3 has no idempotency key.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from actors.deriv_calls import NO_SOCKET, Call, CallEnd, LateReply, SessionReady
 from actors.deriv_equals import Equals, unresolved_rows
 from actors.pacing import TokenBucket
 from actors.rail_call import CallResult
-from actors.rail_sender import RailSender, SenderParts, submit_of, tell_saga
+from actors.rail_sender import Pump, RailSender, SenderParts, submit_of, tell_saga
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import account_reference
@@ -30,6 +30,9 @@ from penpay.ports import Attempt, OperationRow
 
 log = structlog.get_logger("penpay.rails")
 
+_CHECKS_MAX = 5000
+"""Recipients whose check waits for its turn."""
+_BUSY = "busy"
 _ASK_MARGIN_S = 10.0
 """The session answers every call within its own time-out; this only keeps a lost answer from hanging."""
 
@@ -70,7 +73,10 @@ class DerivTransfersActor(RailSender):
         self._bucket = TokenBucket(self._settings.calls_per_min / 60)
         self._equals = Equals(reference_visible=self._settings.reference_visible)
         self._checked: OrderedDict[str, float] = OrderedDict()
-        self._asking: dict[str, list[CheckRecipient]] = {}
+        self._asking: dict[str, dict[str, CheckRecipient]] = {}
+        """Recipient → transaction → question, while a dry run waits or is under way."""
+        self._unchecked: deque[str] = deque()
+        """Recipients whose dry run waits for its turn."""
 
     async def on_receive(self, message: Any) -> Any:
         """Checks and late replies; everything else is the sender's."""
@@ -88,7 +94,7 @@ class DerivTransfersActor(RailSender):
 
     def observable_state(self) -> Mapping[str, object]:
         """What is open, and what waits for it."""
-        return {**super().observable_state(), **self._equals.counts}
+        return {**super().observable_state(), **self._equals.counts, "unchecked": len(self._unchecked)}
 
     # --- sending ---
 
@@ -173,11 +179,30 @@ class DerivTransfersActor(RailSender):
         if self.parts.clock.monotonic_s() < until_s:
             self._answer(check, "OK")
             return
-        waiting = self._asking.setdefault(check.loginid, [])
-        waiting.append(check)
-        if len(waiting) == 1:
-            self._bucket.take(self.parts.clock.monotonic_s())
-            self.spawn(self._dry_run(check), name=f"check:{check.loginid}")
+        if check.loginid not in self._asking:
+            if len(self._unchecked) >= _CHECKS_MAX:
+                self._answer(check, "UNANSWERED", _BUSY)
+                return
+            self._asking[check.loginid] = {}
+            self._unchecked.append(check.loginid)
+        self._asking[check.loginid][check.transaction_id] = check
+        self.pump()
+
+    def pump(self) -> None:
+        """Transfers of money that was paid go first; what they leave of the provider's limit is for checks."""
+        super().pump()
+        while self._unchecked:
+            now_s = self.parts.clock.monotonic_s()
+            if not self._witness.ready:
+                self._answer_checks(self._unchecked.popleft(), NO_SOCKET)
+            elif wait_s := self._bucket.wait_s(now_s):
+                self.timers.once("checks", wait_s, Pump())
+                return
+            else:
+                self._bucket.take(now_s)
+                loginid = self._unchecked.popleft()
+                asked = next(iter(self._asking[loginid].values()))
+                self.spawn(self._dry_run(asked), name=f"check:{loginid}")
 
     async def _dry_run(self, check: CheckRecipient) -> None:
         request = deriv.transfer(
@@ -192,7 +217,7 @@ class DerivTransfersActor(RailSender):
         self.note(("checked", check.loginid), _Checked(check.loginid, end))
 
     def _answer_checks(self, loginid: str, end: CallEnd) -> None:
-        waiting = self._asking.pop(loginid, [])
+        waiting = self._asking.pop(loginid, {}).values()
         result = transfer_result(end, loginid)
         if result.outcome is Outcome.CONFIRMED:
             self._remember(loginid)

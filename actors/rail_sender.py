@@ -70,7 +70,7 @@ class _Sweep:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pump:
+class Pump:
     """Pacing lets the next one start."""
 
 
@@ -178,7 +178,7 @@ class RailSender(AsyncioActor):
                 self._start_sweep()
             case _Swept():
                 self._swept(message)
-            case _Pump():
+            case Pump():
                 pass
             case _:
                 raise AssertionError(f"{type(self).__name__} does not take {type(message).__name__}")
@@ -228,7 +228,7 @@ class RailSender(AsyncioActor):
                 # To the end of the queue: many that wait for one must not hide those behind them.
                 self._queue[submit.operation_id] = self._queue.pop(submit.operation_id)
         if waits:
-            self.timers.once("pump", min(waits), _Pump())
+            self.timers.once("pump", min(waits), Pump())
 
     def observe(self, operation: str, outcome: str, began_s: float) -> None:
         """Count one call to the provider."""
