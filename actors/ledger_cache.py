@@ -4,6 +4,7 @@ Bounded, and loaded when first needed. Absence is never remembered: what is not 
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from penpay.domain.incoming import Key
@@ -44,28 +45,80 @@ class Memory(dict[K, V | None]):
         return {key for key in keys if self[key] is None}
 
 
+class Layer(Memory[K, V]):
+    """Changes that are not durable yet, over what is remembered."""
+
+    def __init__(self, changes: Mapping[K, V], below: Memory[K, V]) -> None:
+        super().__init__(0)
+        self.update(changes)
+        self._below = below
+
+    def __missing__(self, key: K) -> V | None:
+        return self._below[key]
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a batch leaves changed, by kind."""
+
+    accounts: Mapping[str, tuple[int, int]]
+    transactions: Mapping[str, TransactionHead]
+    operations: Mapping[str, OperationHead]
+    units: Mapping[str, bytes]
+    references: Mapping[Ref, str]
+    keys: Mapping[Key, str]
+    quotes: Mapping[str, str]
+    frozen: Mapping[str, bool]
+
+
+@dataclass(slots=True)
 class LedgerCache:
-    """Heads of rows by id. Sizes are per generation: at most twice as many are held."""
+    """Heads of rows by id."""
 
-    __slots__ = ("accounts", "frozen", "keys", "operations", "quotes", "references", "transactions", "units")
+    accounts: Memory[str, tuple[int, int]]
+    transactions: Memory[str, TransactionHead]
+    operations: Memory[str, OperationHead]
+    units: Memory[str, bytes]
+    references: Memory[Ref, str]
+    keys: Memory[Key, str]
+    quotes: Memory[str, str]
+    frozen: Memory[str, bool]
 
-    def __init__(self, size: int) -> None:
-        self.accounts: Memory[str, tuple[int, int]] = Memory(size)
-        self.transactions: Memory[str, TransactionHead] = Memory(size)
-        self.operations: Memory[str, OperationHead] = Memory(size)
-        self.units: Memory[str, bytes] = Memory(size)
-        self.references: Memory[Ref, str] = Memory(size)
-        self.keys: Memory[Key, str] = Memory(size)
-        self.quotes: Memory[str, str] = Memory(size)
-        self.frozen: Memory[str, bool] = Memory(size)
+    @classmethod
+    def of_size(cls, size: int) -> "LedgerCache":
+        """Empty. The size is per kind and generation: at most twice as many are held."""
+        return cls(*(Memory(size) for _ in range(8)))
+
+    def over(self, changes: Changes) -> "LedgerCache":
+        """This with changes on top, to look at only."""
+        return LedgerCache(
+            accounts=Layer(changes.accounts, self.accounts),
+            transactions=Layer(changes.transactions, self.transactions),
+            operations=Layer(changes.operations, self.operations),
+            units=Layer(changes.units, self.units),
+            references=Layer(changes.references, self.references),
+            keys=Layer(changes.keys, self.keys),
+            quotes=Layer(changes.quotes, self.quotes),
+            frozen=Layer(changes.frozen, self.frozen),
+        )
+
+    def take(self, changes: Changes) -> None:
+        """They are durable."""
+        self.accounts.put(changes.accounts)
+        self.transactions.put(changes.transactions)
+        self.operations.put(changes.operations)
+        self.units.put(changes.units)
+        self.references.put(changes.references)
+        self.keys.put(changes.keys)
+        self.quotes.put(changes.quotes)
+        self.frozen.put(changes.frozen)
 
     def learn(self, wanted: Wanted, found: Found) -> None:
         """Take in what was read under the fence."""
-        self.accounts.put(found.accounts)
-        self.transactions.put(found.transactions)
-        self.operations.put(found.operations)
-        self.units.put(found.units)
-        self.references.put(found.references)
-        self.keys.put(found.keys)
-        self.quotes.put(found.quotes)
-        self.frozen.put({user_id: user_id in found.frozen for user_id in wanted.users})
+        frozen = {user_id: user_id in found.frozen for user_id in wanted.users}
+        self.take(
+            Changes(
+                *(found.accounts, found.transactions, found.operations, found.units),
+                *(found.references, found.keys, found.quotes, frozen),
+            )
+        )

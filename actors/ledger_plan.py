@@ -3,7 +3,7 @@
 Nothing here touches the cache: what a batch changes is merged only after its commit.
 """
 
-from actors.ledger_cache import LedgerCache
+from actors.ledger_cache import Changes, LedgerCache
 from actors.ledger_rules import Movement, View, rejection
 from penpay.domain.chain import audit_hash, posting_hash
 from penpay.domain.incoming import Incoming
@@ -194,16 +194,16 @@ class Plan:
             references=self._references,
         )
 
-    def merge(self, cache: LedgerCache) -> None:
-        """After the commit: what the batch changed is what the shard now is."""
+    def changes(self) -> Changes:
+        """What the shard's heads are after the batch, as far as it touched them."""
         view = self._view
-        cache.accounts.put(
-            {account_id: (balance, version) for account_id, (_, balance, version) in view.accounts.items()}
+        return Changes(
+            accounts={id_: (balance, version) for id_, (_, balance, version) in view.accounts.items()},
+            transactions=view.transactions,
+            operations=view.operations,
+            units=view.units,
+            references=view.references,
+            keys=view.keys,
+            quotes=view.quotes,
+            frozen=view.frozen,
         )
-        cache.transactions.put(view.transactions)
-        cache.operations.put(view.operations)
-        cache.units.put(view.units)
-        cache.references.put(view.references)
-        cache.keys.put(view.keys)
-        cache.quotes.put(view.quotes)
-        cache.frozen.put(view.frozen)

@@ -146,6 +146,8 @@ class LedgerBatch:
     """Operations that existed and changed, as they end."""
     references: dict[Ref, str]
     """New references only."""
+    rendered: object = None
+    """What `LedgerStore.rendered` made of it, if there was time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,10 @@ class LedgerStore(Protocol):
 
         The result comes back as `Incoming.prepared`.
         """
+        ...
+
+    def rendered(self, batch: LedgerBatch) -> object:
+        """The batch in the store's own form, made while an earlier one is being committed; needs nothing else."""
         ...
 
     def transaction(self, shard: int) -> AbstractAsyncContextManager[LedgerTransaction]:

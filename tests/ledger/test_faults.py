@@ -178,7 +178,7 @@ async def test_a_ledger_that_remembers_something_wrong_ends_before_it_writes(dat
     async with opened(database.url, prefix=database.prefix) as ledger:
         unit = plain()
         await ledger.commit(unit)
-        cache = ledger.ref._cell.actor._cache
+        cache = ledger.ref._cell.actor._commits._cache
         cache.accounts.put({"00:mpesa_paybill:KES": (0, 0)})
         with pytest.raises(OutcomeUnknown):
             await ledger.commit(plain())

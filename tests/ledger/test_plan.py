@@ -47,7 +47,7 @@ def units(draw) -> list[UnitOfWork]:
 
 def run(made: list[UnitOfWork], sizes: list[int]) -> tuple[list[object], Heads, LedgerCache]:
     """Record in batches of these sizes, as the actor does on a store that holds nothing else."""
-    cache, heads = LedgerCache(1_000), Heads()
+    cache, heads = LedgerCache.of_size(1_000), Heads()
     verdicts: list[object] = []
     waiting = list(made)
     for size in [*sizes, len(made)]:
@@ -55,7 +55,7 @@ def run(made: list[UnitOfWork], sizes: list[int]) -> tuple[list[object], Heads, 
         plan = Plan(cache, Found(), heads, shard=SHARD, epoch=1)
         verdicts += [plan.add(taken_in(unit)) for unit in batch]
         heads = plan.batch().heads
-        plan.merge(cache)
+        cache.take(plan.changes())
     return verdicts, heads, cache
 
 
