@@ -159,7 +159,8 @@ async def verdict(installation: PrivateInstallation, control: SandboxControl) ->
     expected = {key: (summary[theirs]["count"], summary[theirs]["amount_minor"]) for key, theirs in told.items()}
     count, amount_minor = expected["refund_done"]
     expected["refund_done"] = (count - len(unseen), amount_minor - sum(unseen))
-    assert booked == {key: pair for key, pair in expected.items() if pair != (0, 0)}
+    happened = {key: pair for key, pair in expected.items() if pair != (0, 0)}
+    assert booked == happened, f"booked {booked}, the rails say {happened}; {len(overdue)} refunds are overdue"
     for currency in ("KES", "USD"):
         assert sum(minor for (_, of), minor in books.items() if of == currency) == 0
     assert books["mpesa_paybill", "KES"] == summary["paybill"]["current_minor"] + sum(unseen)

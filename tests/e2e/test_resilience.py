@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from tests.e2e.judge import SETTLED, rows, settled, states, verdict
 PEOPLE = 200
 FIRST_WAVE = 160
 """The others ask while things are broken."""
-END_WITHIN_S = 60.0
+END_WITHIN_S = 90.0
 REDIS_AWAY_S = 3.0
 LEASE_S = 6.0
 SETTINGS = {**FASTER, "PENPAY_TIMING__SHARD_LEASE_S": str(LEASE_S), "PENPAY_TIMING__LEASE_RENEW_S": "2"}
@@ -156,11 +157,13 @@ async def test_every_supervisor_is_restarted_in_one_storm(scene: Scene) -> None:
 @pytest.mark.parametrize("path", BRANCHES)
 async def test_a_supervisor_is_restarted_under_load(scene: Scene, path: str) -> None:
     await scene.begin()
-    before = (await scene.operator.members())[path]["restarts"]
-    assert await scene.operator.restart(path) == (202 if path in {"ops", "penpay"} else 200)
+    status = await scene.operator.restart(path)
+    assert status == (202 if path in {"ops", "penpay"} else 200)
+    if status == 200:
+        # Answered when it is ready again.
+        assert (await scene.operator.members())[path]["state"] == "running"
     await scene.operator.until_ready(within_s=30)
     await scene.end()
-    assert (await scene.operator.members())[path]["restarts"] == before + 1
 
 
 async def test_every_static_actor_is_restarted_under_load(scene: Scene) -> None:
@@ -190,7 +193,7 @@ async def test_deriv_is_being_updated(scene: Scene) -> None:
     await scene.end()
 
 
-@pytest.mark.parametrize("way", ["drained", "killed"])
+@pytest.mark.parametrize("way", ["drained", "killed", pytest.param("paused", marks=pytest.mark.slow)])
 async def test_a_second_node_stands_by_and_takes_over(scene: Scene, way: str) -> None:
     first = scene.operator
     second = Operator(standby_of(scene), first.token, first.session)
@@ -201,15 +204,24 @@ async def test_a_second_node_stands_by_and_takes_over(scene: Scene, way: str) ->
     if way == "drained":
         await first.drain()
         assert await exit_of(first.node, within_s=40) == 0
-    else:
+    elif way == "killed":
         first.node.kill()
+    else:
+        first.node.send(signal.SIGSTOP)
     left_s = time.monotonic()
     scene.operator = second
     await second.until_ready(within_s=3 * LEASE_S)
     if way == "drained":
         # Nothing had to run out: the leases were given back.
         assert time.monotonic() - left_s < LEASE_S
+    if way == "paused":
+        # It wakes up in the middle of whatever it was doing, believes itself the owner, and may write nothing.
+        first.node.send(signal.SIGCONT)
     await scene.end()
+    if way == "paused":
+        await first.until_ready(within_s=30, ready=False)
+        await first.drain()
+        assert await exit_of(first.node, within_s=40) == 0
 
 
 async def exit_of(node: NodeProcess, *, within_s: float) -> int:
