@@ -1,6 +1,7 @@
 """The ledger when the database, the network, the lease or the ledger itself fails."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,7 @@ from actors.base import ActorGone, AskTimeout
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.messages import Committed, CommitUnit
 from penpay.ports import ConnectionLost, Deadlock, LockTimeout
-from tests.ledger.house import admitted, opened, paid, plain, until
+from tests.ledger.house import admitted, assert_sound, opened, paid, plain, stepped, until
 
 
 class Meddling:
@@ -73,6 +74,44 @@ async def test_a_commit_whose_answer_was_lost_is_found_again(database):
         assert [found.replayed for found in answers] == [True, True, True]
         assert isinstance(await ledger.commit(paid(first)), Committed)
     assert database.rows("SELECT COUNT(*), MAX(seq) FROM {ledger}.units") == [(4, 4)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_happens_to_commits_every_unit_is_recorded_once(database, seed):
+    """Batches are prepared on top of ones that then fail, or turn out to be durable after all."""
+    dice = random.Random(seed)
+    troubles = 0
+
+    async def around(commit, batch):
+        nonlocal troubles
+        kind = dice.random()
+        if kind > 0.5:
+            return await commit(batch)
+        troubles += 1
+        if kind < 0.1:
+            raise Deadlock("1213")
+        if kind < 0.2:
+            raise ConnectionLost(commit_sent=True)
+        if kind < 0.3:
+            raise Unavailable("database")
+        await commit(batch)
+        raise ConnectionLost(commit_sent=True)
+
+    async def customer(ledger) -> None:
+        first = admitted()
+        for unit in (first, payment := paid(first), stepped(payment, state="DERIV_HELD")):
+            assert isinstance(await ledger.commit(unit, timeout_s=60), Committed)
+            spend = plain(user_id=first.user_id)
+            both = await asyncio.gather(ledger.commit(spend, timeout_s=60), ledger.commit(spend, timeout_s=60))
+            assert all(isinstance(found, Committed) for found in both)
+
+    wrap = lambda store: Meddling(store, around)  # noqa: E731
+    async with opened(database.url, prefix=database.prefix, wrap=wrap) as ledger:
+        await asyncio.gather(*(customer(ledger) for _ in range(24)))
+        assert ledger.ref.incarnation == 1
+    assert troubles > 3
+    assert database.rows("SELECT COUNT(*), MAX(seq) FROM {ledger}.units") == [(24 * 6, 24 * 6)]
+    await assert_sound(database.url, prefix=database.prefix)
 
 
 async def test_a_database_restart_restarts_nothing_and_loses_nothing(private_database):
