@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 
-_LATER = "played without a whole installation: tests/actors/test_withdrawals.py, tests/domain/test_withdrawal_rules.py"
 _RECONCILIATION = "found by comparing with the providers' own lists, which comes later"
 
 NOT_YET: Mapping[int, str] = {
     37: f"a payment without a push is {_RECONCILIATION}",
     38: f"a receipt that Safaricom takes back is {_RECONCILIATION}",
-    **dict.fromkeys({58, 59, 60, 62, 63, 64, 65, 68, 69, 70, 72, 73, 74, 75, 76, 77, 78}, _LATER),
+    78: "a payout is never reversed by us, no command does it; a second reversal is tests/rails/test_daraja.py",
     82: "a restore is played with the ledger: tests/ledger/test_anchors.py, tests/ledger/test_faults.py",
     83: "needs two servers; the fence is tests/ledger/test_faults.py, another server tests/ledger/test_anchors.py",
     84: "needs a small disk of its own",
