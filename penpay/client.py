@@ -43,6 +43,10 @@ class Client:
         """The access token of the last login."""
         return self._token
 
+    def carry(self, token: str) -> None:
+        """Go on with the access token of another client: a session is known to every node."""
+        self._token = token
+
     async def call(self, method: str, path: str, body: JSON | None = None, *, key: str = "", **params: str) -> JSON:
         """One request; `key` becomes the Idempotency-Key."""
         headers = {"Accept": "application/json"}

@@ -13,8 +13,9 @@ from penpay import invariants
 from penpay.adapters.anchor_files import AnchorFiles
 from penpay.adapters.audit_store import MySqlHeads
 from penpay.adapters.overview import MySqlOverview
+from penpay.adapters.server_check import login_problems, server_advice, server_problems
 from penpay.app.crew import House
-from penpay.domain.errors import Unavailable
+from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.presentation import json_bytes, time_text
 from penpay.http.event_hub import EventHub, LiveEvent
 from penpay.messages_rails import DerivBalance
@@ -59,6 +60,17 @@ class Jobs:
     async def check_database(self) -> None:
         """Before anything starts. Raises `StoreError` with one line that says what is wrong."""
         await self._overview.ping()
+        database, settings = self._house.outside.stores.database, self._house.outside.settings
+        refused = list(await server_problems(database))
+        login, advised = await login_problems(database), await server_advice(database)
+        if settings.is_relaxed:
+            advised = (*advised, *login)
+        else:
+            refused += login
+        for line in advised:
+            log.warning("database_could_be_safer", found=line)
+        if refused:
+            raise StoreError(refused[0])
 
     async def probe_database(self) -> str:
         """Asked every second; what it finds decides readiness."""

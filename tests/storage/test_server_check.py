@@ -3,7 +3,7 @@
 import pytest
 
 from penpay.adapters.database import Database
-from penpay.adapters.server_check import login_problems, server_problems
+from penpay.adapters.server_check import login_problems, server_advice, server_problems
 
 
 @pytest.fixture
@@ -31,7 +31,6 @@ async def test_a_server_that_keeps_commits_and_the_runtime_login_pass(runtime):
         ("innodb_flush_log_at_trx_commit", "2", "1"),
         ("read_only", "1", "0"),
         ("max_allowed_packet", "1048576", "67108864"),
-        ("innodb_snapshot_isolation", "0", "1"),
     ],
 )
 async def test_a_setting_that_could_lose_a_commit_is_named(private_database, setting, value, before):
@@ -42,6 +41,16 @@ async def test_a_setting_that_could_lose_a_commit_is_named(private_database, set
     assert setting in found[0]
     private_database.rows(f"SET GLOBAL {setting} = {before}")
     assert await server_problems(database) == []
+    database.close()
+
+
+async def test_what_many_servers_have_off_is_advised_and_not_refused(private_database):
+    database = Database(private_database.admin_url, prefix=private_database.prefix)
+    private_database.rows("SET GLOBAL innodb_snapshot_isolation = 0")
+    assert await server_problems(database) == []
+    assert "innodb_snapshot_isolation" in (await server_advice(database))[0]
+    private_database.rows("SET GLOBAL innodb_snapshot_isolation = 1")
+    assert await server_advice(database) == []
     database.close()
 
 
