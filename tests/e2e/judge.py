@@ -40,11 +40,12 @@ def states(installation: PrivateInstallation) -> Counter[str]:
 
 
 async def settled(installation: PrivateInstallation, *, within_s: float) -> Counter[str]:
-    """Wait until no transaction is open any more."""
+    """Wait until no transaction is open and no evidence waits any more."""
     deadline = time.monotonic() + within_s
     while True:
+        ((waiting,),) = rows(installation, "SELECT COUNT(*) FROM {ledger}.callback_inbox WHERE status = 'NEW'")
         found = states(installation)
-        if found.keys() <= SETTLED:
+        if found.keys() <= SETTLED and not waiting:
             return found
         assert time.monotonic() < deadline, f"after {within_s} s: {dict(found)}\n{_stragglers(installation)}"
         await asyncio.sleep(0.2)

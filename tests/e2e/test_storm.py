@@ -126,6 +126,7 @@ _PAYOUTS: Mapping[int, Mapping[str, Any]] = {2: {"callback": "lost"}, 7: {"fault
 async def _kill_in_turn(installation: PrivateInstallation, kills: list[str]) -> None:
     for node in itertools.cycle(installation.nodes):
         await asyncio.sleep(KILL_EVERY_S)
+        assert node.is_running(), f"{node.name} left by itself: {node.log_tail(12)}"
         node.kill()
         kills.append(node.name)
         node.spawn()
@@ -142,7 +143,10 @@ async def test_nodes_are_killed_every_five_seconds(storming: PrivateInstallation
         crowd = [await _person(storming, session, number) for number in range(1, people + 1)]
         storm = asyncio.create_task(_kill_in_turn(storming, kills))
         try:
-            await asyncio.gather(*(person.rounds(rounds) for person in crowd))
+            walking = asyncio.gather(*(person.rounds(rounds) for person in crowd))
+            await asyncio.wait([walking, storm], return_when=asyncio.FIRST_COMPLETED)
+            assert not storm.done(), storm.exception()
+            await walking
         finally:
             storm.cancel()
         found = await settled(storming, within_s=90.0)
