@@ -4,7 +4,7 @@ import pytest
 
 from penpay.client import ApiProblem
 from tests.faults.stage import Stage
-from tests.faults.withdrawing import BALANCE_MINOR, Withdrawer, operations, withdrawer
+from tests.faults.withdrawing import BALANCE_MINOR, Withdrawer, operations, slow, withdrawer
 
 
 async def _fails_without_a_trace(stage: Stage, who: Withdrawer, code: str) -> None:
@@ -16,7 +16,7 @@ async def _fails_without_a_trace(stage: Stage, who: Withdrawer, code: str) -> No
     assert (await who.client.transaction(withdrawal))["failure"]["code"] == "deriv_debit_refused"
 
 
-@pytest.mark.parametrize("error", ["PaymentAgentWithdrawError", "InvalidToken"])
+@pytest.mark.parametrize("error", ["PaymentAgentWithdrawError", *slow("InvalidToken")])
 async def test_a_wrong_code_moves_nothing(stage: Stage, error: str) -> None:
     who = await withdrawer(stage)
     code = await who.code()

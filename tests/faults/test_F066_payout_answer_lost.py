@@ -3,10 +3,10 @@
 import pytest
 
 from tests.faults.stage import Stage
-from tests.faults.withdrawing import held, operations, withdrawer
+from tests.faults.withdrawing import held, operations, slow, withdrawer
 
 
-@pytest.mark.parametrize("fault", ["reset_after", "html_after", "truncated"])
+@pytest.mark.parametrize("fault", ["reset_after", *slow("html_after", "truncated")])
 async def test_a_payout_that_was_taken_is_paid_once(stage: Stage, fault: str) -> None:
     who = await withdrawer(stage)
     # The result stays away, too: only the same id, sent again, can say that the first was taken.
@@ -20,7 +20,7 @@ async def test_a_payout_that_was_taken_is_paid_once(stage: Stage, fault: str) ->
     assert held(stage, withdrawal) == {}
 
 
-@pytest.mark.parametrize("fault", ["reset", "html", "error"])
+@pytest.mark.parametrize("fault", ["reset", *slow("html", "error")])
 async def test_a_payout_that_was_not_taken_is_sent_again_under_its_id(stage: Stage, fault: str) -> None:
     who = await withdrawer(stage)
     withdrawal = await who.withdraw(b2c={"fault": fault})

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from penpay.client import ApiProblem, Client
 from penpay.demo.play import PIN, sign_up
 from penpay.demo.play import Stage as SignUp
@@ -137,6 +139,11 @@ async def withdrawer(stage: Stage) -> Withdrawer:
     )
     await client.set_pin(PIN, password=person.password)
     return Withdrawer(stage, client, number, person.email, person.password, person.loginid)
+
+
+def slow(*values: str) -> list[Any]:
+    """Further values of a parameter, which show the same at greater length."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 def held(stage: Stage, transaction_id: str) -> dict[str, int]:
