@@ -24,7 +24,7 @@ AT_ONCE = 16
 SETTINGS = {
     "PENPAY_TIMING__SPEED": str(SPEED),
     # Pushes wait for their turn under pacing; sped up thirtyfold they would be too old to be sent.
-    "PENPAY_TIMING__STK_MAX_AGE_S": "1200",
+    "PENPAY_TIMING__STK_MAX_AGE_S": "6000",
     "PENPAY_LIMITS__DARAJA_STK_PER_S": "20",
     "PENPAY_NODE__LOG_LEVEL": "info",
 }
