@@ -155,6 +155,19 @@ class Stage:
         answer = await self.control.post("/forge", {"url": url, **what})
         return int(answer["status"])
 
+    async def redis_again(self) -> None:
+        """Start Redis, and wait until the limits that may not be counted by one node alone are counted in it again."""
+        await self.installation.redis.start_async()
+        body = {"password": "nobody has this one", "device": {"id": "d", "name": "d", "platform": "web"}}
+        url = f"{self.installation.node.public_url}/api/v1/auth/login"
+        async with asyncio.timeout(10):
+            status = 503
+            while status == 503:
+                await asyncio.sleep(0.2)
+                email = f"{secrets.token_hex(8)}@example.com"
+                async with self.session.post(url, json={**body, "email": email}) as answer:
+                    status = answer.status
+
     # --- the books ---
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:

@@ -11,10 +11,14 @@ from tests.faults.stage import Stage
 
 async def test_paid_in_time_it_is_credited_at_its_rate(stage: Stage) -> None:
     who = stage.customer()
-    # Three queries claim a failure too early; the truth is told by a callback that takes its time.
-    script = {"query": ["1032"] * 6, "callback_delay_s": 6.0}
+    # Queries claim a failure, the list of payments lags: the truth is told by a callback that takes its time.
+    await stage.control.post("/daraja/script", {"knobs": {"pull_lag_s": 60.0}})
+    script = {"query": ["1032"] * 30, "callback_delay_s": 6.0}
     deposit = await stage.deposit(who, phone=script)
-    await stage.reaches(deposit, "FAILED")
+    try:
+        await stage.reaches(deposit, "FAILED")
+    finally:
+        await stage.control.post("/daraja/script", {"knobs": {"pull_lag_s": 0.0}})
     await stage.reaches(deposit, "COMPLETED")
     assert stage.path(deposit)[-4:] == ["FAILED", "PAID", "DERIV_SENDING", "COMPLETED"]
     assert (await stage.told(who)).counts == (1, 1, 1)

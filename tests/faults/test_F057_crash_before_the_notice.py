@@ -30,7 +30,7 @@ async def test_a_relay_that_died_sends_it_later(stage: Stage) -> None:
         for shard in range(4):
             assert await stage.operator.restart(f"shards/{shard}/outbox") == 200
     finally:
-        await redis.start_async()
+        await stage.redis_again()
     # Server-sent events replay what was committed, however it came to the streams.
     headers = {"Authorization": f"Bearer {who.token}", "Last-Event-ID": f"{_shard(stage, deposit)}-0"}
     url = f"{stage.installation.node.public_url}/api/v1/events"
