@@ -3,7 +3,7 @@
 from tests.faults.stage import Stage
 
 
-async def test_the_second_waits_until_the_first_is_proven(stage: Stage) -> None:
+async def test_each_is_credited_once_and_told_apart(stage: Stage) -> None:
     who = stage.customer()
     await stage.control.post("/deriv/script", {"knobs": {"statement_lag_s": 1.8}})
     first = await stage.deposit(who, deriv={"fault": "executed"})
