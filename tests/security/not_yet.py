@@ -1,0 +1,18 @@
+"""Security requirements that no test of this folder proves, each with its reason. Rows leave this list as they land."""
+
+from collections.abc import Mapping
+
+_STAFF = "needs staff who sign in; today one token guards the internal listener, and two names stand under a decision"
+_LATER = "its test is being written"
+
+NOT_YET: Mapping[int, str] = {
+    **dict.fromkeys((1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 16), _LATER),
+    9: "a key pair per device and signed requests come later; two devices at most is tests/http/test_sign_in.py",
+    14: _STAFF,
+    15: _STAFF,
+    **dict.fromkeys(range(17, 24), _LATER),
+    24: "signed requests with a nonce come with the devices' own keys",
+    **dict.fromkeys(range(25, 54), _LATER),
+    54: "needs a restore drill on a second machine",
+    55: _LATER,
+}
