@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from actors.base import ActorCrashed, AskTimeout, MailboxFull, NoSuchActor
 from config.keys import KEY_BYTES
+from config.limits import CONNECTIONS_PER_ADDRESS_MAX
 from config.sections import Settings
 from penpay.adapters.audit_store import MySqlSysAudit
 from penpay.adapters.deriv_accounts import DialedDerivAccounts
@@ -24,6 +25,7 @@ from penpay.app.crew import House
 from penpay.app.rules import edge_settings_of
 from penpay.domain.board import Board
 from penpay.domain.errors import OutcomeUnknown
+from penpay.http.connection import ConnectionBounds
 from penpay.http.edge import Admission, Edge
 from penpay.http.event_hub import EventHub, LiveEvent
 from penpay.http.internal import Dependency, InternalParts, Operations, internal_app
@@ -87,7 +89,12 @@ class PublicDoor:
         """Listen. An address in use raises `OSError`."""
         settings = self._house.outside.settings
         bind = settings.http.public_bind
-        site = Site("public", public_app(self._edge), host=bind.host, port=bind.port)
+        bounds = ConnectionBounds(
+            # In development and testing everybody is one address.
+            per_address_max=0 if settings.is_relaxed else CONNECTIONS_PER_ADDRESS_MAX,
+            unbounded=settings.http.trusted_proxies,
+        )
+        site = Site("public", public_app(self._edge), host=bind.host, port=bind.port, bounds=bounds)
         reader = StreamReader(
             blocking_client(settings.redis.url.get_secret_value()), shards=settings.node.shards, publish=self._publish
         )

@@ -1,5 +1,7 @@
 """Settings in the words of the core: business limits, times of sagas, bounds of the edge."""
 
+from urllib.parse import urlsplit
+
 from config.sections import Settings
 from config.tuning import minor
 from penpay.domain.admission import Limits
@@ -68,6 +70,7 @@ def edge_settings_of(settings: Settings) -> EdgeSettings:
         public_url=settings.http.public_url,
         shards=settings.node.shards,
         relaxed=settings.is_relaxed,
+        hosts=() if settings.is_relaxed else (urlsplit(settings.http.public_url).hostname or "",),
         deriv_oauth_url=settings.deriv.oauth_url,
         deriv_app_id=settings.deriv.app_id,
         trusted_proxies=settings.http.trusted_proxies,

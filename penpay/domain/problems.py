@@ -173,6 +173,14 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
         ),
     )
     | _types(
+        417,
+        ("expectation_failed", "This expectation cannot be met", False, "Send no Expect header but 100-continue."),
+    )
+    | _types(
+        421,
+        ("misdirected_request", "This host is not served here", False, "Use the documented address."),
+    )
+    | _types(
         422,
         ("amount_out_of_range", "The amount is outside the limits", False, "Choose an amount within the limits."),
         ("amount_not_whole", "M-Pesa moves whole shillings only", False, "Choose an amount without cents."),

@@ -124,6 +124,8 @@ def bound(edge: Edge, route: Route) -> Callable[[web.Request], Awaitable[web.Str
             call.key_hash = _key_hash(request)
         if route.body is not None:
             await _read_body(call, route.body)
+        elif request.can_read_body:
+            await _refuse_body(request)
         if route.query is not None:
             _read_query(call, route.query)
         if call.claims is not None:
@@ -152,7 +154,7 @@ def _key_hash(request: web.Request) -> str:
 
 async def _read_body(call: Call, model: type[BaseModel]) -> None:
     request = call.request
-    if request.content_type != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
+    if request.content_type != "application/json":
         raise Stop("unsupported_media_type")
     if (request.charset or "utf-8").lower().replace("_", "-") not in {"utf-8", "utf8"}:
         raise Stop("unsupported_media_type", "send UTF-8")
@@ -166,8 +168,24 @@ async def _read_body(call: Call, model: type[BaseModel]) -> None:
         raise invalid_fields(error) from None
 
 
+async def _refuse_body(request: web.Request) -> None:
+    """A call without fields takes no fields. Nothing, or an empty object, is what some clients always send."""
+    raw = await read_bytes(request, limits.BODY_BYTES_MAX)
+    try:
+        unknown = parse_object(raw) if raw.strip() else {}
+    except MalformedJson:
+        raise Stop("malformed_json", "This call takes no body.") from None
+    if unknown:
+        said = [{"field": name[:80], "message": "is not a field of this request"} for name in unknown]
+        raise Stop("invalid_request", errors=said)
+
+
 async def read_bytes(request: web.Request, bytes_max: int) -> bytes:
-    """The whole body, within its size and time; 413 or 408 otherwise."""
+    """The whole body as it was sent, within its size and time; 415 for a coded one, 413 or 408 otherwise."""
+    coding = request.headers.get("Content-Encoding", "identity").lower()
+    transfer = request.headers.get("Transfer-Encoding", "chunked").lower()
+    if coding != "identity" or transfer != "chunked":
+        raise Stop("unsupported_media_type", "Send the body without any coding.")
     if (request.content_length or 0) > bytes_max:
         raise Stop("payload_too_large")
     try:
@@ -177,6 +195,8 @@ async def read_bytes(request: web.Request, bytes_max: int) -> bytes:
         raise Stop("request_timeout") from None
     except web.HTTPRequestEntityTooLarge:
         raise Stop("payload_too_large") from None
+    except web.RequestPayloadError:
+        raise Stop("malformed_request", "The body is not what its header fields say.") from None
     if len(raw) > bytes_max:
         raise Stop("payload_too_large")
     return raw

@@ -58,6 +58,8 @@ class EdgeSettings:
     """Development or testing: an empty Deriv name passes, cookies work without TLS."""
     deriv_oauth_url: str
     deriv_app_id: str
+    hosts: tuple[str, ...] = ()
+    """Host names that we answer to, in lower case; none in development and testing, where any will do."""
     trusted_proxies: tuple[Network, ...] = ()
     callback_allowlist: tuple[Network, ...] = ()
     callback_enforce: bool = True

@@ -6,8 +6,10 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from config.limits import HEADER_BYTES_MAX
 from penpay.domain.errors import BadInput, Unavailable
 from penpay.http.edge import Edge
+from penpay.http.peers import is_ours
 from penpay.http.replies import REQUEST_ID, Stop, invalid_field, problem_response
 
 log = structlog.get_logger()
@@ -18,6 +20,7 @@ _BY_STATUS = {
     405: "method_not_allowed",
     413: "payload_too_large",
     415: "unsupported_media_type",
+    417: "expectation_failed",
 }
 ALWAYS_OPEN = ("/cb/", "/docs", "/openapi.json", "/problems/")
 """Callbacks count in a lane of their own; documents cost nothing and help while the rest is closed."""
@@ -54,6 +57,10 @@ def _route_of(request: web.Request) -> str:
 
 async def _answered(edge: Edge, request: web.Request, handler: Handler) -> web.StreamResponse:
     admission = edge.admission
+    if sum(len(name) + len(value) for name, value in request.raw_headers) > HEADER_BYTES_MAX:
+        return problem_response(Stop("headers_too_large"), request.path)
+    if edge.settings.hosts and not is_ours(request, edge.settings.hosts):
+        return problem_response(Stop("misdirected_request"), request.path)
     if request.path.startswith(ALWAYS_OPEN):
         return await _guarded(edge, request, handler)
     if not admission.open:

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -29,6 +30,15 @@ def peer_address(request: web.BaseRequest, trusted: Sequence[Network]) -> Addres
         if not within(address, trusted):
             return address
     return address
+
+
+def is_ours(request: web.BaseRequest, hosts: Sequence[str]) -> bool:
+    """Whether the request is meant for us: its Host, and the address in its first line if it has one."""
+    try:
+        named = {urlsplit(f"//{host}").hostname for host in (request.headers.get("Host", ""), request.host)}
+    except ValueError:
+        return False
+    return all(name in hosts for name in named)
 
 
 def within(address: Address, networks: Sequence[Network]) -> bool:

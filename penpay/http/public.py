@@ -18,6 +18,8 @@ def public_app(edge: Edge) -> web.Application:
     """The application behind `PENPAY_HTTP__PUBLIC_BIND`."""
     app = web.Application(middlewares=[around(edge)], client_max_size=CALLBACK_BYTES_MAX)
     app.on_response_prepare.append(common_headers)
+    if edge.settings.public_url.startswith("https://"):
+        app.on_response_prepare.append(_only_encrypted)
 
     async def end_streams(_app: web.Application) -> None:
         edge.events.end_all()
@@ -28,6 +30,10 @@ def public_app(edge: Edge) -> web.Application:
     _add_callbacks(app, edge)
     _add_documents(app, edge)
     return app
+
+
+async def _only_encrypted(_request: web.BaseRequest, response: web.StreamResponse) -> None:
+    response.headers["Strict-Transport-Security"] = "max-age=31536000"
 
 
 def _add_callbacks(app: web.Application, edge: Edge) -> None:

@@ -1,5 +1,7 @@
 """What leaves the edge: JSON, problem details, and the headers that every response carries."""
 
+import secrets
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,6 +9,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from penpay.domain.errors import BadInput
+from penpay.domain.ids import ulid
 from penpay.domain.presentation import json_bytes
 from penpay.domain.problems import CONTENT_TYPE as PROBLEM_TYPE
 from penpay.domain.problems import PROBLEMS, problem
@@ -75,10 +78,19 @@ def invalid_field(error: BadInput) -> Stop:
 
 
 async def common_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """The signal of an application, before a response leaves."""
+    put_common_headers(request, response)
+
+
+def put_common_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """On every response, also on those that aiohttp makes itself. Software and version are nobody's business."""
     headers = response.headers
     headers["Server"] = "penpay"
-    headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+    # What the framework refuses by itself never got an id.
+    headers["X-Request-Id"] = request.get(REQUEST_ID, "") or ulid(time.time_ns() // 1_000_000, secrets.token_bytes(10))
     headers["X-Content-Type-Options"] = "nosniff"
+    headers["X-Frame-Options"] = "DENY"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     headers.setdefault("Cache-Control", "no-store")
     headers.setdefault("Referrer-Policy", "no-referrer")

@@ -1,21 +1,18 @@
 """A listening socket with an application behind it, opened and closed with its actor."""
 
-import asyncio
-import secrets
 from collections.abc import Callable
 
 import structlog
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
 from config.limits import HEADER_BYTES_MAX, HEADERS_MAX
-from penpay.domain.presentation import json_bytes
-from penpay.domain.problems import CONTENT_TYPE, problem
+from penpay.http.connection import ConnectionBounds, Runner
 
 log = structlog.get_logger()
 _KEEP_ALIVE_S = 75.0
+_LINGER_S = 1.0
+"""How long the rest of a refused body is still read, so that its sender sees the refusal."""
 _BACKLOG = 1024
-_BY_STATUS = {400: "malformed_request", 413: "payload_too_large", 431: "headers_too_large"}
 
 
 class Site:
@@ -25,14 +22,22 @@ class Site:
     """
 
     def __init__(
-        self, name: str, make_app: Callable[[], web.Application], *, host: str, port: int, close_s: float = 5.0
+        self,
+        name: str,
+        make_app: Callable[[], web.Application],
+        *,
+        host: str,
+        port: int,
+        close_s: float = 5.0,
+        bounds: ConnectionBounds | None = None,
     ) -> None:
         self._name = name
         self._make_app = make_app
         self._host = host
         self._port = port
         self._close_s = close_s
-        self._runner: _Runner | None = None
+        self._bounds = bounds or ConnectionBounds()
+        self._runner: Runner | None = None
 
     @property
     def port(self) -> int:
@@ -42,11 +47,13 @@ class Site:
 
     async def open(self) -> None:
         """Begin to listen; an address in use raises `OSError`."""
-        runner = _Runner(
+        runner = Runner(
             self._make_app(),
+            self._bounds,
             access_log=None,
             handle_signals=False,
             keepalive_timeout=_KEEP_ALIVE_S,
+            lingering_time=_LINGER_S,
             max_line_size=HEADER_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX,
             max_headers=HEADERS_MAX,
@@ -70,41 +77,3 @@ class Site:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
-
-
-class _Runner(web.AppRunner):
-    """Makes connections that answer broken HTTP the way the rest of the API answers."""
-
-    async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        return _Server(
-            made.request_handler,
-            request_factory=made.request_factory,
-            loop=asyncio.get_running_loop(),
-            **self._kwargs,
-        )
-
-
-class _Server(web.Server):
-    def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
-
-
-class _Connection(RequestHandler):
-    """What aiohttp would answer in its own words, with its version, for what never became a request."""
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        """A problem document; the parser's words may quote what was sent, so they stay inside."""
-        del message
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun already")
-        if status >= 500:
-            log.error("connection failed", exc_info=exc)
-        code = _BY_STATUS.get(status, "internal_error" if status >= 500 else "malformed_request")
-        response = web.Response(body=json_bytes(problem(code)), status=status, content_type=CONTENT_TYPE)
-        response.headers["Server"] = "penpay"
-        response.headers["X-Request-Id"] = secrets.token_hex(13)
-        response.force_close()
-        return response

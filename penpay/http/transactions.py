@@ -1,6 +1,8 @@
 """History, one transaction, where its money is, and cancelling it. Read from the rows: any node answers."""
 
+import re
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from aiohttp import web
 
@@ -15,6 +17,8 @@ from penpay.http.reads import HistoryFilter
 from penpay.http.replies import Stop, json_response
 from penpay.http.schemas import TransactionsQuery
 from penpay.messages import CancelTransaction, Refusal, saga_of
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 async def listed(call: Call) -> web.Response:
@@ -42,7 +46,7 @@ async def one(call: Call) -> web.Response:
     """One transaction; its ETag is its version."""
     row = await _own(call)
     etag = f'"{row.id}-{row.version}"'
-    if etag in (part.strip() for part in call.request.headers.get("If-None-Match", "").split(",")):
+    if _is_known(etag, call.request.headers.get("If-None-Match", "")):
         return web.Response(status=304, headers={"ETag": etag})
     return json_response(_rendered(row), headers={"ETag": etag})
 
@@ -72,6 +76,11 @@ async def _own(call: Call) -> TransactionRow:
     return row
 
 
+def _is_known(etag: str, given: str) -> bool:
+    """Weak comparison, as RFC 9110 (13.1.2) wants it: a proxy may have weakened our tag."""
+    return any(part.strip().removeprefix("W/") in {etag, "*"} for part in given.split(","))
+
+
 def _rendered(row: TransactionRow) -> dict[str, object]:
     return render_transaction(row, evidence_of(row))
 
@@ -80,9 +89,12 @@ def _time(text: str | None, field: str) -> datetime | None:
     if not text:
         return None
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise BadInput(field, "must be an RFC 3339 time with its zone")
-    return at.astimezone(UTC)
+        at = datetime.fromisoformat(text) if _RFC_3339.fullmatch(text) else None
+        return at.astimezone(UTC) if at is not None else _refuse(field)
+    except (ValueError, OverflowError):
+        # The first and the last day of the calendar have no neighbours in other zones.
+        return _refuse(field)
+
+
+def _refuse(field: str) -> NoReturn:
+    raise BadInput(field, "must be an RFC 3339 time with its zone") from None

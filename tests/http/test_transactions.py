@@ -160,3 +160,26 @@ async def test_the_saga_decides_about_cancelling(world: World, customer: Custome
     world.actors.answers[CancelTransaction] = lambda _: row
     assert (await customer.call("POST", f"/transactions/{made}/cancel")).body["id"] == made
     assert world.actors.asked[-1] == (f"shards/0/sagas/{made}", CancelTransaction(customer.id))
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "9999-12-31T23:59:59-14:00",
+        "0001-01-01T00:00:00+14:00",
+        "2026-W47-5T12:00:00Z",
+        "20261120T120000Z",
+        "2026-13-01T00:00:00Z",
+    ],
+)
+async def test_a_time_that_is_none_of_ours_is_named(customer: Customer, time: str):
+    answer = await customer.call("GET", "/transactions", params={"from": time})
+    assert (answer.status, answer.fields) == (400, {"from"})
+
+
+@pytest.mark.parametrize("form", ['W/"{}-2"', "*", '"x", W/"{}-2"'])
+async def test_a_weakened_tag_is_still_ours(customer: Customer, module_database, form: str):
+    made = add_transaction(module_database, customer)
+    path = f"/transactions/{made}"
+    assert (await customer.call("GET", path, headers={"If-None-Match": form.format(made)})).status == 304
+    assert (await customer.call("GET", path, headers={"If-None-Match": f'"{made}-1"'})).status == 200
