@@ -212,15 +212,15 @@ class RuntimeActor(PykkaActor):
         context.run(current_cell.set, None)  # its asks are not part of the current message's chain
         task = cell.loop.create_task(coro, name=f"{cell.address or type(self).__name__}:{name}", context=context)
         if cell.tasks is None:
-            cell.tasks = set()
-        cell.tasks.add(task)
+            cell.tasks = {}
+        cell.tasks[task] = None
         task.add_done_callback(self._child_task_done)
         return task
 
     def _child_task_done(self, task: asyncio.Task[Any]) -> None:
         cell = self._cell
         if cell.tasks is not None and cell.actor is self:
-            cell.tasks.discard(task)
+            cell.tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None and cell.actor is self:
             cell.control(Broken(error))
 
@@ -239,9 +239,9 @@ class RuntimeActor(PykkaActor):
         assert letter is not None, "defer() outside of a handler"
         reply = DeferredReply(cell, letter.reply_to, letter.message)
         if cell.open_replies is None:
-            cell.open_replies = set()
+            cell.open_replies = {}
         if letter.reply_to is not None:
-            cell.open_replies.add(reply)
+            cell.open_replies[reply] = None
         return reply
 
     def exit(self, reason: str = "normal") -> None:

@@ -88,8 +88,9 @@ class Cell:
         self.last_exit: Exit | None = None
         self.last_active_s = self.ready_at_s = 0.0
         self.timers: Timers | None = None
-        self.tasks: set[asyncio.Task[Any]] | None = None
-        self.open_replies: set[DeferredReply] | None = None
+        # Dictionaries for their order: it is the order in which these end, the same in every run.
+        self.tasks: dict[asyncio.Task[Any], None] | None = None
+        self.open_replies: dict[DeferredReply, None] | None = None
         self.watchers: dict[Cell, int] | None = None
         self.ready_waiters: list[asyncio.Future[None]] | None = None
         self.over_waiters: list[asyncio.Future[None]] | None = None

@@ -52,4 +52,4 @@ class DeferredReply:
 
     def _forget(self) -> None:
         if self._cell.open_replies is not None:
-            self._cell.open_replies.discard(self)
+            self._cell.open_replies.pop(self, None)

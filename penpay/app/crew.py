@@ -1,7 +1,7 @@
 """What the actors of a node are made of: the parts that the tree hands to each."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypedDict
 
 import structlog
@@ -25,13 +25,9 @@ from actors.rail_lease import LeaseHolder
 from actors.rail_sender import SenderParts, SenderSettings
 from actors.saga import SagaParts
 from actors.wakeups import WakeUpsActor
-from penpay.adapters.metrics import Metrics
-from penpay.app.outside import Outside
+from penpay.app.house import House, HouseMetrics
 from penpay.app.rules import limits_of, rules_of
-from penpay.domain.board import Board
-from penpay.domain.gate import RecoveryGate
 from penpay.messages_rails import DerivBalance
-from penpay.ports import Addresses
 from supervisors.specs import SupervisorSpec
 from supervisors.tree import ShardCrew, shard_tree
 
@@ -39,38 +35,6 @@ log = structlog.get_logger()
 
 LOOK_S = 1.0
 """How often a shard looks for sagas whose time has come."""
-
-
-@dataclass(slots=True)
-class LateAddresses:
-    """`Addresses` of a tree that is made after the parts which use it."""
-
-    registry: Addresses | None = None
-
-    def tell(self, address: str, message: object) -> None:
-        """See `Addresses`."""
-        assert self.registry is not None
-        self.registry.tell(address, message)
-
-    async def ask(self, address: str, message: object, *, timeout_s: float = 5.0) -> object:
-        """See `Addresses`."""
-        assert self.registry is not None
-        return await self.registry.ask(address, message, timeout_s=timeout_s)
-
-
-@dataclass(slots=True)
-class House:
-    """What the whole node shares."""
-
-    outside: Outside
-    metrics: Metrics
-    addresses: LateAddresses = field(default_factory=LateAddresses)
-    board: Board = field(default_factory=Board)
-    gate: RecoveryGate = field(init=False)
-
-    def __post_init__(self) -> None:
-        """What closes a shard and what keeps the rails from sending for it is one thing."""
-        self.gate = RecoveryGate(self.board.closed_shards)
 
 
 class ShardPlan:
@@ -153,7 +117,7 @@ class ShardPlan:
 class LedgerMeter:
     """The ledger's figures on their way to the metrics."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: HouseMetrics) -> None:
         self._metrics = metrics
 
     def batch(self, *, units: int, seconds: float) -> None:

@@ -14,7 +14,7 @@ from penpay.adapters.anchor_files import AnchorFiles
 from penpay.adapters.audit_store import MySqlHeads
 from penpay.adapters.overview import MySqlOverview
 from penpay.adapters.server_check import login_problems, server_advice, server_problems
-from penpay.app.crew import House
+from penpay.app.outside import NodeHouse
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.presentation import json_bytes, time_text
 from penpay.http.event_hub import EventHub, LiveEvent
@@ -31,10 +31,10 @@ NO_PLACE = -1
 class Jobs:
     """The jobs of one node, as functions for the tree."""
 
-    def __init__(self, house: House, events: EventHub) -> None:
+    def __init__(self, house: NodeHouse, events: EventHub) -> None:
         self._house = house
         self._events = events
-        self._overview = MySqlOverview(house.outside.stores.database)
+        self._overview = MySqlOverview(house.outside.database)
 
     def periodic(self) -> Sequence[tuple[str, Job, float]]:
         """Name, job, pause."""
@@ -48,7 +48,7 @@ class Jobs:
         outside = self._house.outside
         settings = outside.settings
         return AnchorParts(
-            heads=MySqlHeads(outside.stores.database),
+            heads=MySqlHeads(outside.database),
             book=AnchorFiles(settings.anchor_dir, seed=settings.security.audit_signing_key.get_secret_value()),
             gate=self._house.gate,
             clock=outside.clock,
@@ -60,7 +60,7 @@ class Jobs:
     async def check_database(self) -> None:
         """Before anything starts. Raises `StoreError` with one line that says what is wrong."""
         await self._overview.ping()
-        database, settings = self._house.outside.stores.database, self._house.outside.settings
+        database, settings = self._house.outside.database, self._house.outside.settings
         refused = list(await server_problems(database))
         login, advised = await login_problems(database), await server_advice(database)
         if settings.is_relaxed:
@@ -101,7 +101,7 @@ class Jobs:
 
     async def check_invariants(self) -> str:
         """Every invariant; a violation is an error in the log and a gauge above zero."""
-        found = await invariants.check(self._house.outside.stores.database)
+        found = await invariants.check(self._house.outside.database)
         counts = {name: len(rows) for name, rows in found.items()}
         self._house.metrics.violations(counts)
         broken = sorted(name for name, count in counts.items() if count)

@@ -21,7 +21,7 @@ from penpay.adapters.secrets import SystemSecrets
 from penpay.adapters.session_store import MySqlSessions
 from penpay.adapters.stream_reader import StreamReader, blocking_client
 from penpay.adapters.tokens import EdDsaTokens
-from penpay.app.crew import House
+from penpay.app.outside import NodeHouse
 from penpay.app.rules import edge_settings_of
 from penpay.domain.board import Board
 from penpay.domain.errors import OutcomeUnknown
@@ -39,15 +39,15 @@ LOST_ANSWERS = (AskTimeout, ActorCrashed, OutcomeUnknown, TimeoutError)
 """What an ask may raise although the message may have been executed."""
 
 
-def edge_of(house: House, admission: Admission, events: EventHub) -> Edge:
+def edge_of(house: NodeHouse, admission: Admission, events: EventHub) -> Edge:
     """Everything that the public routes work with."""
     outside = house.outside
-    settings, database = outside.settings, outside.stores.database
+    settings, database = outside.settings, outside.database
     pepper = settings.security.password_pepper.get_secret_value()
     seed = settings.security.jwt_key.get_secret_value()
     assert len(seed) == KEY_BYTES
     passwords = Argon2Passwords(pepper=pepper)
-    outside.at_end.append(passwords.close)
+    outside.closing.callback(passwords.close)
     return Edge(
         settings=edge_settings_of(settings),
         addresses=house.addresses,
@@ -80,7 +80,7 @@ class PublicDoor:
     The application is made anew at each opening: one that was closed cannot be opened again.
     """
 
-    def __init__(self, house: House, edge: Edge) -> None:
+    def __init__(self, house: NodeHouse, edge: Edge) -> None:
         self._house = house
         self._edge = edge
         self._stack = AsyncExitStack()
@@ -170,7 +170,7 @@ class NodeReadiness:
 
 
 def internal_parts(
-    house: House,
+    house: NodeHouse,
     *,
     readiness: NodeReadiness,
     operations: Operations,
@@ -180,7 +180,7 @@ def internal_parts(
 ) -> InternalParts:
     """What the internal listener works with."""
     outside = house.outside
-    database, ask_s = outside.stores.database, outside.settings.timing.request_s
+    database, ask_s = outside.database, outside.settings.timing.request_s
     staff_log = MySqlSysAudit(database)
     return InternalParts(
         readiness=readiness,

@@ -13,10 +13,10 @@ from actors.opening import ACCOUNTS, OpeningActor
 from config import limits
 from config.sections import Settings
 from penpay.adapters.metrics import Metrics
-from penpay.app.crew import House, ShardPlan, daraja_rail, deriv_rail, fx_feed
+from penpay.app.crew import ShardPlan, daraja_rail, deriv_rail, fx_feed
 from penpay.app.jobs import Jobs
 from penpay.app.listeners import InternalDoor, NodeReadiness, PublicDoor, edge_of, internal_parts
-from penpay.app.outside import outside_of
+from penpay.app.outside import NodeHouse, outside_of
 from penpay.domain.errors import StoreError
 from penpay.http.edge import Admission
 from penpay.http.event_hub import EventHub
@@ -41,7 +41,7 @@ class Node:
         self._settings = settings
         self._leaving = asyncio.Event()
         self._outside = outside_of(settings)
-        self._house = House(self._outside, Metrics())
+        self._house = NodeHouse(self._outside, Metrics())
         self._admission = Admission(open=False)
         self._events = EventHub()
         self._jobs = Jobs(self._house, self._events)

@@ -2,7 +2,8 @@
 
 import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from penpay.adapters.fx import HttpFxSource
 from penpay.adapters.inbox_store import MySqlInboxStore
 from penpay.adapters.lease_store import MySqlLeaseStore
 from penpay.adapters.ledger_store import MySqlLedgerStore
+from penpay.adapters.metrics import Metrics
 from penpay.adapters.outbox_store import MySqlOutboxStore
 from penpay.adapters.rail_reads import MySqlRailReads
 from penpay.adapters.redis_streams import RedisStreams, redis_client
@@ -26,55 +28,29 @@ from penpay.adapters.saga_store import MySqlSagaStore
 from penpay.adapters.sms import AfricasTalking
 from penpay.adapters.system import RandomUlids, SystemClock
 from penpay.adapters.user_store import MySqlUserStore
+from penpay.app.house import House, Outside, Stores
 
 
 @dataclass(frozen=True, slots=True)
-class Stores:
-    """The database, one store per noun."""
+class Connected(Outside):
+    """The outside of a real process: ports on top, and the connections that only composition knows."""
 
     database: Database
-    sagas: MySqlSagaStore
-    users: MySqlUserStore
-    inbox: MySqlInboxStore
-    attempts: MySqlAttemptStore
-    outbox: MySqlOutboxStore
-    leases: MySqlLeaseStore
-    rail_reads: MySqlRailReads
-    ledger: MySqlLedgerStore
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """Everything beyond the process, and the two things that only the system knows: time and chance."""
-
-    settings: Settings
-    boot_id: str
-    clock: SystemClock
-    ids: RandomUlids
-    dice: random.Random
-    sealer: KeySealer
-    tokens: HmacCallbackTokens
-    stores: Stores
     redis: Redis
-    streams: RedisStreams
-    daraja: HttpDaraja
-    dialer: WebSocketDialer
-    fx: Sequence[HttpFxSource]
-    sms: AfricasTalking
-    at_end: list[Callable[[], None]] = field(default_factory=list)
-    """What else has threads or files: closed with everything here."""
+    closing: AsyncExitStack = field(default_factory=AsyncExitStack)
+    """What of it has connections, threads or files."""
 
     async def close(self) -> None:
-        """Close what has connections. Called when nobody uses them any more."""
-        for close in self.at_end:
-            close()
-        await self.daraja.close()
-        for source in self.fx:
-            await source.close()
-        await self.sms.close()
-        await self.redis.aclose()
-        self.stores.leases.drop_claim()
-        self.stores.database.close()
+        """Close what has connections, the newest first. Called when nobody uses them any more."""
+        await self.closing.aclose()
+
+
+@dataclass(slots=True)
+class NodeHouse(House):
+    """The house of a real process."""
+
+    outside: Connected
+    metrics: Metrics
 
 
 def keyring(keys: Sequence[VersionedKey]) -> tuple[dict[int, bytes], int]:
@@ -89,14 +65,28 @@ def sealer_of(settings: Settings) -> KeySealer:
     return KeySealer(keys=ring, current=current, blind_index_key=settings.security.blind_index_key.get_secret_value())
 
 
-def outside_of(settings: Settings) -> Outside:
+def outside_of(settings: Settings) -> Connected:
     """Make all of it. On the loop that will use it; raises `ValueError` for keys that do not fit."""
     clock, ids = SystemClock(), RandomUlids()
     boot_id = ids.ulid()
     sealer = sealer_of(settings)
     ring, current = keyring(settings.security.callback_key)
+    database = Database(settings.database.url.get_secret_value(), prefix=settings.database.prefix)
     redis = redis_client(settings.redis.url.get_secret_value())
-    return Outside(
+    leases = MySqlLeaseStore(database, node=settings.node.name, boot_id=boot_id, lease_s=settings.timing.shard_lease_s)
+    daraja = HttpDaraja(_daraja_account(settings), clock)
+    fx = [
+        HttpFxSource(url, timeout_s=settings.timing.fx_call_s)
+        for url in (settings.fx.url, settings.fx.second_url)
+        if url is not None
+    ]
+    sms = _sms(settings)
+    closing = AsyncExitStack()
+    for close in (database.close, leases.drop_claim):
+        closing.callback(close)
+    for disconnect in (redis.aclose, sms.close, *(source.close for source in fx), daraja.close):
+        closing.push_async_callback(disconnect)
+    return Connected(
         settings=settings,
         boot_id=boot_id,
         clock=clock,
@@ -104,40 +94,34 @@ def outside_of(settings: Settings) -> Outside:
         dice=random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, not a secret
         sealer=sealer,
         tokens=HmacCallbackTokens(public_url=settings.http.public_url, keys=ring, current=current),
-        stores=_stores(settings, sealer, clock, ids, boot_id),
-        redis=redis,
-        streams=RedisStreams(redis),
-        daraja=HttpDaraja(_daraja_account(settings), clock),
-        dialer=WebSocketDialer(ws_url=settings.deriv.ws_url, app_id=settings.deriv.app_id),
-        fx=[
-            HttpFxSource(url, timeout_s=settings.timing.fx_call_s)
-            for url in (settings.fx.url, settings.fx.second_url)
-            if url is not None
-        ],
-        sms=AfricasTalking(
-            url=settings.sms.url,
-            username=settings.sms.username,
-            api_key=settings.sms.api_key.get_secret_value(),
-            sender=settings.sms.sender,
-            timeout_s=settings.timing.sms_call_s,
+        stores=Stores(
+            sagas=MySqlSagaStore(database, sealer),
+            users=MySqlUserStore(database),
+            inbox=MySqlInboxStore(database, sealer),
+            attempts=MySqlAttemptStore(database, sealer, clock=clock, ids=ids),
+            outbox=MySqlOutboxStore(database),
+            leases=leases,
+            rail_reads=MySqlRailReads(database),
+            ledger=MySqlLedgerStore(database, boot_id=boot_id),
         ),
+        streams=RedisStreams(redis),
+        daraja=daraja,
+        dialer=WebSocketDialer(ws_url=settings.deriv.ws_url, app_id=settings.deriv.app_id),
+        fx=fx,
+        sms=sms,
+        database=database,
+        redis=redis,
+        closing=closing,
     )
 
 
-def _stores(settings: Settings, sealer: KeySealer, clock: SystemClock, ids: RandomUlids, boot_id: str) -> Stores:
-    database = Database(settings.database.url.get_secret_value(), prefix=settings.database.prefix)
-    return Stores(
-        database=database,
-        sagas=MySqlSagaStore(database, sealer),
-        users=MySqlUserStore(database),
-        inbox=MySqlInboxStore(database, sealer),
-        attempts=MySqlAttemptStore(database, sealer, clock=clock, ids=ids),
-        outbox=MySqlOutboxStore(database),
-        leases=MySqlLeaseStore(
-            database, node=settings.node.name, boot_id=boot_id, lease_s=settings.timing.shard_lease_s
-        ),
-        rail_reads=MySqlRailReads(database),
-        ledger=MySqlLedgerStore(database, boot_id=boot_id),
+def _sms(settings: Settings) -> AfricasTalking:
+    return AfricasTalking(
+        url=settings.sms.url,
+        username=settings.sms.username,
+        api_key=settings.sms.api_key.get_secret_value(),
+        sender=settings.sms.sender,
+        timeout_s=settings.timing.sms_call_s,
     )
 
 

@@ -56,7 +56,7 @@ async def _compared(settings: "Settings", *, act: bool, say: Callable[[str], Non
     from penpay.reconcile import Sides, reconcile  # noqa: PLC0415
 
     outside = outside_of(settings)
-    database, timing = outside.stores.database, settings.timing
+    database, timing = outside.database, settings.timing
     agent = DialedAgentAccount(
         outside.dialer,
         loginid=settings.deriv.agent_loginid,

@@ -57,13 +57,16 @@ async def _receive(edge: Edge, request: web.Request) -> web.Response:
         trusted_source=trusted,
         received_at=edge.clock.now(),
     )
-    # The same body for the same operation is one piece of evidence, however often and wherever it arrives.
-    dedupe_key = f"{kind}:{operation_id}:{sha256(body).hexdigest()}"
-    new = await edge.inbox.add(row, dedupe_key=dedupe_key, source=str(address))
+    new = await edge.inbox.add(row, dedupe_key=dedupe_key_of(row), source=str(address))
     edge.metrics.callback(kind=kind, verdict="stored" if new else "duplicate")
     if new:
         _ring(edge, row)
     return web.Response(body=_ACCEPTED, content_type="application/json")
+
+
+def dedupe_key_of(row: InboxRow) -> str:
+    """The same body for the same operation is one piece of evidence, however often and wherever it arrives."""
+    return f"{row.kind}:{row.operation_id}:{sha256(row.body).hexdigest()}"
 
 
 async def _foreign(edge: Edge, kind: str, address: str) -> None:
