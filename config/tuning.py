@@ -66,6 +66,10 @@ class LimitSettings(Section):
     login_per_minute_address: Count = 20
     register_per_hour_address: Count = 3
     otp_per_15_minutes: Count = 5
+    otp_per_day: Count = 10
+    """Codes by SMS to one phone or account."""
+    otp_per_hour_all: Count = 2_000
+    """Codes by SMS to everybody: what a flood of registrations may cost."""
     deposit_per_minute: Count = 6
     deposit_per_hour: Count = 30
     withdrawal_per_minute: Count = 3

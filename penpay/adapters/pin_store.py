@@ -7,8 +7,10 @@ from datetime import datetime
 
 from penpay.adapters.database import Database
 from penpay.adapters.mysql import Connection
+from penpay.adapters.notice_store import notice_query
 from penpay.domain.accounts import PinTry
 from penpay.domain.identity import PIN_LOCK, PIN_TRIES_MAX
+from penpay.domain.notices import NoticeKind
 
 
 class MySqlPins:
@@ -17,6 +19,7 @@ class MySqlPins:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries = database.queries("pins")
+        self._notices = database.queries("notices")
 
     async def begin_try(self, user_id: str, *, at: datetime) -> PinTry:
         async def work(connection: Connection) -> PinTry:
@@ -45,7 +48,16 @@ class MySqlPins:
         query = self._queries("give_back", user_id=user_id, pin_hash=tried.pin_hash, failures=tried.number, at=at)
         await self._database.write(query)
 
-    async def set_pin(self, user_id: str, pin_hash: str, *, held_until: datetime, at: datetime) -> None:
-        await self._database.write(
-            self._queries("set_pin", user_id=user_id, pin_hash=pin_hash, held_until=held_until, at=at)
-        )
+    async def set_pin(self, user_id: str, pin_hash: str, *, held_until: datetime, notice_id: str, at: datetime) -> None:
+        async def work(connection: Connection) -> None:
+            rows = await connection.rows(self._queries("lock_pin", user_id=user_id))
+            if not rows or rows[0][0] == pin_hash:
+                # Run again after a lost answer of the commit: it was done.
+                return
+            kind = NoticeKind.PIN_CHANGED if rows[0][0] else NoticeKind.PIN_SET
+            await connection.query(
+                self._queries("set_pin", user_id=user_id, pin_hash=pin_hash, held_until=held_until, at=at)
+            )
+            await connection.query(notice_query(self._notices, notice_id, user_id, kind, at=at))
+
+        await self._database.transact(work)

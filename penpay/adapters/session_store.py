@@ -1,13 +1,16 @@
 """Signed-in devices and their refresh tokens. A token is known by its SHA-256 only, and every one is remembered."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
 from penpay.adapters.database import Database
 from penpay.adapters.mysql import Connection
-from penpay.domain.accounts import NewSession, Rotation
+from penpay.adapters.notice_store import notice_query
+from penpay.domain.accounts import NewSession, Rotation, SignedIn
+from penpay.domain.notices import NoticeKind
 from penpay.ports import Sealer
 
 REPEAT_GRACE = timedelta(seconds=10)
@@ -22,6 +25,7 @@ class MySqlSessions:
         self._database = database
         self._sealer = sealer
         self._queries = database.queries("users")
+        self._notices = database.queries("notices")
 
     async def open_session(self, new: NewSession, *, devices_max: int, held_until: datetime) -> bool:
         queries = self._queries
@@ -36,6 +40,9 @@ class MySqlSessions:
             if any_one and not this_one:
                 hold = queries("hold_withdrawals", user_id=new.user_id, held_until=held_until, at=new.created_at)
                 await connection.query(hold)
+                # A session is opened once, so its id names the notice too.
+                told = notice_query(self._notices, new.id, new.user_id, NoticeKind.DEVICE_ADDED, at=new.created_at)
+                await connection.query(told)
             await connection.query(
                 queries("end_device", user_id=new.user_id, device_id=new.device_id, id=new.id, at=new.created_at)
             )
@@ -105,6 +112,25 @@ class MySqlSessions:
             return True
 
         return await self._database.transact(work)
+
+    async def devices(self, user_id: str, *, at: datetime) -> Sequence[SignedIn]:
+        rows = await self._database.rows(self._queries("signed_in", user_id=user_id, at=at))
+        return [
+            SignedIn(
+                device_id=device_id,
+                device_name=device_name,
+                platform=platform,
+                signed_in_at=created_at,
+                used_at=used_at,
+                session_id=session_id,
+            )
+            for device_id, device_name, platform, created_at, used_at, session_id in rows
+        ]
+
+    async def remove_device(self, user_id: str, device_id: str, *, at: datetime) -> bool:
+        """After a lost answer of the database it may say that there was nothing to remove."""
+        ended = await self._database.write(self._queries("remove_device", user_id=user_id, device_id=device_id, at=at))
+        return ended > 0
 
 
 def _hash(token: str) -> bytes:

@@ -14,6 +14,7 @@ from penpay.adapters.anchor_files import AnchorFiles
 from penpay.adapters.audit_store import MySqlHeads
 from penpay.adapters.overview import MySqlOverview
 from penpay.adapters.server_check import login_problems, server_advice, server_problems
+from penpay.app.identity_jobs import IdentityJobs
 from penpay.app.outside import NodeHouse
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.presentation import json_bytes, time_text
@@ -38,9 +39,12 @@ class Jobs:
 
     def periodic(self) -> Sequence[tuple[str, Job, float]]:
         """Name, job, pause."""
+        outside = self._house.outside
+        identity = IdentityJobs(outside.database, outside.sealer, outside.sms, outside.clock)
         return [
-            ("invariants", self.check_invariants, self._house.outside.settings.timing.invariants_s),
+            ("invariants", self.check_invariants, outside.settings.timing.invariants_s),
             ("gauges", self.gauges, GAUGES_S),
+            *identity.periodic(),
         ]
 
     def anchors(self) -> AnchorParts:

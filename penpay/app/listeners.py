@@ -13,6 +13,7 @@ from penpay.adapters.deriv_accounts import DialedDerivAccounts
 from penpay.adapters.deriv_link_store import MySqlDerivLinks
 from penpay.adapters.http_reads import MySqlReads
 from penpay.adapters.identity_store import MySqlIdentities
+from penpay.adapters.password_store import MySqlPasswordChanges
 from penpay.adapters.passwords import Argon2Passwords
 from penpay.adapters.pin_store import MySqlPins
 from penpay.adapters.rate_limits import RedisRateLimits
@@ -54,6 +55,7 @@ def edge_of(house: NodeHouse, admission: Admission, events: EventHub) -> Edge:
         accounts=MySqlIdentities(database, outside.sealer),
         pins=MySqlPins(database),
         sessions=MySqlSessions(database, outside.sealer),
+        password_changes=MySqlPasswordChanges(database, outside.sealer),
         links=MySqlDerivLinks(database, outside.sealer),
         reads=MySqlReads(database),
         inbox=outside.stores.inbox,

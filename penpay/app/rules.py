@@ -111,6 +111,8 @@ def _rates_of(settings: Settings) -> RateRules:
         register_per_hour_address=limits.register_per_hour_address,
         otp_per_15_minutes=limits.otp_per_15_minutes,
         otp_resend_s=int(settings.timing.otp_resend_s),
+        otp_per_day=limits.otp_per_day,
+        otp_per_hour_all=limits.otp_per_hour_all,
         deposit_per_minute=limits.deposit_per_minute,
         deposit_per_hour=limits.deposit_per_hour,
         withdrawal_per_minute=limits.withdrawal_per_minute,

@@ -102,6 +102,18 @@ class NewSession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """A device with a living session."""
+
+    device_id: str
+    device_name: str
+    platform: str
+    signed_in_at: datetime
+    used_at: datetime
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:
     """A refresh token was exchanged. `token` is the one to use from now on."""
 

@@ -1,5 +1,6 @@
 """What the edge needs from the store of identities, and from the two kinds of secrets around it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from penpay.domain.accounts import (
     PinTry,
     Profile,
     Rotation,
+    SignedIn,
     Verification,
 )
 
@@ -65,8 +67,11 @@ class Pins(Protocol):
         """The try was not made, so nobody learned anything from it."""
         ...
 
-    async def set_pin(self, user_id: str, pin_hash: str, *, held_until: datetime, at: datetime) -> None:
-        """A first PIN counts at once; a changed one holds withdrawals. Either way the count begins anew."""
+    async def set_pin(self, user_id: str, pin_hash: str, *, held_until: datetime, notice_id: str, at: datetime) -> None:
+        """A first PIN counts at once; a changed one holds withdrawals. Either way the count begins anew.
+
+        The owner is told by a notice.
+        """
         ...
 
 
@@ -89,6 +94,53 @@ class Sessions(Protocol):
         ...
 
     async def close_sessions(self, token: str, *, device_id: str, everywhere: bool, at: datetime) -> bool: ...
+
+    async def devices(self, user_id: str, *, at: datetime) -> Sequence[SignedIn]:
+        """Who is signed in, the last used device first."""
+        ...
+
+    async def remove_device(self, user_id: str, device_id: str, *, at: datetime) -> bool:
+        """End a device's session at once. False when it has none."""
+        ...
+
+
+class PasswordChanges(Protocol):
+    """Forgotten and changed passwords. Each change ends sessions, holds withdrawals and is told to the owner.
+
+    All methods raise `Unavailable`, and do the same work for an address that nobody has.
+    """
+
+    async def ask_reset(
+        self, email: str, *, code_hash: bytes, expires_at: datetime, resend_at: datetime, at: datetime
+    ) -> str:
+        """The phone that the code goes to; empty when nobody has the address or a fresh code is on its way."""
+        ...
+
+    async def reset(
+        self,
+        email: str,
+        *,
+        code_hash: bytes,
+        password_hash: str,
+        held_until: datetime,
+        notice_id: str,
+        at: datetime,
+    ) -> bool:
+        """Use the code up. False: wrong, old, used, or nobody's. Wrong tries are counted before anything is said."""
+        ...
+
+    async def change(
+        self,
+        user_id: str,
+        *,
+        password_hash: str,
+        keep_session: str,
+        held_until: datetime,
+        notice_id: str,
+        at: datetime,
+    ) -> None:
+        """A signed-in customer's new password; their other sessions end."""
+        ...
 
 
 class DerivLinks(Protocol):

@@ -5,19 +5,18 @@ Source: decisions.md part 7, faults.md S1-S8. Hashing happens off the loop, in b
 
 from datetime import datetime, timedelta
 
-import structlog
 from aiohttp import web
 
 from penpay.domain.accounts import Claims, NewAccount, NewSession, Verification
-from penpay.domain.errors import BadInput, Unavailable
+from penpay.domain.errors import BadInput
 from penpay.domain.identity import email_address, mask_phone, password_problem, phone_e164
 from penpay.domain.ids import shard_of
-from penpay.domain.presentation import time_text
 from penpay.domain.throttle import Hit
+from penpay.http.codes import code_hash, key_of, limit_sending, send_code, verification_of
 from penpay.http.dispatch import Call
 from penpay.http.edge import Edge
 from penpay.http.replies import Stop, json_response
-from penpay.http.schemas import (
+from penpay.http.schemas_identity import (
     LoginRequest,
     LogoutRequest,
     RefreshRequest,
@@ -25,11 +24,9 @@ from penpay.http.schemas import (
     ResendRequest,
     VerifyPhoneRequest,
 )
-from penpay.messages_rails import SMS, SendSms
 
 COOKIE = "penpay_refresh"
 COOKIE_PATH = "/api/v1/auth"
-log = structlog.get_logger()
 
 
 async def register(call: Call) -> web.Response:
@@ -40,7 +37,8 @@ async def register(call: Call) -> web.Response:
     if problem := password_problem(body.password, email=email, phone=phone):
         raise BadInput("password", problem)
     rates = edge.settings.rates
-    await call.limit(Hit(rates.register_address, call.address_key()), Hit(rates.resend, _phone_key(edge, phone)))
+    await call.limit(Hit(rates.register_address, call.address_key()))
+    await limit_sending(call, key_of(edge, "limit", phone))
     code = edge.secrets.code()
     user_id = edge.ids.ulid()
     new = NewAccount(
@@ -50,16 +48,16 @@ async def register(call: Call) -> web.Response:
         phone=phone,
         full_name=" ".join(body.full_name.split()),
         password_hash=await edge.passwords.hash_password(body.password),
-        code_hash=_code_hash(edge, phone, code),
+        code_hash=code_hash(edge, phone, code),
         code_expires_at=at + timedelta(seconds=edge.settings.code_s),
         resend_at=at + timedelta(seconds=edge.settings.code_resend_s),
         created_at=at,
     )
     await edge.accounts.register(new)
     # For a known address this code opens nothing: its hash was not stored.
-    _send_code(edge, phone, code)
+    send_code(edge, phone, code)
     return json_response(
-        {"email": email, "phone": mask_phone(phone), "verification": _verification(edge, phone, at)}, status=201
+        {"email": email, "phone": mask_phone(phone), "verification": verification_of(edge, phone, at)}, status=201
     )
 
 
@@ -68,8 +66,8 @@ async def verify_phone(call: Call) -> web.Response:
     body: VerifyPhoneRequest = call.body
     edge = call.edge
     phone = phone_e164(body.phone)
-    await call.limit(Hit(edge.settings.rates.code, _phone_key(edge, phone)))
-    result = await edge.accounts.verify_phone(phone, code_hash=_code_hash(edge, phone, body.code), at=edge.clock.now())
+    await call.limit(Hit(edge.settings.rates.code, key_of(edge, "limit", phone)))
+    result = await edge.accounts.verify_phone(phone, code_hash=code_hash(edge, phone, body.code), at=edge.clock.now())
     if result is Verification.TAKEN:
         raise Stop("phone_taken")
     if result is Verification.WRONG:
@@ -82,18 +80,18 @@ async def resend_code(call: Call) -> web.Response:
     body: ResendRequest = call.body
     edge, at = call.edge, call.edge.clock.now()
     phone = phone_e164(body.phone)
-    await call.limit(Hit(edge.settings.rates.resend, _phone_key(edge, phone)))
+    await limit_sending(call, key_of(edge, "limit", phone))
     code = edge.secrets.code()
     renewed = await edge.accounts.renew_code(
         phone,
-        code_hash=_code_hash(edge, phone, code),
+        code_hash=code_hash(edge, phone, code),
         expires_at=at + timedelta(seconds=edge.settings.code_s),
         resend_at=at + timedelta(seconds=edge.settings.code_resend_s),
         at=at,
     )
     if renewed:
-        _send_code(edge, phone, code)
-    return json_response(_verification(edge, phone, at), status=202)
+        send_code(edge, phone, code)
+    return json_response(verification_of(edge, phone, at), status=202)
 
 
 async def login(call: Call) -> web.Response:
@@ -178,30 +176,3 @@ def _tokens(
         secure=edge.settings.public_url.startswith("https:"),
     )
     return response
-
-
-def _verification(edge: Edge, phone: str, at: datetime) -> dict[str, str]:
-    return {
-        "sent_to": mask_phone(phone),
-        "expires_at": time_text(at + timedelta(seconds=edge.settings.code_s)),
-        "resend_at": time_text(at + timedelta(seconds=edge.settings.code_resend_s)),
-    }
-
-
-def _phone_key(edge: Edge, phone: str) -> str:
-    """What limits per phone count; numbers themselves do not leave for the shared counter."""
-    return edge.sealer.blind_index(f"limit|{phone}").hex()
-
-
-def _code_hash(edge: Edge, phone: str, code: str) -> bytes:
-    return edge.sealer.blind_index(f"code|{phone}|{code}")
-
-
-def _send_code(edge: Edge, phone: str, code: str) -> None:
-    minutes = edge.settings.code_s // 60
-    text = f"Your PenPay code is {code}. It is valid for {minutes} minutes. Nobody from PenPay will ever ask for it."
-    try:
-        edge.addresses.tell(SMS, SendSms(to=phone, text=text, sender_reference="phone-code"))
-    except Unavailable:
-        # The account exists all the same, and another code can be asked for.
-        log.warning("a code could not be handed to the SMS rail")

@@ -9,7 +9,16 @@ from config import limits
 from penpay.domain.errors import Unavailable
 from penpay.domain.throttle import Hit
 from penpay.domain.timeline import Deadlines
-from penpay.http.accounts import AccessTokens, Accounts, DerivAccounts, DerivLinks, Passwords, Pins, Sessions
+from penpay.http.accounts import (
+    AccessTokens,
+    Accounts,
+    DerivAccounts,
+    DerivLinks,
+    PasswordChanges,
+    Passwords,
+    Pins,
+    Sessions,
+)
 from penpay.http.event_hub import EventHub
 from penpay.http.rates import RateRules, rate_rules
 from penpay.http.reads import Reads
@@ -79,7 +88,7 @@ class EdgeSettings:
     withdrawal_max_usd_minor: int = 100_000
     withdrawal_day_usd_minor: int = 200_000
     withdrawal_hold_s: float = 86_400.0
-    """How long withdrawals are held after a change of PIN or device."""
+    """How long withdrawals are held after a change of PIN, password or device."""
 
 
 @dataclass(slots=True)
@@ -103,6 +112,7 @@ class Edge:
     accounts: Accounts
     pins: Pins
     sessions: Sessions
+    password_changes: PasswordChanges
     links: DerivLinks
     reads: Reads
     inbox: InboxStore

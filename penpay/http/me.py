@@ -15,7 +15,7 @@ from penpay.domain.throttle import Hit
 from penpay.http.deriv_link import rendered_link
 from penpay.http.dispatch import Call
 from penpay.http.replies import Stop, json_response
-from penpay.http.schemas import PinRequest
+from penpay.http.schemas_identity import PinRequest
 from penpay.messages_rails import DERIV_CUSTOMERS, DerivBalance, GetBalance
 
 
@@ -86,7 +86,7 @@ async def set_pin(call: Call) -> web.Response:
     pin_hash = await edge.passwords.hash_pin(who.user_id, body.pin)
     at = edge.clock.now()
     held_until = at + timedelta(seconds=edge.settings.withdrawal_hold_s)
-    await edge.pins.set_pin(who.user_id, pin_hash, held_until=held_until, at=at)
+    await edge.pins.set_pin(who.user_id, pin_hash, held_until=held_until, notice_id=edge.ids.ulid(), at=at)
     return web.Response(status=204)
 
 

@@ -15,6 +15,10 @@ class RateRules:
     code: Rule
     """Guessing a code, a PIN's password, or asking for codes: per phone or account."""
     resend: Rule
+    codes_day: Rule
+    """Codes to one receiver: every message costs money and rings at somebody's bed."""
+    codes_all: Rule
+    """Codes to everybody: what a flood of registrations may cost at most."""
     deposit_minute: Rule
     deposit_hour: Rule
     withdrawal_code: Rule
@@ -32,6 +36,8 @@ def rate_rules(  # noqa: PLR0913 - one figure per rule, all by name
     register_per_hour_address: int = 3,
     otp_per_15_minutes: int = 5,
     otp_resend_s: int = 60,
+    otp_per_day: int = 10,
+    otp_per_hour_all: int = 2_000,
     deposit_per_minute: int = 6,
     deposit_per_hour: int = 30,
     withdrawal_per_minute: int = 3,
@@ -55,6 +61,8 @@ def rate_rules(  # noqa: PLR0913 - one figure per rule, all by name
         ),
         code=Rule(name="code", limit=otp_per_15_minutes, window_s=900, strict=True),
         resend=Rule(name="resend", limit=1, window_s=otp_resend_s, strict=True),
+        codes_day=Rule(name="codes-day", limit=otp_per_day, window_s=86_400, strict=True),
+        codes_all=Rule(name="codes-all", limit=otp_per_hour_all, window_s=3_600, strict=True),
         deposit_minute=Rule(name="deposit-minute", limit=deposit_per_minute, window_s=60, distinct=True),
         deposit_hour=Rule(name="deposit-hour", limit=deposit_per_hour, window_s=3600, distinct=True),
         withdrawal_code=Rule(name="withdrawal-code", limit=otp_per_15_minutes, window_s=900),

@@ -1,82 +1,12 @@
 """The public API as a table. The listener and `/openapi.json` are both made from it."""
 
-from penpay.http import auth, deposits, deriv_link, events, me, quotes, schemas, transactions, withdrawals
+from penpay.http import deposits, deriv_link, events, me, quotes, schemas, transactions, withdrawals
 from penpay.http.dispatch import Route
+from penpay.http.routes_identity import AUTH, FIELDS, OWN, SIGNED
 
 PREFIX = "/api/v1"
 
-_FIELDS = ("invalid_request", "malformed_json", "payload_too_large", "unsupported_media_type")
-_SIGNED = ("unauthorized", "rate_limited")
 _CORE = ("overloaded", "not_owner", "unavailable", "outcome_unknown")
-
-AUTH = (
-    Route(
-        method="POST",
-        path="/auth/register",
-        handle=auth.register,
-        summary="Open an account; a code goes out by SMS",
-        tag="Sign-in",
-        body=schemas.RegisterRequest,
-        answers={201: schemas.Registered},
-        signed_in=False,
-        problems=(*_FIELDS, "rate_limited"),
-    ),
-    Route(
-        method="POST",
-        path="/auth/phone/verify",
-        handle=auth.verify_phone,
-        summary="Verify the phone with the code",
-        tag="Sign-in",
-        body=schemas.VerifyPhoneRequest,
-        answers={200: schemas.PhoneVerified},
-        signed_in=False,
-        problems=(*_FIELDS, "code_invalid", "phone_taken", "rate_limited"),
-    ),
-    Route(
-        method="POST",
-        path="/auth/phone/resend",
-        handle=auth.resend_code,
-        summary="Ask for another code",
-        tag="Sign-in",
-        body=schemas.ResendRequest,
-        answers={202: schemas.Verification},
-        signed_in=False,
-        problems=(*_FIELDS, "rate_limited"),
-    ),
-    Route(
-        method="POST",
-        path="/auth/login",
-        handle=auth.login,
-        summary="Sign a device in",
-        tag="Sign-in",
-        body=schemas.LoginRequest,
-        answers={200: schemas.Tokens},
-        signed_in=False,
-        problems=(*_FIELDS, "credentials_invalid", "device_limit", "rate_limited"),
-    ),
-    Route(
-        method="POST",
-        path="/auth/refresh",
-        handle=auth.refresh,
-        summary="Exchange the refresh token",
-        tag="Sign-in",
-        body=schemas.RefreshRequest,
-        answers={200: schemas.Tokens},
-        signed_in=False,
-        problems=(*_FIELDS, "refresh_invalid"),
-    ),
-    Route(
-        method="POST",
-        path="/auth/logout",
-        handle=auth.logout,
-        summary="End the session",
-        tag="Sign-in",
-        body=schemas.LogoutRequest,
-        answers={204: None},
-        signed_in=False,
-        problems=_FIELDS,
-    ),
-)
 
 CUSTOMER = (
     Route(
@@ -87,17 +17,7 @@ CUSTOMER = (
         tag="Customer",
         answers={200: schemas.Me},
         rules=lambda rates: (rates.read,),
-        problems=_SIGNED,
-    ),
-    Route(
-        method="PUT",
-        path="/me/pin",
-        handle=me.set_pin,
-        summary="Set or change the PIN; a change holds withdrawals for 24 hours",
-        tag="Customer",
-        body=schemas.PinRequest,
-        answers={204: None},
-        problems=(*_FIELDS, *_SIGNED, "password_wrong"),
+        problems=SIGNED,
     ),
     Route(
         method="POST",
@@ -107,7 +27,7 @@ CUSTOMER = (
         tag="Deriv",
         answers={200: schemas.LinkStart},
         rules=lambda rates: (rates.read,),
-        problems=(*_SIGNED, "deriv_already_linked"),
+        problems=(*SIGNED, "deriv_already_linked"),
     ),
     Route(
         method="GET",
@@ -117,7 +37,7 @@ CUSTOMER = (
         tag="Deriv",
         answers={200: schemas.DerivLinkAnswer},
         rules=lambda rates: (rates.read,),
-        problems=_SIGNED,
+        problems=SIGNED,
     ),
     Route(
         method="DELETE",
@@ -127,7 +47,7 @@ CUSTOMER = (
         tag="Deriv",
         answers={204: None},
         rules=lambda rates: (rates.read,),
-        problems=(*_SIGNED, "deriv_link_busy"),
+        problems=(*SIGNED, "deriv_link_busy"),
     ),
     Route(
         method="GET",
@@ -153,7 +73,7 @@ CUSTOMER = (
         tag="Customer",
         answers={200: schemas.Balance},
         rules=lambda rates: (rates.read,),
-        problems=_SIGNED,
+        problems=SIGNED,
     ),
     Route(
         method="GET",
@@ -164,7 +84,7 @@ CUSTOMER = (
         answers={200: None},
         media_type="text/event-stream",
         rules=lambda rates: (rates.read,),
-        problems=(*_SIGNED, "overloaded"),
+        problems=(*SIGNED, "overloaded"),
     ),
 )
 
@@ -178,7 +98,7 @@ MONEY = (
         body=schemas.QuoteRequest,
         answers={201: schemas.QuoteAnswer},
         rules=lambda rates: (rates.read,),
-        problems=(*_FIELDS, *_SIGNED, "amount_out_of_range", "amount_not_whole", "rates_unavailable", *_CORE),
+        problems=(*FIELDS, *SIGNED, "amount_out_of_range", "amount_not_whole", "rates_unavailable", *_CORE),
     ),
     Route(
         method="POST",
@@ -191,8 +111,8 @@ MONEY = (
         idempotent=True,
         rules=lambda rates: (rates.deposit_minute, rates.deposit_hour),
         problems=(
-            *_FIELDS,
-            *_SIGNED,
+            *FIELDS,
+            *SIGNED,
             "idempotency_key_missing",
             "idempotency_key_invalid",
             "idempotency_key_reused",
@@ -223,8 +143,8 @@ MONEY = (
         body=schemas.WithdrawalCodeRequest,
         answers={202: schemas.CodeSent},
         problems=(
-            *_FIELDS,
-            *_SIGNED,
+            *FIELDS,
+            *SIGNED,
             "account_frozen",
             "phone_not_verified",
             "deriv_not_linked",
@@ -248,8 +168,8 @@ MONEY = (
         idempotent=True,
         rules=lambda rates: (rates.withdrawal_minute, rates.withdrawal_day),
         problems=(
-            *_FIELDS,
-            *_SIGNED,
+            *FIELDS,
+            *SIGNED,
             "idempotency_key_missing",
             "idempotency_key_invalid",
             "idempotency_key_reused",
@@ -283,7 +203,7 @@ MONEY = (
         query=schemas.TransactionsQuery,
         answers={200: schemas.Transactions},
         rules=lambda rates: (rates.read,),
-        problems=("invalid_request", *_SIGNED),
+        problems=("invalid_request", *SIGNED),
     ),
     Route(
         method="GET",
@@ -293,7 +213,7 @@ MONEY = (
         tag="Transactions",
         answers={200: schemas.Transaction, 304: None},
         rules=lambda rates: (rates.read,),
-        problems=("not_found", *_SIGNED),
+        problems=("not_found", *SIGNED),
     ),
     Route(
         method="GET",
@@ -303,7 +223,7 @@ MONEY = (
         tag="Transactions",
         answers={200: schemas.Timeline},
         rules=lambda rates: (rates.read,),
-        problems=("not_found", *_SIGNED),
+        problems=("not_found", *SIGNED),
     ),
     Route(
         method="POST",
@@ -313,8 +233,8 @@ MONEY = (
         tag="Transactions",
         answers={200: schemas.Transaction},
         rules=lambda rates: (rates.read,),
-        problems=("not_found", "not_cancellable", *_SIGNED, *_CORE),
+        problems=("not_found", "not_cancellable", *SIGNED, *_CORE),
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*AUTH, *CUSTOMER, *MONEY)
+ROUTES: tuple[Route, ...] = (*AUTH, *OWN, *CUSTOMER, *MONEY)

@@ -7,19 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from penpay.domain.identity import EMAIL_MAX, NAME_MAX, PASSWORD_MAX
-
 AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,11})\.[0-9]{2}$"
 ULID_PATTERN = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 
 Ulid = Annotated[str, Field(pattern=ULID_PATTERN, examples=["01KAF0Z3T9V5N5W6H3C8Q2YB7D"])]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-20T12:00:00.000Z"])]
 PhoneText = Annotated[str, Field(min_length=9, max_length=20, examples=["254712345678"])]
-EmailText = Annotated[str, Field(min_length=3, max_length=EMAIL_MAX, examples=["wanjiku@example.com"])]
 CodeText = Annotated[str, Field(pattern=r"^[0-9]{6}$", examples=["123456"])]
 DerivCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{6,128}$", examples=["h7Kq2VbN"])]
-DeviceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$", examples=["pixel-8-4f2a"])]
-RefreshText = Annotated[str, Field(min_length=32, max_length=128)]
 
 
 class Request(BaseModel):
@@ -79,67 +74,6 @@ class WithdrawalRequest(Request):
     pin: CodeText
 
 
-class RegisterRequest(Request):
-    """Open an account."""
-
-    email: EmailText
-    phone: PhoneText
-    password: Annotated[str, Field(min_length=8, max_length=PASSWORD_MAX)]
-    full_name: Annotated[str, Field(min_length=2, max_length=NAME_MAX, pattern=r"^[^\p{Cc}<>]+$")]
-
-
-class VerifyPhoneRequest(Request):
-    """The code that arrived by SMS."""
-
-    phone: PhoneText
-    code: CodeText
-
-
-class ResendRequest(Request):
-    """Ask for another code."""
-
-    phone: PhoneText
-
-
-class Device(Request):
-    """The device that signs in. Two may be signed in at once."""
-
-    id: DeviceId
-    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\p{Cc}<>]+$", examples=["Pixel 8"])]
-    platform: Literal["android", "ios", "web", "other"]
-
-
-class LoginRequest(Request):
-    """Sign in. A web client may ask for the refresh token as an HttpOnly cookie."""
-
-    email: EmailText
-    password: Annotated[str, Field(min_length=1, max_length=PASSWORD_MAX)]
-    device: Device
-    refresh_in: Literal["body", "cookie"] = "body"
-
-
-class RefreshRequest(Request):
-    """Exchange a refresh token; each works once. Without `refresh_token` the cookie is used."""
-
-    refresh_token: RefreshText | None = None
-    device_id: DeviceId
-
-
-class LogoutRequest(Request):
-    """End this session, or with `everywhere` every session of the account."""
-
-    refresh_token: RefreshText | None = None
-    device_id: DeviceId
-    everywhere: bool = False
-
-
-class PinRequest(Request):
-    """Set or change the six-digit PIN of withdrawals."""
-
-    pin: CodeText
-    password: Annotated[str, Field(min_length=1, max_length=PASSWORD_MAX)]
-
-
 class ReviewDecision(Request):
     """What two people decided about a review item, and what they rest it on. Internal listener only."""
 
@@ -195,39 +129,6 @@ class TransactionsQuery(Request):
 
 
 # --- answers ------------------------------------------------------------------------------------------------------
-
-
-class Verification(Answer):
-    """Where the code went, until when it works, and when another may be asked for."""
-
-    sent_to: str
-    expires_at: Time
-    resend_at: Time
-
-
-class Registered(Answer):
-    """The account waits for its phone to be verified."""
-
-    email: str
-    phone: str
-    verification: Verification
-
-
-class PhoneVerified(Answer):
-    """The phone belongs to the account now."""
-
-    phone: str
-    verified: bool
-
-
-class Tokens(Answer):
-    """A signed-in session. `refresh_token` is missing when it went into a cookie."""
-
-    access_token: str
-    token_type: Literal["Bearer"]
-    expires_in: int
-    refresh_token: str | None = None
-    refresh_expires_in: int
 
 
 class QuoteAnswer(Answer):
@@ -363,7 +264,7 @@ class Me(Answer):
     pin_set: bool
     deriv: DerivLinkAnswer
     withdrawals_held_until: Time | None
-    """Set for a while after a change of PIN or device."""
+    """Set for a while after a change of PIN, password or device."""
     limits: dict[str, LimitsLeft]
     created_at: Time
 

@@ -106,6 +106,19 @@ UPDATE {users}.users
 SET withdrawals_held_until = GREATEST(COALESCE(withdrawals_held_until, :held_until), :held_until), updated_at = :at
 WHERE id = :user_id;
 
+-- name: signed_in
+-- Devices that are signed in, the last used first. A device has one living session.
+SELECT device_id, device_name, platform, created_at, used_at, id
+FROM {users}.sessions
+WHERE user_id = :user_id AND ended_at IS NULL AND expires_at > :at
+ORDER BY used_at DESC, id DESC;
+
+-- name: remove_device
+-- A device that its owner does not want signed in any more.
+UPDATE {users}.sessions
+SET ended_at = :at, end_reason = 'removed'
+WHERE user_id = :user_id AND device_id = :device_id AND ended_at IS NULL;
+
 -- name: end_device
 -- A device that signs in again has one session, the new one.
 UPDATE {users}.sessions

@@ -12,6 +12,7 @@ from penpay.adapters.http_reads import MySqlReads
 from penpay.adapters.identity_store import MySqlIdentities
 from penpay.adapters.inbox_store import MySqlInboxStore
 from penpay.adapters.metrics import Metrics
+from penpay.adapters.password_store import MySqlPasswordChanges
 from penpay.adapters.passwords import Argon2Passwords
 from penpay.adapters.pin_store import MySqlPins
 from penpay.adapters.rate_limits import RedisRateLimits
@@ -71,6 +72,7 @@ async def world(stores, sealer, clock, redis, edge_settings) -> AsyncIterator[Wo
         accounts=MySqlIdentities(stores, sealer),
         pins=MySqlPins(stores),
         sessions=MySqlSessions(stores, sealer),
+        password_changes=MySqlPasswordChanges(stores, sealer),
         links=MySqlDerivLinks(stores, sealer),
         reads=MySqlReads(stores),
         inbox=MySqlInboxStore(stores, sealer),

@@ -381,7 +381,9 @@ async def test_a_lock_can_be_left_by_a_new_pin_that_holds(world: World, payee: C
 async def test_the_same_statement_twice_is_no_change(world: World, payee: Customer, module_database):
     stored = module_database.rows("SELECT pin_hash FROM {users}.users WHERE id = %s", (payee.id,))[0][0]
     at = world.edge.clock.now()
-    await world.edge.pins.set_pin(payee.id, str(stored), held_until=at + timedelta(days=1), at=at)
+    await world.edge.pins.set_pin(
+        payee.id, str(stored), held_until=at + timedelta(days=1), notice_id=world.edge.ids.ulid(), at=at
+    )
     assert await held_until(payee) is None
 
 

@@ -1,0 +1,54 @@
+"""Jobs around customers' identities: telling them what happened to their account."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from actors.periodic import Job
+from penpay.adapters.database import Database
+from penpay.adapters.notice_store import MySqlNotices
+from penpay.domain.errors import Refused, Unavailable
+from penpay.domain.notices import TRIES_MAX, Notice, notice_text
+from penpay.ports import Clock, Sealer
+from penpay.ports_rails import SmsGateway
+
+log = structlog.get_logger()
+
+NOTICES_S = 5.0
+NOTICES_MAX = 50
+"""Messages of one run."""
+
+
+class IdentityJobs:
+    """The jobs of one node; what one node has begun is passed over by the others."""
+
+    def __init__(self, database: Database, sealer: Sealer, sms: SmsGateway, clock: Clock) -> None:
+        self._sms = sms
+        self._clock = clock
+        self._notices = MySqlNotices(database, sealer)
+
+    def periodic(self) -> Sequence[tuple[str, Job, float]]:
+        """Name, job, pause."""
+        return [("notices", self.send_notices, NOTICES_S)]
+
+    async def send_notices(self) -> str:
+        """Send what is due. Nobody waits for it, and a gateway that is away only postpones it."""
+        due = await self._notices.claim(limit=NOTICES_MAX, at=self._clock.now())
+        for notice in due:
+            outcome = await self._sent(notice)
+            if outcome == "given_up":
+                log.error("notice_given_up", notice_id=notice.id, kind=notice.kind.value)
+            if outcome:
+                await self._notices.end(notice.id, outcome, at=self._clock.now())
+        return f"{len(due)} tried"
+
+    async def _sent(self, notice: Notice) -> str:
+        """How it ended; empty while another try is due later."""
+        try:
+            await self._sms.send(to=notice.phone, text=notice_text(notice.kind, notice.created_at))
+        except Refused as error:
+            log.warning("notice_refused", notice_id=notice.id, kind=notice.kind.value, code=error.code)
+            return "refused"
+        except Unavailable:
+            return "given_up" if notice.tries >= TRIES_MAX else ""
+        return "sent"

@@ -1,0 +1,78 @@
+"""S13: a new device, a new PIN and a new password hold withdrawals for a day, counted from the change.
+
+A phone number cannot be changed. The hold stands in the customer's row and reaches every admission.
+"""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from penpay.messages import AcceptWithdrawal, HttpAnswer
+from tests.http.test_passwords import ask_code, reset
+from tests.http.world import PASSWORD, Customer, World, login
+
+PIN, OTHER_PIN = "480375", "715926"
+NEW_PASSWORD = "a quite different sentence"
+
+
+async def new_device(world: World, customer: Customer) -> None:
+    await login(world, customer.email, "second")
+
+
+async def new_pin(world: World, customer: Customer) -> None:
+    assert (await customer.call("PUT", "/me/pin", {"pin": OTHER_PIN, "password": PASSWORD})).status == 204
+
+
+async def new_password(world: World, customer: Customer) -> None:
+    body = {"password": PASSWORD, "new_password": NEW_PASSWORD}
+    assert (await customer.call("PUT", "/me/password", body)).status == 204
+
+
+async def forgotten_password(world: World, customer: Customer) -> None:
+    assert (await reset(world, customer.email, await ask_code(world, customer.email), NEW_PASSWORD)).status == 204
+    device = {"id": customer.device, "name": "X", "platform": "ios"}
+    body = {"email": customer.email, "password": NEW_PASSWORD, "device": device}
+    customer.access = (await world.call("POST", "/auth/login", body)).body["access_token"]
+
+
+@pytest.fixture
+async def payee(customer: Customer) -> Customer:
+    assert (await customer.call("PUT", "/me/pin", {"pin": PIN, "password": PASSWORD})).status == 204
+    return customer
+
+
+async def held_until(world: World, customer: Customer, pin: str) -> datetime | None:
+    """What the customer's actor is told."""
+    told: list[datetime | None] = []
+
+    def admit(command: AcceptWithdrawal) -> HttpAnswer:
+        told.append(command.held_until)
+        return HttpAnswer(status=202, body=b"{}", content_type="application/json")
+
+    world.actors.answers[AcceptWithdrawal] = admit
+    body = {"amount": {"amount": "20.00", "currency": "USD"}, "verification_code": "abcdefgh", "pin": pin}
+    key = {"Idempotency-Key": world.edge.ids.ulid()}
+    assert (await customer.call("POST", "/withdrawals", body, headers=key)).status == 202
+    return told[-1]
+
+
+@pytest.mark.parametrize("change", [new_device, new_pin, new_password, forgotten_password])
+async def test_a_change_holds_withdrawals_for_a_day(world: World, payee: Customer, clock, change):
+    assert await held_until(world, payee, PIN) is None
+    before = clock.now()
+    await change(world, payee)
+    pin = OTHER_PIN if change is new_pin else PIN
+    until = await held_until(world, payee, pin)
+    assert until is not None
+    assert before + timedelta(hours=23, minutes=59) < until <= clock.now() + timedelta(hours=24)
+    assert (await payee.call("GET", "/me")).body["withdrawals_held_until"] is not None
+
+
+async def test_the_first_device_and_the_first_pin_hold_nothing(world: World, payee: Customer):
+    assert await held_until(world, payee, PIN) is None
+
+
+async def test_a_known_device_that_comes_back_holds_nothing(world: World, payee: Customer):
+    again = await login(world, payee.email, payee.device)
+    payee.access = again["access_token"]
+    assert await held_until(world, payee, PIN) is None
