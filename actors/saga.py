@@ -17,7 +17,7 @@ from actors.recording import record, unit_of
 from actors.withdrawal_flow import WITHDRAWAL
 from penpay.domain.decision import IN_REVIEW, Decision, Effect, Ignored, Occasion, Rejected, Rules
 from penpay.domain.errors import Unavailable
-from penpay.domain.review import staff_event
+from penpay.domain.review import PROOFS, staff_event, unproven
 from penpay.domain.unit import NewOperation, OperationKind, RejectCode, ReviewOpened, TransactionRow, UnitOfWork
 from penpay.messages import (
     CancelTransaction,
@@ -250,11 +250,10 @@ class SagaActor(EntityActor):
         return self._row if isinstance(outcome, Decision) and self._row is not None else Refusal("not_cancellable")
 
     async def _resolve(self, asked: ResolveReview) -> TransactionRow | Refusal:
-        """Staff's decision. Refused while an operation has an attempt whose end nobody has proven."""
+        """Staff's decision. While the end of an attempt is not proven, the only one is to say how it ended."""
         self._forget()
         rows = await self._load()
-        open_ = [held for held in (rows.operations if rows else ()) if held.attempts > held.attempts_closed]
-        if any(held.state in {"INTENT", "SENT", "UNKNOWN"} for held in open_):
+        if asked.action not in PROOFS and unproven(rows.operations if rows else ()):
             return Refusal("review_not_resolvable", "an operation has an attempt without a proven end")
         event = staff_event(self._flow.type, asked.action, asked.approval)
         outcome = await self._apply(event, staff=True) if event is not None else None

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from penpay.domain.fx import Direction
 from penpay.domain.money import Money
+from penpay.domain.review import Approval
 from penpay.domain.unit import RejectCode, TransactionRow, UnitOfWork
 
 
@@ -245,13 +246,13 @@ class CancelTransaction:
 class ResolveReview:
     """Two named people decided what becomes of this transaction. Reply: `TransactionRow` or `Refusal`.
 
-    `action` is one of `penpay.domain.review.Action`, `approval` the text of a `penpay.domain.review.Approval`. Refused
-    as `review_not_resolvable` when the rules have no such exit now.
+    `action` is one of `penpay.domain.review.Action`. Refused as `review_not_resolvable` when the rules have no such
+    exit now.
     """
 
     item_id: str
     action: str
-    approval: str
+    approval: Approval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,8 +25,9 @@ from penpay.domain.decision import Decision, Ignored, Occasion, Rejected, Rules
 from penpay.domain.fx import Direction
 from penpay.domain.ledger import Entry
 from penpay.domain.presentation import time_text
-from penpay.domain.review import Action, Approval, ReviewItem, staff_event, unproven
-from penpay.domain.unit import NewOperation
+from penpay.domain.review import PROOFS, Action, Approval, ReviewItem, staff_event, unproven
+from penpay.domain.strays import settled, stray_of
+from penpay.domain.unit import NewOperation, UnitOfWork
 from penpay.ports import SagaRows
 
 ITEMS_MAX = 1000
@@ -96,9 +97,13 @@ def preview(
     """Ask the rules what they would decide. Nothing is changed by asking."""
     text = approval.text()
     refusal = _refusal(item, rows, action)
-    if refusal or rows is None:
-        return Preview(item=item, action=action, approval=text, refusal=refusal, stages=() if refusal else ("closed",))
-    decided = _decided(rows, action, text, rules, at)
+    if refusal:
+        return Preview(item=item, action=action, approval=text, refusal=refusal)
+    if rows is None:
+        return Preview(
+            item=item, action=action, approval=text, stages=("closed",), entries=_settling(item, action, approval, at)
+        )
+    decided = _decided(rows, action, approval, rules, at)
     if not isinstance(decided, Decision):
         return Preview(item=item, action=action, approval=text, refusal=_no_exit(rows, action))
     return Preview(
@@ -111,19 +116,29 @@ def preview(
     )
 
 
+def _settling(item: ReviewItem, action: str, approval: Approval, at: datetime) -> tuple[Entry, ...]:
+    stray = stray_of(item) if action == Action.SETTLE else None
+    if stray is None:
+        return ()
+    bare = UnitOfWork(unit_id=item.id, shard=item.shard, at=at)
+    unit = settled(bare, stray, reference=approval.evidence, actor="preview")
+    return tuple(entry for posting in unit.postings for entry in posting.entries)
+
+
 def _refusal(item: ReviewItem, rows: SagaRows | None, action: str) -> str:
     if item.closed_at is not None:
         return f"the item was closed at {time_text(item.closed_at)}: {item.resolution}"
     if rows is None:
-        return "" if action == Action.CLOSE else "the item belongs to no transaction: it can only be closed"
+        possible = action == Action.CLOSE or (action == Action.SETTLE and stray_of(item) is not None)
+        return "" if possible else "the item belongs to no transaction: only close it, or settle money that arrived"
     open_ended = unproven(rows.operations)
-    if open_ended:
+    if open_ended and action not in PROOFS:
         return f"operations without a proven end: {', '.join(open_ended)}"
     return ""
 
 
 def _decided(
-    rows: SagaRows, action: str, approval: str, rules: Rules, at: datetime
+    rows: SagaRows, action: str, approval: Approval, rules: Rules, at: datetime
 ) -> Decision[Any] | Ignored | Rejected:
     event: Any = staff_event(rows.row.type, action, approval)
     if event is None:

@@ -43,10 +43,10 @@ def listed(*, as_json: Json = False) -> None:
 def resolve(
     item: Annotated[str, typer.Argument(help="The item's id, as `penpay review list` shows it.")],
     *,
-    action: Annotated[str, typer.Option(help="credit, refund, return, pay or close.")],
+    action: Annotated[str, typer.Option(help="credit, refund, return, pay, executed, absent, settle or close.")],
     by: Annotated[str, typer.Option(help="Who decides.")],
     second: Annotated[str, typer.Option(help="Who agrees: somebody else.")],
-    evidence: Annotated[str, typer.Option(help="What the decision rests on: a ticket, a receipt, a statement row.")],
+    evidence: Annotated[str, typer.Option(help="What it rests on; for `executed` and `settle` the provider's own id.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this the effect is only shown.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -60,14 +60,14 @@ def resolve(
     from penpay.review import preview_of, show_preview  # noqa: PLC0415
 
     item_id = item.strip().upper()
-    try:
-        approval = approval_of(by=by, second=second, evidence=evidence)
-    except BadInput as error:
-        sys.stderr.write(f"penpay: --{error.field} {error.detail}\n")
-        raise typer.Exit(USAGE) from None
     if action not in {one.value for one in Action}:
         sys.stderr.write(f"penpay: --action is one of {', '.join(one.value for one in Action)}\n")
         raise typer.Exit(USAGE)
+    try:
+        approval = approval_of(by=by, second=second, evidence=evidence, action=action)
+    except BadInput as error:
+        sys.stderr.write(f"penpay: --{error.field} {error.detail}\n")
+        raise typer.Exit(USAGE) from None
     seen = _answered(preview_of(load_settings(os.environ), item_id, action, approval))
     if seen is None:
         sys.stderr.write(f"penpay: no review item {item_id}\n")

@@ -11,6 +11,7 @@ from penpay.domain.ledger import Posting
 from penpay.domain.money import Money
 from penpay.domain.postings import Books
 from penpay.domain.unit import (
+    OVER,
     NewOperation,
     OperationChange,
     OperationKind,
@@ -292,6 +293,7 @@ class Draft(Generic[S]):
         self.review(kind, owner_role, reason, evidence)
         if not self.occasion.attempted:
             self._withdraw()
+        self._give_back(self)
         changes.setdefault("failure_code", self.now.failure_code or kind)
         self.step(
             type(self.now.state)(IN_REVIEW),
@@ -302,12 +304,17 @@ class Draft(Generic[S]):
         )
 
     def _withdraw(self) -> None:
-        """Take back intents that no rail has attempted, and what was held for them."""
+        """Take back intents that no rail has attempted."""
         for slot in self._slots:
             held: Operation | None = getattr(self.now, slot)
             if held is not None and held.state is OperationState.INTENT:
                 self.operation(slot, OperationState.WITHDRAWN)
-        self._give_back(self)
+
+    def unfinished(self) -> str:
+        """The slot of the newest operation whose end nobody has proven; empty when there is none."""
+        held: dict[str, Operation | None] = {slot: getattr(self.now, slot) for slot in self._slots}
+        open_ = [slot for slot, operation in held.items() if operation is not None and operation.state not in OVER]
+        return open_[-1] if open_ else ""
 
     def _newest(self) -> Operation | None:
         """The operation that a question is about: the last that was opened."""

@@ -41,6 +41,8 @@ _MONEY_IN = (_S.DERIV_SENDING, _S.REFUND_SENDING, _S.IN_REVIEW)
 _STAFF: Mapping[type[ev.Event], tuple[State, ...]] = {
     ev.StaffCredited: (_S.DERIV_SENDING,),
     ev.StaffRefunded: (_S.REFUND_SENDING, _S.IN_REVIEW),
+    ev.StaffProved: (_S.IN_REVIEW, _S.COMPLETED, _S.REVERSED),
+    ev.StaffSettled: (_S.IN_REVIEW, _S.REVERSED),
     ev.StaffClosed: (_S.FAILED, _S.COMPLETED, _S.REVERSED),
 }
 _ANY_OPEN: Mapping[type[ev.Event], tuple[State, ...]] = {ev.Parked: (_S.IN_REVIEW,)}
@@ -179,6 +181,8 @@ class Deposit:
     held_paid_at: datetime | None = None
     money_at: str = ""
     """Where the customer's shillings stand: "", `customer`, `suspense`, `deriv_out`, `refund_out`, `gone`."""
+    set_aside: Money | None = None
+    """Shillings in suspense beside that: more arrived, or fewer dollars left, than what was booked."""
     refund_from: str = ""
     """The account a refund is taken from: `customer` or `suspense`."""
     deriv_transaction_id: str = ""

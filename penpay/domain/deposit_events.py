@@ -216,3 +216,20 @@ class StaffClosed(Event):
     """Two named people decided: nothing is held, nothing more will be done."""
 
     approval: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffProved(Event):
+    """Two named people know how the operation ended that is still open. `reference` is the provider's id of it."""
+
+    executed: bool
+    reference: str
+    approval: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffSettled(Event):
+    """Two named people gave the money back by hand, outside of this system. `reference` is the provider's id of it."""
+
+    reference: str
+    approval: str

@@ -6,7 +6,16 @@ from datetime import timedelta
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Draft
 from penpay.domain.deposit import Deposit, State
-from penpay.domain.deposit_transfer import open_refund, slug, start_refund, start_transfer
+from penpay.domain.deposit_transfer import (
+    AMOUNT_MISMATCH,
+    CONTRADICTING_PAYMENT,
+    STANDING,
+    open_refund,
+    set_aside,
+    slug,
+    start_refund,
+    start_transfer,
+)
 from penpay.domain.ledger import AccountCode
 from penpay.domain.unit import OperationState
 
@@ -107,7 +116,7 @@ def paid(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     elif not e.trusted or (d.now.verify_first and e.source == "callback"):
         _hold_evidence(d, e)
     elif e.amount != d.now.send:
-        _book(d, e, late=False, reviewed="amount_mismatch")
+        _book(d, e, late=False, reviewed=AMOUNT_MISMATCH)
     elif not e.payer_matches:
         _book(d, e, late=False, reviewed="wrong_payer")
     else:
@@ -139,7 +148,7 @@ def _late(d: Draft[Deposit], e: ev.MpesaPaid) -> bool:
 def _book(d: Draft[Deposit], e: ev.MpesaPaid, *, late: bool, reviewed: str) -> None:
     """P1, and what it opens: the transfer, a refund (paid too late), or a question to a person."""
     receipt = e.receipt or (d.now.held_receipt if d.now.held_receipt != "unknown" else "")
-    suspense = late or reviewed in {"amount_mismatch", "wrong_payer", "payment_in_review"}
+    suspense = late or reviewed in {AMOUNT_MISMATCH, "wrong_payer", "payment_in_review"}
     if receipt:
         d.reference("mpesa_receipt", receipt, d.now.stk)
     d.operation("stk", _O.CONFIRMED, provider_ref=receipt)
@@ -174,19 +183,43 @@ def _book(d: Draft[Deposit], e: ev.MpesaPaid, *, late: bool, reviewed: str) -> N
 
 
 def _paid_again(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
-    """More evidence for a deposit that is paid already: it may bring the receipt, and posts nothing."""
+    """More evidence for a deposit that is paid already: it may bring the receipt, and then posts nothing."""
     if not e.trusted or not e.receipt or e.receipt == d.now.receipt:
         return
-    if d.now.receipt or e.amount != d.now.paid:
-        d.to_review(
-            "contradicting_payment", "FINANCE", f"second payment evidence: {e.receipt} of {e.amount.text()} KES"
-        )
+    if d.now.receipt:
+        reason = f"second payment evidence: {e.receipt} of {e.amount.text()} KES"
+        d.to_review(CONTRADICTING_PAYMENT, "FINANCE", reason, failure_code=CONTRADICTING_PAYMENT)
+        return
+    if e.amount != d.now.paid:
+        _correct(d, e)
         return
     d.reference("mpesa_receipt", e.receipt, d.now.stk)
     d.close_review("receipt_missing", "receipt attached")
     d.step(d.now.state, {"receipt": e.receipt, "source": e.source}, receipt=e.receipt)
     if d.now.state is _S.REFUND_SENDING and d.now.refund is None:
         open_refund(d)
+
+
+def _correct(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
+    """A query, which knows no amount, was believed about the asked one; the receipt names another.
+
+    The books follow the money: what is still with us stands in suspense as it arrived, and of what has left already
+    the difference is set aside. Nothing more happens before people have looked.
+    """
+    believed = d.now.paid
+    assert believed is not None
+    d.reference("mpesa_receipt", e.receipt, d.now.stk)
+    d.close_review("receipt_missing", "receipt attached")
+    reason = f"M-Pesa's query was taken for {believed.text()} KES, its receipt {e.receipt} says {e.amount.text()} KES"
+    evidence = {"receipt": e.receipt, "amount": e.amount.text(), "source": e.source}
+    d.to_review(AMOUNT_MISMATCH, "FINANCE", reason, evidence, receipt=e.receipt, failure_code=AMOUNT_MISMATCH)
+    if d.now.money_at in STANDING:
+        source = AccountCode(d.now.money_at)
+        d.post(d.books.payment_corrected(believed, e.amount, source=source))
+        d.set(paid=e.amount, money_at=AccountCode.SUSPENSE.value)
+    else:
+        d.post(d.books.payment_corrected(believed, e.amount))
+        set_aside(d, e.amount.minor - believed.minor)
 
 
 def refused_by_payer(d: Draft[Deposit], e: ev.MpesaRefused) -> None:

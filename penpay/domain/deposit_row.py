@@ -56,11 +56,16 @@ def to_row(deposit: Deposit, base: TransactionRow) -> TransactionRow:
         version=deposit.version,
         counts=deposit.state is not State.FAILED,
         failure_code=deposit.failure_code,
-        data=packed(deposit, _PACKING, **({"paid_minor": deposit.paid.minor} if deposit.paid else {})),
+        data=packed(deposit, _PACKING, **_amounts(deposit)),
         next_wake_at=deposit.next_wake_at,
         updated_at=deposit.updated_at,
         completed_at=deposit.completed_at,
     )
+
+
+def _amounts(deposit: Deposit) -> dict[str, int]:
+    known = (("paid_minor", deposit.paid), ("set_aside_minor", deposit.set_aside))
+    return {name: money.minor for name, money in known if money is not None}
 
 
 def from_row(row: TransactionRow) -> Deposit:
@@ -84,5 +89,6 @@ def from_row(row: TransactionRow) -> Deposit:
         failure_code=row.failure_code,
         completed_at=row.completed_at,
         paid=kes(data["paid_minor"]) if "paid_minor" in data else None,
+        set_aside=kes(data["set_aside_minor"]) if "set_aside_minor" in data else None,
         **unpacked(data, _PACKING),
     )

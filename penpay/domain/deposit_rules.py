@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping
 
 from penpay.domain import deposit_events as ev
 from penpay.domain import deposit_payment as pay
+from penpay.domain import deposit_people as people
 from penpay.domain import deposit_transfer as move
 from penpay.domain.decision import Decision, Draft, Ignored, Occasion, Rejected, Rules
-from penpay.domain.deposit import OPERATIONS, TRANSITIONS, Deposit, State
+from penpay.domain.deposit import OPERATIONS, TRANSITIONS, Deposit
 from penpay.domain.deposit_waiting import woke
-from penpay.domain.ledger import AccountCode
-from penpay.domain.unit import OperationState
-
-_S = State
+from penpay.domain.unit import OVER
 
 
 def decide(
@@ -27,7 +25,7 @@ def decide(
             Rejected("not_cancellable") if isinstance(event, ev.CancelRequested) else Ignored("no place in this state")
         )
     for kinds, operation in ((_OF_TRANSFER, deposit.transfer), (_OF_REFUND, deposit.refund)):
-        if isinstance(event, kinds) and (operation is None or (operation.state in _OVER and not _proves(event))):
+        if isinstance(event, kinds) and (operation is None or (operation.state in OVER and not _proves(event))):
             return Ignored("no such operation, or it is over")
     draft = Draft(deposit, event, occasion, rules, slots=OPERATIONS, give_back=move.give_back)
     HANDLERS[type(event)](draft, event)
@@ -37,36 +35,6 @@ def decide(
         f"{deposit.state} --{type(event).__name__}--> {draft.now.state} is not in the table"
     )
     return draft.decision()
-
-
-# --- people -----------------------------------------------------------------------------------------------------
-
-
-def parked(d: Draft[Deposit], e: ev.Parked) -> None:
-    """It crashed too often: a person takes over."""
-    d.to_review("parked", "OPS", "the saga crashed too often", {"error": e.error})
-
-
-def staff_credited(d: Draft[Deposit], e: ev.StaffCredited) -> None:
-    """Two people decided to deliver."""
-    if d.now.money_at == "customer":
-        d.step(_S.IN_REVIEW, {"approval": e.approval}, failure_code="")
-        move.start_transfer(d)
-
-
-def staff_refunded(d: Draft[Deposit], e: ev.StaffRefunded) -> None:
-    """Two people decided to give back."""
-    if d.now.money_at in {"customer", "suspense"}:
-        d.step(_S.IN_REVIEW, {"approval": e.approval})
-        move.start_refund(d, source=AccountCode(d.now.money_at), reason="refunded_by_review")
-
-
-def staff_closed(d: Draft[Deposit], e: ev.StaffClosed) -> None:
-    """Two people decided that nothing is held and nothing remains to be done."""
-    if d.now.money_at in {"", "gone"}:
-        done = _S.COMPLETED if d.now.deriv_transaction_id else _S.REVERSED if d.now.refund_receipt else _S.FAILED
-        d.step(done, {"approval": e.approval}, completed_at=d.at, next_wake_at=None)
-        d.close_review("*", "closed by staff")
 
 
 HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {
@@ -93,10 +61,12 @@ HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {
     ev.RefundNotSent: move.refund_not_sent,
     ev.RefundOutcomeUnknown: move.refund_unknown,
     ev.Woke: woke,
-    ev.Parked: parked,
-    ev.StaffCredited: staff_credited,
-    ev.StaffRefunded: staff_refunded,
-    ev.StaffClosed: staff_closed,
+    ev.Parked: people.parked,
+    ev.StaffCredited: people.staff_credited,
+    ev.StaffRefunded: people.staff_refunded,
+    ev.StaffProved: people.staff_proved,
+    ev.StaffSettled: people.staff_settled,
+    ev.StaffClosed: people.staff_closed,
 }
 _OF_TRANSFER = (
     ev.DerivConfirmed,
@@ -107,7 +77,6 @@ _OF_TRANSFER = (
     ev.DerivAmbiguous,
 )
 _OF_REFUND = (ev.RefundAccepted, ev.RefundConfirmed, ev.RefundRefused, ev.RefundNotSent, ev.RefundOutcomeUnknown)
-_OVER = frozenset({OperationState.CONFIRMED, OperationState.REFUSED, OperationState.WITHDRAWN})
 
 
 def _proves(event: ev.Event) -> bool:

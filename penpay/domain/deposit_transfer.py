@@ -1,14 +1,26 @@
 """The rules of a deposit behind the payment: dollars to the customer, or shillings back to the payer."""
 
+from typing import Any
+
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Draft
 from penpay.domain.deposit import Deposit, State
-from penpay.domain.fx import exchange
+from penpay.domain.fx import cost_of, exchange
 from penpay.domain.ledger import AccountCode
+from penpay.domain.money import kes
 from penpay.domain.unit import OperationKind, OperationState
 
 _S = State
 _O = OperationState
+
+STANDING = frozenset({AccountCode.CUSTOMER, AccountCode.SUSPENSE})
+"""Where all of the customer's shillings are with us and free."""
+AMOUNT_MISMATCH = "amount_mismatch"
+"""The question about money of another amount than asked."""
+CONTRADICTING_PAYMENT = "contradicting_payment"
+"""The question about a second receipt."""
+QUESTIONS_ABOUT_PAYMENT = frozenset({AMOUNT_MISMATCH, CONTRADICTING_PAYMENT})
+"""The end of a transfer answers none of them: people do."""
 
 
 # --- dollars ----------------------------------------------------------------------------------------------------
@@ -28,33 +40,43 @@ def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
     """The dollars arrived: book the exchange. Anything that was not asked for like this is looked at."""
     if e.transaction_id == d.now.deriv_transaction_id:
         return
-    expected = d.now.money_at == "deriv_out" and e.amount == d.now.receive and d.now.paid is not None
     d.reference("deriv_transaction", e.transaction_id, d.now.transfer)
     d.operation("transfer", _O.CONFIRMED, provider_ref=e.transaction_id)
     evidence = {"deriv_transaction_id": e.transaction_id, "proof": e.proof}
-    if not expected:
-        d.to_review(
-            "contradicting_transfer",
-            "FINANCE",
-            f"Deriv executed {e.amount.text()} USD",
-            evidence,
-            deriv_transaction_id=e.transaction_id,
-        )
+    if d.now.money_at != "deriv_out" or e.amount != d.now.receive:
+        _unexpected(d, e, evidence)
         return
     assert d.now.paid is not None
     split = exchange(kes_minor=d.now.paid.minor, usd_minor=e.amount.minor, rate=d.now.rate)
     d.post(d.books.deposit_done(split, d.now.transfers))
+    known: dict[str, Any] = {"deriv_transaction_id": e.transaction_id, "money_at": "gone", "next_wake_at": None}
+    if d.now.failure_code in QUESTIONS_ABOUT_PAYMENT:
+        d.step(_S.IN_REVIEW, evidence, **known)
+        return
     if d.now.state is _S.IN_REVIEW:
         d.close_review("*", "completed by evidence")
-    d.step(
-        _S.COMPLETED,
-        evidence,
-        deriv_transaction_id=e.transaction_id,
-        money_at="gone",
-        completed_at=d.at,
-        next_wake_at=None,
-        failure_code="",
-    )
+    d.step(_S.COMPLETED, evidence, completed_at=d.at, failure_code="", **known)
+
+
+def _unexpected(d: Draft[Deposit], e: ev.DerivConfirmed, evidence: dict[str, str]) -> None:
+    """Executed otherwise than asked, or after it was given up: the books follow what happened, and people look."""
+    known = {"deriv_transaction_id": e.transaction_id}
+    if d.now.paid is not None and d.now.money_at in {AccountCode.DERIV_OUT, *STANDING}:
+        cost = cost_of(e.amount, d.now.rate)
+        source = AccountCode(d.now.money_at)
+        d.post(d.books.deposit_done_otherwise(d.now.paid, cost, d.now.transfers, source=source))
+        d.set(money_at="gone")
+        set_aside(d, d.now.paid.minor - cost.kes_minor)
+    else:
+        d.post(d.books.unasked(e.transaction_id, e.amount, asset=AccountCode.DERIV_AGENT))
+    d.to_review("contradicting_transfer", "FINANCE", f"Deriv executed {e.amount.text()} USD", evidence, **known)
+
+
+def set_aside(d: Draft[Deposit], minor: int) -> None:
+    """Remember shillings in suspense beside where the rest stands; nothing or less is no money."""
+    known = d.now.set_aside.minor if d.now.set_aside is not None else 0
+    if minor > 0:
+        d.set(set_aside=kes(known + minor))
 
 
 def deriv_refused(d: Draft[Deposit], e: ev.DerivRefused) -> None:
@@ -93,6 +115,7 @@ def deriv_absent(d: Draft[Deposit], e: ev.DerivAbsent) -> None:
     """Proven not executed: one more attempt, but not a third unknown."""
     assert d.now.transfer is not None
     if d.now.transfer.unknowns >= d.rules.unknowns_max:
+        transfer_absent(d, e.proof)
         d.to_review(
             "transfer_unknown_twice", "OPS", "two attempts without an answer; both proven absent", {"proof": e.proof}
         )
@@ -100,6 +123,15 @@ def deriv_absent(d: Draft[Deposit], e: ev.DerivAbsent) -> None:
     d.operation("transfer", _O.INTENT, attempts_closed=d.now.transfer.attempt)
     d.step(_S.DERIV_SENDING, {"proof": e.proof}, next_wake_at=d.later(d.rules.resend_s))
     d.effect("submit", d.now.transfer)
+
+
+def transfer_absent(d: Draft[Deposit], proof: str) -> None:
+    """It is over, and did nothing: the shillings are the customer's again, here."""
+    assert d.now.paid is not None
+    d.operation("transfer", _O.REFUSED, code=proof[:64])
+    if d.now.money_at == "deriv_out":
+        d.post(d.books.deposit_void(d.now.paid, d.now.transfers))
+        d.set(money_at="customer")
 
 
 def deriv_ambiguous(d: Draft[Deposit], e: ev.DerivAmbiguous) -> None:
@@ -165,6 +197,12 @@ def refund_confirmed(d: Draft[Deposit], e: ev.RefundConfirmed) -> None:
     d.reference("mpesa_reversal", e.receipt, d.now.refund)
     d.operation("refund", _O.CONFIRMED, provider_ref=e.receipt)
     if d.now.money_at != "refund_out" or d.now.paid is None:
+        amount = d.now.paid or d.now.send
+        stands = d.now.money_at in STANDING
+        source = AccountCode(d.now.money_at) if stands else AccountCode.WRITE_OFF
+        d.post(d.books.unasked(e.receipt, amount, asset=AccountCode.MPESA_PAYBILL, source=source))
+        if stands:
+            d.set(money_at="gone")
         d.to_review(
             "contradicting_refund", "FINANCE", f"Safaricom reversed the payment: {e.receipt}", refund_receipt=e.receipt
         )
@@ -181,13 +219,18 @@ def refund_confirmed(d: Draft[Deposit], e: ev.RefundConfirmed) -> None:
     d.close_review("*", "refunded by evidence")
 
 
-def refund_refused(d: Draft[Deposit], e: ev.RefundRefused) -> None:
-    """The money stays visible where it was, and a person decides."""
+def refund_absent(d: Draft[Deposit], code: str) -> None:
+    """It is over, and did nothing: the shillings stand where they came from."""
     assert d.now.paid is not None
-    d.operation("refund", _O.REFUSED, code=e.code)
+    d.operation("refund", _O.REFUSED, code=code)
     if d.now.money_at == "refund_out":
         d.post(d.books.refund_void(d.now.paid, d.now.refunds, source=AccountCode(d.now.refund_from)))
         d.set(money_at=d.now.refund_from)
+
+
+def refund_refused(d: Draft[Deposit], e: ev.RefundRefused) -> None:
+    """The money stays visible where it was, and a person decides."""
+    refund_absent(d, e.code)
     d.to_review("refund_refused", "FINANCE", f"Safaricom refused the Reversal: {e.code}")
 
 

@@ -73,6 +73,14 @@ def disbursed_kes(debited: Money, rate: LockedRate) -> Money:
     return kes(debited.minor * rate.rate_e6 // per_shilling * MINOR_PER_MAJOR)
 
 
+def cost_of(credited: Money, rate: LockedRate) -> Exchange:
+    """What dollars that were credited without being asked for like this cost in shillings; there is no rest."""
+    assert credited.currency is Currency.USD
+    position = credited.minor * rate.mid_e6 // E6
+    spread = credited.minor * rate.spread_e6 // E6
+    return Exchange(position + spread, credited.minor, position, spread, 0)
+
+
 def exchange(*, kes_minor: int, usd_minor: int, rate: LockedRate) -> Exchange:
     """Split a conversion: position = floor(usd*mid), spread = floor(usd*spread), the rest is rounding.
 

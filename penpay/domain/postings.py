@@ -13,6 +13,14 @@ def _posting(key: str, phase: Phase, legs: list[tuple[Account, int]], *, resolve
     return Posting(key, phase, tuple(Entry(account, minor) for account, minor in legs if minor), resolves)
 
 
+def _summed(key: str, phase: Phase, legs: list[tuple[Account, int]], resolves: str = "") -> Posting:
+    """One leg per account, also where two reasons meet on it."""
+    sums: dict[Account, int] = {}
+    for account, minor in legs:
+        sums[account] = sums.get(account, 0) + minor
+    return _posting(key, phase, list(sums.items()), resolves=resolves)
+
+
 def nth(key: str, times: int) -> str:
     """The key of a posting that may be made more than once: `hold`, then `hold:2` and so on."""
     return key if times <= 1 else f"{key}:{times}"
@@ -64,6 +72,61 @@ class Books:
         ]
         return _posting("done", Phase.POST, legs, resolves=nth("hold", times))
 
+    def payment_corrected(self, believed: Money, received: Money, *, source: AccountCode | None = None) -> Posting:
+        """The paybill got another amount than was booked.
+
+        `source`: where all of it still stands; what arrived goes from there to suspense. Without one it has left, and
+        only the difference is booked: a surplus to suspense, a shortage to what we lost.
+        """
+        surplus = received.minor - believed.minor
+        if source is not None:
+            sides = ((source, believed.minor), (_C.SUSPENSE, -received.minor))
+        else:
+            sides = ((_C.SUSPENSE, -max(surplus, 0)), (_C.WRITE_OFF, max(-surplus, 0)))
+        legs = [(self._of(code, _KES), minor) for code, minor in ((_C.MPESA_PAYBILL, surplus), *sides)]
+        return _summed("corrected", Phase.POSTED, legs)
+
+    def deposit_done_otherwise(self, paid: Money, split: Exchange, times: int, *, source: AccountCode) -> Posting:
+        """Deriv credited dollars otherwise than asked. What they cost is taken from where the shillings stand.
+
+        The rest of the shillings is set aside; dollars that cost more than was paid are our loss. `source` `DERIV_OUT`
+        is the hold of this transfer.
+        """
+        rest = paid.minor - split.position_minor - split.spread_minor
+        legs = [
+            (self._of(source, _KES), paid.minor),
+            (self._of(_C.FX_POSITION, _KES), -split.position_minor),
+            (self._of(_C.FX_SPREAD, _KES), -split.spread_minor),
+            (self._of(_C.SUSPENSE, _KES), -max(rest, 0)),
+            (self._of(_C.WRITE_OFF, _KES), max(-rest, 0)),
+            (self._of(_C.FX_POSITION, _USD), split.usd_minor),
+            (self._of(_C.DERIV_AGENT, _USD), -split.usd_minor),
+        ]
+        held = source is _C.DERIV_OUT
+        return _summed("done_otherwise", Phase.POST if held else Phase.POSTED, legs, nth("hold", times) if held else "")
+
+    def returned_otherwise(self, dollars: Money, returned: Money, times: int, *, source: AccountCode) -> Posting:
+        """Other dollars went back than were asked: the rest is set aside, more is our loss."""
+        rest = dollars.minor - returned.minor
+        legs = [
+            (self._of(source, _USD), dollars.minor),
+            (self._of(_C.DERIV_AGENT, _USD), -returned.minor),
+            (self._of(_C.SUSPENSE, _USD), -max(rest, 0)),
+            (self._of(_C.WRITE_OFF, _USD), max(-rest, 0)),
+        ]
+        held = source is _C.DERIV_OUT
+        resolved = nth("return_hold", times) if held else ""
+        return _summed("returned_otherwise", Phase.POST if held else Phase.POSTED, legs, resolved)
+
+    def unasked(self, ref: str, left: Money, *, asset: AccountCode, source: AccountCode = _C.WRITE_OFF) -> Posting:
+        """Money left by a provider's act that we had given up. Where the customer's does not stand, it is our loss."""
+        return self._move(f"unasked:{ref[:24]}", Phase.POSTED, debit=source, credit=asset, amount=left)
+
+    def settled_by_hand(self, ref: str, amount: Money, source: AccountCode) -> Posting:
+        """Given back outside of this system; `ref` is the provider's id of it."""
+        asset = _C.MPESA_PAYBILL if amount.currency is _KES else _C.DERIV_AGENT
+        return self._move(f"settled:{ref[:24]}", Phase.POSTED, debit=source, credit=asset, amount=amount)
+
     def refund_hold(self, amount: Money, times: int = 1, *, source: AccountCode = _C.CUSTOMER) -> Posting:
         """Held for a Reversal; the money comes from the customer or from suspense."""
         return self._move(nth("refund_hold", times), Phase.PENDING, debit=source, credit=_C.REFUND_OUT, amount=amount)
@@ -84,9 +147,16 @@ class Books:
         """P1: the customer's own session says that the dollars left their account."""
         return self._move("debited", Phase.POSTED, debit=_C.DERIV_IN, credit=_C.CUSTOMER, amount=dollars)
 
-    def withdrawal_witnessed(self, dollars: Money) -> Posting:
-        """P1b: the agent's side shows that they arrived."""
-        return self._move("witnessed", Phase.POSTED, debit=_C.DERIV_AGENT, credit=_C.DERIV_IN, amount=dollars)
+    def withdrawal_witnessed(self, dollars: Money, arrived: Money | None = None) -> Posting:
+        """P1b: the agent's side shows that they arrived. Of another amount a surplus is set aside, a shortage lost."""
+        surplus = arrived.minor - dollars.minor if arrived is not None else 0
+        legs = [
+            (self._of(_C.DERIV_AGENT, _USD), dollars.minor + surplus),
+            (self._of(_C.DERIV_IN, _USD), -dollars.minor),
+            (self._of(_C.SUSPENSE, _USD), -max(surplus, 0)),
+            (self._of(_C.WRITE_OFF, _USD), max(-surplus, 0)),
+        ]
+        return _posting("witnessed", Phase.POSTED, legs)
 
     def payout_hold(self, dollars: Money, times: int = 1) -> Posting:
         """P2: held for the payout."""
@@ -99,10 +169,14 @@ class Books:
         resolved = nth("payout_hold", times)
         return self._move(nth("payout_void", times), Phase.VOID, amount=dollars, resolves=resolved, **legs)
 
-    def payout_done(self, split: Exchange, fee: Money, times: int = 1) -> Posting:
-        """P3: the shillings left our short code; both currencies cross the position, and Safaricom's fee is due."""
+    def payout_done(self, split: Exchange, fee: Money, times: int = 1, *, source: AccountCode = _C.B2C_OUT) -> Posting:
+        """P3: the shillings left our short code; both currencies cross the position, and Safaricom's fee is due.
+
+        `source` is the hold of this payout, or where the dollars stand when it had been given up.
+        """
+        held = source is _C.B2C_OUT
         legs = [
-            (self._of(_C.B2C_OUT, _USD), split.usd_minor),
+            (self._of(source, _USD), split.usd_minor),
             (self._of(_C.FX_POSITION, _USD), -split.usd_minor),
             (self._of(_C.FX_POSITION, _KES), split.position_minor),
             (self._of(_C.FX_SPREAD, _KES), -split.spread_minor),
@@ -111,7 +185,8 @@ class Books:
             (self._of(_C.MPESA_FEES, _KES), fee.minor),
             (self._of(_C.MPESA_CHARGES, _KES), -fee.minor),
         ]
-        return _posting("payout_done", Phase.POST, legs, resolves=nth("payout_hold", times))
+        resolved = nth("payout_hold", times) if held else ""
+        return _posting("payout_done", Phase.POST if held else Phase.POSTED, legs, resolves=resolved)
 
     def return_hold(self, dollars: Money, times: int = 1) -> Posting:
         """Held for giving the dollars back."""

@@ -14,16 +14,29 @@ from penpay.domain.unit import OperationState
 
 _NAME = re.compile(r"[\w.@' -]{2,60}")
 _EVIDENCE = re.compile(r"[^\x00-\x1f\x7f]{3,120}")
+_PROVIDER_ID = re.compile(r"[A-Za-z0-9_-]{3,64}", re.ASCII)
 
 
 class Action(StrEnum):
-    """The exits of a review. CREDIT and REFUND belong to deposits, PAY and RETURN to withdrawals."""
+    """The exits of a review. CREDIT and REFUND belong to deposits, PAY and RETURN to withdrawals.
+
+    EXECUTED and ABSENT say how an operation ended whose outcome nobody could prove; SETTLE, that the money was given
+    back by hand. The evidence of EXECUTED and SETTLE is the provider's own id.
+    """
 
     CREDIT = "credit"
     REFUND = "refund"
     RETURN = "return"
     PAY = "pay"
+    EXECUTED = "executed"
+    ABSENT = "absent"
+    SETTLE = "settle"
     CLOSE = "close"
+
+
+_NAMED = frozenset({Action.EXECUTED, Action.SETTLE})
+PROOFS = frozenset({Action.EXECUTED, Action.ABSENT})
+"""The only decisions about a transaction that has an operation without a proven end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +52,8 @@ class Approval:
         return f"{self.by} and {self.second}, {self.evidence}"
 
 
-def approval_of(*, by: str, second: str, evidence: str) -> Approval:
-    """Two names that are not the same, and a reference. Raises `BadInput`."""
+def approval_of(*, by: str, second: str, evidence: str, action: str) -> Approval:
+    """Two names that are not the same, and a reference that carries this decision. Raises `BadInput`."""
     names = {"by": " ".join(by.split()), "second": " ".join(second.split())}
     for asked, name in names.items():
         if not _NAME.fullmatch(name):
@@ -50,6 +63,8 @@ def approval_of(*, by: str, second: str, evidence: str) -> Approval:
     reference = " ".join(evidence.split())
     if not _EVIDENCE.fullmatch(reference):
         raise BadInput("evidence", "must name what the decision rests on, in 3 to 120 characters")
+    if action in _NAMED and not _PROVIDER_ID.fullmatch(reference):
+        raise BadInput("evidence", "must be the provider's own id of it")
     return Approval(names["by"], names["second"], reference)
 
 
@@ -64,10 +79,25 @@ _EVENTS: Mapping[tuple[str, str], Callable[..., _Decided]] = {
 }
 
 
-def staff_event(type_: str, action: str, approval: str) -> _Decided | None:
+_PROVED: Mapping[str, Callable[..., _Decided]] = {
+    Direction.DEPOSIT: deposit_events.StaffProved,
+    Direction.WITHDRAWAL: withdrawal_events.StaffProved,
+}
+_SETTLED: Mapping[str, Callable[..., _Decided]] = {
+    Direction.DEPOSIT: deposit_events.StaffSettled,
+    Direction.WITHDRAWAL: withdrawal_events.StaffSettled,
+}
+
+
+def staff_event(type_: str, action: str, approval: Approval) -> _Decided | None:
     """The saga's event for a decision, or None when a transaction of this type has no such exit."""
+    if action in PROOFS:
+        executed, evidence = action == Action.EXECUTED, approval.evidence
+        return _PROVED[type_](executed=executed, reference=evidence if executed else "", approval=approval.text())
+    if action == Action.SETTLE:
+        return _SETTLED[type_](reference=approval.evidence, approval=approval.text())
     made = _EVENTS.get((type_, action))
-    return made(approval=approval) if made is not None else None
+    return made(approval=approval.text()) if made is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

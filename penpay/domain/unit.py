@@ -36,6 +36,10 @@ class OperationState(StrEnum):
     WITHDRAWN = "WITHDRAWN"
 
 
+OVER = frozenset({OperationState.CONFIRMED, OperationState.REFUSED, OperationState.WITHDRAWN})
+"""How an operation ended is known."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOperation:
     """Intent of one provider call, committed before anything is sent. `request` is text only.

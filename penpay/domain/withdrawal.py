@@ -46,6 +46,8 @@ _PAYING: _Row = {
 _STAFF: _Row = {
     ev.StaffPaid: (_S.B2C_SENDING, _S.IN_REVIEW),
     ev.StaffReturned: (_S.RETURN_SENDING, _S.IN_REVIEW),
+    ev.StaffProved: (_S.IN_REVIEW, _S.COMPLETED, _S.REVERSED),
+    ev.StaffSettled: (_S.IN_REVIEW, _S.REVERSED),
     ev.StaffClosed: (_S.FAILED, _S.COMPLETED, _S.REVERSED),
 }
 
@@ -162,6 +164,8 @@ class Withdrawal:
     witness_transaction_id: str = ""
     money_at: str = ""
     """Where the customer's dollars stand: "", `deriv_in`, `customer`, `b2c_out`, `deriv_out`, `gone`."""
+    set_aside: Money | None = None
+    """Dollars in suspense beside that: more arrived, or fewer went back, than what was booked."""
     conversation_id: str = ""
     receipt: str = ""
     failed_code: str = ""

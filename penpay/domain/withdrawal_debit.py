@@ -7,6 +7,7 @@ from penpay.domain.decision import Draft
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import State, Withdrawal
 from penpay.domain.withdrawal_payout import start_payout
+from penpay.domain.withdrawal_return import set_aside
 
 _S = State
 _O = OperationState
@@ -105,14 +106,13 @@ def witness_seen(d: Draft[Withdrawal], e: ev.WitnessSeen) -> None:
     if d.now.money_at != "deriv_in" or e.transaction_id == d.now.witness_transaction_id:
         return
     d.reference("deriv_credit", e.transaction_id, d.now.debit)
+    d.post(d.books.withdrawal_witnessed(d.now.send, e.amount))
+    set_aside(d, e.amount.minor - d.now.send.minor)
     evidence = {"witness_transaction_id": e.transaction_id, "amount": e.amount.text()}
-    if e.amount != d.now.send:
-        reason = f"the agent received {e.amount.text()} USD"
-        d.to_review("witness_mismatch", "FINANCE", reason, evidence, witness_transaction_id=e.transaction_id)
-        return
-    d.post(d.books.withdrawal_witnessed(d.now.send))
     d.step(d.now.state, evidence, witness_transaction_id=e.transaction_id, money_at="customer", next_wake_at=None)
-    if d.occasion.frozen and d.now.state is _S.DEBITED:
+    if e.amount != d.now.send:
+        d.to_review("witness_mismatch", "FINANCE", f"the agent received {e.amount.text()} USD", evidence)
+    elif d.occasion.frozen and d.now.state is _S.DEBITED:
         d.to_review("account_frozen", "COMPLIANCE", "a frozen customer's dollars need a decision")
     elif d.now.state is _S.DEBITED:
         start_payout(d)

@@ -8,8 +8,9 @@ from datetime import timedelta
 
 from penpay.domain import withdrawal_events as ev
 from penpay.domain.decision import Draft
-from penpay.domain.fx import exchange
+from penpay.domain.fx import Exchange, exchange
 from penpay.domain.ids import uuid_text
+from penpay.domain.ledger import AccountCode
 from penpay.domain.payout_codes import Verdict, payout_fee, verdict
 from penpay.domain.unit import OperationKind, OperationState
 from penpay.domain.withdrawal import State, Withdrawal
@@ -85,11 +86,12 @@ def payout_paid(d: Draft[Withdrawal], e: ev.PayoutPaid) -> None:
     d.reference("mpesa_payout", e.receipt, d.now.payout)
     d.operation("payout", _O.CONFIRMED, provider_ref=e.receipt)
     evidence = {"receipt": e.receipt, "source": e.source}
+    split = exchange(kes_minor=d.now.receive.minor, usd_minor=d.now.send.minor, rate=d.now.rate)
     if d.now.money_at != "b2c_out":
+        _unexpected(d, e, split)
         reason = f"Safaricom paid out all the same: {e.receipt}"
         d.to_review("contradicting_payout", "FINANCE", reason, evidence, receipt=e.receipt)
         return
-    split = exchange(kes_minor=d.now.receive.minor, usd_minor=d.now.send.minor, rate=d.now.rate)
     d.post(d.books.payout_done(split, payout_fee(d.now.receive), d.now.payouts))
     d.step(
         _S.COMPLETED,
@@ -102,6 +104,15 @@ def payout_paid(d: Draft[Withdrawal], e: ev.PayoutPaid) -> None:
     )
     d.close_review("*", "completed by evidence")
     d.effect("settled")
+
+
+def _unexpected(d: Draft[Withdrawal], e: ev.PayoutPaid, split: Exchange) -> None:
+    """Paid after it was given up: from the dollars where they still stand, otherwise out of our own pocket."""
+    if d.now.money_at == AccountCode.CUSTOMER:
+        d.post(d.books.payout_done(split, payout_fee(d.now.receive), d.now.payouts, source=AccountCode.CUSTOMER))
+        d.set(money_at="gone")
+    else:
+        d.post(d.books.unasked(e.receipt, d.now.receive, asset=AccountCode.MPESA_UTILITY))
 
 
 def payout_failed(d: Draft[Withdrawal], e: ev.PayoutFailed) -> None:
@@ -133,3 +144,11 @@ def payout_not_completed(d: Draft[Withdrawal], e: ev.PayoutNotCompleted) -> None
             start_return(d, reason="payout_refused")
         case Verdict.UNCLEAR:
             d.to_review("payout_refused", "OPS", f"Safaricom's code {d.now.failed_code} does not say what to do")
+
+
+def payout_absent(d: Draft[Withdrawal]) -> None:
+    """People know that nothing was paid: the dollars are the customer's again, here."""
+    d.operation("payout", _O.REFUSED, code="staff")
+    if d.now.money_at == "b2c_out":
+        d.post(d.books.payout_void(d.now.send, d.now.payouts))
+        d.set(money_at="customer")

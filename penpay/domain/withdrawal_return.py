@@ -2,6 +2,8 @@
 
 from penpay.domain import withdrawal_events as ev
 from penpay.domain.decision import Draft
+from penpay.domain.ledger import AccountCode
+from penpay.domain.money import usd
 from penpay.domain.unit import OperationKind, OperationState
 from penpay.domain.withdrawal import State, Withdrawal
 
@@ -43,12 +45,31 @@ def return_confirmed(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
     evidence = {"deriv_transaction_id": e.transaction_id, "proof": e.proof}
     known = {"return_transaction_id": e.transaction_id}
     if d.now.money_at != "deriv_out" or e.amount != d.now.send:
+        _unexpected(d, e)
         d.to_review("contradicting_return", "FINANCE", f"Deriv executed {e.amount.text()} USD", evidence, **known)
         return
     d.post(d.books.return_done(d.now.send, d.now.returns))
     d.step(_S.REVERSED, evidence, money_at="gone", completed_at=d.at, next_wake_at=None, **known)
     d.close_review("*", "returned by evidence")
     d.effect("settled")
+
+
+def _unexpected(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
+    """Given back otherwise than asked: from the dollars where they stand, or out of our own pocket."""
+    if d.now.money_at in {AccountCode.DERIV_OUT, AccountCode.CUSTOMER}:
+        source = AccountCode(d.now.money_at)
+        d.post(d.books.returned_otherwise(d.now.send, e.amount, d.now.returns, source=source))
+        d.set(money_at="gone")
+        set_aside(d, d.now.send.minor - e.amount.minor)
+    else:
+        d.post(d.books.unasked(e.transaction_id, e.amount, asset=AccountCode.DERIV_AGENT))
+
+
+def set_aside(d: Draft[Withdrawal], minor: int) -> None:
+    """Remember dollars in suspense beside where the rest stands; nothing or less is no money."""
+    known = d.now.set_aside.minor if d.now.set_aside is not None else 0
+    if minor > 0:
+        d.set(set_aside=usd(known + minor))
 
 
 def return_refused(d: Draft[Withdrawal], e: ev.ReturnRefused) -> None:
@@ -86,6 +107,7 @@ def return_absent(d: Draft[Withdrawal], e: ev.ReturnAbsent) -> None:
     """Proven not executed: one more attempt, but not a third unknown."""
     assert d.now.back is not None
     if d.now.back.unknowns >= d.rules.unknowns_max:
+        back_absent(d, e.proof)
         d.to_review(
             "return_unknown_twice", "OPS", "two attempts without an answer; both proven absent", {"proof": e.proof}
         )
@@ -95,15 +117,23 @@ def return_absent(d: Draft[Withdrawal], e: ev.ReturnAbsent) -> None:
     d.effect("submit", d.now.back)
 
 
+def back_absent(d: Draft[Withdrawal], proof: str) -> None:
+    """It is over, and did nothing: the dollars are the customer's again, here."""
+    d.operation("back", _O.REFUSED, code=proof[:64])
+    if d.now.money_at == "deriv_out":
+        d.post(d.books.return_void(d.now.send, d.now.returns))
+        d.set(money_at="customer")
+
+
 def return_ambiguous(d: Draft[Withdrawal], e: ev.ReturnAmbiguous) -> None:
     """Nobody guesses about money."""
     d.to_review("return_ambiguous", "OPS", "more than one statement row could be this return", {"proof": e.proof})
 
 
 def give_back(d: Draft[Withdrawal]) -> None:
-    """What was held for an intent that was taken back is the customer's again, here."""
+    """What was held for an intent that was taken back, or for a payout that is known to have failed, is free again."""
     now, gone = d.now, _O.WITHDRAWN
-    if now.money_at == "b2c_out" and now.payout is not None and now.payout.state is gone:
+    if now.money_at == "b2c_out" and now.payout is not None and now.payout.state in {gone, _O.REFUSED}:
         d.post(d.books.payout_void(now.send, now.payouts))
         d.set(money_at="customer")
     if now.money_at == "deriv_out" and now.back is not None and now.back.state is gone:

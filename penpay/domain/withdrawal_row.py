@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from penpay.domain.fx import Direction, LockedRate
+from penpay.domain.money import usd
 from penpay.domain.saga_row import Packing, packed, unpacked
 from penpay.domain.unit import TransactionRow
 from penpay.domain.withdrawal import OPERATIONS, State, Withdrawal
@@ -48,6 +49,7 @@ _PACKING = Packing(
 
 def to_row(withdrawal: Withdrawal, base: TransactionRow) -> TransactionRow:
     """The row after a decision. `base` carries what admission fixed for ever (key, quote, day, limit)."""
+    aside = {"set_aside_minor": withdrawal.set_aside.minor} if withdrawal.set_aside is not None else {}
     return replace(
         base,
         state=withdrawal.state.value,
@@ -55,7 +57,7 @@ def to_row(withdrawal: Withdrawal, base: TransactionRow) -> TransactionRow:
         version=withdrawal.version,
         counts=withdrawal.state is not State.FAILED,
         failure_code=withdrawal.failure_code,
-        data=packed(withdrawal, _PACKING),
+        data=packed(withdrawal, _PACKING, **aside),
         next_wake_at=withdrawal.next_wake_at,
         updated_at=withdrawal.updated_at,
         completed_at=withdrawal.completed_at,
@@ -82,5 +84,6 @@ def from_row(row: TransactionRow) -> Withdrawal:
         next_wake_at=row.next_wake_at,
         failure_code=row.failure_code,
         completed_at=row.completed_at,
+        set_aside=usd(data["set_aside_minor"]) if "set_aside_minor" in data else None,
         **unpacked(data, _PACKING),
     )

@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 from penpay.domain import withdrawal_debit as debit
 from penpay.domain import withdrawal_events as ev
 from penpay.domain import withdrawal_payout as payout
+from penpay.domain import withdrawal_people as people
 from penpay.domain import withdrawal_return as back
 from penpay.domain.decision import Decision, Draft, Ignored, Occasion, Rejected, Rules
-from penpay.domain.unit import OperationState
-from penpay.domain.withdrawal import OPERATIONS, TRANSITIONS, State, Withdrawal
+from penpay.domain.unit import OVER
+from penpay.domain.withdrawal import OPERATIONS, TRANSITIONS, Withdrawal
 from penpay.domain.withdrawal_waiting import woke
-
-_S = State
 
 
 def decide(
@@ -27,7 +26,7 @@ def decide(
         (_OF_PAYOUT, withdrawal.payout),
         (_OF_RETURN, withdrawal.back),
     ):
-        if isinstance(event, kinds) and (operation is None or (operation.state in _OVER and not _speaks_anew(event))):
+        if isinstance(event, kinds) and (operation is None or (operation.state in OVER and not _speaks_anew(event))):
             return Ignored("no such operation, or it is over")
     draft = Draft(withdrawal, event, occasion, rules, slots=OPERATIONS, give_back=back.give_back)
     HANDLERS[type(event)](draft, event)
@@ -37,33 +36,6 @@ def decide(
         f"{withdrawal.state} --{type(event).__name__}--> {draft.now.state} is not in the table"
     )
     return draft.decision()
-
-
-def parked(d: Draft[Withdrawal], e: ev.Parked) -> None:
-    """It crashed too often: a person takes over."""
-    d.to_review("parked", "OPS", "the saga crashed too often", {"error": e.error})
-
-
-def staff_paid(d: Draft[Withdrawal], e: ev.StaffPaid) -> None:
-    """Two people decided to pay out."""
-    if d.now.money_at == "customer":
-        d.step(_S.IN_REVIEW, {"approval": e.approval}, failure_code="")
-        payout.start_payout(d)
-
-
-def staff_returned(d: Draft[Withdrawal], e: ev.StaffReturned) -> None:
-    """Two people decided to give the dollars back."""
-    if d.now.money_at == "customer":
-        d.step(_S.IN_REVIEW, {"approval": e.approval})
-        back.start_return(d, reason="returned_by_review")
-
-
-def staff_closed(d: Draft[Withdrawal], e: ev.StaffClosed) -> None:
-    """Two people decided that nothing is held and nothing remains to be done."""
-    if d.now.money_at in {"", "gone"}:
-        done = _S.COMPLETED if d.now.receipt else _S.REVERSED if d.now.return_transaction_id else _S.FAILED
-        d.step(done, {"approval": e.approval}, completed_at=d.at, next_wake_at=None)
-        d.close_review("*", "closed by staff")
 
 
 HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {
@@ -90,10 +62,12 @@ HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {
     ev.ReturnAbsent: back.return_absent,
     ev.ReturnAmbiguous: back.return_ambiguous,
     ev.Woke: woke,
-    ev.Parked: parked,
-    ev.StaffPaid: staff_paid,
-    ev.StaffReturned: staff_returned,
-    ev.StaffClosed: staff_closed,
+    ev.Parked: people.parked,
+    ev.StaffPaid: people.staff_paid,
+    ev.StaffReturned: people.staff_returned,
+    ev.StaffProved: people.staff_proved,
+    ev.StaffSettled: people.staff_settled,
+    ev.StaffClosed: people.staff_closed,
 }
 _OF_DEBIT = (
     ev.DebitConfirmed,
@@ -120,7 +94,6 @@ _OF_RETURN = (
     ev.ReturnAbsent,
     ev.ReturnAmbiguous,
 )
-_OVER = frozenset({OperationState.CONFIRMED, OperationState.REFUSED, OperationState.WITHDRAWN})
 
 
 def _speaks_anew(event: ev.Event) -> bool:

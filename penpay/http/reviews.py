@@ -16,6 +16,7 @@ from penpay.domain.errors import BadInput
 from penpay.domain.ids import is_ulid
 from penpay.domain.presentation import evidence_of, render_transaction
 from penpay.domain.review import Action, Approval, ReviewItem, approval_of
+from penpay.domain.strays import settled, stray_of
 from penpay.domain.unit import AuditRecord, ReviewClosed, TransactionRow, UnitOfWork
 from penpay.http.dispatch import read_bytes
 from penpay.http.json_body import MalformedJson, parse_object
@@ -26,6 +27,7 @@ from penpay.messages import Committed, CommitUnit, Refusal, ResolveReview, ledge
 from penpay.ports import Addresses, Clock
 
 DECISION_BYTES_MAX = 2048
+NO_TRANSACTION = "This item belongs to no transaction: it can be closed, and money that arrived be settled."
 log = structlog.get_logger()
 
 
@@ -90,7 +92,7 @@ class ReviewDesk:
     async def _by_saga(self, item: ReviewItem, action: str, approval: Approval) -> dict[str, Any]:
         reply: TransactionRow | Refusal = await self.addresses.ask(
             saga_of(item.shard, item.transaction_id),
-            ResolveReview(item_id=item.id, action=action, approval=approval.text()),
+            ResolveReview(item_id=item.id, action=action, approval=approval),
             timeout_s=self.ask_s,
         )
         if isinstance(reply, Refusal):
@@ -98,8 +100,9 @@ class ReviewDesk:
         return {"item": item.id, "transaction": render_transaction(reply, evidence_of(reply))}
 
     async def _by_ledger(self, item: ReviewItem, action: str, approval: Approval) -> dict[str, Any]:
-        if action != Action.CLOSE:
-            raise Stop("review_not_resolvable", "This item belongs to no transaction: it can only be closed.")
+        stray = stray_of(item)
+        if action not in {Action.CLOSE, Action.SETTLE} or (action == Action.SETTLE and stray is None):
+            raise Stop("review_not_resolvable", NO_TRANSACTION)
         closed = ReviewClosed(transaction_id="", kind=item.kind, resolution=approval.text(), item_id=item.id)
         unit = UnitOfWork(
             unit_id=f"review:{item.id}:closed",
@@ -108,6 +111,8 @@ class ReviewDesk:
             reviews_closed=(closed,),
             staff_resolution=True,
         )
+        if action == Action.SETTLE and stray is not None:
+            unit = settled(unit, stray, reference=approval.evidence, actor=f"staff:{approval.by}")
         reply = await self.addresses.ask(ledger_of(item.shard), CommitUnit(unit), timeout_s=self.ask_s)
         if not isinstance(reply, Committed):
             raise Stop("review_not_resolvable", "Somebody else has just closed it.")
@@ -120,7 +125,10 @@ async def _decision(request: web.Request) -> tuple[ReviewDecision, Approval]:
     raw = await read_bytes(request, DECISION_BYTES_MAX)
     try:
         decision = ReviewDecision.model_validate(parse_object(raw))
-        return decision, approval_of(by=decision.by, second=decision.second, evidence=decision.evidence)
+        approval = approval_of(
+            by=decision.by, second=decision.second, evidence=decision.evidence, action=decision.action
+        )
+        return decision, approval
     except MalformedJson as error:
         raise Stop("malformed_json", f"The body {error}.") from None
     except ValidationError as error:

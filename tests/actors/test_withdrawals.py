@@ -15,6 +15,7 @@ from penpay.domain.board import FloatSnapshot, RailHealth
 from penpay.domain.decision import Rules
 from penpay.domain.money import Money, usd
 from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
+from penpay.domain.review import Approval
 from penpay.domain.unit import TransactionRow
 from penpay.messages import (
     AcceptWithdrawal,
@@ -32,6 +33,7 @@ from penpay.messages_rails import DARAJA_GATE, DERIV_CREDITS, DERIV_WITHDRAWALS,
 from tests.actors.house import House, PlainSealer, customer
 
 SEND = usd(2000)
+APPROVAL = Approval("a", "b", "ticket 1")
 PARTS: dict[str, Any] = {"sealer": PlainSealer(), "rules": Rules()}
 
 
@@ -273,9 +275,9 @@ async def test_staff_may_give_back_what_a_frozen_customer_withdrew(house: House,
     house.frozen.add("U1")
     await to_payout(house, saga)
     assert row_of(house).state == "IN_REVIEW"
-    wrong = await saga.aask(ResolveReview(item_id="i", action="credit", approval="a and b, t"))
+    wrong = await saga.aask(ResolveReview(item_id="i", action="credit", approval=APPROVAL))
     assert isinstance(wrong, Refusal)
     house.frozen.clear()
-    done = await saga.aask(ResolveReview(item_id="i", action="return", approval="a and b, t"))
+    done = await saga.aask(ResolveReview(item_id="i", action="return", approval=APPROVAL))
     assert isinstance(done, TransactionRow)
     assert done.state == "RETURN_SENDING"

@@ -6,11 +6,13 @@ import pytest
 
 from penpay.domain import deposit_events, withdrawal_events
 from penpay.domain.errors import BadInput
-from penpay.domain.review import Action, approval_of, staff_event, unproven
+from penpay.domain.review import Action, Approval, approval_of, staff_event, unproven
+
+MODULES = (("DEPOSIT", deposit_events), ("WITHDRAWAL", withdrawal_events))
 
 
 def test_an_approval_names_two_people_and_what_it_rests_on():
-    approval = approval_of(by=" Achieng  Otieno ", second="b.kamau@example.com", evidence="ticket 4711")
+    approval = approval_of(by=" Achieng  Otieno ", second="b.kamau@example.com", evidence="ticket 4711", action="close")
     assert approval.text() == "Achieng Otieno and b.kamau@example.com, ticket 4711"
 
 
@@ -32,8 +34,16 @@ def test_an_approval_names_two_people_and_what_it_rests_on():
 )
 def test_nobody_decides_alone_or_without_a_reference(by: str, second: str, evidence: str, field: str):
     with pytest.raises(BadInput) as refused:
-        approval_of(by=by, second=second, evidence=evidence)
+        approval_of(by=by, second=second, evidence=evidence, action="close")
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize("action", ["executed", "settle"])
+def test_what_happened_at_a_provider_is_named_by_its_own_id(action: str):
+    with pytest.raises(BadInput) as refused:
+        approval_of(by="Achieng", second="Kamau", evidence="ticket 4711", action=action)
+    assert refused.value.field == "evidence"
+    assert approval_of(by="Achieng", second="Kamau", evidence="SJK1234567", action=action).evidence == "SJK1234567"
 
 
 @pytest.mark.parametrize(
@@ -49,12 +59,14 @@ def test_nobody_decides_alone_or_without_a_reference(by: str, second: str, evide
         ("WITHDRAWAL", "close", withdrawal_events.StaffClosed),
         ("WITHDRAWAL", "credit", None),
         ("WITHDRAWAL", "refund", None),
+        *((type_, action, module.StaffProved) for type_, module in MODULES for action in ("executed", "absent")),
+        *((type_, "settle", module.StaffSettled) for type_, module in MODULES),
     ],
 )
 def test_each_type_has_its_own_exits(type_: str, action: str, event: type | None):
-    made = staff_event(type_, Action(action), "a and b, c")
+    made = staff_event(type_, Action(action), Approval("a", "b", "c-1"))
     assert (type(made) if made else None) is event
-    assert made is None or made.approval == "a and b, c"
+    assert made is None or made.approval == "a and b, c-1"
 
 
 @dataclass(frozen=True)

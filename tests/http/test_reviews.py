@@ -14,6 +14,7 @@ from penpay.adapters.metrics import Metrics
 from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.system import RandomUlids
 from penpay.domain.errors import Unavailable
+from penpay.domain.review import Approval
 from penpay.domain.unit import RejectCode
 from penpay.http.internal import InternalParts, internal_app
 from penpay.http.reviews import ReviewDesk
@@ -66,13 +67,20 @@ async def desk(stores) -> AsyncIterator[Desk]:
     await site.close()
 
 
-def add_item(database, transaction: str = "", *, shard: int = 0, closed: bool = False) -> str:
+def add_item(
+    database,
+    transaction: str = "",
+    *,
+    shard: int = 0,
+    closed: bool = False,
+    kind: str = "amount_mismatch",
+    evidence: dict[str, str] | None = None,
+) -> str:
     item, now = RandomUlids().ulid(), datetime.now(UTC).replace(tzinfo=None)
     database.rows(
-        "INSERT INTO {ledger}.review_items VALUES"
-        " (%s, %s, %s, '', 'amount_mismatch', 'paid 5 more', 'FINANCE', %s, %s, %s, %s, '')",
+        "INSERT INTO {ledger}.review_items VALUES (%s, %s, %s, '', %s, 'paid 5 more', 'FINANCE', %s, %s, %s, %s, '')",
         (
-            *(item, shard, transaction, json.dumps({"receipt": "QK1"})),
+            *(item, shard, transaction, kind, json.dumps(evidence or {"receipt": "QK1"})),
             *(now + timedelta(hours=4), now, now if closed else None),
         ),
     )
@@ -100,7 +108,7 @@ async def test_the_saga_is_asked_and_the_decision_is_logged(
     status, body = await desk.resolve(item)
     assert status == 200, body
     assert (body["item"], body["transaction"]["id"]) == (item, transaction)
-    approval = "Achieng Otieno and Brian Kamau, ticket 4711"
+    approval = Approval("Achieng Otieno", "Brian Kamau", "ticket 4711")
     asked = (f"shards/2/sagas/{transaction}", ResolveReview(item_id=item, action="refund", approval=approval))
     assert desk.actors.asked == [asked]
     ((actor, action, detail),) = staff_log(module_database, item)
@@ -169,6 +177,21 @@ async def test_an_item_without_a_transaction_has_no_other_exit(desk: Desk, modul
     status, body = await desk.resolve(add_item(module_database))
     assert (status, body["code"]) == (409, "review_not_resolvable")
     assert desk.actors.asked == []
+
+
+async def test_money_of_nobody_that_was_given_back_by_hand_leaves_suspense(desk: Desk, module_database):
+    told = {"ref": "QK7", "amount": "250.00", "currency": "KES", "at": "2026-11-20T09:00:00.000Z"}
+    item = add_item(module_database, shard=0, kind="payment_unmatched", evidence=told)
+    desk.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
+    refused = await desk.resolve(item, {**DECISION, "action": "settle"})
+    assert (refused[0], refused[1]["errors"][0]["field"]) == (400, "evidence"), "a ticket is no proof of a payment"
+    assert (await desk.resolve(item, {**DECISION, "action": "settle", "evidence": "RK9ABCDEFG"}))[0] == 200
+    ((_, asked),) = desk.actors.asked
+    (posting,) = asked.unit.postings
+    legs = {entry.account.code.value: entry.amount_minor for entry in posting.entries}
+    assert legs == {"suspense": 25_000, "mpesa_paybill": -25_000}
+    (reference,) = asked.unit.references
+    assert (reference.kind, reference.ref) == ("mpesa_reversal", "RK9ABCDEFG")
 
 
 async def test_who_closes_second_learns_it(desk: Desk, module_database):

@@ -1,0 +1,77 @@
+"""What people decide about a deposit in review: always two of them, named in the event with what they rest it on."""
+
+from typing import Any
+
+from penpay.domain import deposit_events as ev
+from penpay.domain import deposit_payment as pay
+from penpay.domain import deposit_transfer as move
+from penpay.domain.decision import Draft
+from penpay.domain.deposit import Deposit, State
+from penpay.domain.ledger import AccountCode
+from penpay.domain.unit import OperationState
+
+_S = State
+
+
+def parked(d: Draft[Deposit], e: ev.Parked) -> None:
+    """It crashed too often: a person takes over."""
+    d.to_review("parked", "OPS", "the saga crashed too often", {"error": e.error})
+
+
+def staff_credited(d: Draft[Deposit], e: ev.StaffCredited) -> None:
+    """Two people decided to deliver."""
+    if d.now.money_at == AccountCode.CUSTOMER and d.now.set_aside is None:
+        d.step(_S.IN_REVIEW, {"approval": e.approval}, failure_code="")
+        move.start_transfer(d)
+
+
+def staff_refunded(d: Draft[Deposit], e: ev.StaffRefunded) -> None:
+    """Two people decided to give back."""
+    if d.now.money_at in move.STANDING and d.now.set_aside is None:
+        d.step(_S.IN_REVIEW, {"approval": e.approval})
+        move.start_refund(d, source=AccountCode(d.now.money_at), reason="refunded_by_review")
+
+
+def staff_proved(d: Draft[Deposit], e: ev.StaffProved) -> None:
+    """Two people know how the open operation ended. What they know is evidence; later evidence may contradict it."""
+    slot = d.unfinished()
+    if not slot:
+        return
+    d.step(_S.IN_REVIEW, {"approval": e.approval, "operation": slot, "executed": "yes" if e.executed else "no"})
+    match slot, e.executed:
+        case "stk", True:
+            pay.paid(d, ev.MpesaPaid(source="staff", amount=d.now.send, receipt=e.reference))
+        case "stk", False:
+            d.operation("stk", OperationState.REFUSED, code="staff")
+        case "transfer", True:
+            confirmed = ev.DerivConfirmed(transaction_id=e.reference, amount=d.now.receive, proof="staff")
+            move.deriv_confirmed(d, confirmed)
+        case "transfer", False:
+            move.transfer_absent(d, "staff")
+        case _, True:
+            move.refund_confirmed(d, ev.RefundConfirmed(receipt=e.reference))
+        case _:
+            move.refund_absent(d, "staff")
+
+
+def staff_settled(d: Draft[Deposit], e: ev.StaffSettled) -> None:
+    """Two people gave shillings back by hand: what was set aside beside the rest, otherwise all of them."""
+    evidence = {"approval": e.approval, "receipt": e.reference}
+    if d.now.set_aside is not None:
+        d.reference("mpesa_reversal", e.reference, d.now.stk)
+        d.post(d.books.settled_by_hand(e.reference, d.now.set_aside, AccountCode.SUSPENSE))
+        d.step(_S.IN_REVIEW, evidence, set_aside=None)
+    elif d.now.money_at in move.STANDING and d.now.paid is not None:
+        d.reference("mpesa_reversal", e.reference, d.now.stk)
+        d.post(d.books.settled_by_hand(e.reference, d.now.paid, AccountCode(d.now.money_at)))
+        ended: dict[str, Any] = {"refund_receipt": e.reference, "completed_at": d.at, "next_wake_at": None}
+        d.step(_S.REVERSED, evidence, money_at="gone", **ended)
+        d.close_review("*", "settled by staff")
+
+
+def staff_closed(d: Draft[Deposit], e: ev.StaffClosed) -> None:
+    """Two people decided that nothing is held and nothing remains to be done."""
+    if d.now.money_at in {"", "gone"} and d.now.set_aside is None:
+        done = _S.COMPLETED if d.now.deriv_transaction_id else _S.REVERSED if d.now.refund_receipt else _S.FAILED
+        d.step(done, {"approval": e.approval}, completed_at=d.at, next_wake_at=None)
+        d.close_review("*", "closed by staff")

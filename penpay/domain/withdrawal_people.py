@@ -1,0 +1,84 @@
+"""What people decide about a withdrawal in review: always two of them, named in the event with what they rest it on."""
+
+from typing import Any
+
+from penpay.domain import withdrawal_debit as debit
+from penpay.domain import withdrawal_events as ev
+from penpay.domain import withdrawal_payout as payout
+from penpay.domain import withdrawal_return as back
+from penpay.domain.decision import Draft
+from penpay.domain.ledger import AccountCode
+from penpay.domain.unit import OperationState
+from penpay.domain.withdrawal import State, Withdrawal
+
+_S = State
+
+
+def parked(d: Draft[Withdrawal], e: ev.Parked) -> None:
+    """It crashed too often: a person takes over."""
+    d.to_review("parked", "OPS", "the saga crashed too often", {"error": e.error})
+
+
+def staff_paid(d: Draft[Withdrawal], e: ev.StaffPaid) -> None:
+    """Two people decided to pay out."""
+    if d.now.money_at == AccountCode.CUSTOMER and d.now.set_aside is None:
+        d.step(_S.IN_REVIEW, {"approval": e.approval}, failure_code="")
+        payout.start_payout(d)
+
+
+def staff_returned(d: Draft[Withdrawal], e: ev.StaffReturned) -> None:
+    """Two people decided to give the dollars back."""
+    if d.now.money_at == AccountCode.CUSTOMER and d.now.set_aside is None:
+        d.step(_S.IN_REVIEW, {"approval": e.approval})
+        back.start_return(d, reason="returned_by_review")
+
+
+def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
+    """Two people know how the open operation ended. What they know is evidence; later evidence may contradict it.
+
+    A debit whose dollars nobody has seen arrive counts as open: `executed` names the agent's credit.
+    """
+    slot = "witness" if d.now.money_at == "deriv_in" else d.unfinished()
+    if not slot or (slot == "witness" and not e.executed):
+        return
+    d.step(_S.IN_REVIEW, {"approval": e.approval, "operation": slot, "executed": "yes" if e.executed else "no"})
+    match slot, e.executed:
+        case "witness", _:
+            debit.witness_seen(d, ev.WitnessSeen(transaction_id=e.reference, amount=d.now.send))
+        case "debit", True:
+            confirmed = ev.DebitConfirmed(transaction_id=e.reference, amount=d.now.send, proof="staff")
+            debit.debit_confirmed(d, confirmed)
+        case "debit", False:
+            d.operation("debit", OperationState.REFUSED, code="staff")
+        case "payout", True:
+            payout.payout_paid(d, ev.PayoutPaid(receipt=e.reference, source="staff"))
+        case "payout", False:
+            payout.payout_absent(d)
+        case _, True:
+            returned = ev.ReturnConfirmed(transaction_id=e.reference, amount=d.now.send, proof="staff")
+            back.return_confirmed(d, returned)
+        case _:
+            back.back_absent(d, "staff")
+
+
+def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
+    """Two people gave dollars back by hand: what was set aside beside the rest, otherwise all of them."""
+    evidence = {"approval": e.approval, "deriv_transaction_id": e.reference}
+    if d.now.set_aside is not None:
+        d.reference("deriv_transaction", e.reference, d.now.debit)
+        d.post(d.books.settled_by_hand(e.reference, d.now.set_aside, AccountCode.SUSPENSE))
+        d.step(_S.IN_REVIEW, evidence, set_aside=None)
+    elif d.now.money_at == AccountCode.CUSTOMER:
+        d.reference("deriv_transaction", e.reference, d.now.debit)
+        d.post(d.books.settled_by_hand(e.reference, d.now.send, AccountCode.CUSTOMER))
+        ended: dict[str, Any] = {"return_transaction_id": e.reference, "completed_at": d.at, "next_wake_at": None}
+        d.step(_S.REVERSED, evidence, money_at="gone", **ended)
+        d.close_review("*", "settled by staff")
+
+
+def staff_closed(d: Draft[Withdrawal], e: ev.StaffClosed) -> None:
+    """Two people decided that nothing is held and nothing remains to be done."""
+    if d.now.money_at in {"", "gone"} and d.now.set_aside is None:
+        done = _S.COMPLETED if d.now.receipt else _S.REVERSED if d.now.return_transaction_id else _S.FAILED
+        d.step(done, {"approval": e.approval}, completed_at=d.at, next_wake_at=None)
+        d.close_review("*", "closed by staff")
