@@ -1,6 +1,7 @@
 """Staff decisions about reviews, on the internal listener: two names, an evidence reference, and a trace first.
 
-The saga decides whether its rules have such an exit; a question that belongs to no transaction can only be closed.
+The saga decides whether its rules have such an exit; a question that belongs to no transaction is closed by
+its ledger, and money of nobody that was given back by hand leaves suspense with it.
 """
 
 from collections.abc import Sequence

@@ -154,8 +154,19 @@ def test_the_exits_of_the_other_type_are_none(type_: str, action: str):
 
 def test_a_closed_item_and_one_without_a_transaction():
     assert "was closed" in looked("credit", rows(), item(closed_at=AT, resolution="by evidence")).refusal
-    assert "only be closed" in looked("refund", None, item(transaction_id="")).refusal
+    assert "belongs to no transaction" in looked("refund", None, item(transaction_id="")).refusal
+    assert "belongs to no transaction" in looked("settle", None, item(transaction_id="")).refusal
     assert looked("close", None, item(transaction_id="")).refusal == ""
+
+
+def test_money_of_nobody_may_be_settled_and_the_preview_shows_what_is_booked():
+    told = {"ref": "QK7", "amount": "250.00", "currency": "KES", "at": "2026-11-20T09:00:00.000Z"}
+    seen = looked("settle", None, item(transaction_id="", kind="payment_unmatched", evidence=told))
+    assert (seen.refusal, seen.stages) == ("", ("closed",))
+    assert {entry.account.code.value: entry.amount_minor for entry in seen.entries} == {
+        "suspense": 25_000,
+        "mpesa_paybill": -25_000,
+    }
 
 
 # --- the commands -------------------------------------------------------------------------------------------------
@@ -265,7 +276,7 @@ def test_a_refused_exit_asks_nobody(database, penpay, node):
     id_ = add_item(database, due=timedelta(hours=1))
     result = penpay("resolve", id_, "--action", "refund", *DECISION[2:], "--yes")
     assert result.exit_code == 1
-    assert "can only be closed" in result.stdout
+    assert "belongs to no transaction" in result.stdout
     assert node.asked == []
 
 
