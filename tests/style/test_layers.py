@@ -37,6 +37,7 @@ ALLOWED = {
     "supervisors.tree": ("supervisors", "actors", *CORE, "config", "pykka", *LOGGING),
     "penpay.http": ("penpay.http", *CORE, "penpay.data", "penpay.__version__", "config", *EDGE, *LOGGING),
     "penpay.sandbox": ("penpay.sandbox", "aiohttp", "multidict", "yarl", "cryptography", "orjson"),
+    "penpay.simulation.store": ("penpay.simulation.store", *CORE, "penpay.data"),
     "penpay.stack": ("penpay.stack", "penpay.sandbox.config", "pymysql"),
 }
 ADAPTER = (*CORE, "penpay.adapters", "penpay.data", "config", *LOGGING)

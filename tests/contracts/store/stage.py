@@ -1,0 +1,210 @@
+"""One installation, in memory or on MariaDB, and the processes on it, as the contract tests see either."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from penpay.adapters.attempt_store import MySqlAttemptStore
+from penpay.adapters.audit_store import MySqlHeads
+from penpay.adapters.database import Database
+from penpay.adapters.inbox_store import MySqlInboxStore
+from penpay.adapters.lease_store import MySqlLeaseStore
+from penpay.adapters.ledger_store import MySqlLedgerStore
+from penpay.adapters.outbox_store import MySqlOutboxStore
+from penpay.adapters.overview import MySqlOverview
+from penpay.adapters.rail_reads import MySqlRailReads
+from penpay.adapters.saga_store import MySqlSagaStore
+from penpay.adapters.system import SystemClock
+from penpay.adapters.user_store import MySqlUserStore
+from penpay.ports import Clock
+from penpay.simulation.store.server import MemoryServer
+from penpay.simulation.store.stores import stores_of
+from tests.contracts.store.troubles import LossyDatabase, LossyLedger, Troubles
+from tests.harness.databases import MigratedDatabase
+from tests.ledger.house import CountedIds, fresh_id, sealer
+
+SHARDS = 4
+SEALED = {"sealed_body"}
+"""Sealed in the database only, so that bytes cannot be compared."""
+
+
+@dataclass
+class Process:
+    """One process: its stores under their names in `penpay.app.outside.Stores`, and what happens to its traffic."""
+
+    boot_id: str
+    stores: Any
+    troubles: Troubles
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stores, name)
+
+
+class Stage(Protocol):
+    """What both installations offer to a test."""
+
+    def process(self, node: str = "a", boot_id: str = "") -> Process: ...
+    def expire(self, lease: str) -> None: ...
+    def give_data_key(self, user_id: str, wrapped: bytes) -> None: ...
+    def stored(self, table: str) -> list[dict[str, Any]]:
+        """The committed rows of a table, column by column, in the order of the primary key."""
+        ...
+
+    def restart(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Shifted:
+    """The system's clock, moved forward by hand."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return SystemClock().now() + self.ahead
+
+    def monotonic_s(self) -> float:
+        return SystemClock().monotonic_s()
+
+
+class MemoryStage:
+    """The simulation's server."""
+
+    def __init__(self) -> None:
+        self._clock = _Shifted()
+        self.server = MemoryServer(shards=SHARDS, clock=self._clock)
+
+    def process(self, node: str = "a", boot_id: str = "") -> Process:
+        boot_id, troubles = boot_id or fresh_id(), Troubles()
+        stores = stores_of(
+            self.server, node=node, boot_id=boot_id, clock=SystemClock(), ids=CountedIds(), weather=troubles
+        )
+        return Process(boot_id, stores, troubles)
+
+    def expire(self, lease: str) -> None:
+        leases = self.server.schema.leases
+        past = self._clock.now() - timedelta(microseconds=1)
+        leases.change(lease, leases.rows[lease]._replace(expires_at=past), [])
+
+    def give_data_key(self, user_id: str, wrapped: bytes) -> None:
+        self.server.data_keys[user_id] = wrapped
+
+    def stored(self, table: str) -> list[dict[str, Any]]:
+        found = getattr(self.server.schema, table)
+        spec = found.spec
+        columns = [column for column in spec.columns if column not in SEALED]
+        return _sorted(
+            ({column: _plain(_at(row, spec.paths[column])) for column in columns} for row in found),
+            spec.shape.keys["PRIMARY"],
+        )
+
+    def restart(self) -> None:
+        self.server.restart()
+
+    def close(self) -> None:
+        assert not self.server.locks, "a lock outlived its session"
+        assert not self.server.sessions
+
+
+@dataclass(frozen=True)
+class MariaDbStores:
+    """The production adapters, put together as `penpay.app.outside` does."""
+
+    database: Database
+    ledger: LossyLedger
+    sagas: MySqlSagaStore
+    users: MySqlUserStore
+    inbox: MySqlInboxStore
+    attempts: MySqlAttemptStore
+    outbox: MySqlOutboxStore
+    leases: MySqlLeaseStore
+    rail_reads: MySqlRailReads
+    heads: MySqlHeads
+    overview: MySqlOverview
+
+
+@dataclass
+class MariaDbStage:
+    """A migrated installation on a real server."""
+
+    database: MigratedDatabase
+    _opened: list[Callable[[], None]] = field(default_factory=list)
+
+    def process(self, node: str = "a", boot_id: str = "") -> Process:
+        boot_id, troubles = boot_id or fresh_id(), Troubles()
+        database = LossyDatabase(self.database.url, prefix=self.database.prefix, troubles=troubles)
+        clock: Clock = SystemClock()
+        leases = MySqlLeaseStore(database, node=node, boot_id=boot_id)
+        self._opened += [leases.drop_claim, database.close]
+        stores = MariaDbStores(
+            database=database,
+            ledger=LossyLedger(MySqlLedgerStore(database, boot_id=boot_id), troubles),
+            sagas=MySqlSagaStore(database, sealer()),
+            users=MySqlUserStore(database),
+            inbox=MySqlInboxStore(database, sealer()),
+            attempts=MySqlAttemptStore(database, sealer(), clock=clock, ids=CountedIds()),
+            outbox=MySqlOutboxStore(database),
+            leases=leases,
+            rail_reads=MySqlRailReads(database),
+            heads=MySqlHeads(database),
+            overview=MySqlOverview(database),
+        )
+        return Process(boot_id, stores, troubles)
+
+    def expire(self, lease: str) -> None:
+        past = "UPDATE {ledger}.leases SET expires_at = UTC_TIMESTAMP(6) - INTERVAL 1 MICROSECOND WHERE name = %s"
+        self.database.rows(past, (lease,))
+
+    def give_data_key(self, user_id: str, wrapped: bytes) -> None:
+        with self.database.server.connect() as connection, connection.cursor() as cursor:
+            # The user itself is of no interest here.
+            cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+            insert = f"INSERT INTO {self.database.schema('users')}.data_keys VALUES (%s, %s, UTC_TIMESTAMP(6))"
+            cursor.execute(insert, (user_id, wrapped))
+
+    def stored(self, table: str) -> list[dict[str, Any]]:
+        from penpay.simulation.store.schema import Schema  # noqa: PLC0415
+
+        spec = getattr(Schema(shards=1, at=SystemClock().now()), table).spec
+        columns = [column for column in spec.columns if column not in SEALED]
+        schema = "{audit}" if table == "audit_log" else "{ledger}"
+        rows = self.database.rows(f"SELECT {', '.join(columns)} FROM {schema}.{table}")
+        found = ({column: _plain(value) for column, value in zip(columns, row, strict=True)} for row in rows)
+        return _sorted(found, spec.shape.keys["PRIMARY"])
+
+    def restart(self) -> None:
+        raise NotImplementedError("a private server is restarted by the tests that have one")
+
+    def close(self) -> None:
+        for close in self._opened:
+            close()
+
+
+def _at(row: Any, path: str) -> Any:
+    for name in path.split("."):
+        row = getattr(row, name)
+    return row
+
+
+def _plain(value: Any) -> Any:
+    """The same value from either side: no NULL for a text, no zone, no enum, no flag; JSON as its content."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value) if isinstance(value, str) else value
+
+
+def _sorted(rows: Iterable[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: [row[key] for key in keys])
+
+
+def dumped(rows: list[dict[str, Any]]) -> str:
+    """Rows as text, for a message that can be read."""
+    return json.dumps(rows, indent=1, default=str)
