@@ -83,6 +83,14 @@ EVENT_QUEUE_MAX: Final = 256
 PAGE_MAX: Final = 100
 PAGE_DEFAULT: Final = 20
 IDEMPOTENCY_KEY_MAX: Final = 255
+STATEMENT_DAYS_MAX: Final = 366
+STATEMENT_LINES_MAX: Final = 20_000
+STATEMENT_PDF_LINES_MAX: Final = 1_000
+STATEMENT_PDFS_AT_ONCE: Final = 2
+"""Drawing one takes the interpreter for a while; further ones are asked to come again."""
+STATEMENT_PAGE: Final = 500
+WRITE_S: Final = 20.0
+"""How long a reader may leave what we write unread before the connection is cut."""
 
 # --- providers -------------------------------------------------------------------------------------------------
 DARAJA_IN_FLIGHT_MAX: Final = 32
@@ -121,4 +129,5 @@ assert DERIV_IN_FLIGHT_MAX <= RAIL_MAILBOX_MAX, "calls in flight came through th
 assert RECOVERIES_MAX <= ENTITIES_MAX, "the recovery limit is a part of the live ones"
 assert BREAKER_OPEN_S <= BREAKER_OPEN_MAX_S, "the first pause is the shortest"
 assert LOOP_LAG_LOG_S < LOOP_LAG_UNHEALTHY_S < LOOP_LAG_EXIT_S, "the watchdog speaks before it bites"
+assert STATEMENT_PDF_LINES_MAX <= STATEMENT_LINES_MAX, "a PDF costs more than a line of text"
 assert PAGE_DEFAULT <= PAGE_MAX, "the default page is a legal one"

@@ -12,7 +12,7 @@ import typer
 
 import penpay
 from config.environment import SettingsError
-from penpay.commands import measuring, operating, proving, reconciling, reviewing, serving
+from penpay.commands import measuring, operating, proving, receipts, reconciling, reviewing, serving
 from penpay.domain.errors import Unavailable
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ proving.register(app)
 measuring.register(app)
 reviewing.register(app)
 reconciling.register(app)
+receipts.register(app)
 
 CHECK_FAILED = 1
 USAGE = 2

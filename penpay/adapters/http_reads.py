@@ -1,7 +1,7 @@
 """What the edge reads from the ledger's tables."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -53,6 +53,22 @@ class MySqlReads:
             limit=which.limit,
         )
         return [transaction_row(row) for row in await self._database.rows(query)]
+
+    async def statement_page(
+        self, user_id: str, *, from_at: datetime, to_at: datetime, after_id: str, limit: int
+    ) -> Sequence[TransactionRow]:
+        query = self._queries(
+            "statement_page", user_id=user_id, from_at=from_at, to_at=to_at, after_id=after_id, limit=limit
+        )
+        return [transaction_row(row) for row in await self._database.rows(query)]
+
+    async def statement_size(self, user_id: str, *, from_at: datetime, to_at: datetime) -> int:
+        query = self._queries("statement_size", user_id=user_id, from_at=from_at, to_at=to_at)
+        return int((await self._database.rows(query))[0][0])
+
+    async def held(self, user_id: str, *, before_at: datetime) -> Mapping[Currency, int]:
+        rows = await self._database.rows(self._queries("held", user_id=user_id, before_at=before_at))
+        return {Currency(currency): int(minor) for currency, minor in rows}
 
     async def steps(self, transaction_id: str) -> Sequence[TimelineStep]:
         rows = await self._database.rows(self._queries("steps", transaction_id=transaction_id))

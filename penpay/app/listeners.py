@@ -17,9 +17,11 @@ from penpay.adapters.password_store import MySqlPasswordChanges
 from penpay.adapters.passwords import Argon2Passwords
 from penpay.adapters.pin_store import MySqlPins
 from penpay.adapters.rate_limits import RedisRateLimits
+from penpay.adapters.receipts import Ed25519Receipts
 from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.secrets import SystemSecrets
 from penpay.adapters.session_store import MySqlSessions
+from penpay.adapters.statement_pdf import FpdfStatements
 from penpay.adapters.stream_reader import StreamReader, blocking_client
 from penpay.adapters.tokens import EdDsaTokens
 from penpay.app.outside import NodeHouse
@@ -65,6 +67,8 @@ def edge_of(house: NodeHouse, admission: Admission, events: EventHub) -> Edge:
         passwords=passwords,
         deriv_accounts=DialedDerivAccounts(outside.dialer),
         rate_limits=RedisRateLimits(outside.redis, outside.clock),
+        receipts=Ed25519Receipts(settings.security.audit_signing_key.get_secret_value()),
+        statement_pages=FpdfStatements(),
         events=events,
         clock=outside.clock,
         ids=outside.ids,

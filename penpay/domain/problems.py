@@ -134,6 +134,12 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
         ("withdrawal_open", "Another withdrawal is still open", True, "Wait until it has ended."),
         ("request_in_progress", "The first request with this key is still running", True, _SAME_KEY),
         (
+            "receipt_not_ready",
+            "The transaction has not ended yet",
+            True,
+            "Ask again when its status is COMPLETED, FAILED or REVERSED.",
+        ),
+        (
             "review_not_resolvable",
             "The transaction has no such exit now",
             False,
@@ -196,6 +202,7 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
             False,
             "Use a new key for a new request.",
         ),
+        ("statement_too_large", "The statement would be too long", False, "Choose a shorter period, or CSV."),
         ("quote_unknown", "There is no such quote for this request", False, "Ask for a new quote."),
         ("deriv_account_unsuitable", "This Deriv account cannot be linked", False, "Link a real Deriv account in USD."),
         (

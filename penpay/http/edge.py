@@ -3,12 +3,15 @@
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from config import limits
+from penpay.domain.account_statement import Held, Period
 from penpay.domain.errors import Unavailable
 from penpay.domain.throttle import Hit
 from penpay.domain.timeline import Deadlines
+from penpay.domain.unit import TransactionRow
 from penpay.http.accounts import (
     AccessTokens,
     Accounts,
@@ -47,6 +50,31 @@ class RateLimits(Protocol):
 
         Raises `Unavailable` for a strict rule while the shared counter is away.
         """
+        ...
+
+
+class ReceiptSigner(Protocol):
+    """The key that signs receipts."""
+
+    @property
+    def public_key(self) -> str: ...
+    def sign(self, message: bytes) -> str: ...
+
+
+class StatementPages(Protocol):
+    """Draws statements of account."""
+
+    def page(
+        self,
+        *,
+        who: Mapping[str, str],
+        period: Period,
+        rows: Sequence[TransactionRow],
+        opening: Held,
+        closing: Held,
+        made_at: datetime,
+    ) -> bytes:
+        """A PDF. Blocks for as long as it takes."""
         ...
 
 
@@ -122,6 +150,8 @@ class Edge:
     passwords: Passwords
     deriv_accounts: DerivAccounts
     rate_limits: RateLimits
+    receipts: ReceiptSigner
+    statement_pages: StatementPages
     events: EventHub
     clock: Clock
     ids: Ids

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from penpay.domain.throttle import Rule
 
+_STATEMENTS_PER_MINUTE = 6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateRules:
@@ -25,6 +27,8 @@ class RateRules:
     withdrawal_minute: Rule
     withdrawal_day: Rule
     read: Rule
+    statement: Rule
+    """Statements cost more than other reads."""
     callback_address: Rule
     """Only for addresses that are not on the provider's list."""
 
@@ -69,5 +73,6 @@ def rate_rules(  # noqa: PLR0913 - one figure per rule, all by name
         withdrawal_minute=Rule(name="withdrawal-minute", limit=withdrawal_per_minute, window_s=60, distinct=True),
         withdrawal_day=Rule(name="withdrawal-day", limit=withdrawal_per_day, window_s=86_400, distinct=True),
         read=Rule(name="read", limit=read_per_minute, window_s=60),
+        statement=Rule(name="statement", limit=_STATEMENTS_PER_MINUTE, window_s=60),
         callback_address=Rule(name="callback-address", limit=callback_per_minute_address * address_factor, window_s=60),
     )

@@ -1,12 +1,12 @@
 """What the edge reads without asking an actor. The rows are the truth, so any node may answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from penpay.domain.accounts import TimelineStep
-from penpay.domain.money import Money
+from penpay.domain.money import Currency, Money
 from penpay.domain.unit import StoredAnswer, TransactionRow
 from penpay.ports import OutboxRow
 
@@ -32,6 +32,20 @@ class Reads(Protocol):
 
     async def transactions(self, user_id: str, which: HistoryFilter) -> Sequence[TransactionRow]:
         """Newest first."""
+        ...
+
+    async def statement_page(
+        self, user_id: str, *, from_at: datetime, to_at: datetime, after_id: str, limit: int
+    ) -> Sequence[TransactionRow]:
+        """A page of what began in this time, the oldest first."""
+        ...
+
+    async def statement_size(self, user_id: str, *, from_at: datetime, to_at: datetime) -> int:
+        """How many transactions began in this time."""
+        ...
+
+    async def held(self, user_id: str, *, before_at: datetime) -> Mapping[Currency, int]:
+        """The user's money that was with us at a moment, in minor units, as booked."""
         ...
 
     async def steps(self, transaction_id: str) -> Sequence[TimelineStep]:

@@ -1,6 +1,6 @@
 """The public API as a table. The listener and `/openapi.json` are both made from it."""
 
-from penpay.http import deposits, deriv_link, events, me, quotes, schemas, transactions, withdrawals
+from penpay.http import deposits, deriv_link, events, me, quotes, schemas, statements, transactions, withdrawals
 from penpay.http.dispatch import Route
 from penpay.http.routes_identity import AUTH, FIELDS, OWN, SIGNED
 
@@ -224,6 +224,37 @@ MONEY = (
         answers={200: schemas.Timeline},
         rules=lambda rates: (rates.read,),
         problems=("not_found", *SIGNED),
+    ),
+    Route(
+        method="GET",
+        path="/transactions/{id}/receipt",
+        handle=statements.receipt,
+        summary="Signed receipt of a transaction that has ended",
+        tag="Transactions",
+        answers={200: schemas.Receipt},
+        rules=lambda rates: (rates.read,),
+        problems=("not_found", "receipt_not_ready", *SIGNED),
+    ),
+    Route(
+        method="GET",
+        path="/receipts/key",
+        handle=statements.receipt_key,
+        summary="The public key that receipts are checked with",
+        tag="Transactions",
+        answers={200: schemas.ReceiptKey},
+        signed_in=False,
+    ),
+    Route(
+        method="GET",
+        path="/statements",
+        handle=statements.statement_of_account,
+        summary="Statement of account over whole Nairobi days",
+        tag="Transactions",
+        query=schemas.StatementQuery,
+        answers={200: None},
+        media_type="text/csv",
+        rules=lambda rates: (rates.statement,),
+        problems=("invalid_request", "statement_too_large", "overloaded", *SIGNED),
     ),
     Route(
         method="POST",

@@ -128,6 +128,14 @@ class TransactionsQuery(Request):
     limit: Annotated[str | None, Field(pattern=r"^[1-9][0-9]{0,2}$", description="1 to 100, default 20")] = None
 
 
+class StatementQuery(Request):
+    """Whole days of Nairobi, both included; by default this month until today."""
+
+    from_: Annotated[str | None, Field(alias="from", max_length=10, examples=["2026-11-01"])] = None
+    to: Annotated[str | None, Field(max_length=10, examples=["2026-11-30"])] = None
+    format: Literal["csv", "pdf"] | None = None
+
+
 # --- answers ------------------------------------------------------------------------------------------------------
 
 
@@ -179,6 +187,30 @@ class Transaction(Answer):
     created_at: Time
     updated_at: Time
     completed_at: Time | None
+
+
+class ReceiptText(Answer):
+    """What a receipt says. `version` grows when a final transaction is opened again."""
+
+    issuer: str
+    version: int
+    transaction: Transaction
+
+
+class Receipt(Answer):
+    """Signed over `penpay receipt 1` and a line feed, then `receipt` as JSON with sorted keys and no white space."""
+
+    receipt: ReceiptText
+    algorithm: Literal["Ed25519"]
+    public_key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
+
+
+class ReceiptKey(Answer):
+    """The public key of receipts."""
+
+    algorithm: Literal["Ed25519"]
+    public_key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class CodeSent(Answer):

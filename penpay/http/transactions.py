@@ -44,7 +44,7 @@ async def listed(call: Call) -> web.Response:
 
 async def one(call: Call) -> web.Response:
     """One transaction; its ETag is its version."""
-    row = await _own(call)
+    row = await own_transaction(call)
     etag = f'"{row.id}-{row.version}"'
     if _is_known(etag, call.request.headers.get("If-None-Match", "")):
         return web.Response(status=304, headers={"ETag": etag})
@@ -53,14 +53,14 @@ async def one(call: Call) -> web.Response:
 
 async def timeline(call: Call) -> web.Response:
     """Where the money is."""
-    row = await _own(call)
+    row = await own_transaction(call)
     steps = await call.edge.reads.steps(row.id)
     return json_response(render_timeline(row, steps, call.edge.settings.deadlines))
 
 
 async def cancel(call: Call) -> web.Response:
     """Cancel while nothing was sent to the provider. The ledger decides that, not what we read here."""
-    row = await _own(call)
+    row = await own_transaction(call)
     reply = await call.edge.addresses.ask(
         saga_of(row.shard, row.id), CancelTransaction(call.who.user_id), timeout_s=call.edge.settings.ask_s
     )
@@ -69,7 +69,8 @@ async def cancel(call: Call) -> web.Response:
     return json_response(_rendered(reply))
 
 
-async def _own(call: Call) -> TransactionRow:
+async def own_transaction(call: Call) -> TransactionRow:
+    """The transaction that the path names, if it is the customer's own; somebody else's does not exist."""
     row = await call.edge.reads.transaction(call.who.user_id, call.path_id())
     if row is None:
         raise Stop("not_found")

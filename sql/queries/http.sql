@@ -23,6 +23,34 @@ WHERE user_id = :user_id
 ORDER BY id DESC
 LIMIT :limit;
 
+-- name: statement_page
+-- A page of a customer's statement, the oldest first.
+SELECT
+  id, shard, user_id, type, state, status, version, send_minor, send_currency, receive_minor, receive_currency,
+  quote_id, mid_rate_e6, spread_e6, phone_mask, deriv_loginid, route, key_hash, eat_day, limit_usd_minor, counts,
+  failure_code, data, next_wake_at, created_at, updated_at, completed_at
+FROM {ledger}.transactions
+WHERE user_id = :user_id AND created_at >= :from_at AND created_at < :to_at AND id > :after_id
+ORDER BY id
+LIMIT :limit;
+
+-- name: statement_size
+-- How many lines a customer's statement has.
+SELECT COUNT(*) FROM {ledger}.transactions WHERE user_id = :user_id AND created_at >= :from_at AND created_at < :to_at;
+
+-- name: held
+-- What was booked with us for a customer before a moment, per currency: what is owed to them stands in credit.
+SELECT entries.currency, -SUM(entries.amount_minor)
+FROM {ledger}.transactions AS transactions
+JOIN {ledger}.postings AS postings ON postings.transaction_id = transactions.id
+JOIN {ledger}.ledger_entries AS entries ON entries.posting_id = postings.id
+JOIN {ledger}.accounts AS accounts ON accounts.id = entries.account_id
+WHERE transactions.user_id = :user_id
+  AND postings.created_at < :before_at
+  AND accounts.code IN ('customer', 'deriv_out', 'b2c_out', 'refund_out', 'suspense')
+GROUP BY entries.currency
+ORDER BY entries.currency;
+
 -- name: steps
 -- What happened to a transaction, step by step.
 SELECT created_at, from_state, event, to_state, data

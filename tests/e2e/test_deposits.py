@@ -96,9 +96,9 @@ async def test_a_customer_walks_from_registration_to_dollars(desk: Desk) -> None
 
     async def listen() -> None:
         async for event in client.events():
-            if event.get("id"):
-                heard.append(dict(event))
-                if event["status"] == "COMPLETED":
+            if event.type == "transaction.updated":
+                heard.append(dict(event.data))
+                if event.data["status"] == "COMPLETED":
                     return
 
     listening = asyncio.create_task(listen())

@@ -16,9 +16,11 @@ from penpay.adapters.password_store import MySqlPasswordChanges
 from penpay.adapters.passwords import Argon2Passwords
 from penpay.adapters.pin_store import MySqlPins
 from penpay.adapters.rate_limits import RedisRateLimits
+from penpay.adapters.receipts import Ed25519Receipts
 from penpay.adapters.redis_streams import redis_client
 from penpay.adapters.secrets import SystemSecrets
 from penpay.adapters.session_store import MySqlSessions
+from penpay.adapters.statement_pdf import FpdfStatements
 from penpay.adapters.system import RandomUlids
 from penpay.adapters.tokens import EdDsaTokens
 from penpay.http.edge import Edge, EdgeSettings
@@ -82,6 +84,8 @@ async def world(stores, sealer, clock, redis, edge_settings) -> AsyncIterator[Wo
         passwords=passwords,
         deriv_accounts=deriv,
         rate_limits=RedisRateLimits(counters, clock),
+        receipts=Ed25519Receipts(bytes(range(1, 33))),
+        statement_pages=FpdfStatements(),
         events=EventHub(),
         clock=clock,
         ids=RandomUlids(),
