@@ -151,7 +151,7 @@ INSERT INTO {ledger}.provider_operations
 VALUES {rows};
 
 -- name: change_operations
--- What became of operations. Texts that a change leaves empty stay.
+-- What became of operations. Texts that a change leaves empty stay. A debit that is over forgets its code and token.
 UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
   id VARCHAR(26) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]' NULL ON EMPTY ERROR ON ERROR,
   state VARCHAR(12) CHARACTER SET ascii COLLATE ascii_bin PATH '$[1]' NULL ON EMPTY ERROR ON ERROR,
@@ -165,6 +165,9 @@ SET t.state = j.state,
     t.provider_ref = IF(j.provider_ref = '', t.provider_ref, j.provider_ref),
     t.code = IF(j.code = '', t.code, j.code),
     t.attempts_closed = j.attempts_closed,
+    t.sealed_request = IF(
+      t.kind = 'DERIV_WITHDRAW' AND j.state IN ('CONFIRMED', 'REFUSED', 'WITHDRAWN'), '', t.sealed_request
+    ),
     t.updated_at = j.updated_at;
 
 -- name: insert_provider_references

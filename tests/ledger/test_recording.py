@@ -11,6 +11,7 @@ from penpay.domain.money import Currency, kes
 from penpay.domain.postings import Books
 from penpay.domain.unit import (
     OperationChange,
+    OperationKind,
     OperationState,
     ProviderReference,
     RejectCode,
@@ -192,6 +193,23 @@ async def test_an_intent_with_an_attempt_cannot_be_withdrawn(ledger, database):
     closed = replace(cancel, attempts_closed=1)
     assert isinstance(await ledger.commit(replace(withdrawn, operations=(closed,))), Committed)
     assert database.rows("SELECT state, attempts_closed FROM {ledger}.provider_operations") == [("WITHDRAWN", 1)]
+
+
+@pytest.mark.parametrize("end", ["CONFIRMED", "REFUSED", "WITHDRAWN"])
+@pytest.mark.parametrize(("kind", "kept"), [(OperationKind.DERIV_WITHDRAW, False), (OperationKind.B2C, True)])
+async def test_the_code_and_token_of_a_debit_are_kept_until_its_end_is_known(ledger, database, end, kind, kept):
+    sealed = stk(kind=kind)
+    unit = admitted(new_operations=(sealed,))
+    await ledger.commit(unit)
+    path = () if end == "WITHDRAWN" else ("UNKNOWN",)
+    found = []
+    for state in (*path, end):
+        change = OperationChange(id=sealed.id, to=OperationState(state))
+        unit = stepped(unit, state="STK_SENDING", operations=(change,))
+        assert isinstance(await ledger.commit(unit), Committed)
+        found += database.rows("SELECT sealed_request FROM {ledger}.provider_operations WHERE id = %s", (sealed.id,))
+    assert found[:-1] == [(sealed.sealed_request,)] * len(path)
+    assert found[-1] == ((sealed.sealed_request if kept else b""),)
 
 
 @pytest.mark.parametrize(

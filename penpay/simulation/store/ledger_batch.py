@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from operator import attrgetter
 
-from penpay.domain.unit import OperationChange, TransactionRow, UnitOfWork
+from penpay.domain.unit import OVER, OperationChange, OperationKind, TransactionRow, UnitOfWork
 from penpay.ports_ledger import LedgerBatch, PlannedUnit
 from penpay.simulation.store.rows import (
     AccountRow,
@@ -239,9 +239,15 @@ def _change_operations(schema: Schema, batch: LedgerBatch, changes: list[Change]
             provider_ref=ref or before.provider_ref,
             code=code or before.code,
             attempts_closed=head.attempts_closed,
+            sealed_request=b"" if _forgets(before.kind, head.state) else before.sealed_request,
             updated_at=unit.at,
         )
         schema.provider_operations.change(id_, after, changes)
+
+
+def _forgets(kind: str, state: str) -> bool:
+    """A debit that is over forgets its code and token."""
+    return kind == OperationKind.DERIV_WITHDRAW and state in OVER
 
 
 def _texts(change: OperationChange, ref: str, code: str) -> tuple[str, str]:
