@@ -63,6 +63,8 @@ class LimitSettings(Section):
     withdrawal_hold_after_reset_s: Seconds = 86_400.0
 
     login_per_minute: Count = 5
+    login_per_hour: Count = 20
+    """Both per account, and once more for each device that the account knows."""
     login_per_minute_address: Count = 20
     register_per_hour_address: Count = 3
     otp_per_15_minutes: Count = 5

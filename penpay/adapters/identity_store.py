@@ -75,21 +75,18 @@ class MySqlIdentities:
         )
 
     async def register(self, new: NewAccount) -> bool:
-        """The same statements run for a known address; its INSERT is refused by the index, after all the sealing."""
+        """The same sealing and the same statements for a known address, whose row stays as it is."""
         data_key = self._sealer.new_data_key(new.user_id)
         statements = self._registration(new, data_key)
 
         async def work(connection: Connection) -> bool:
             for statement in statements:
                 await connection.query(statement)
-            return True
+            email_index = self._email_index(new.email)
+            ((owner,),) = await connection.rows(self._queries("user_of_email", email_index=email_index))
+            return bool(owner == new.user_id)
 
-        try:
-            return await self._database.transact(work)
-        except Duplicate:
-            # Run again after a lost commit, the row in the way is our own.
-            known = await self._database.rows(self._queries("user_of_email", email_index=self._email_index(new.email)))
-            return bool(known) and known[0][0] == new.user_id
+        return await self._database.transact(work)
 
     def _registration(self, new: NewAccount, data_key: bytes) -> tuple[str, str, str]:
         phone_index = self._phone_index(new.phone)
@@ -126,18 +123,17 @@ class MySqlIdentities:
 
         async def work(connection: Connection) -> bool:
             rows = await connection.rows(waiting)
-            if not rows or rows[0][1] > at:
-                return False
+            user_id = rows[0][0] if rows and rows[0][1] <= at else ""
             renewal = self._queries(
                 "replace_code",
-                user_id=rows[0][0],
+                user_id=user_id,
                 code_hash=code_hash,
                 resend_at=resend_at,
                 expires_at=expires_at,
                 at=at,
             )
             await connection.query(renewal)
-            return True
+            return bool(user_id)
 
         return await self._database.transact(work)
 
@@ -155,8 +151,7 @@ class MySqlIdentities:
             rows = await connection.rows(candidates)
             matching = [user_id for user_id, stored in rows if compare_digest(stored, code_hash)]
             if not matching:
-                if rows:
-                    await connection.query(self._queries("count_attempt", user_ids=[user_id for user_id, _ in rows]))
+                await connection.query(self._queries("count_attempt", user_ids=[user_id for user_id, _ in rows]))
                 return Verification.WRONG
             try:
                 await connection.query(self._queries("set_phone_verified", user_id=matching[0], at=at))
@@ -166,9 +161,13 @@ class MySqlIdentities:
 
         return await self._database.transact(work)
 
-    async def credentials(self, email: str) -> Credentials | None:
-        rows = await self._database.rows(self._queries("user_of_email", email_index=self._email_index(email)))
-        return Credentials(user_id=rows[0][0], shard=rows[0][1], password_hash=rows[0][2]) if rows else None
+    async def credentials(self, email: str, *, device_id: str) -> Credentials | None:
+        query = self._queries("credentials", email_index=self._email_index(email), device_id=device_id)
+        rows = await self._database.rows(query)
+        if not rows:
+            return None
+        user_id, shard, password_hash, device_known = rows[0]
+        return Credentials(user_id=user_id, shard=shard, password_hash=password_hash, device_known=bool(device_known))
 
     async def password_hash(self, user_id: str) -> str:
         rows = await self._database.rows(self._queries("password_hash", user_id=user_id))

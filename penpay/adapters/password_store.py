@@ -65,7 +65,9 @@ class MySqlPasswordChanges:
                 # Run again after a lost answer of the commit: it was done.
                 return True
             if not compare_digest(stored or _NOTHING, code_hash):
-                await connection.query(self._queries("count_try", user_id=user_id, at=at))
+                await connection.query(
+                    self._queries("count_try", user_id=user_id, attempts_max=CODE_ATTEMPTS_MAX, at=at)
+                )
                 return False
             await connection.query(self._queries("use_code", user_id=user_id, attempts_max=CODE_ATTEMPTS_MAX, at=at))
             await self._replace(connection, user_id, password_hash, held_until, at)

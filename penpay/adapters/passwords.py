@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hmac
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -74,7 +75,9 @@ class Argon2Passwords:
         self._pins.close()
 
     def _peppered(self, purpose: str, secret: str) -> bytes:
-        return base64.b64encode(hmac.digest(self._pepper, f"{purpose}|{secret}".encode(), "sha256"))
+        # Keyboards differ in how they write the same letter (NIST 800-63B, 5.1.1.2).
+        same = unicodedata.normalize("NFKC", secret)
+        return base64.b64encode(hmac.digest(self._pepper, f"{purpose}|{same}".encode(), "sha256"))
 
     def _right(self, stored: str, secret: bytes) -> bool:
         try:

@@ -107,6 +107,7 @@ def _rates_of(settings: Settings) -> RateRules:
     limits = settings.limits
     return rate_rules(
         login_per_minute=limits.login_per_minute,
+        login_per_hour=limits.login_per_hour,
         login_per_minute_address=limits.login_per_minute_address,
         register_per_hour_address=limits.register_per_hour_address,
         otp_per_15_minutes=limits.otp_per_15_minutes,

@@ -84,6 +84,8 @@ class Credentials:
     user_id: str
     shard: int
     password_hash: str = field(repr=False)
+    device_known: bool
+    """Whether the account was ever signed in on this device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

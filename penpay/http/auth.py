@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from aiohttp import web
 
+from config.passwords import COMMON_PASSWORDS
 from penpay.domain.accounts import Claims, NewAccount, NewSession, Verification
 from penpay.domain.errors import BadInput
 from penpay.domain.identity import email_address, mask_phone, password_problem, phone_e164
@@ -34,7 +35,7 @@ async def register(call: Call) -> web.Response:
     body: RegisterRequest = call.body
     edge, at = call.edge, call.edge.clock.now()
     email, phone = email_address(body.email), phone_e164(body.phone)
-    if problem := password_problem(body.password, email=email, phone=phone):
+    if problem := password_problem(body.password, email=email, phone=phone, common=COMMON_PASSWORDS):
         raise BadInput("password", problem)
     rates = edge.settings.rates
     await call.limit(Hit(rates.register_address, call.address_key()))
@@ -100,9 +101,10 @@ async def login(call: Call) -> web.Response:
     edge, at = call.edge, call.edge.clock.now()
     email = email_address(body.email)
     rates = edge.settings.rates
-    account_key = edge.sealer.blind_index(f"login|{email}").hex()
-    await call.limit(Hit(rates.login_account, account_key), Hit(rates.login_address, call.address_key()))
-    found = await edge.accounts.credentials(email)
+    await call.limit(Hit(rates.login_address, call.address_key()))
+    found = await edge.accounts.credentials(email, device_id=body.device.id)
+    lane = _lane(edge, email, body.device.id if found is not None and found.device_known else "")
+    await call.limit(Hit(rates.login_account, lane), Hit(rates.login_hour, lane))
     right = await edge.passwords.check_password(found.password_hash if found else "", body.password)
     if found is None or not right:
         raise Stop("credentials_invalid")
@@ -125,6 +127,14 @@ async def login(call: Call) -> web.Response:
         raise Stop("device_limit")
     claims = Claims(found.user_id, session.id)
     return _tokens(edge, claims, token, session.expires_at, at, in_cookie=body.refresh_in == "cookie")
+
+
+def _lane(edge: Edge, email: str, known_device: str) -> str:
+    """What sign-ins of an account count by. Strangers share one count; each known device has its own beside it.
+
+    So nobody who guesses passwords, however long, keeps the owner from signing in where they did before.
+    """
+    return key_of(edge, "login-device", f"{email}|{known_device}") if known_device else key_of(edge, "login", email)
 
 
 async def refresh(call: Call) -> web.Response:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from aiohttp import web
 
+from config.passwords import COMMON_PASSWORDS
 from penpay.domain.errors import BadInput
 from penpay.domain.identity import email_address, password_problem
 from penpay.domain.throttle import Hit
@@ -42,7 +43,7 @@ async def reset(call: Call) -> web.Response:
     body: ResetPasswordRequest = call.body
     edge, at = call.edge, call.edge.clock.now()
     email = email_address(body.email)
-    if problem := password_problem(body.password, email=email):
+    if problem := password_problem(body.password, email=email, common=COMMON_PASSWORDS):
         raise BadInput("password", problem)
     rates = edge.settings.rates
     await call.limit(Hit(rates.code, key_of(edge, "reset", email)), Hit(rates.login_address, call.address_key()))
@@ -66,7 +67,7 @@ async def change(call: Call) -> web.Response:
     known = await edge.accounts.profile(who.user_id)
     if known is None or call.claims is None:
         raise Stop("unauthorized")
-    if problem := password_problem(body.new_password, email=known.email, phone=who.phone):
+    if problem := password_problem(body.new_password, email=known.email, phone=who.phone, common=COMMON_PASSWORDS):
         raise BadInput("new_password", problem)
     await call.limit(Hit(edge.settings.rates.code, f"password-{who.user_id}"))
     if not await edge.passwords.check_password(await edge.accounts.password_hash(who.user_id), body.password):

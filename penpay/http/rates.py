@@ -12,6 +12,9 @@ class RateRules:
     """The rules of the public listener."""
 
     login_account: Rule
+    """Per account; a device that the account knows has a count of its own, so that strangers cannot lock it out."""
+    login_hour: Rule
+    """The same for a longer while: what bounds patient guessing."""
     login_address: Rule
     register_address: Rule
     code: Rule
@@ -36,6 +39,7 @@ class RateRules:
 def rate_rules(  # noqa: PLR0913 - one figure per rule, all by name
     *,
     login_per_minute: int = 5,
+    login_per_hour: int = 20,
     login_per_minute_address: int = 20,
     register_per_hour_address: int = 3,
     otp_per_15_minutes: int = 5,
@@ -57,6 +61,7 @@ def rate_rules(  # noqa: PLR0913 - one figure per rule, all by name
     """
     return RateRules(
         login_account=Rule(name="login", limit=login_per_minute, window_s=60, strict=True),
+        login_hour=Rule(name="login-hour", limit=login_per_hour, window_s=3600, strict=True),
         login_address=Rule(
             name="login-address", limit=login_per_minute_address * address_factor, window_s=60, strict=True
         ),

@@ -30,7 +30,9 @@ FOR UPDATE;
 
 -- name: count_try
 -- A wrong try. It runs for unknown addresses too, and finds nothing.
-UPDATE {users}.password_codes SET attempts = attempts + 1, updated_at = :at WHERE user_id = :user_id;
+UPDATE {users}.password_codes
+SET attempts = LEAST(attempts + 1, :attempts_max), updated_at = :at
+WHERE user_id = :user_id;
 
 -- name: use_code
 -- The code was right: it works no second time.

@@ -20,26 +20,43 @@ JOIN {users}.data_keys k ON k.user_id = u.id
 WHERE u.id = :user_id;
 
 -- name: add_user
--- A registration. The address is unique, the phone only once it is verified.
+-- A registration. The address is unique, the phone only once it is verified. A known address changes nothing, and the
+-- statements after this one then find nobody: they run all the same.
 INSERT INTO {users}.users
   (id, shard, email_index, phone_index, email_sealed, phone_sealed, name_sealed, phone_mask, password_hash, kyc_tier,
    created_at, updated_at)
 VALUES
   (:id, :shard, :email_index, :phone_index, :email_sealed, :phone_sealed, :name_sealed, :phone_mask, :password_hash, 1,
-   :at, :at);
+   :at, :at)
+ON DUPLICATE KEY UPDATE id = id;
 
 -- name: add_data_key
 -- The customer's own key, wrapped.
-INSERT INTO {users}.data_keys (user_id, wrapped, created_at) VALUES (:user_id, :wrapped, :at);
+INSERT INTO {users}.data_keys (user_id, wrapped, created_at)
+SELECT u.id, :wrapped, :at
+FROM {users}.users u
+WHERE u.id = :user_id
+ON DUPLICATE KEY UPDATE user_id = VALUES(user_id);
 
 -- name: add_code
 -- The first code of a registration.
 INSERT INTO {users}.phone_codes (user_id, phone_index, code_hash, attempts, resend_at, expires_at, updated_at)
-VALUES (:user_id, :phone_index, :code_hash, 0, :resend_at, :expires_at, :at);
+SELECT u.id, :phone_index, :code_hash, 0, :resend_at, :expires_at, :at
+FROM {users}.users u
+WHERE u.id = :user_id
+ON DUPLICATE KEY UPDATE user_id = VALUES(user_id);
 
 -- name: user_of_email
 -- Who has this address.
-SELECT id, shard, password_hash FROM {users}.users WHERE email_index = :email_index;
+SELECT id FROM {users}.users WHERE email_index = :email_index;
+
+-- name: credentials
+-- What a sign-in is checked against, and whether the account has seen this device before.
+SELECT
+  u.id, u.shard, u.password_hash,
+  EXISTS (SELECT 1 FROM {users}.sessions s WHERE s.user_id = u.id AND s.device_id = :device_id)
+FROM {users}.users u
+WHERE u.email_index = :email_index;
 
 -- name: codes
 -- Codes that may still be used for this phone, the newest accounts first. Locked: wrong tries are counted one by one.
@@ -51,7 +68,7 @@ LIMIT :limit
 FOR UPDATE;
 
 -- name: count_attempt
--- A wrong try counts for every account that the code could have been for.
+-- A wrong try counts for every account that the code could have been for. It runs for unknown phones too.
 UPDATE {users}.phone_codes SET attempts = attempts + 1 WHERE user_id IN (:user_ids);
 
 -- name: set_phone_verified
@@ -71,7 +88,7 @@ LIMIT 1
 FOR UPDATE;
 
 -- name: replace_code
--- Another code; the former one is worth nothing any more.
+-- Another code; the former one is worth nothing any more. It runs for unknown phones too, and finds nobody.
 UPDATE {users}.phone_codes
 SET code_hash = :code_hash, attempts = 0, resend_at = :resend_at, expires_at = :expires_at, updated_at = :at
 WHERE user_id = :user_id;

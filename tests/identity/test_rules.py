@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.passwords import COMMON_PASSWORDS
 from penpay.domain.errors import BadInput
 from penpay.domain.identity import (
     email_address,
@@ -70,11 +71,11 @@ def test_what_is_no_address_is_refused(written: str):
     ["short", "Password1", "PASSWORD123", "12345678", "aaaaaaaaaa", "safaricom", "wanjiku@example.com", "x" * 129],
 )
 def test_a_weak_password_is_refused(password: str):
-    assert password_problem(password, email="wanjiku@example.com", phone="254712345678")
+    assert password_problem(password, email="wanjiku@example.com", phone="254712345678", common=COMMON_PASSWORDS)
 
 
 def test_a_password_made_of_the_phone_is_refused():
-    assert password_problem("my712345678", email="a@b.co", phone="254712345678")
+    assert password_problem("my712345678", email="a@b.co", phone="254712345678", common=COMMON_PASSWORDS)
 
 
 @pytest.mark.parametrize("password", ["maji ya ndizi moto", "kuku-9-Ng'ombe", "ü" * 3 + "äöß漢字カナ", "x1y2z3" * 20])

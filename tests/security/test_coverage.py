@@ -27,7 +27,7 @@ def test_every_file_tests_something_and_says_which_row() -> None:
     for row, path in proved().items():
         text = path.read_text()
         assert text.startswith(f'"""S{row}: '), path.name
-        assert re.search(r"^(async )?def test_", text, re.MULTILINE), path.name
+        assert re.search(r"^( {4})?(async )?def test_", text, re.MULTILINE), path.name
 
 
 def test_every_reason_that_names_a_file_names_an_existing_one() -> None:
