@@ -20,6 +20,10 @@ def _open_kind(row: rows.StoredOperation) -> str | None:
     return row.kind if row.state in OPEN_STATES else None
 
 
+def _confirmed_ref(row: rows.StoredOperation) -> tuple[str, str] | None:
+    return (row.kind, row.provider_ref) if row.provider_ref and row.state == "CONFIRMED" else None
+
+
 def _new_shard(stored: rows.StoredEvidence) -> int | None:
     return stored.row.shard if stored.status == "NEW" else None
 
@@ -36,6 +40,12 @@ class Schema:
     """The tables by their names, with the look-ups that the queries use."""
 
     def __init__(self, *, shards: int, at: datetime) -> None:
+        self._make_journal()
+        self._make_sagas()
+        self._make_surroundings()
+        self._seed(shards, at)
+
+    def _make_journal(self) -> None:
         table: Any = Table
         self.leases: Table[rows.LeaseRow] = table(_spec("leases", rows.LeaseRow))
         self.fences: Table[rows.FenceRow] = table(_spec("fences", rows.FenceRow))
@@ -47,6 +57,9 @@ class Schema:
         self.ledger_entries: Table[rows.EntryRow] = Table(
             _spec("ledger_entries", rows.EntryRow), posting=lambda row: row.posting_id
         )
+
+    def _make_sagas(self) -> None:
+        table: Any = Table
         self.transactions: Table[rows.StoredTransaction] = Table(
             _spec("transactions", rows.StoredTransaction),
             user=lambda stored: stored.row.user_id,
@@ -60,6 +73,7 @@ class Schema:
             transaction=lambda row: row.transaction_id,
             user=lambda row: row.user_id,
             open_kind=_open_kind,
+            confirmed_ref=_confirmed_ref,
         )
         self.rail_attempts: Table[rows.AttemptRow] = Table(
             _spec("rail_attempts", rows.AttemptRow),
@@ -70,6 +84,9 @@ class Schema:
         self.callback_inbox: Table[rows.StoredEvidence] = Table(
             _spec("callback_inbox", rows.StoredEvidence), new_shard=_new_shard, new_operation=_new_operation
         )
+
+    def _make_surroundings(self) -> None:
+        table: Any = Table
         self.answers: Table[rows.AnswerRow] = table(_spec("answers", rows.AnswerRow))
         self.outbox: Table[rows.OutboxEntry] = table(_spec("outbox", rows.OutboxEntry))
         self.outbox_cursors: Table[rows.CursorRow] = table(_spec("outbox_cursors", rows.CursorRow))
@@ -78,12 +95,13 @@ class Schema:
         )
         self.user_status: Table[rows.StatusRow] = table(_spec("user_status", rows.StatusRow))
         self.dead_letters: Table[rows.DeadLetterRow] = table(_spec("dead_letters", rows.DeadLetterRow))
-        self.audit_log: Table[rows.AuditRow] = table(_spec("audit_log", rows.AuditRow))
+        self.audit_log: Table[rows.AuditRow] = Table(
+            _spec("audit_log", rows.AuditRow), unit=lambda row: row.unit_id or None
+        )
         self.quotes: Table[rows.StoredQuote] = table(_spec("quotes", rows.StoredQuote))
         self.withdrawal_codes: Table[rows.CodeRow] = Table(
             _spec("withdrawal_codes", rows.CodeRow), user=lambda row: row.user_id
         )
-        self._seed(shards, at)
 
     def _seed(self, shards: int, at: datetime) -> None:
         changes: list[Change] = []
