@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penpay.domain.decision import Decision, Effect, Ignored, Occasion, Operation, Rejected, Rules
+from penpay.domain.decision import Act, Decision, Effect, Ignored, Occasion, Operation, Rejected, Rules
 from penpay.domain.unit import TransactionRow
 from penpay.messages import InboxRow, ProbeAnswered
 
@@ -27,7 +27,7 @@ class Flow:
     type: str
     operations: tuple[str, ...]
     begin: str
-    decide: Callable[[Any, Any, Occasion, Rules], Decision[Any] | Ignored | Rejected]
+    decide: Callable[[Any, Any, Occasion, Rules], Decision[Any] | Act | Ignored | Rejected]
     from_row: Callable[[TransactionRow], Any]
     to_row: Callable[[Any, TransactionRow], TransactionRow]
     status: Mapping[Any, str]

@@ -15,7 +15,7 @@ from actors.deposit_flow import DEPOSIT
 from actors.flow import Flow, Unusable
 from actors.recording import record, unit_of
 from actors.withdrawal_flow import WITHDRAWAL
-from penpay.domain.decision import IN_REVIEW, Decision, Effect, Ignored, Occasion, Rejected, Rules
+from penpay.domain.decision import IN_REVIEW, Act, Decision, Effect, Ignored, Occasion, Rejected, Rules
 from penpay.domain.errors import Unavailable
 from penpay.domain.review import PROOFS, staff_event, unproven
 from penpay.domain.unit import NewOperation, OperationKind, RejectCode, ReviewOpened, TransactionRow, UnitOfWork
@@ -161,7 +161,7 @@ class SagaActor(EntityActor):
 
     async def _apply(
         self, event: Any, *, consumes: tuple[str, ...] = (), staff: bool = False
-    ) -> Decision[Any] | Ignored | Rejected:
+    ) -> Decision[Any] | Act | Ignored | Rejected:
         """Decide and record; lost races reload and decide again, what the ledger says of a first try is a circumstance.
 
         `staff`: two named people decided it; then a frozen customer gets an intent all the same.
@@ -172,6 +172,8 @@ class SagaActor(EntityActor):
             fresh = tuple(self._parts.ids.ulid() for _ in range(FRESH_IDS))
             occasion = Occasion(self._parts.clock.now(), fresh, frozen=frozen, attempted=attempted)
             result = self._flow.decide(self._saga, event, occasion, self._parts.rules)
+            if isinstance(result, Act):
+                self._act(result.effects)
             if not isinstance(result, Decision):
                 return result
             unit = unit_of(self._flow, result, self._row, actor="staff" if staff else "saga", consumes=consumes)

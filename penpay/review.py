@@ -21,7 +21,7 @@ from penpay.app.rules import rules_of
 from penpay.domain import deposit_row as deposits
 from penpay.domain import deposit_rules, withdrawal_rules
 from penpay.domain import withdrawal_row as withdrawals
-from penpay.domain.decision import Decision, Ignored, Occasion, Rejected, Rules
+from penpay.domain.decision import Act, Decision, Ignored, Occasion, Rejected, Rules
 from penpay.domain.fx import Direction
 from penpay.domain.ledger import Entry
 from penpay.domain.presentation import time_text
@@ -139,7 +139,7 @@ def _refusal(item: ReviewItem, rows: SagaRows | None, action: str) -> str:
 
 def _decided(
     rows: SagaRows, action: str, approval: Approval, rules: Rules, at: datetime
-) -> Decision[Any] | Ignored | Rejected:
+) -> Decision[Any] | Act | Ignored | Rejected:
     event: Any = staff_event(rows.row.type, action, approval)
     if event is None:
         return Ignored("no such exit")

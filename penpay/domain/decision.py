@@ -139,6 +139,13 @@ class Decision(Generic[S]):
 
 
 @dataclass(frozen=True, slots=True)
+class Act:
+    """Nothing changes, so there is nothing to record: do this, whose intent is durable already."""
+
+    effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """The event changes nothing."""
 
@@ -328,6 +335,12 @@ class Draft(Generic[S]):
     def effect(self, name: str, operation: Operation | None = None) -> None:
         """Do `name` once this is durable."""
         self._effects.append(Effect(name, operation.id if operation else ""))
+
+    def outcome(self) -> "Decision[S] | Act | Ignored":
+        """What the rule came to. Only a step changes anything."""
+        if self.steps:
+            return self.decision()
+        return Act(tuple(self._effects)) if self._effects else Ignored("nothing new")
 
     def decision(self) -> Decision[S]:
         """The finished decision; the version rises by one per decision, whatever its steps."""

@@ -50,7 +50,7 @@ _ANY_OPEN: Mapping[type[ev.Event], tuple[State, ...]] = {ev.Parked: (_S.IN_REVIE
 TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
     _S.CREATED: {ev.StkStarted: (_S.STK_SENDING,)},
     _S.STK_SENDING: {
-        ev.RecipientChecked: (_S.STK_SENDING, _S.FAILED),
+        ev.RecipientChecked: (_S.FAILED,),
         ev.StkAccepted: (_S.AWAITING_PAYER,),
         ev.StkRefused: (_S.FAILED,),
         ev.StkNotSent: (_S.STK_SENDING, _S.FAILED),
@@ -170,7 +170,6 @@ class Deposit:
     stk: Operation | None = None
     transfer: Operation | None = None
     refund: Operation | None = None
-    recipient_ok: bool = False
     checkout_request_id: str = ""
     pushed_at: datetime | None = None
     paid: Money | None = None

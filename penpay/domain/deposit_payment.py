@@ -33,9 +33,8 @@ def stk_started(d: Draft[Deposit], _e: ev.StkStarted) -> None:
 
 
 def recipient_checked(d: Draft[Deposit], e: ev.RecipientChecked) -> None:
-    """Push, or end before anyone was asked to pay."""
+    """Push, or end before anyone was asked to pay. A check that passed is a cache: it is made again after a crash."""
     if e.ok:
-        d.step(_S.STK_SENDING, recipient_ok=True)
         d.effect("submit", d.now.stk)
     else:
         fail(d, "recipient_refused", _O.WITHDRAWN, evidence={"code": e.code})

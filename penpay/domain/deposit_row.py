@@ -42,7 +42,7 @@ _PACKING = Packing(
     ),
     times=("pushed_at", "paid_at", "held_paid_at", "state_since"),
     counts=("failed_queries", "polls", "transfers", "refunds"),
-    flags=("verify_first", "recipient_ok"),
+    flags=("verify_first",),
     operations=OPERATIONS,
 )
 

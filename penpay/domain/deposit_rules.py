@@ -9,7 +9,7 @@ from penpay.domain import deposit_events as ev
 from penpay.domain import deposit_payment as pay
 from penpay.domain import deposit_people as people
 from penpay.domain import deposit_transfer as move
-from penpay.domain.decision import Decision, Draft, Ignored, Occasion, Rejected, Rules
+from penpay.domain.decision import Act, Decision, Draft, Ignored, Occasion, Rejected, Rules
 from penpay.domain.deposit import OPERATIONS, TRANSITIONS, Deposit
 from penpay.domain.deposit_waiting import woke
 from penpay.domain.unit import OVER
@@ -17,7 +17,7 @@ from penpay.domain.unit import OVER
 
 def decide(
     deposit: Deposit, event: ev.Event, occasion: Occasion, rules: Rules
-) -> Decision[Deposit] | Ignored | Rejected:
+) -> Decision[Deposit] | Act | Ignored | Rejected:
     """What to record and do. An event without a place in this state is ignored, never an error."""
     allowed = TRANSITIONS[deposit.state].get(type(event))
     if allowed is None:
@@ -29,12 +29,10 @@ def decide(
             return Ignored("no such operation, or it is over")
     draft = Draft(deposit, event, occasion, rules, slots=OPERATIONS, give_back=move.give_back)
     HANDLERS[type(event)](draft, event)
-    if not draft.steps:
-        return Ignored("nothing new")
-    assert draft.now.state in allowed, (
+    assert not draft.steps or draft.now.state in allowed, (
         f"{deposit.state} --{type(event).__name__}--> {draft.now.state} is not in the table"
     )
-    return draft.decision()
+    return draft.outcome()
 
 
 HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {

@@ -29,7 +29,7 @@ def _wake_sending(d: Draft[Deposit], e: ev.Woke) -> None:
         fail(d, "stk_not_sent", _O.WITHDRAWN)
     else:
         d.step(_S.STK_SENDING, next_wake_at=d.later(d.rules.resend_s))
-        d.effect("submit" if d.now.recipient_ok else "check_recipient", d.now.stk)
+        d.effect("check_recipient", d.now.stk)
 
 
 def _wake_payer(d: Draft[Deposit], _e: ev.Woke) -> None:

@@ -7,7 +7,7 @@ from penpay.domain import withdrawal_events as ev
 from penpay.domain import withdrawal_payout as payout
 from penpay.domain import withdrawal_people as people
 from penpay.domain import withdrawal_return as back
-from penpay.domain.decision import Decision, Draft, Ignored, Occasion, Rejected, Rules
+from penpay.domain.decision import Act, Decision, Draft, Ignored, Occasion, Rejected, Rules
 from penpay.domain.unit import OVER
 from penpay.domain.withdrawal import OPERATIONS, TRANSITIONS, Withdrawal
 from penpay.domain.withdrawal_waiting import woke
@@ -15,7 +15,7 @@ from penpay.domain.withdrawal_waiting import woke
 
 def decide(
     withdrawal: Withdrawal, event: ev.Event, occasion: Occasion, rules: Rules
-) -> Decision[Withdrawal] | Ignored | Rejected:
+) -> Decision[Withdrawal] | Act | Ignored | Rejected:
     """What to record and do. An event without a place in this state is ignored, never an error."""
     allowed = TRANSITIONS[withdrawal.state].get(type(event))
     if allowed is None:
@@ -30,12 +30,10 @@ def decide(
             return Ignored("no such operation, or it is over")
     draft = Draft(withdrawal, event, occasion, rules, slots=OPERATIONS, give_back=back.give_back)
     HANDLERS[type(event)](draft, event)
-    if not draft.steps:
-        return Ignored("nothing new")
-    assert draft.now.state in allowed, (
+    assert not draft.steps or draft.now.state in allowed, (
         f"{withdrawal.state} --{type(event).__name__}--> {draft.now.state} is not in the table"
     )
-    return draft.decision()
+    return draft.outcome()
 
 
 HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from actors.ledger_rules import ALLOWED
-from penpay.domain.decision import Decision, Effect, Ignored, Occasion, Operation, Rejected, Rules
+from penpay.domain.decision import Act, Decision, Effect, Ignored, Occasion, Operation, Rejected, Rules
 from penpay.domain.deposit import Deposit, State
 from penpay.domain.deposit_row import from_row, to_row
 from penpay.domain.deposit_rules import decide as decide_deposit
@@ -94,13 +94,15 @@ class Story:
     frozen: bool = False
     attempted: bool = False
 
-    def happens(self, event: object, *, after_s: float = 0) -> Decision[Any] | Ignored | Rejected:
+    def happens(self, event: object, *, after_s: float = 0) -> Decision[Any] | Act | Ignored | Rejected:
         self.at += timedelta(seconds=after_s)
         fresh = tuple(ulid(1_770_000_000_000, (self.ids + n).to_bytes(10)) for n in range(3))
         self.ids += 3
         result = self.rules(
             self.saga, event, Occasion(self.at, fresh, frozen=self.frozen, attempted=self.attempted), RULES
         )
+        if isinstance(result, Act):
+            self.effects = list(result.effects)
         if isinstance(result, Decision) and not self._taken(result):
             self._apply(result)
         return result
