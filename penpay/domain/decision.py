@@ -181,7 +181,7 @@ class Draft(Generic[S]):
         self._fresh = list(occasion.fresh_ids)
         self._slots = slots
         self._give_back = give_back
-        self.now = saga
+        self.now = _copied(saga)
         self.occasion = occasion
         self.rules = rules
         self.at = occasion.at
@@ -205,7 +205,8 @@ class Draft(Generic[S]):
 
     def set(self, **changes: Any) -> None:
         """Change fields without a step of its own."""
-        self.now = _changed(self.now, **changes)
+        for name, value in changes.items():
+            object.__setattr__(self.now, name, value)
 
     def step(self, to: StrEnum, evidence: Mapping[str, str] | None = None, *, name: str = "", **changes: Any) -> None:
         """Record one step to `to` (which may be the same state), with its evidence."""
@@ -214,7 +215,7 @@ class Draft(Generic[S]):
             TransactionEvent(from_state=self.now.state.value, event=name or self._name, to_state=to.value, data=kept)
         )
         since = self.now.state_since if to is self.now.state else self.at
-        self.now = _changed(self.now, state=to, state_since=since, **changes)
+        self.set(state=to, state_since=since, **changes)
 
     def post(self, posting: Posting) -> None:
         """Book entries."""
@@ -344,9 +345,9 @@ class Draft(Generic[S]):
 
     def decision(self) -> Decision[S]:
         """The finished decision; the version rises by one per decision, whatever its steps."""
-        saga = _changed(self.now, version=self._before.version + 1, updated_at=self.at)
+        self.set(version=self._before.version + 1, updated_at=self.at)
         return Decision(
-            saga=saga,
+            saga=self.now,
             expected_version=self._before.version,
             steps=tuple(self.steps),
             postings=tuple(self._postings),
@@ -359,7 +360,10 @@ class Draft(Generic[S]):
         )
 
 
-def _changed(saga: S, **changes: Any) -> S:
-    """A copy with other fields. Sagas are frozen dataclasses, which a Protocol cannot say."""
-    copy: S = replace(saga, **changes)  # type: ignore[type-var]
+def _copied(saga: S) -> S:
+    """A saga for this draft alone: it may be written to until the decision is made, and nobody else holds it.
+
+    One copy per decision; with frozen steps in between each of them would copy all fields again.
+    """
+    copy: S = replace(saga)  # type: ignore[type-var] # a frozen dataclass, which a Protocol cannot say
     return copy

@@ -9,6 +9,8 @@ from typing import Any
 from penpay.domain.decision import Operation
 from penpay.domain.unit import OperationState
 
+_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
@@ -30,7 +32,7 @@ def packed(saga: object, packing: Packing, **more: Any) -> str:
         held: Operation | None = getattr(saga, name)
         if held is not None:
             data[name] = [held.id, held.state.value, held.unknowns, held.attempt, held.attempts_closed]
-    return json.dumps(data | more, sort_keys=True, separators=(",", ":"))
+    return _ENCODE(data | more)
 
 
 def unpacked(data: Mapping[str, Any], packing: Packing) -> dict[str, Any]:
