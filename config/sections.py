@@ -197,10 +197,10 @@ class SmtpSettings(Section):
 
 
 class SecuritySettings(Section):
-    """`PENPAY_SECURITY__…`. Keys are 32 bytes in base64; the two rings may hold older versions for reading."""
+    """`PENPAY_SECURITY__…`. Keys are 32 bytes in base64; of a ring the first is used, the others read."""
 
-    jwt_key: Key
-    """Seed of the Ed25519 key that signs access tokens."""
+    jwt_key: KeyRing
+    """Seeds of the Ed25519 keys of access tokens: the first signs, all are taken."""
     field_keys: KeyRing
     blind_index_key: Key
     callback_key: KeyRing

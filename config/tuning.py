@@ -173,6 +173,8 @@ class TimingSettings(Section):
 
     access_token_s: Seconds = 900.0
     refresh_token_s: Seconds = 2_592_000.0
+    refresh_idle_s: Seconds = 604_800.0
+    """A device that was not seen for this long signs in again, however much of the above is left."""
     otp_s: Seconds = 600.0
     otp_resend_s: Seconds = 60.0
     deriv_link_state_s: Seconds = 600.0

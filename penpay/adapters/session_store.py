@@ -21,9 +21,10 @@ log = structlog.get_logger()
 class MySqlSessions:
     """`penpay.http.accounts.Sessions` on the database. Raises `Unavailable`."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Database, sealer: Sealer, *, idle_s: float = 604_800.0) -> None:
         self._database = database
         self._sealer = sealer
+        self._idle = timedelta(seconds=idle_s)
         self._queries = database.queries("users")
         self._notices = database.queries("notices")
 
@@ -32,7 +33,9 @@ class MySqlSessions:
 
         async def work(connection: Connection) -> bool:
             await connection.rows(queries("lock_user", user_id=new.user_id))
-            signed_in = await connection.rows(queries("devices", user_id=new.user_id, at=new.created_at))
+            signed_in = await connection.rows(
+                queries("devices", user_id=new.user_id, at=new.created_at, used_after=new.created_at - self._idle)
+            )
             if len({device for (device,) in signed_in} - {new.device_id}) >= devices_max:
                 return False
             known = queries("seen_devices", user_id=new.user_id, device_id=new.device_id, id=new.id)
@@ -69,22 +72,30 @@ class MySqlSessions:
             rows = await connection.rows(self._queries("token", token_hash=_hash(token)))
             if not rows:
                 return None
-            session_id, spent_at, successor_sealed, user_id, owner, expires_at, ended_at = rows[0]
-            if ended_at is not None or expires_at <= at:
+            session_id, spent_at, successor_sealed, user_id, owner, expires_at, ended_at, used_at = rows[0]
+            if ended_at is not None or expires_at <= at or used_at + self._idle <= at:
                 return None
             following = successor
-            if owner != device_id or (spent_at is not None and at - spent_at > REPEAT_GRACE):
+            if spent_at is not None and owner == device_id and at - spent_at <= REPEAT_GRACE:
+                following = await self._same_successor(connection, token, successor_sealed)
+            elif spent_at is None and owner == device_id:
+                await self._exchange(connection, token, successor, session_id, at)
+            else:
+                following = ""
+            if not following:
                 # Two hold this token: one of them is not the customer, and nobody can tell which.
                 log.warning("refresh_token_reused", user_id=user_id, session_id=session_id)
                 await connection.query(self._queries("end_session", id=session_id, reason="token_reused", at=at))
                 return None
-            if spent_at is None:
-                await self._exchange(connection, token, successor, session_id, at)
-            else:
-                following = self._sealer.open(successor_sealed, aad=_aad(token)).decode()
             return Rotation(user_id=user_id, session_id=session_id, token=following, expires_at=expires_at)
 
         return await self._database.transact(work)
+
+    async def _same_successor(self, connection: Connection, token: str, sealed: bytes) -> str:
+        """What the first exchange of this token answered; empty once that was exchanged itself: then it did arrive."""
+        successor = self._sealer.open(sealed, aad=_aad(token)).decode()
+        ((spent_at,),) = await connection.rows(self._queries("spent", token_hash=_hash(successor)))
+        return "" if spent_at is not None else successor
 
     async def _exchange(
         self, connection: Connection, token: str, successor: str, session_id: str, at: datetime
@@ -114,7 +125,7 @@ class MySqlSessions:
         return await self._database.transact(work)
 
     async def devices(self, user_id: str, *, at: datetime) -> Sequence[SignedIn]:
-        rows = await self._database.rows(self._queries("signed_in", user_id=user_id, at=at))
+        rows = await self._database.rows(self._queries("signed_in", user_id=user_id, at=at, used_after=at - self._idle))
         return [
             SignedIn(
                 device_id=device_id,

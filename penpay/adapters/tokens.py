@@ -16,6 +16,8 @@ from penpay.domain.ids import is_ulid
 ISSUER = "penpay"
 AUDIENCE = "penpay-api"
 _TYPE = "at+jwt"
+_HEADER = {"alg", "kid", "typ"}
+"""A key or a place of one that a token brings along (jwk, jku, x5u) is none of ours, and neither is `crit`."""
 _SKEW_S = 30
 """Clocks of our own nodes may differ by this much."""
 _TOKEN_MAX = 1024
@@ -74,7 +76,7 @@ class EdDsaTokens:
         try:
             header = jwt.get_unverified_header(token)
             key = self._known.get(str(header.get("kid")))
-            if key is None or header.get("typ") != _TYPE or header.get("alg") != "EdDSA":
+            if key is None or header.keys() - _HEADER or header.get("typ") != _TYPE or header.get("alg") != "EdDSA":
                 return None
             # Times are judged below, by the clock that we were given.
             payload = jwt.decode(

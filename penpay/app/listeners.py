@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from actors.base import ActorCrashed, AskTimeout, MailboxFull, NoSuchActor
-from config.keys import KEY_BYTES
 from config.limits import CONNECTIONS_PER_ADDRESS_MAX
 from config.sections import Settings
 from penpay.adapters.audit_store import MySqlSysAudit
@@ -24,7 +23,7 @@ from penpay.adapters.session_store import MySqlSessions
 from penpay.adapters.statement_pdf import FpdfStatements
 from penpay.adapters.stream_reader import StreamReader, blocking_client
 from penpay.adapters.tokens import EdDsaTokens
-from penpay.app.outside import NodeHouse
+from penpay.app.outside import NodeHouse, token_seeds
 from penpay.app.rules import edge_settings_of
 from penpay.domain.board import Board
 from penpay.domain.errors import OutcomeUnknown
@@ -47,8 +46,6 @@ def edge_of(house: NodeHouse, admission: Admission, events: EventHub) -> Edge:
     outside = house.outside
     settings, database = outside.settings, outside.database
     pepper = settings.security.password_pepper.get_secret_value()
-    seed = settings.security.jwt_key.get_secret_value()
-    assert len(seed) == KEY_BYTES
     passwords = Argon2Passwords(pepper=pepper)
     outside.closing.callback(passwords.close)
     return Edge(
@@ -56,14 +53,14 @@ def edge_of(house: NodeHouse, admission: Admission, events: EventHub) -> Edge:
         addresses=house.addresses,
         accounts=MySqlIdentities(database, outside.sealer),
         pins=MySqlPins(database),
-        sessions=MySqlSessions(database, outside.sealer),
+        sessions=MySqlSessions(database, outside.sealer, idle_s=settings.timing.refresh_idle_s),
         password_changes=MySqlPasswordChanges(database, outside.sealer),
         links=MySqlDerivLinks(database, outside.sealer),
         reads=MySqlReads(database),
         inbox=outside.stores.inbox,
         callback_tokens=outside.tokens,
         sealer=outside.sealer,
-        tokens=EdDsaTokens(seeds=[seed], lifetime_s=int(settings.timing.access_token_s)),
+        tokens=EdDsaTokens(seeds=token_seeds(settings), lifetime_s=int(settings.timing.access_token_s)),
         passwords=passwords,
         deriv_accounts=DialedDerivAccounts(outside.dialer),
         rate_limits=RedisRateLimits(outside.redis, outside.clock),

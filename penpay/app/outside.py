@@ -54,9 +54,18 @@ class NodeHouse(House):
 
 
 def keyring(keys: Sequence[VersionedKey]) -> tuple[dict[int, bytes], int]:
-    """Keys by version, and the one that seals now: the highest."""
+    """Keys by version, and the one that is used for new things: the first.
+
+    So a cluster learns a new key for reading before any node seals with it: first `1:old,2:new` everywhere, then
+    `2:new,1:old`.
+    """
     ring = {entry.version: entry.key.get_secret_value() for entry in keys}
-    return ring, max(ring)
+    return ring, keys[0].version
+
+
+def token_seeds(settings: Settings) -> list[bytes]:
+    """Seeds of the keys of access tokens; the first signs."""
+    return [entry.key.get_secret_value() for entry in settings.security.jwt_key]
 
 
 def sealer_of(settings: Settings) -> KeySealer:

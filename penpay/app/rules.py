@@ -89,6 +89,7 @@ def edge_settings_of(settings: Settings) -> EdgeSettings:
         ask_s=timing.request_s,
         access_token_s=int(timing.access_token_s),
         refresh_token_s=int(timing.refresh_token_s),
+        refresh_idle_s=int(timing.refresh_idle_s),
         code_s=int(timing.otp_s),
         code_resend_s=int(timing.otp_resend_s),
         link_state_s=int(timing.deriv_link_state_s),

@@ -17,7 +17,7 @@ from penpay.adapters.database import Database
 from penpay.adapters.sql_text import row, with_schemas
 from penpay.adapters.system import RandomUlids
 from penpay.adapters.tokens import EdDsaTokens
-from penpay.app.outside import sealer_of
+from penpay.app.outside import sealer_of, token_seeds
 from penpay.domain.accounts import Claims
 from penpay.domain.identity import mask_phone
 from penpay.domain.ids import shard_of
@@ -100,7 +100,7 @@ def restored(path: Path, *, first: int, count: int) -> list[Customer]:
 def _drawn(settings: Settings, count: int, first: int) -> list[Customer]:
     """Identities and tokens, signed with the node's key."""
     ids, now = RandomUlids(), datetime.now(UTC)
-    signing = EdDsaTokens(seeds=[settings.security.jwt_key.get_secret_value()], lifetime_s=SESSION_S)
+    signing = EdDsaTokens(seeds=token_seeds(settings), lifetime_s=SESSION_S)
     drawn = []
     for number in range(first, first + count):
         claims = Claims(ids.ulid(), ids.ulid())

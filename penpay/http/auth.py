@@ -141,7 +141,7 @@ async def refresh(call: Call) -> web.Response:
     """Exchange a refresh token. One that was exchanged before ends the session: somebody copied it."""
     body: RefreshRequest = call.body
     edge, at = call.edge, call.edge.clock.now()
-    given = body.refresh_token or call.request.cookies.get(COOKIE, "")
+    given = _given(call, body.refresh_token)
     rotation = await edge.sessions.rotate(given, device_id=body.device_id, successor=edge.secrets.token(), at=at)
     if rotation is None:
         raise Stop("refresh_invalid")
@@ -152,7 +152,7 @@ async def refresh(call: Call) -> web.Response:
 async def logout(call: Call) -> web.Response:
     """End the session; an unknown token is no error, since nobody is signed in with it."""
     body: LogoutRequest = call.body
-    given = body.refresh_token or call.request.cookies.get(COOKIE, "")
+    given = _given(call, body.refresh_token)
     await call.edge.sessions.close_sessions(
         given, device_id=body.device_id, everywhere=body.everywhere, at=call.edge.clock.now()
     )
@@ -162,10 +162,23 @@ async def logout(call: Call) -> web.Response:
     return response
 
 
+def _given(call: Call, in_body: str | None) -> str:
+    """The refresh token of the body, else of the cookie.
+
+    A cookie comes by itself, so another site may not make use of it: it is bound to our own by SameSite, JSON needs a
+    preflight that nobody answers, and a browser that says where the request began is believed.
+    """
+    if in_body is not None:
+        return in_body
+    if call.request.headers.get("Sec-Fetch-Site", "same-origin") == "cross-site":
+        raise Stop("forbidden", "Sign-in by cookie works from our own pages only.")
+    return call.request.cookies.get(COOKIE, "")
+
+
 def _tokens(
     edge: Edge, claims: Claims, token: str, expires_at: datetime, at: datetime, *, in_cookie: bool
 ) -> web.Response:
-    left_s = int((expires_at - at).total_seconds())
+    left_s = min(int((expires_at - at).total_seconds()), edge.settings.refresh_idle_s)
     body: dict[str, object] = {
         "access_token": edge.tokens.issue(claims, at=at),
         "token_type": "Bearer",

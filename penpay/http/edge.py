@@ -105,6 +105,7 @@ class EdgeSettings:
     ask_s: float = 8.0
     access_token_s: int = 900
     refresh_token_s: int = 2_592_000
+    refresh_idle_s: int = 604_800
     code_s: int = 600
     code_resend_s: int = 60
     link_state_s: int = 600

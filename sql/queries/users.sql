@@ -109,7 +109,7 @@ SELECT id FROM {users}.users WHERE id = :user_id FOR UPDATE;
 -- Devices that are signed in.
 SELECT DISTINCT device_id
 FROM {users}.sessions
-WHERE user_id = :user_id AND ended_at IS NULL AND expires_at > :at;
+WHERE user_id = :user_id AND ended_at IS NULL AND expires_at > :at AND used_at > :used_after;
 
 -- name: seen_devices
 -- Whether the account has ever seen this device, and whether any: an ended session is remembered.
@@ -127,7 +127,7 @@ WHERE id = :user_id;
 -- Devices that are signed in, the last used first. A device has one living session.
 SELECT device_id, device_name, platform, created_at, used_at, id
 FROM {users}.sessions
-WHERE user_id = :user_id AND ended_at IS NULL AND expires_at > :at
+WHERE user_id = :user_id AND ended_at IS NULL AND expires_at > :at AND used_at > :used_after
 ORDER BY used_at DESC, id DESC;
 
 -- name: remove_device
@@ -156,11 +156,15 @@ ON DUPLICATE KEY UPDATE session_id = VALUES(session_id);
 
 -- name: token
 -- A refresh token with its session, both locked.
-SELECT t.session_id, t.spent_at, t.successor_sealed, s.user_id, s.device_id, s.expires_at, s.ended_at
+SELECT t.session_id, t.spent_at, t.successor_sealed, s.user_id, s.device_id, s.expires_at, s.ended_at, s.used_at
 FROM {users}.refresh_tokens t
 JOIN {users}.sessions s ON s.id = t.session_id
 WHERE t.token_hash = :token_hash
 FOR UPDATE;
+
+-- name: spent
+-- Whether a token was exchanged already.
+SELECT spent_at FROM {users}.refresh_tokens WHERE token_hash = :token_hash;
 
 -- name: spend_token
 -- The token was exchanged; its successor is kept sealed for a repetition within seconds.

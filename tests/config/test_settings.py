@@ -70,7 +70,7 @@ def test_production_starts_with_exactly_what_is_mandatory():
     assert settings.daraja.allowlist_mode == "enforce"
     assert settings.limits.address_factor == 1
     assert settings.http.public_bind == Bind("127.0.0.1", 8080)
-    assert settings.security.jwt_key.get_secret_value() == bytes(range(32))
+    assert settings.security.jwt_key[0].key.get_secret_value() == bytes(range(32))
     assert not any(network.is_loopback for network in settings.daraja.callback_allowlist)
 
 
@@ -183,7 +183,7 @@ def test_development_draws_missing_keys_once_per_database(development):
 
 def test_a_given_key_wins_over_a_drawn_one(development):
     settings = load({**development, "PENPAY_SECURITY__JWT_KEY": KEY})
-    assert settings.security.jwt_key.get_secret_value() == bytes(range(32))
+    assert settings.security.jwt_key[0].key.get_secret_value() == bytes(range(32))
 
 
 def test_nodes_that_start_together_draw_the_same_keys(tmp_path):
