@@ -2,6 +2,9 @@
 
 A node's name is claimed by a server lock in a session of its own. Whoever holds the claim takes over at once what an
 earlier process of that name left behind; leases of other names are waited out.
+
+Until commands travel between nodes, one node has everything or nothing: a shard here and a rail there would refuse
+each other's business for ever. So nothing is taken, nor extended after its time, while another node holds anything.
 """
 
 import hashlib
@@ -66,11 +69,14 @@ class MySqlLeaseStore:
         asked_s = time.monotonic()
 
         async def take(connection: Connection) -> int | None:
-            # The lease first, the fence second, as everywhere: two takers meet at the lease.
-            found = await connection.rows(self._queries("lock_lease", name=name))
-            if not found:
+            # Looked at first without a lock: whoever stands by asks often.
+            if await self._others(connection):
                 return None
-            owner, node, state, expired = found[0]
+            # The leases first, the fence second, as everywhere: two takers meet at the leases.
+            found = {row[0]: row[1:] for row in await connection.rows(self._queries("lock_leases"))}
+            if name not in found or any(self._is_others(*row) for row in found.values()):
+                return None
+            owner, node, state, expired = found[name]
             is_own = owner == self._boot_id or (node == self._node and self._claim is not None and self._claim.usable)
             if not (state == "FREE" or expired or is_own):
                 return None
@@ -87,10 +93,26 @@ class MySqlLeaseStore:
 
     async def renew(self, lease: Lease) -> Lease | None:
         asked_s = time.monotonic()
-        query = self._queries("renew", name=lease.name, owner=self._boot_id, epoch=lease.epoch, lease_ms=self._lease_ms)
-        if await self._database.write(query) == 0:
+        mine = {"name": lease.name, "owner": self._boot_id, "epoch": lease.epoch, "lease_ms": self._lease_ms}
+
+        async def extend_late(connection: Connection) -> int:
+            # Behind the lock, so that whoever took another lease meanwhile is seen.
+            await connection.rows(self._queries("lock_lease", name=lease.name))
+            if await self._others(connection):
+                return 0
+            return await connection.query(self._queries("renew_late", **mine))
+
+        if not (
+            await self._database.write(self._queries("renew", **mine)) or await self._database.transact(extend_late)
+        ):
             return None
         return Lease(lease.name, lease.epoch, self._deadline_s(asked_s))
+
+    async def _others(self, connection: Connection) -> bool:
+        return bool(await connection.rows(self._queries("others", node=self._node)))
+
+    def _is_others(self, _owner: str, node: str, state: str, expired: int) -> bool:
+        return state == "OWNED" and node != self._node and not expired
 
     async def release(self, lease: Lease) -> None:
         """Safe to repeat. The fence keeps its owner: only the next one changes it."""

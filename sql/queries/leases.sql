@@ -6,9 +6,22 @@ SELECT GET_LOCK(:lock, 0);
 -- Whether this session still has it.
 SELECT COALESCE(IS_USED_LOCK(:lock) = CONNECTION_ID(), 0);
 
+-- name: others
+-- Nodes that hold anything at this moment, by database time, beside this one.
+SELECT DISTINCT node
+FROM {ledger}.leases
+WHERE state = 'OWNED' AND node <> :node AND expires_at > UTC_TIMESTAMP(6);
+
+-- name: lock_leases
+-- All of them, in one order: takers meet at the first row, and a renewal sees what was taken before it.
+SELECT name, owner, node, state, expires_at <= UTC_TIMESTAMP(6) AS expired
+FROM {ledger}.leases
+ORDER BY name
+FOR UPDATE;
+
 -- name: lock_lease
--- Whose it is now, by database time.
-SELECT owner, node, state, expires_at <= UTC_TIMESTAMP(6) AS expired FROM {ledger}.leases WHERE name = :name FOR UPDATE;
+-- One, before it is extended after its time.
+SELECT name FROM {ledger}.leases WHERE name = :name FOR UPDATE;
 
 -- name: fence_epoch
 -- The newest epoch: incarnations of a ledger raise it too, so it may be ahead of the lease's.
@@ -26,7 +39,13 @@ WHERE name = :name;
 UPDATE {ledger}.fences SET owner = :owner, epoch = :epoch WHERE name = :name;
 
 -- name: renew
--- Also after it expired, as long as nobody else took it.
+-- In time, which is the rule.
+UPDATE {ledger}.leases
+SET expires_at = UTC_TIMESTAMP(6) + INTERVAL :lease_ms * 1000 MICROSECOND
+WHERE name = :name AND owner = :owner AND epoch = :epoch AND state = 'OWNED' AND expires_at > UTC_TIMESTAMP(6);
+
+-- name: renew_late
+-- After it expired, as long as nobody else took it.
 UPDATE {ledger}.leases
 SET expires_at = UTC_TIMESTAMP(6) + INTERVAL :lease_ms * 1000 MICROSECOND
 WHERE name = :name AND owner = :owner AND epoch = :epoch AND state = 'OWNED';

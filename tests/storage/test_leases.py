@@ -52,6 +52,35 @@ async def test_another_node_waits_until_the_lease_has_expired(database):
         assert fence(database) == ("b1", 2)
 
 
+async def test_one_node_has_everything_or_nothing(database):
+    async with process(database, node="a", boot_id="a1") as a, process(database, node="b", boot_id="b1") as b:
+        shard, rail = await a.acquire("shard/1"), await a.acquire("rail/deriv")
+        expire(database)
+        await a.renew(rail)
+        assert await b.acquire("shard/1") is None, "a rail of another node is still held"
+        expire(database)
+        assert await b.acquire("shard/1") is not None
+        assert await a.renew(rail) is None, "it woke up late, and is not to keep what is left"
+        assert await a.renew(shard) is None
+        assert await a.acquire("rail/deriv") is None, "not even under its own name"
+        assert await b.acquire("rail/deriv") is not None
+
+
+async def test_two_nodes_that_wake_up_at_once_never_share(database):
+    async with process(database, node="a", boot_id="a1") as a, process(database, node="b", boot_id="b1") as b:
+        held = [await a.acquire(f"shard/{number}") for number in range(3)]
+        for _ in range(10):
+            expire(database)
+            await asyncio.gather(
+                *(a.renew(lease) for lease in held), *(b.acquire(f"shard/{number}") for number in range(3))
+            )
+            query = "SELECT COUNT(DISTINCT node) FROM {ledger}.leases WHERE state = 'OWNED' AND expires_at > NOW(6)"
+            assert database.rows(query) == [(1,)]
+            database.rows("UPDATE {ledger}.leases SET expires_at = NOW(6) - INTERVAL 1 MICROSECOND")
+            held = [lease for number in range(3) if (lease := await a.acquire(f"shard/{number}"))]
+            assert len(held) == 3
+
+
 async def test_a_released_lease_is_free_at_once(database):
     async with process(database, node="a", boot_id="a1") as a, process(database, node="b", boot_id="b1") as b:
         lease = await a.acquire("rail/deriv")
