@@ -12,7 +12,7 @@ import typer
 
 import penpay
 from config.environment import SettingsError
-from penpay.commands import measuring, operating, proving, receipts, reconciling, reviewing, serving
+from penpay.commands import breaking, measuring, operating, proving, receipts, reconciling, reviewing, serving
 from penpay.domain.errors import Unavailable
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ serving.register(app)
 operating.register(app)
 proving.register(app)
 measuring.register(app)
+breaking.register(app)
 reviewing.register(app)
 reconciling.register(app)
 receipts.register(app)

@@ -72,6 +72,7 @@ POST /control/daraja/script          {"knobs"?: {…}, "steps"?: [{"op": …, "m
                     status_lag_s, status_not_found_code, pull_lag_s, pull_page, spike_per_s, wallet_max_minor,
                     receiver_daily_minor, credential_tries, callback_source, callback_timeout_s, https_callbacks,
                     products_off (list of op)
+POST /control/daraja/drop            {} -> {dropped}: cut every connection, in the middle of whatever it carries
 
 DERIV
 POST /control/deriv/customers        {"fullname", "email", "loginid"?, "currency"?: "USD", "country"?: "ke",

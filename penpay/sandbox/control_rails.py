@@ -58,6 +58,7 @@ class RailControl:
             "/control/pushes/{checkout_id}/callback": self._send_callback,
             "/control/payments/{receipt}/reverse": self._reverse,
             "/control/daraja/script": self._script_daraja,
+            "/control/daraja/drop": self._drop_daraja,
             "/control/deriv/customers": self._open_account,
             "/control/deriv/oauth": self._set_oauth,
             "/control/deriv/script": self._script_deriv,
@@ -165,6 +166,11 @@ class RailControl:
             daraja.gate.expire_tokens()
         if body.get("unlock_credential"):
             daraja.initiator.unlock()
+
+    async def _drop_daraja(self, request: web.Request, body: dict[str, Any]) -> Any:
+        del request
+        _known(body)
+        return {"dropped": self._house.daraja.drop()}
 
     async def _open_account(self, request: web.Request, body: dict[str, Any]) -> Any:
         del request

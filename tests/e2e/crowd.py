@@ -13,24 +13,6 @@ from penpay.bench.seed import Customer
 from penpay.demo.rails import SandboxControl
 from penpay.stack import NodeProcess
 
-FASTER = {
-    "PENPAY_TIMING__SPEED": "100",
-    # As if the times of sagas were not divided: a push that waits for a restart is still wanted.
-    "PENPAY_TIMING__STK_MAX_AGE_S": "6000",
-    "PENPAY_TIMING__PAID_IN_TIME_S": "6000",
-    # A refund that was never acknowledged goes to a person after this.
-    "PENPAY_TIMING__REFUND_RECEIPT_WAIT_S": "2500",
-    "PENPAY_LIMITS__STK_MIN_INTERVAL_S": "0.05",
-    "PENPAY_LIMITS__DEPOSIT_PER_MINUTE": "1000",
-    "PENPAY_LIMITS__DEPOSIT_PER_HOUR": "10000",
-    "PENPAY_LIMITS__READ_PER_MINUTE": "10000",
-    "PENPAY_LIMITS__DARAJA_STK_PER_S": "0",
-    "PENPAY_LIMITS__DARAJA_OTHER_PER_S": "0",
-    "PENPAY_LIMITS__DERIV_CALLS_PER_MINUTE": "0",
-    "PENPAY_LIMITS__DERIV_READS_PER_MINUTE": "0",
-}
-"""Settings under which the same people may deposit again and again."""
-
 
 @dataclass(slots=True)
 class Crowd:

@@ -17,13 +17,14 @@ import aiohttp
 import pytest
 
 from penpay.bench.seed import Customer, seed
+from penpay.chaos.books import rows, settled
+from penpay.chaos.judge import Verdict
 from penpay.client import ApiProblem, Client
 from penpay.demo import up
 from penpay.demo.play import Stage, sign_up
 from penpay.demo.rails import SandboxControl
 from penpay.stack import PrivateInstallation
 from tests.e2e.crowd import Operator
-from tests.e2e.judge import rows, settled, verdict
 
 WALKER = 700_000_101
 ASKERS = 40
@@ -230,7 +231,8 @@ async def test_operators_see_and_restart_by_path(desk: Desk) -> None:
 
 async def test_money_and_books_agree_at_the_end(desk: Desk) -> None:
     await settled(desk.installation, within_s=30)
-    await verdict(desk.installation, desk.control)
+    truth = await desk.control.get("/truth")
+    assert (await asyncio.to_thread(Verdict.of, desk.installation, truth)).wrong == []
 
 
 async def test_a_drained_node_gives_its_leases_back_and_ends_with_zero(desk: Desk) -> None:

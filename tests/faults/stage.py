@@ -11,10 +11,11 @@ from typing import Any
 import aiohttp
 
 from penpay.bench.seed import Customer
+from penpay.chaos.books import rows
+from penpay.chaos.pace import FASTER
 from penpay.demo.rails import SandboxControl
 from penpay.stack import PrivateInstallation
-from tests.e2e.crowd import FASTER, Operator
-from tests.e2e.judge import rows
+from tests.e2e.crowd import Operator
 
 SETTINGS = {
     **FASTER,

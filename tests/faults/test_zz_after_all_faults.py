@@ -2,8 +2,8 @@
 
 import asyncio
 
+from penpay.chaos.books import settled, sums
 from penpay.demo.proof import trial_balance
-from tests.e2e.judge import settled, sums
 from tests.faults.stage import Stage
 
 

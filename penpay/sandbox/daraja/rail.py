@@ -1,5 +1,8 @@
 """Daraja as a whole: its parts put together, its routes, and what a restart takes up again."""
 
+import asyncio
+import weakref
+
 from aiohttp import web
 
 from penpay.sandbox.config import DarajaKnobs, SandboxConfig
@@ -28,6 +31,8 @@ class DarajaRail:
         self.initiator = Initiator(config, knobs)
         self.prompts = Prompts(knobs, truth, ids, postman)
         self._truth = truth
+        self._lines: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+        """Connections that asked something lately."""
         frame = (config, knobs, truth, ids, postman, self.initiator, self.script)
         self._reversal = ReversalRequest(*frame)
         self._b2c = B2cPayment(*frame)
@@ -62,7 +67,17 @@ class DarajaRail:
             if not payout.result_code:
                 self._b2c.schedule(payout)
 
+    def drop(self) -> int:
+        """Cut every connection, in the middle of whatever it carries; returns how many."""
+        lines = [line for line in self._lines if not line.is_closing()]
+        for line in lines:
+            line.abort()
+        self._lines.clear()
+        return len(lines)
+
     async def _serve(self, request: web.Request) -> web.Response:
+        if request.transport is not None:
+            self._lines.add(request.transport)
         return await self.gate.call(request, self._operations[request.path])
 
     async def _nowhere(self, request: web.Request) -> web.Response:

@@ -1,0 +1,1 @@
+"""Behind `penpay chaos`: many transactions while everything breaks, then the proof that nothing was lost or doubled."""
