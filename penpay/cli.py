@@ -12,7 +12,17 @@ import typer
 
 import penpay
 from config.environment import SettingsError
-from penpay.commands import breaking, measuring, operating, proving, receipts, reconciling, reviewing, serving
+from penpay.commands import (
+    breaking,
+    documenting,
+    measuring,
+    operating,
+    proving,
+    receipts,
+    reconciling,
+    reviewing,
+    serving,
+)
 from penpay.domain.errors import Unavailable
 
 app = typer.Typer(
@@ -31,6 +41,7 @@ breaking.register(app)
 reviewing.register(app)
 reconciling.register(app)
 receipts.register(app)
+documenting.register(app)
 
 CHECK_FAILED = 1
 USAGE = 2

@@ -73,6 +73,7 @@ def edge_settings_of(settings: Settings) -> EdgeSettings:
         hosts=() if settings.is_relaxed else (urlsplit(settings.http.public_url).hostname or "",),
         deriv_oauth_url=settings.deriv.oauth_url,
         deriv_app_id=settings.deriv.app_id,
+        simulator_url=_simulator_of(settings),
         trusted_proxies=settings.http.trusted_proxies,
         callback_allowlist=settings.daraja.callback_allowlist,
         callback_enforce=settings.daraja.allowlist_mode == "enforce",
@@ -102,6 +103,13 @@ def edge_settings_of(settings: Settings) -> EdgeSettings:
         withdrawal_day_usd_minor=minor(limits.withdrawal_day_usd),
         withdrawal_hold_s=limits.withdrawal_hold_after_reset_s,
     )
+
+
+def _simulator_of(settings: Settings) -> str:
+    """The sandbox takes its orders where it takes text messages; never named outside development and testing."""
+    sms = urlsplit(settings.sms.url)
+    near = sms.hostname in {"127.0.0.1", "::1", "localhost"}
+    return f"{sms.scheme}://{sms.netloc}/control" if settings.is_relaxed and near else ""
 
 
 def _rates_of(settings: Settings) -> RateRules:

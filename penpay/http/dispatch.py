@@ -110,7 +110,11 @@ class Route:
     idempotent: bool = False
     rules: Rules | None = None
     problems: tuple[str, ...] = ()
-    media_type: str = "application/json"
+    media_types: tuple[str, ...] = ("application/json",)
+    shown_query: type[BaseModel] | None = None
+    """Parameters that the handler reads by itself, for the documentation."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Request header fields that the handler reads, for the documentation."""
 
 
 def bound(edge: Edge, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

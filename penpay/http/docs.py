@@ -10,6 +10,7 @@ _STATIC = Path(str(files("penpay.http"))) / "static"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 _PAGES = {
     "/docs": "docs.html",
+    "/docs/docs.css": "docs.css",
     "/docs/docs.js": "docs.js",
     "/docs/swagger-ui/swagger-ui.css": "swagger-ui/swagger-ui.css",
     "/docs/swagger-ui/swagger-ui-bundle.js": "swagger-ui/swagger-ui-bundle.js",
@@ -22,7 +23,7 @@ _POLICY = (
 
 
 def add(app: web.Application) -> None:
-    """Put `/docs` and its four files on the listener; nothing else of the folder can be reached."""
+    """Put `/docs` and its files on the listener; nothing else of the folder can be reached."""
     for path, name in _PAGES.items():
         app.router.add_route("GET", path, _page(_STATIC / name))
 

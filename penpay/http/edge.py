@@ -97,6 +97,8 @@ class EdgeSettings:
     deriv_app_id: str
     hosts: tuple[str, ...] = ()
     """Host names that we answer to, in lower case; none in development and testing, where any will do."""
+    simulator_url: str = ""
+    """Where the simulated rails of a development stack are steered, for the documentation; else empty."""
     trusted_proxies: tuple[Network, ...] = ()
     callback_allowlist: tuple[Network, ...] = ()
     callback_enforce: bool = True

@@ -44,7 +44,11 @@ def _add_callbacks(app: web.Application, edge: Edge) -> None:
 
 
 def _add_documents(app: web.Application, edge: Edge) -> None:
-    openapi = json_bytes(document(ROUTES, prefix=PREFIX, server_url=edge.settings.public_url.rstrip("/")))
+    settings = edge.settings
+    described = document(
+        ROUTES, prefix=PREFIX, server_url=settings.public_url.rstrip("/"), simulator_url=settings.simulator_url
+    )
+    openapi = json_bytes(described)
 
     async def openapi_document(_request: web.Request) -> web.Response:
         return web.Response(body=openapi, content_type="application/json", charset="utf-8")

@@ -128,6 +128,15 @@ class TransactionsQuery(Request):
     limit: Annotated[str | None, Field(pattern=r"^[1-9][0-9]{0,2}$", description="1 to 100, default 20")] = None
 
 
+class DerivReturn(BaseModel):
+    """What Deriv's page brings back: up to twenty accounts, numbered. Documentation only."""
+
+    acct1: Annotated[str, Field(examples=["CR123456"])]
+    token1: Annotated[str, Field(examples=["a1-f7pnteezo4jzhpxclctizt27hyeot"])]
+    cur1: Annotated[str, Field(examples=["USD"])]
+    state: Annotated[str, Field(examples=["Zk3vN0"])]
+
+
 class StatementQuery(Request):
     """Whole days of Nairobi, both included; by default this month until today."""
 

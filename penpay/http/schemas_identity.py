@@ -8,6 +8,8 @@ from penpay.domain.identity import EMAIL_MAX, NAME_MAX, PASSWORD_MAX
 from penpay.http.schemas import Answer, CodeText, PhoneText, Request, Time
 
 DEVICE_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
+TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f<>]+$"
+"""No control characters, no angle brackets."""
 EmailText = Annotated[str, Field(min_length=3, max_length=EMAIL_MAX, examples=["wanjiku@example.com"])]
 RefreshText = Annotated[str, Field(min_length=32, max_length=128)]
 DeviceId = Annotated[str, Field(pattern=DEVICE_ID_PATTERN, examples=["pixel-8-4f2a"])]
@@ -19,7 +21,7 @@ class RegisterRequest(Request):
     email: EmailText
     phone: PhoneText
     password: Annotated[str, Field(min_length=8, max_length=PASSWORD_MAX)]
-    full_name: Annotated[str, Field(min_length=2, max_length=NAME_MAX, pattern=r"^[^\p{Cc}<>]+$")]
+    full_name: Annotated[str, Field(min_length=2, max_length=NAME_MAX, pattern=TEXT_PATTERN)]
 
 
 class VerifyPhoneRequest(Request):
@@ -39,7 +41,7 @@ class Device(Request):
     """The device that signs in. Two may be signed in at once."""
 
     id: DeviceId
-    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\p{Cc}<>]+$", examples=["Pixel 8"])]
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=TEXT_PATTERN, examples=["Pixel 8"])]
     platform: Literal["android", "ios", "web", "other"]
 
 
