@@ -13,8 +13,8 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 
 from penpay.bench.seed import seed
+from penpay.chaos.books import settled
 from penpay.stack import PrivateInstallation
-from tests.e2e.judge import settled
 
 JSON = "application/json"
 
