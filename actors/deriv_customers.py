@@ -17,7 +17,7 @@ from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput, NotSent
 from penpay.domain.money import Money
 from penpay.messages import Refusal
-from penpay.messages_rails import DerivBalance, GetBalance
+from penpay.messages_rails import CloseCustomer, DerivBalance, GetBalance
 from penpay.ports import Clock, ConnectionLost
 from penpay.ports_rails import DerivDialer, DerivSocket
 
@@ -131,6 +131,10 @@ class DerivCustomersActor(AsyncioActor):
                     self._answer(user_id, session, self._stale(user_id))
             case _LookForIdle():
                 self._close_idle()
+            case CloseCustomer(user_id):
+                self._last_known.pop(user_id, None)
+                if user_id in self._sessions:
+                    self._close(user_id)
             case _:
                 raise AssertionError(f"customers' sessions do not take {type(message).__name__}")
         return None

@@ -15,6 +15,7 @@ from config.environment import SettingsError
 from penpay.commands import (
     breaking,
     documenting,
+    forgetting,
     measuring,
     operating,
     proving,
@@ -39,6 +40,7 @@ proving.register(app)
 measuring.register(app)
 breaking.register(app)
 reviewing.register(app)
+forgetting.register(app)
 reconciling.register(app)
 receipts.register(app)
 documenting.register(app)

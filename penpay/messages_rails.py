@@ -179,6 +179,13 @@ class SendSms:
     sender_reference: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CloseCustomer:
+    """Close a customer's own session and forget what it told: the link behind it is gone. Tell."""
+
+    user_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetBalance:
     """A customer's Deriv balance. Reply: `DerivBalance` or `Refusal`. `token` opens the customer's own session."""

@@ -53,6 +53,8 @@ class MySqlDerivLinks:
         )
 
         async def work(connection: Connection) -> bool:
+            if not await connection.rows(self._queries("lock_user", user_id=user_id)):
+                return False
             await connection.query(self._queries("seed_link", user_id=user_id, at=at))
             await connection.query(change)
             return True

@@ -13,6 +13,7 @@ from penpay.adapters.database import Database
 from penpay.adapters.mysql import Connection, Row
 from penpay.domain.accounts import Credentials, Identity, NewAccount, Profile, Verification
 from penpay.domain.identity import CODE_ATTEMPTS_MAX, CODE_CANDIDATES_MAX, mask_phone
+from penpay.domain.notices import NoticeKind
 from penpay.ports import Duplicate, Sealer
 
 LOOKUPS_MAX = 64
@@ -26,6 +27,7 @@ class MySqlIdentities:
         self._database = database
         self._sealer = sealer
         self._queries = database.queries("users")
+        self._notices = database.queries("notices")
         self._lookups: Batcher[tuple[str, str], tuple[Row, bool] | None] = Batcher(
             self._look_up, size=LOOKUPS_MAX, waiting_max=REQUESTS_MAX
         )
@@ -160,6 +162,10 @@ class MySqlIdentities:
             return Verification.VERIFIED
 
         return await self._database.transact(work)
+
+    async def notices(self, user_id: str, *, limit: int) -> Sequence[tuple[NoticeKind, datetime]]:
+        rows = await self._database.rows(self._notices("of_user", user_id=user_id, limit=limit))
+        return [(NoticeKind(kind), created_at) for kind, created_at in rows]
 
     async def credentials(self, email: str, *, device_id: str) -> Credentials | None:
         query = self._queries("credentials", email_index=self._email_index(email), device_id=device_id)

@@ -32,7 +32,8 @@ class MySqlSessions:
         queries = self._queries
 
         async def work(connection: Connection) -> bool:
-            await connection.rows(queries("lock_user", user_id=new.user_id))
+            if not await connection.rows(queries("lock_user", user_id=new.user_id)):
+                return False
             signed_in = await connection.rows(
                 queries("devices", user_id=new.user_id, at=new.created_at, used_after=new.created_at - self._idle)
             )

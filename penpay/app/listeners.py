@@ -20,6 +20,7 @@ from penpay.adapters.receipts import Ed25519Receipts
 from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.secrets import SystemSecrets
 from penpay.adapters.session_store import MySqlSessions
+from penpay.adapters.staff_store import MySqlApprovals, MySqlCustomerRecords
 from penpay.adapters.statement_pdf import FpdfStatements
 from penpay.adapters.stream_reader import StreamReader, blocking_client
 from penpay.adapters.tokens import EdDsaTokens
@@ -27,7 +28,9 @@ from penpay.app.outside import NodeHouse, token_seeds
 from penpay.app.rules import edge_settings_of
 from penpay.domain.board import Board
 from penpay.domain.errors import OutcomeUnknown
+from penpay.http.approvals import FourEyes
 from penpay.http.connection import ConnectionBounds
+from penpay.http.customers import CustomerDesk
 from penpay.http.edge import Admission, Edge
 from penpay.http.event_hub import EventHub, LiveEvent
 from penpay.http.internal import Dependency, InternalParts, Operations, internal_app
@@ -183,8 +186,7 @@ def internal_parts(
 ) -> InternalParts:
     """What the internal listener works with."""
     outside = house.outside
-    database, ask_s = outside.database, outside.settings.timing.request_s
-    staff_log = MySqlSysAudit(database)
+    review, reconciliation, customers = _desks(house)
     return InternalParts(
         readiness=readiness,
         operations=operations,
@@ -195,22 +197,43 @@ def internal_parts(
         drain=drain,
         before_scrape=before_scrape,
         unknown_path=(NoSuchActor,),
-        desk=ReviewDesk(
-            reviews=MySqlReviews(database),
-            staff_log=staff_log,
-            addresses=house.addresses,
-            clock=outside.clock,
-            ask_s=ask_s,
-            lost_answers=LOST_ANSWERS,
-        ),
-        reconciliation=ReconcileDesk(
-            addresses=house.addresses,
-            clock=outside.clock,
-            ids=outside.ids,
-            staff_log=staff_log,
-            floats=lambda: house.board.floats,
-            closed=house.gate.closed,
-            ask_s=ask_s,
-            lost_answers=LOST_ANSWERS,
-        ),
+        desk=review,
+        reconciliation=reconciliation,
+        customers=customers,
     )
+
+
+def _desks(house: NodeHouse) -> tuple[ReviewDesk, ReconcileDesk, CustomerDesk]:
+    """Where staff decide, all of them with four eyes and one log."""
+    outside, database = house.outside, house.outside.database
+    ask_s = outside.settings.timing.request_s
+    staff_log = MySqlSysAudit(database)
+    four_eyes = FourEyes(MySqlApprovals(database), staff_log)
+    review = ReviewDesk(
+        reviews=MySqlReviews(database),
+        four_eyes=four_eyes,
+        addresses=house.addresses,
+        clock=outside.clock,
+        ask_s=ask_s,
+        lost_answers=LOST_ANSWERS,
+    )
+    reconciliation = ReconcileDesk(
+        addresses=house.addresses,
+        clock=outside.clock,
+        ids=outside.ids,
+        staff_log=staff_log,
+        floats=lambda: house.board.floats,
+        closed=house.gate.closed,
+        ask_s=ask_s,
+        lost_answers=LOST_ANSWERS,
+    )
+    customers = CustomerDesk(
+        records=MySqlCustomerRecords(database),
+        four_eyes=four_eyes,
+        addresses=house.addresses,
+        clock=outside.clock,
+        ids=outside.ids,
+        ask_s=ask_s,
+        lost_answers=LOST_ANSWERS,
+    )
+    return review, reconciliation, customers

@@ -116,6 +116,16 @@ class SignedIn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UserStanding:
+    """A customer as staff decide about them: nothing personal."""
+
+    shard: int
+    status: str
+    erased: bool
+    kyc_tier: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:
     """A refresh token was exchanged. `token` is the one to use from now on."""
 

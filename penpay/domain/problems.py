@@ -131,6 +131,13 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
             False,
             "Follow the transaction: it ends completed, given back or failed.",
         ),
+        (
+            "approval_reused",
+            "This approval was used for another decision",
+            False,
+            "Name a reference of its own: each carries one decision, for a day.",
+        ),
+        ("money_open", "Money of this customer is still open", True, "Wait until it has ended, or decide its review."),
         ("withdrawal_open", "Another withdrawal is still open", True, "Wait until it has ended."),
         ("request_in_progress", "The first request with this key is still running", True, _SAME_KEY),
         (

@@ -1,6 +1,7 @@
 """What staff decide about a transaction in review: never alone, never without evidence. Source: decisions.md part 6."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,13 +53,24 @@ class Approval:
         return f"{self.by} and {self.second}, {self.evidence}"
 
 
+def person_key(name: str) -> str:
+    """A name without accents, case, order and signs: what two ways of writing one person have in common."""
+    plain = "".join(one for one in unicodedata.normalize("NFKD", name) if not unicodedata.combining(one))
+    return " ".join(sorted(re.findall(r"\w+", plain.casefold())))
+
+
+def folded_reference(evidence: str) -> str:
+    """A reference in one form: `Ticket 7` and `ticket  7` are one approval."""
+    return " ".join(unicodedata.normalize("NFKC", evidence).casefold().split())
+
+
 def approval_of(*, by: str, second: str, evidence: str, action: str) -> Approval:
     """Two names that are not the same, and a reference that carries this decision. Raises `BadInput`."""
     names = {"by": " ".join(by.split()), "second": " ".join(second.split())}
     for asked, name in names.items():
         if not _NAME.fullmatch(name):
             raise BadInput(asked, "must be a person's name or staff address")
-    if names["by"].casefold() == names["second"].casefold():
+    if person_key(names["by"]) == person_key(names["second"]):
         raise BadInput("second", "must be somebody else")
     reference = " ".join(evidence.split())
     if not _EVIDENCE.fullmatch(reference):

@@ -19,6 +19,7 @@ from penpay.domain.accounts import (
     SignedIn,
     Verification,
 )
+from penpay.domain.notices import NoticeKind
 
 
 class Accounts(Protocol):
@@ -42,6 +43,10 @@ class Accounts(Protocol):
 
     async def verify_phone(self, phone: str, *, code_hash: bytes, at: datetime) -> Verification:
         """Use a code up. Wrong tries are counted in the database before anything is answered."""
+        ...
+
+    async def notices(self, user_id: str, *, limit: int) -> Sequence[tuple[NoticeKind, datetime]]:
+        """What the customer was told about their account, and when it had happened; the newest first."""
         ...
 
     async def credentials(self, email: str, *, device_id: str) -> Credentials | None: ...

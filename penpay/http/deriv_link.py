@@ -18,6 +18,7 @@ from penpay.domain.presentation import time_text
 from penpay.domain.problems import PROBLEMS
 from penpay.http.dispatch import Call
 from penpay.http.replies import Stop, json_response
+from penpay.messages_rails import DERIV_CUSTOMERS, CloseCustomer
 
 NEEDED_SCOPES = frozenset({"read", "payments"})
 """Balances and statements; payment-agent withdrawals. Deriv drops a scope silently that its app may not have."""
@@ -63,6 +64,7 @@ async def removed(call: Call) -> web.Response:
     if await edge.reads.in_flight(who.user_id):
         raise Stop("deriv_link_busy")
     await edge.links.unlink(who.user_id, at=edge.clock.now())
+    edge.addresses.tell(DERIV_CUSTOMERS, CloseCustomer(who.user_id))
     return web.Response(status=204)
 
 

@@ -57,6 +57,28 @@ _TOKENS = {
     "refresh_token": "0Xq5cS0h6lqzv1nX1QyqYQ2h8m0b9kqfYbqJm3Qw1uE",
     "refresh_expires_in": 2592000,
 }
+_SIGNED_IN = {
+    "id": DEVICE,
+    "name": "Pixel 8",
+    "platform": "android",
+    "signed_in_at": "2026-11-20T11:58:00.000Z",
+    "last_used_at": "2026-11-20T12:00:00.000Z",
+    "current": True,
+}
+_ME = {
+    "id": "01KAF0Z3T9V5N5W6H3C8Q2YB7A",
+    "email": EMAIL,
+    "phone": "2547****678",
+    "phone_verified": True,
+    "full_name": NAME,
+    "status": "ACTIVE",
+    "kyc_tier": 1,
+    "pin_set": True,
+    "deriv": _LINK,
+    "withdrawals_held_until": None,
+    "limits": {"deposit": _LEFT, "withdrawal": _LEFT},
+    "created_at": "2026-11-20T11:57:00.000Z",
+}
 
 EXAMPLES: Mapping[type[BaseModel], Any] = {
     schemas_identity.RegisterRequest: {
@@ -87,17 +109,15 @@ EXAMPLES: Mapping[type[BaseModel], Any] = {
     schemas_identity.PhoneVerified: {"phone": "2547****678", "verified": True},
     schemas_identity.Tokens: _TOKENS,
     schemas_identity.ResetCode: _SENT,
-    schemas_identity.Devices: {
-        "items": [
-            {
-                "id": DEVICE,
-                "name": "Pixel 8",
-                "platform": "android",
-                "signed_in_at": "2026-11-20T11:58:00.000Z",
-                "last_used_at": "2026-11-20T12:00:00.000Z",
-                "current": True,
-            }
-        ]
+    schemas_identity.Devices: {"items": [_SIGNED_IN]},
+    schemas_identity.Export: {
+        "exported_at": "2026-11-20T12:00:00.000Z",
+        "profile": {**_ME, "phone": PHONE},
+        "devices": [_SIGNED_IN],
+        "deriv": _LINK,
+        "notices": [{"kind": "pin_set", "at": "2026-11-20T11:59:00.000Z"}],
+        "transactions": [_TRANSACTION],
+        "complete": True,
     },
     schemas.QuoteRequest: {"type": "DEPOSIT", "amount": _KES},
     schemas.DepositRequest: {"amount": _KES},
@@ -158,20 +178,7 @@ EXAMPLES: Mapping[type[BaseModel], Any] = {
         "authorize_url": "https://oauth.deriv.com/oauth2/authorize?app_id=1089&state=Zk3vN0",
         "expires_at": "2026-11-20T12:08:00.000Z",
     },
-    schemas.Me: {
-        "id": "01KAF0Z3T9V5N5W6H3C8Q2YB7A",
-        "email": EMAIL,
-        "phone": "2547****678",
-        "phone_verified": True,
-        "full_name": NAME,
-        "status": "ACTIVE",
-        "kyc_tier": 1,
-        "pin_set": True,
-        "deriv": _LINK,
-        "withdrawals_held_until": None,
-        "limits": {"deposit": _LEFT, "withdrawal": _LEFT},
-        "created_at": "2026-11-20T11:57:00.000Z",
-    },
+    schemas.Me: _ME,
 }
 TEXTS = {
     "text/event-stream": "id: 3-1841\nevent: transaction.updated\n"

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from penpay.domain.errors import Unavailable
+from penpay.http.customers import CustomerDesk
 from penpay.http.reconciling import ReconcileDesk
 from penpay.http.replies import REQUEST_ID, Stop, common_headers, json_response, problem_response
 from penpay.http.reviews import ReviewDesk
@@ -76,6 +77,7 @@ class InternalParts:
     unknown_path: tuple[type[Exception], ...] = (KeyError,)
     desk: ReviewDesk | None = None
     reconciliation: ReconcileDesk | None = None
+    customers: CustomerDesk | None = None
 
 
 def internal_app(parts: InternalParts) -> web.Application:
@@ -96,6 +98,9 @@ def internal_app(parts: InternalParts) -> web.Application:
         app.router.add_route("POST", "/admin/v1/movements", parts.reconciliation.book)
         app.router.add_route("POST", "/admin/v1/payments", parts.reconciliation.hand_over)
         app.router.add_route("POST", "/admin/v1/recovery/open", parts.reconciliation.open_gate)
+    if parts.customers is not None:
+        for path, handler in parts.customers.routes().items():
+            app.router.add_route("POST", f"/admin/v1/users/{{id}}/{path}", handler)
     return app
 
 

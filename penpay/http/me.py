@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from aiohttp import web
 
-from penpay.domain.accounts import LinkStatus
+from penpay.domain.accounts import LinkStatus, Profile
 from penpay.domain.admission import eat_day
 from penpay.domain.errors import BadInput, Unavailable
 from penpay.domain.fx import Direction
@@ -21,26 +21,29 @@ from penpay.messages_rails import DERIV_CUSTOMERS, DerivBalance, GetBalance
 
 async def profile(call: Call) -> web.Response:
     """Who is signed in, what is set up, and what may still be moved today."""
-    who = call.who
-    known = await call.edge.accounts.profile(who.user_id)
+    known = await call.edge.accounts.profile(call.who.user_id)
     if known is None:
         raise Stop("unauthorized")
-    return json_response(
-        {
-            "id": who.user_id,
-            "email": known.email,
-            "phone": who.phone_mask,
-            "phone_verified": who.phone_verified,
-            "full_name": known.full_name,
-            "status": who.status,
-            "kyc_tier": who.kyc_tier,
-            "pin_set": who.pin_set,
-            "deriv": rendered_link(await call.edge.links.deriv_link(who.user_id)),
-            "withdrawals_held_until": _held_until(known.withdrawals_held_until, call.edge.clock.now()),
-            "limits": await _limits(call),
-            "created_at": time_text(known.created_at),
-        }
-    )
+    return json_response(await rendered_profile(call, known))
+
+
+async def rendered_profile(call: Call, known: Profile) -> dict[str, object]:
+    """A customer as they see themselves."""
+    who = call.who
+    return {
+        "id": who.user_id,
+        "email": known.email,
+        "phone": who.phone_mask,
+        "phone_verified": who.phone_verified,
+        "full_name": known.full_name,
+        "status": who.status,
+        "kyc_tier": who.kyc_tier,
+        "pin_set": who.pin_set,
+        "deriv": rendered_link(await call.edge.links.deriv_link(who.user_id)),
+        "withdrawals_held_until": _held_until(known.withdrawals_held_until, call.edge.clock.now()),
+        "limits": await _limits(call),
+        "created_at": time_text(known.created_at),
+    }
 
 
 async def _limits(call: Call) -> dict[str, object]:

@@ -30,6 +30,7 @@ class RateRules:
     withdrawal_minute: Rule
     withdrawal_day: Rule
     read: Rule
+    export: Rule
     statement: Rule
     """Statements cost more than other reads."""
     callback_address: Rule
@@ -77,6 +78,7 @@ def rate_rules(  # noqa: PLR0913 - one figure per rule, all by name
         withdrawal_code=Rule(name="withdrawal-code", limit=otp_per_15_minutes, window_s=900),
         withdrawal_minute=Rule(name="withdrawal-minute", limit=withdrawal_per_minute, window_s=60, distinct=True),
         withdrawal_day=Rule(name="withdrawal-day", limit=withdrawal_per_day, window_s=86_400, distinct=True),
+        export=Rule(name="export", limit=5, window_s=900),
         read=Rule(name="read", limit=read_per_minute, window_s=60),
         statement=Rule(name="statement", limit=_STATEMENTS_PER_MINUTE, window_s=60),
         callback_address=Rule(name="callback-address", limit=callback_per_minute_address * address_factor, window_s=60),

@@ -17,11 +17,12 @@ from penpay.domain.money import Currency, Money, parse_amount
 from penpay.domain.presentation import time_text
 from penpay.domain.strays import ALREADY_KNOWN, SHARD, Stray, stray_unit
 from penpay.domain.unit import AuditRecord
+from penpay.http.approvals import StaffLog
 from penpay.http.dispatch import read_bytes
 from penpay.http.json_body import MalformedJson, parse_object
 from penpay.http.quotes import refused
 from penpay.http.replies import Stop, invalid_field, invalid_fields, json_response
-from penpay.http.reviews import DECISION_BYTES_MAX, StaffLog
+from penpay.http.reviews import DECISION_BYTES_MAX
 from penpay.http.schemas import FoundPayment, UnexplainedMovement
 from penpay.messages import (
     ANCHORS,

@@ -4,9 +4,7 @@ The saga decides whether its rules have such an exit; a question that belongs to
 its ledger, and money of nobody that was given back by hand leaves suspense with it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
@@ -18,7 +16,8 @@ from penpay.domain.ids import is_ulid
 from penpay.domain.presentation import evidence_of, render_transaction
 from penpay.domain.review import Action, Approval, ReviewItem, approval_of
 from penpay.domain.strays import settled, stray_of
-from penpay.domain.unit import AuditRecord, ReviewClosed, TransactionRow, UnitOfWork
+from penpay.domain.unit import ReviewClosed, TransactionRow, UnitOfWork
+from penpay.http.approvals import FourEyes
 from penpay.http.dispatch import read_bytes
 from penpay.http.json_body import MalformedJson, parse_object
 from penpay.http.quotes import refused
@@ -38,18 +37,12 @@ class Reviews(Protocol):
     async def item(self, item_id: str) -> ReviewItem | None: ...
 
 
-class StaffLog(Protocol):
-    """The audit chain of what staff do."""
-
-    async def append(self, records: Sequence[AuditRecord], *, at: datetime) -> None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewDesk:
     """What decisions are taken with. `lost_answers` are what an ask may raise although it may have been executed."""
 
     reviews: Reviews
-    staff_log: StaffLog
+    four_eyes: FourEyes
     addresses: Addresses
     clock: Clock
     ask_s: float = 8.0
@@ -76,18 +69,13 @@ class ReviewDesk:
         return item
 
     async def _log(self, item: ReviewItem, action: str, approval: Approval) -> None:
-        record = AuditRecord(
-            actor=f"staff:{approval.by}",
+        await self.four_eyes.record(
+            approval,
             action=f"review.{action}",
             subject=item.id,
-            detail={
-                "second": approval.second,
-                "evidence": approval.evidence,
-                "transaction": item.transaction_id,
-                "kind": item.kind,
-            },
+            detail={"transaction": item.transaction_id, "kind": item.kind},
+            at=self.clock.now(),
         )
-        await self.staff_log.append((record,), at=self.clock.now())
         log.info("review_decided", item_id=item.id, transaction_id=item.transaction_id, action=action)
 
     async def _by_saga(self, item: ReviewItem, action: str, approval: Approval) -> dict[str, Any]:

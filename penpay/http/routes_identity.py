@@ -1,6 +1,6 @@
 """The calls around a customer's identity: sign-in, devices, password and PIN. Part of `penpay.http.routes`."""
 
-from penpay.http import auth, devices, me, passwords, schemas_identity
+from penpay.http import auth, devices, export, me, passwords, schemas_identity
 from penpay.http.dispatch import Route
 
 FIELDS = ("invalid_request", "malformed_json", "payload_too_large", "unsupported_media_type")
@@ -60,7 +60,7 @@ AUTH = (
         body=schemas_identity.RefreshRequest,
         answers={200: schemas_identity.Tokens},
         signed_in=False,
-        problems=(*FIELDS, "refresh_invalid"),
+        problems=(*FIELDS, "refresh_invalid", "forbidden"),
     ),
     Route(
         method="POST",
@@ -71,7 +71,7 @@ AUTH = (
         body=schemas_identity.LogoutRequest,
         answers={204: None},
         signed_in=False,
-        problems=FIELDS,
+        problems=(*FIELDS, "forbidden"),
     ),
     Route(
         method="POST",
@@ -98,6 +98,16 @@ AUTH = (
 )
 
 OWN = (
+    Route(
+        method="GET",
+        path="/me/export",
+        handle=export.everything,
+        summary="Everything that is stored about the customer",
+        tag="Customer",
+        answers={200: schemas_identity.Export},
+        rules=lambda rates: (rates.export,),
+        problems=SIGNED,
+    ),
     Route(
         method="PUT",
         path="/me/pin",

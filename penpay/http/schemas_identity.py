@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from penpay.domain.identity import EMAIL_MAX, NAME_MAX, PASSWORD_MAX
-from penpay.http.schemas import Answer, CodeText, PhoneText, Request, Time
+from penpay.http.schemas import Answer, CodeText, DerivLinkAnswer, Me, PhoneText, Request, Time, Transaction
 
 DEVICE_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
 TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f<>]+$"
@@ -142,6 +142,25 @@ class Devices(Answer):
     """Every device that is signed in; two at most."""
 
     items: list[SignedInDevice]
+
+
+class NoticeSent(Answer):
+    """Something that the customer was told about their account."""
+
+    kind: str
+    at: Time
+
+
+class Export(Answer):
+    """Everything that is stored about a customer. `complete` is false only beyond 20,000 transactions."""
+
+    exported_at: Time
+    profile: Me
+    devices: list[SignedInDevice]
+    deriv: DerivLinkAnswer
+    notices: list[NoticeSent]
+    transactions: list[Transaction]
+    complete: bool
 
 
 class Tokens(Answer):

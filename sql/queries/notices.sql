@@ -34,7 +34,7 @@ UPDATE {users}.notices SET ended_at = :at, outcome = :outcome WHERE id = :id AND
 
 -- name: of_user
 -- What a customer was told, the newest first.
-SELECT kind, created_at, outcome
+SELECT kind, created_at
 FROM {users}.notices
 WHERE user_id = :user_id
 ORDER BY id DESC

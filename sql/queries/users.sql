@@ -102,8 +102,8 @@ SELECT password_hash FROM {users}.users WHERE id = :user_id;
 UPDATE {users}.users SET password_hash = :password_hash, updated_at = :at WHERE id = :user_id;
 
 -- name: lock_user
--- Sessions of one customer change one after the other.
-SELECT id FROM {users}.users WHERE id = :user_id FOR UPDATE;
+-- Sessions and links of one customer change one after the other, and not at all once the customer was forgotten.
+SELECT id FROM {users}.users WHERE id = :user_id AND erased_at IS NULL FOR UPDATE;
 
 -- name: devices
 -- Devices that are signed in.

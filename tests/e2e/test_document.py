@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 from openapi_schema_validator import OAS31Validator
+from tests.e2e.judge import settled
 
 from penpay.bench.seed import seed
 from penpay.chaos.books import settled

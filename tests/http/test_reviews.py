@@ -12,10 +12,12 @@ from penpay.adapters.audit_store import MySqlSysAudit
 from penpay.adapters.http_reads import MySqlReads
 from penpay.adapters.metrics import Metrics
 from penpay.adapters.review_store import MySqlReviews
+from penpay.adapters.staff_store import MySqlApprovals
 from penpay.adapters.system import RandomUlids
 from penpay.domain.errors import Unavailable
 from penpay.domain.review import Approval
 from penpay.domain.unit import RejectCode
+from penpay.http.approvals import FourEyes
 from penpay.http.internal import InternalParts, internal_app
 from penpay.http.reviews import ReviewDesk
 from penpay.http.site import Site
@@ -41,7 +43,9 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(stores) -> AsyncIterator[Desk]:
+async def desk(stores, module_database) -> AsyncIterator[Desk]:
+    # Every test may name the same ticket.
+    module_database.rows("DELETE FROM {users}.approvals")
     actors, metrics = Actors(), Metrics()
     parts = InternalParts(
         readiness=None,
@@ -54,7 +58,7 @@ async def desk(stores) -> AsyncIterator[Desk]:
         before_scrape=lambda: None,
         desk=ReviewDesk(
             reviews=MySqlReviews(stores),
-            staff_log=MySqlSysAudit(stores),
+            four_eyes=FourEyes(MySqlApprovals(stores), MySqlSysAudit(stores)),
             addresses=actors,
             clock=MovedClock(),
             lost_answers=(LostAnswer,),

@@ -1,0 +1,25 @@
+"""Bodies of what staff decide about customers, on the internal listener only."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from penpay.http.schemas import Request
+
+
+class TwoNames(Request):
+    """Who decided, who agreed, and what both rest it on."""
+
+    by: Annotated[str, Field(max_length=80)]
+    second: Annotated[str, Field(max_length=80)]
+    evidence: Annotated[str, Field(max_length=160)]
+
+
+class StatusDecision(TwoNames):
+    """Freeze a customer, or end a freeze. `reason` is stored with the status; nothing personal belongs into it."""
+
+    reason: Annotated[str, Field(min_length=3, max_length=160, pattern=r"^[^\p{Cc}]+$")]
+
+
+class EraseDecision(TwoNames):
+    """Forget a customer."""

@@ -1,0 +1,79 @@
+-- name: claim
+-- The first decision that names this reference has it. Repeating it changes nothing.
+INSERT INTO {users}.approvals (reference_hash, action, subject, people_hash, approved_at)
+VALUES (:reference_hash, :action, :subject, :people_hash, :at)
+ON DUPLICATE KEY UPDATE reference_hash = VALUES(reference_hash);
+
+-- name: claimed
+-- What a reference was used for.
+SELECT action, subject, people_hash, approved_at FROM {users}.approvals WHERE reference_hash = :reference_hash;
+
+-- name: standing
+-- Who a decision is about.
+SELECT u.shard, COALESCE(f.status, 'ACTIVE'), u.erased_at IS NOT NULL, u.kyc_tier
+FROM {users}.users u
+LEFT JOIN {ledger}.user_status f ON f.user_id = u.id
+WHERE u.id = :user_id;
+
+-- name: open_money
+-- What still moves or stands open for a customer, by the kind of it. No row: nothing.
+SELECT 'transaction', t.id
+FROM {ledger}.transactions t
+WHERE t.user_id = :user_id AND t.status NOT IN ('COMPLETED', 'FAILED', 'REVERSED')
+UNION ALL
+SELECT 'balance', a.id
+FROM {ledger}.accounts a
+WHERE a.user_id = :user_id AND a.balance_minor <> 0
+UNION ALL
+SELECT 'operation', o.id
+FROM {ledger}.provider_operations o
+WHERE o.user_id = :user_id AND o.state IN ('INTENT', 'SENT', 'UNKNOWN')
+UNION ALL
+SELECT 'review', r.id
+FROM {ledger}.review_items r
+JOIN {ledger}.transactions t ON t.id = r.transaction_id
+WHERE t.user_id = :user_id AND r.closed_at IS NULL
+LIMIT 5;
+
+-- name: forget_user
+-- Nothing personal is left in the row, and nobody finds it any more: the indexes are drawn at random.
+UPDATE {users}.users
+SET
+  email_index = :email_index, phone_index = :phone_index, verified_phone_index = NULL, phone_verified_at = NULL,
+  email_sealed = '', phone_sealed = '', name_sealed = '', phone_mask = '', password_hash = '', pin_hash = '',
+  pin_failures = 0, pin_locked_until = NULL, withdrawals_held_until = NULL, kyc_tier = 0,
+  erased_at = COALESCE(erased_at, :at), updated_at = :at
+WHERE id = :user_id;
+
+-- name: forget_key
+-- Without it, everything that was sealed for this customer, in whatever table or copy, is noise.
+DELETE FROM {users}.data_keys WHERE user_id = :user_id;
+
+-- name: forget_phone_codes
+-- Codes of an account that is gone.
+DELETE FROM {users}.phone_codes WHERE user_id = :user_id;
+
+-- name: forget_password_codes
+-- The same for a forgotten password.
+DELETE FROM {users}.password_codes WHERE user_id = :user_id;
+
+-- name: forget_link
+-- The Deriv account and its token.
+DELETE FROM {users}.deriv_links WHERE user_id = :user_id;
+
+-- name: forget_link_states
+-- A browser that returns from Deriv now finds nobody.
+DELETE FROM {users}.deriv_link_states WHERE user_id = :user_id;
+
+-- name: forget_notices
+-- What was to be said to somebody who is gone.
+DELETE FROM {users}.notices WHERE user_id = :user_id;
+
+-- name: forget_tokens
+-- Refresh tokens of every device.
+DELETE FROM {users}.refresh_tokens
+WHERE session_id IN (SELECT s.id FROM {users}.sessions s WHERE s.user_id = :user_id);
+
+-- name: forget_sessions
+-- Devices and their names.
+DELETE FROM {users}.sessions WHERE user_id = :user_id;
