@@ -11,7 +11,6 @@ from typing import Any
 import aiohttp
 import pytest
 from openapi_schema_validator import OAS31Validator
-from tests.e2e.judge import settled
 
 from penpay.bench.seed import seed
 from penpay.chaos.books import settled
