@@ -23,6 +23,7 @@ from penpay.commands import (
     reconciling,
     reviewing,
     serving,
+    simulating,
 )
 from penpay.domain.errors import Unavailable
 
@@ -42,6 +43,7 @@ breaking.register(app)
 reviewing.register(app)
 forgetting.register(app)
 reconciling.register(app)
+simulating.register(app)
 receipts.register(app)
 documenting.register(app)
 

@@ -1,0 +1,99 @@
+"""`penpay simulate`: worlds from seeds, without a database, a network or a clock."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from penpay.simulation.play import Outcome
+    from penpay.simulation.runs import Report
+
+CHECK_FAILED = 1
+USAGE = 2
+STORIES_MAX = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command()(simulate)
+
+
+def simulate(
+    *,
+    seeds: Annotated[int, typer.Option(help="How many worlds.")] = 200,
+    first_seed: Annotated[int, typer.Option(help="The first one's number; each number is one world, for ever.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Processes.")] = 1,
+    without: Annotated[str, typer.Option(help="Take this safeguard out of every world.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Run simulated worlds of both rails, faults and crashes from their seeds; 1 when one of them breaks a promise."""
+    from penpay.simulation.runs import run  # noqa: PLC0415 - `penpay --help` must answer at once
+    from penpay.simulation.safeguards import SAFEGUARDS  # noqa: PLC0415
+
+    if without and without not in SAFEGUARDS:
+        sys.stderr.write(f"penpay: --without is one of {', '.join(SAFEGUARDS)}\n")
+        raise typer.Exit(USAGE)
+    report = run(range(first_seed, first_seed + seeds), jobs=jobs, without=without, progress=_progress(seeds))
+    if as_json:
+        typer.echo(_json(report))
+    else:
+        _show(report, without)
+    raise typer.Exit(CHECK_FAILED if report.failed else 0)
+
+
+def _progress(seeds: int) -> "Callable[[Report], None]":
+    def show(report: "Report") -> None:
+        end = "\n" if report.seeds >= seeds else "\r"
+        text = f"  {report.seeds} of {seeds} seeds, {report.per_minute:.0f} a minute, {report.failed} failed"
+        print(text, end=end, file=sys.stderr, flush=True)  # noqa: T201 - progress of a command
+
+    return show
+
+
+def _show(report: "Report", without: str) -> None:
+    from penpay.simulation.odds import FAULTS  # noqa: PLC0415
+
+    typer.echo(f"{report.seeds} seeds, {report.per_minute:.0f} a minute, {report.failed} failed")
+    typer.echo(f"{report.steps} steps in {report.virtual_s / 3600:.1f} virtual hours")
+    typer.echo("ends: " + ", ".join(f"{count} {state}" for state, count in sorted(report.states.items())))
+    typer.echo("met: " + ", ".join(f"{kind} {count}" for kind, count in sorted(report.reached.items())))
+    if never := sorted(FAULTS.keys() - report.reached.keys()):
+        typer.echo(f"never met: {', '.join(never)}")
+    for outcome in report.failing[:STORIES_MAX]:
+        _tell(outcome, without)
+    if report.failed > STORIES_MAX:
+        numbers = ", ".join(str(outcome.seed) for outcome in report.failing)
+        typer.echo(f"failing seeds: {numbers}{' …' if report.failed > len(report.failing) else ''}")
+
+
+def _tell(outcome: "Outcome", without: str) -> None:
+    from penpay.simulation.runs import replay  # noqa: PLC0415
+
+    told = replay(outcome.seed, without=without)
+    typer.echo(f"\nseed {outcome.seed} broke, after {outcome.seconds:.1f} virtual seconds:")
+    for line in outcome.wrong:
+        typer.echo(f"  {line}")
+    typer.echo("what happened:")
+    for at_s, text in told.story:
+        typer.echo(f"  {at_s:9.4f}  {text}")
+    option = f" --without {without}" if without else ""
+    typer.echo(f"again: penpay simulate --seeds 1 --first-seed {outcome.seed}{option}")
+
+
+def _json(report: "Report") -> str:
+    import orjson  # noqa: PLC0415
+
+    return orjson.dumps(
+        {
+            "seeds": report.seeds,
+            "failed": report.failed,
+            "per_minute": round(report.per_minute),
+            "steps": report.steps,
+            "virtual_s": round(report.virtual_s),
+            "ends": dict(sorted(report.states.items())),
+            "reached": dict(sorted(report.reached.items())),
+            "failing": [{"seed": one.seed, "hash": f"{one.hash:016x}", "wrong": one.wrong} for one in report.failing],
+        }
+    ).decode()

@@ -1,0 +1,81 @@
+"""Who looks at everything while it happens: what is open, what was recorded, and what must never be."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from penpay.messages import InboxRow
+from penpay.simulation.store.rows import StoredEvidence, StoredTransaction
+from penpay.simulation.store.tables import Change
+
+if TYPE_CHECKING:
+    from penpay.simulation.world import World
+
+_NOISE = frozenset({"CommitUnit", "OutboxBell", "Call", "SessionReady", "InboxBell", "StopPayouts"})
+ENDED = frozenset({"COMPLETED", "FAILED", "REVERSED", "IN_REVIEW"})
+
+
+class Lookout:
+    """An observer of the database's commits."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.open: set[str] = set()
+        """Transactions that are neither final nor in front of a person."""
+        self.waiting: set[str] = set()
+        """Evidence that nobody has consumed."""
+        self.seen = 0
+        self.states: Counter[str] = Counter()
+        world.server.observers.append(self.committed)
+
+    @property
+    def relayed(self) -> bool:
+        """Followers have seen every event."""
+        schema, seen = self._world.server.schema, self._world.streams.seen
+        return all(
+            schema.fences.rows[f"shard/{shard}"].outbox_seq <= len(seen.get(shard, ()))
+            for shard in range(self._world.shards)
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is open, and no evidence waits."""
+        return not self.open and not self.waiting
+
+    def committed(self, changes: Sequence[Change]) -> None:
+        """One transaction of the database took effect."""
+        for change in changes:
+            row = change.after
+            if isinstance(row, StoredTransaction):
+                self._moved(row)
+            elif isinstance(row, StoredEvidence):
+                if row.status == "NEW":
+                    self.waiting.add(row.row.id)
+                else:
+                    self.waiting.discard(row.row.id)
+
+    def _moved(self, stored: StoredTransaction) -> None:
+        row = stored.row
+        if row.state in ENDED:
+            self.open.discard(row.id)
+        else:
+            self.open.add(row.id)
+        self._world.tell(f"{row.type} {row.id[-6:]} {row.state} v{row.version}")
+
+    def overhear(self, node: str, address: str, message: object) -> None:
+        """A message between actors, for the story."""
+        if type(message).__name__ not in _NOISE:
+            self._world.story.append((self._world.now_s(), f"{node}: {_told(message)} to {address}"))
+
+
+def _told(message: object) -> str:
+    """A message in few words."""
+    words = [type(message).__name__]
+    for name in ("probe", "outcome", "code", "operation_id", "reference"):
+        value = getattr(message, name, "")
+        if isinstance(value, str) and value:
+            words.append(value)
+    row = getattr(message, "row", None)
+    if isinstance(row, InboxRow):
+        words += [row.kind, row.operation_id, row.body.decode()]
+    return " ".join(words)

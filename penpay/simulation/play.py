@@ -1,0 +1,148 @@
+"""One seed from beginning to end: boot, storm, healing, a virtual hour, staff, verdict."""
+
+import gc
+import logging
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pykka
+import structlog
+
+from penpay.simulation.loop import StepLimit
+from penpay.simulation.scale import scaled
+from penpay.simulation.staff import Staff
+from penpay.simulation.story import shortened
+from penpay.simulation.town import SPREAD_S, Town
+from penpay.simulation.verdict import verdict
+from penpay.simulation.world import Seed, World
+
+BOOT_S = 60.0
+STORM_S = 4.0 * SPREAD_S
+"""The longest that people and faults go on."""
+HOUR_S = scaled(3600.0)
+DAY_S = 2.0 * HOUR_S + scaled(3600.0)
+"""What may take a day in production (`scale.LONG_S`), and some time to end it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a seed."""
+
+    seed: int
+    hash: int
+    steps: int
+    seconds: float
+    wrong: tuple[str, ...]
+    reached: Counter[str]
+    states: Counter[str]
+    story: Sequence[tuple[float, str]] = ()
+
+    def broken(self, line: str) -> "Outcome":
+        """The same, with one thing more that is wrong."""
+        return replace(self, wrong=(*self.wrong, line))
+
+
+def play(seed: Seed) -> Outcome:
+    """Run one world to its end."""
+    with _quiet() as broken:
+        return _played(seed, broken)
+
+
+def _played(seed: Seed, broken: list[BaseException]) -> Outcome:
+    """The world ends with this call: then it may be collected."""
+    with seed.twists.parts():
+        world = World(seed)
+        try:
+            wrong = _phases(world)
+        except StepLimit as error:
+            wrong = [f"runs in circles: {error}"]
+        finally:
+            world.end()
+    wrong += [f"an actor broke: {error!r}" for error in broken]
+    broken.clear()
+    return Outcome(
+        seed=seed.number,
+        hash=world.universe.hash,
+        steps=world.universe.steps,
+        seconds=world.now_s(),
+        wrong=tuple(dict.fromkeys([*world.truth.mistakes, *wrong])),
+        reached=world.odds.reached,
+        states=Counter(f"{one.row.type} {one.row.state}" for one in world.server.schema.transactions),
+        story=shortened(world, wrong) if seed.storied else (),
+    )
+
+
+def _phases(world: World) -> list[str]:
+    node = world.boot("a")
+    world.odds.calm = True
+    if not world.run(BOOT_S, until=lambda: node.ready):
+        return ["the node never became ready"]
+    world.odds.calm = False
+    town = world.town = Town(world)
+    town.live()
+    world.run(STORM_S, until=lambda: town.quiet and world.now_s() > 2.0 * SPREAD_S)
+    world.heal()
+    world.run(HOUR_S, until=lambda: world.at_rest)
+    if not world.at_rest:
+        world.run(DAY_S, until=lambda: world.at_rest)
+    if world.odds.knows("staff.resolves"):
+        Staff(world).work()
+        world.run(HOUR_S, until=lambda: world.at_rest and world.staff_done)
+    return verdict(world)
+
+
+@contextmanager
+def _quiet() -> Iterator[list[BaseException]]:
+    """No log lines, no collections of memory, no actors of others; and what breaks is collected."""
+    broken: list[BaseException] = []
+    logger = logging.getLogger("pykka")
+    before = (logger.handlers, logger.propagate, logger.level)
+    logger.handlers, logger.propagate = [_Broken(broken)], False
+    logger.setLevel(logging.ERROR)
+    configured = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    known = set(pykka.ActorRegistry.get_all())
+    hook, collecting = sys.unraisablehook, gc.isenabled()
+    sys.unraisablehook = _say_nothing
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
+            yield broken
+            _unregister_all_but(known)
+            gc.collect()
+    finally:
+        logger.handlers, logger.propagate = before[0], before[1]
+        logger.setLevel(before[2])
+        structlog.configure(**configured)
+        sys.unraisablehook = hook
+        if collecting:
+            gc.enable()
+
+
+def _unregister_all_but(known: set[Any]) -> None:
+    for ref in pykka.ActorRegistry.get_all():
+        if ref not in known:
+            pykka.ActorRegistry.unregister(ref)
+
+
+class _Broken(logging.Handler):
+    """Hears of every exception that nobody expected."""
+
+    def __init__(self, broken: list[BaseException]) -> None:
+        super().__init__()
+        self._broken = broken
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it."""
+        if record.exc_info and record.exc_info[1] is not None:
+            self._broken.append(record.exc_info[1])
+
+
+def _say_nothing(_unraisable: Any) -> None:
+    """A process that was killed in the middle of an `await` is collected in the middle of it."""

@@ -1,0 +1,120 @@
+"""Staff who know the truth: they look at the providers' own pages, and end every review with what they saw there."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from penpay.domain.fx import Direction
+from penpay.domain.review import Action, approval_of
+from penpay.domain.unit import ReviewClosed, TransactionRow, UnitOfWork
+from penpay.messages import CommitUnit, ResolveReview, ledger_of, saga_of
+from penpay.simulation.store.rows import ReviewRow, StoredOperation
+from penpay.simulation.verdict import effects_of
+
+if TYPE_CHECKING:
+    from penpay.simulation.world import World
+
+ROUNDS_MAX = 12
+
+
+class Staff:
+    """Two named people."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._numbers = 0
+
+    def work(self) -> None:
+        """Begin; the world knows when they are done."""
+        self._world.staff_done = False
+        self._world.loop.create_task(self._work(), name="staff")
+
+    async def _work(self) -> None:
+        for _ in range(ROUNDS_MAX):
+            questions = [one for one in self._world.server.schema.review_items if one.closed_at is None]
+            if not questions:
+                break
+            for question in questions:
+                await self._answer(question)
+            await asyncio.sleep(5.0)
+        self._world.staff_done = True
+
+    async def _answer(self, question: ReviewRow) -> None:
+        stored = (
+            self._world.server.schema.transactions.get(question.transaction_id) if question.transaction_id else None
+        )
+        if stored is None:
+            await self._close_item(question)
+        elif stored.row.state == "IN_REVIEW":
+            action, evidence = self._decision(stored.row)
+            if action:
+                await self._resolve(question, action, evidence)
+
+    # --- what the providers' pages say ------------------------------------------------------------------------------
+
+    def _decision(self, row: TransactionRow) -> tuple[str, str]:
+        """What to do about it, judged by the truth alone."""
+        operations = [one for one in self._world.server.schema.provider_operations if one.transaction_id == row.id]
+        open_ = next((one for one in reversed(operations) if one.state in {"INTENT", "SENT", "UNKNOWN"}), None)
+        if open_ is not None:
+            executed = self._executed(open_)
+            return (Action.EXECUTED, executed) if executed else (Action.ABSENT, "portal-says-no")
+        return self._money(row, operations)
+
+    def _executed(self, operation: StoredOperation) -> str:
+        """The provider's id of what it did for this operation; empty when it did nothing."""
+        did = effects_of([operation], self._world.truth)
+        for transfer in (*did.transfers, *did.debits):
+            return str(transfer.id)
+        for payment in did.payments:
+            return payment.receipt
+        if operation.kind == "B2C":
+            return self._paid_out(operation)
+        if operation.kind == "REVERSAL":
+            return self._reversed(operation)
+        return ""
+
+    def _paid_out(self, operation: StoredOperation) -> str:
+        for payout in self._world.truth.payouts.values():
+            if payout.originator_id in operation.request and payout.code == "0":
+                return payout.receipt
+        return ""
+
+    def _reversed(self, operation: StoredOperation) -> str:
+        for payment in self._world.truth.payments.values():
+            if payment.receipt in operation.request and payment.reversed_by:
+                return payment.reversed_by
+        return ""
+
+    def _money(self, row: TransactionRow, operations: list[StoredOperation]) -> tuple[str, str]:
+        """Nothing is open: give back what is held, or close."""
+        did = effects_of(operations, self._world.truth)
+        self._numbers += 1
+        held = '"money_at":"customer"' in row.data or '"money_at":"suspense"' in row.data
+        if '"money_at":"deriv_in"' in row.data:
+            return (Action.EXECUTED, str(did.debits[0].other_id)) if did.debits else ("", "")
+        if '"set_aside' in row.data and not held:
+            return Action.SETTLE, f"hand-{self._numbers}"
+        if held:
+            return (Action.REFUND if row.type == Direction.DEPOSIT else Action.RETURN), "ticket-1"
+        return Action.CLOSE, "ticket-1"
+
+    # --- what the desk does with it, as `penpay.http.reviews` -----------------------------------------------------
+
+    async def _resolve(self, question: ReviewRow, action: str, evidence: str) -> None:
+        approval = approval_of(by="Amina", second="Brian", evidence=evidence, action=action)
+        self._world.tell(f"staff: {action} {question.transaction_id[-6:]} ({question.kind})")
+        message = ResolveReview(item_id=question.id, action=action, approval=approval)
+        await self._world.door.ask(saga_of(question.shard, question.transaction_id), message)
+
+    async def _close_item(self, question: ReviewRow) -> None:
+        world = self._world
+        approval = approval_of(by="Amina", second="Brian", evidence="ticket-2", action=Action.CLOSE)
+        closed = ReviewClosed(transaction_id="", kind=question.kind, resolution=approval.text(), item_id=question.id)
+        unit = UnitOfWork(
+            unit_id=f"review:{question.id}:closed",
+            shard=question.shard,
+            at=world.clock.now(),
+            reviews_closed=(closed,),
+            staff_resolution=True,
+        )
+        await world.door.ask(ledger_of(question.shard), CommitUnit(unit))

@@ -1,0 +1,33 @@
+"""How a part of the simulated composition is taken out or replaced. Production code has no switches for it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from penpay.app.house import Stores
+from supervisors.specs import SupervisorSpec
+
+
+def _same_tree(spec: SupervisorSpec) -> SupervisorSpec:
+    return spec
+
+
+def _same_stores(stores: Stores) -> Stores:
+    return stores
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@dataclass(frozen=True, slots=True)
+class Twists:
+    """What is done to every node of a world: to its tree, to its stores, and to parts for as long as the world runs."""
+
+    tree: Callable[[SupervisorSpec], SupervisorSpec] = _same_tree
+    stores: Callable[[Stores], Stores] = _same_stores
+    parts: Callable[[], AbstractContextManager[None]] = _nothing
+
+
+NONE = Twists()

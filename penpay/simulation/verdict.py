@@ -1,0 +1,201 @@
+"""What must be true when a world has come to rest: truth and books say the same, and nobody was lied to."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penpay.domain.fx import Direction
+from penpay.domain.ids import ulid_from_bytes
+from penpay.domain.statement import description
+from penpay.domain.unit import TransactionRow
+from penpay.simulation.books.sweep import sweep
+from penpay.simulation.truth import Payment, Transfer, Truth
+
+if TYPE_CHECKING:
+    from penpay.simulation.store.rows import StoredOperation
+    from penpay.simulation.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What the rails did for one transaction. Minor units."""
+
+    payments: Sequence[Payment]
+    """Shillings in."""
+    transfers: Sequence[Transfer]
+    """Dollars to the customer."""
+    debits: Sequence[Transfer]
+    """Dollars from the customer."""
+    payouts_minor: Sequence[int]
+    """Shillings out."""
+
+    @property
+    def given_back(self) -> int:
+        """Payments that were reversed."""
+        return sum(bool(payment.reversed_by) for payment in self.payments)
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.payments)} payments, {self.given_back} given back, {len(self.debits)} debits, "
+            f"{len(self.transfers)} transfers, {len(self.payouts_minor)} payouts"
+        )
+
+
+def effects_of(operations: Sequence["StoredOperation"], truth: Truth) -> Effects:
+    """By the references that only these operations carry."""
+    references = {one.reference for one in operations if one.kind == "STK"}
+    sent = {description(one.reference) for one in operations if one.kind in {"DERIV_TRANSFER", "DERIV_RETURN"}}
+    taken = {description(one.reference) for one in operations if one.kind == "DERIV_WITHDRAW"}
+    payouts = {one.id for one in operations if one.kind == "B2C"}
+    return Effects(
+        payments=[one for one in truth.payments.values() if one.reference in references],
+        transfers=[one for one in truth.transfers if one.description in sent],
+        debits=[one for one in truth.transfers if one.description in taken],
+        payouts_minor=[
+            one.amount_minor
+            for one in truth.payouts.values()
+            if one.code == "0" and _operation_of(one.originator_id) in payouts
+        ],
+    )
+
+
+def _operation_of(originator_id: str) -> str:
+    return ulid_from_bytes(bytes.fromhex(originator_id.replace("-", "")))
+
+
+def too_much(row: TransactionRow, did: Effects) -> Iterator[str]:
+    """What must never have happened, whatever is still open."""
+    if row.type == Direction.DEPOSIT:
+        if len(did.transfers) > len(did.payments):
+            yield f"{row.id} was credited {len(did.transfers)} times for {len(did.payments)} payments"
+        if did.transfers and did.given_back:
+            yield f"{row.id} was credited and given back"
+    elif len(did.payouts_minor) + len(did.transfers) > len(did.debits):
+        yield f"{row.id}: {did}"
+    amount_minor = row.receive.minor if row.type == Direction.DEPOSIT else row.send.minor
+    wrong = [one for one in did.transfers if (one.payee, one.amount_minor) != (row.deriv_loginid, amount_minor)]
+    if wrong:
+        yield f"{row.id} sent {wrong[0]}"
+
+
+_ENDS: Mapping[tuple[str, str], tuple[int, int, int, int, int]] = {
+    # state: payments, given back, debits, transfers, payouts
+    (Direction.DEPOSIT, "COMPLETED"): (1, 0, 0, 1, 0),
+    (Direction.DEPOSIT, "REVERSED"): (1, 1, 0, 0, 0),
+    (Direction.DEPOSIT, "FAILED"): (0, 0, 0, 0, 0),
+    (Direction.WITHDRAWAL, "COMPLETED"): (0, 0, 1, 0, 1),
+    (Direction.WITHDRAWAL, "REVERSED"): (0, 0, 1, 1, 0),
+    (Direction.WITHDRAWAL, "FAILED"): (0, 0, 0, 0, 0),
+}
+
+
+def ends(row: TransactionRow, did: Effects) -> Iterator[str]:
+    """A final state says exactly what happened."""
+    expected = _ENDS.get((row.type, row.state))
+    happened = (
+        len(did.payments),
+        did.given_back,
+        len(did.debits),
+        len(did.transfers),
+        len(did.payouts_minor),
+    )
+    if expected is not None and happened != expected:
+        yield f"{row.id} is {row.state}, the rails say {did}"
+
+
+def verdict(world: "World") -> list[str]:
+    """Everything that is wrong, one line each."""
+    looks = (_invariants, _open, _truth, _sums, _people, _streams, _crashes)
+    return [line for look in looks for line in look(world)]
+
+
+def _invariants(world: "World") -> Iterator[str]:
+    """What each commit broke, and what all rows together break."""
+    yield from (f"{broken.name} was broken by a commit: {broken.key}" for broken in world.books.broken)
+    yield from (f"{name} is broken: {keys}" for name, keys in sweep(world.server).items())
+
+
+def _operations(world: "World") -> Mapping[str, list["StoredOperation"]]:
+    found: dict[str, list[StoredOperation]] = defaultdict(list)
+    for operation in world.server.schema.provider_operations:
+        found[operation.transaction_id].append(operation)
+    return found
+
+
+def _open(world: "World") -> Iterator[str]:
+    """Liveness: final, or in front of a person with an open question."""
+    questions = {item.transaction_id for item in world.server.schema.review_items if item.closed_at is None}
+    for stored in world.server.schema.transactions:
+        row = stored.row
+        if row.id in world.lookout.open:
+            yield f"{row.id} is still {row.state}"
+        if row.state == "IN_REVIEW" and row.id not in questions:
+            yield f"{row.id} is IN_REVIEW without an open question"
+    for evidence in sorted(world.lookout.waiting):
+        yield f"evidence {evidence} was never consumed"
+
+
+def _truth(world: "World") -> Iterator[str]:
+    operations = _operations(world)
+    for stored in world.server.schema.transactions:
+        did = effects_of(operations.get(stored.row.id, ()), world.truth)
+        yield from too_much(stored.row, did)
+        yield from ends(stored.row, did)
+    known = {one.reference for one in world.server.schema.provider_operations}
+    for payment in world.truth.payments.values():
+        if payment.reference not in known:
+            yield f"nobody's payment {payment}"
+
+
+def _sums(world: "World") -> Iterator[str]:
+    """What stands at the providers is what the books say, when nothing is in front of a person."""
+    schema, truth = world.server.schema, world.truth
+    sums: dict[tuple[str, str], int] = defaultdict(int)
+    for account in schema.accounts:
+        sums[account.code, account.currency] += account.balance_minor
+    for currency in ("KES", "USD"):
+        total = sum(minor for (_, of), minor in sums.items() if of == currency)
+        if total:
+            yield f"the books do not balance: {total} {currency}"
+    if any(stored.row.state == "IN_REVIEW" for stored in schema.transactions):
+        return
+    agent = next(account for account in truth.accounts.values() if account.loginid.startswith("CR9"))
+    for name, booked, real in (
+        ("mpesa_paybill", sums["mpesa_paybill", "KES"], truth.paybill_minor),
+        ("mpesa_utility", sums["mpesa_utility", "KES"], truth.utility_minor),
+        ("deriv_agent", sums["deriv_agent", "USD"], agent.balance_minor),
+    ):
+        if booked != real:
+            yield f"{name} is {booked} in the books and {real} in truth"
+    for (code, currency), minor in sums.items():
+        if minor and code in {"customer", "deriv_out", "deriv_in", "b2c_out", "refund_out"}:
+            yield f"{minor} {currency} are left on {code}"
+
+
+def _people(world: "World") -> Iterator[str]:
+    """Every 202 has its row, and the same key the same answer."""
+    ids = {stored.row.id for stored in world.server.schema.transactions}
+    for key, transaction_id in world.town.accepted.items():
+        if transaction_id not in ids:
+            yield f"{key} was accepted as {transaction_id}, which is not there"
+    for who in world.people:
+        for key, heard in who.heard.items():
+            firm = {told for told in heard if told.status not in {0, 503} and b"request_in_progress" not in told.body}
+            if len(firm) > 1:
+                yield f"{key} was answered differently: {sorted(told.status for told in firm)}"
+
+
+def _streams(world: "World") -> Iterator[str]:
+    """Every event of the outbox was published, in order."""
+    yield from world.streams.gaps
+    for entry in world.server.schema.outbox:
+        if world.streams.seen.get(entry.shard, {}).get(entry.seq) != entry.event_id:
+            yield f"event {entry.shard}-{entry.seq} was never published"
+
+
+def _crashes(world: "World") -> Iterator[str]:
+    """No actor broke by itself."""
+    for where, error in world.universe.complaints:
+        if error is not None:
+            yield f"{where}: {error!r}"
