@@ -85,6 +85,7 @@ def edge_settings_of(settings: Settings) -> EdgeSettings:
             deriv_held_s=timing.deriv_held_until_s,
             deriv_unknown_s=timing.deriv_unknown_until_s,
             refund_s=timing.refund_receipt_wait_s,
+            debit_s=timing.stk_max_age_s,
             payout_result_s=timing.b2c_status_after_s,
         ),
         ask_s=timing.request_s,

@@ -61,8 +61,8 @@ def evidence_of(row: TransactionRow) -> dict[str, str]:
     return {public: str(data[own]) for public, own in _EVIDENCE_IN_DATA[row.type] if data.get(own)}
 
 
-def render_transaction(row: TransactionRow, evidence: Mapping[str, str]) -> dict[str, Any]:
-    """The transaction object of every answer and event."""
+def render_transaction(row: TransactionRow, evidence: Mapping[str, str], language: str = "en") -> dict[str, Any]:
+    """The transaction object of every answer and event. Only words for the customer depend on the language."""
     rate = LockedRate(Direction(row.type), row.mid_rate_e6, row.spread_e6)
     return {
         "id": row.id,
@@ -80,8 +80,15 @@ def render_transaction(row: TransactionRow, evidence: Mapping[str, str]) -> dict
         "phone": row.phone_mask,
         "deriv_loginid": row.deriv_loginid,
         "evidence": dict.fromkeys(_EVIDENCE) | {name: evidence[name] for name in sorted(evidence)},
-        "failure": failure_of(row.failure_code, row.type),
+        "failure": _failure(row, language),
         "created_at": time_text(row.created_at),
         "updated_at": time_text(row.updated_at),
         "completed_at": time_text(row.completed_at) if row.completed_at else None,
     }
+
+
+def _failure(row: TransactionRow, language: str) -> dict[str, str] | None:
+    if not row.failure_code:
+        return None
+    provider_code = str(json.loads(row.data or "{}").get("failed_code", ""))
+    return failure_of(row.failure_code, row.type, provider_code=provider_code, language=language)

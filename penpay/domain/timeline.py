@@ -167,21 +167,60 @@ _WITHDRAWAL = _Words(
 _WORDS: Mapping[str, _Words] = {Direction.DEPOSIT: _DEPOSIT, Direction.WITHDRAWAL: _WITHDRAWAL}
 
 
-def outlook(row: TransactionRow, deadlines: Deadlines) -> str:
-    """One sentence: what is known, where the money is, what is awaited, next probe, deadline, and what then."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an open transaction stands: what is known, where its money is, what is awaited, and what comes when."""
+
+    known: str
+    money: str
+    awaited: str
+    next_look_at: datetime | None
+    deadline_at: datetime | None
+    then: str
+
+    def sentence(self) -> str:
+        """All of it for a person."""
+        parts = [f"{self.known}; {self.money}; awaited: {self.awaited}"]
+        if self.next_look_at is not None:
+            parts.append(f"next look at {time_text(self.next_look_at)}")
+        if self.deadline_at is not None:
+            parts.append(f"at {time_text(self.deadline_at)} at the latest {self.then}")
+        sentence = "; ".join(parts)
+        return f"{sentence[0].upper()}{sentence[1:]}."
+
+    def rendered(self) -> dict[str, str | None]:
+        """All of it for a program."""
+        return {
+            "known": self.known,
+            "money": self.money,
+            "awaited": self.awaited,
+            "next_look_at": time_text(self.next_look_at) if self.next_look_at else None,
+            "deadline_at": time_text(self.deadline_at) if self.deadline_at else None,
+            "then": self.then or None,
+        }
+
+
+def standing(row: TransactionRow, deadlines: Deadlines) -> Standing | None:
+    """Where a transaction stands; None when it has ended."""
     words = _WORDS[row.type]
     if row.state in words.ends:
-        return words.ends[row.state]
+        return None
     wait = words.waits[row.state]
     data: dict[str, Any] = json.loads(row.data) if row.data else {}
-    parts = [f"{wait.known}; {words.places[data.get('money_at', '')]}; awaited: {wait.awaited}"]
-    if row.next_wake_at is not None:
-        parts.append(f"next look at {time_text(row.next_wake_at)}")
-    deadline = _deadline(row, wait, data, deadlines)
-    if deadline is not None:
-        parts.append(f"at {time_text(deadline)} at the latest {wait.then}")
-    sentence = "; ".join(parts)
-    return f"{sentence[0].upper()}{sentence[1:]}."
+    return Standing(
+        known=wait.known,
+        money=words.places[data.get("money_at", "")],
+        awaited=wait.awaited,
+        next_look_at=row.next_wake_at,
+        deadline_at=_deadline(row, wait, data, deadlines),
+        then=wait.then,
+    )
+
+
+def outlook(row: TransactionRow, deadlines: Deadlines) -> str:
+    """One sentence: what is known, where the money is, what is awaited, next probe, deadline, and what then."""
+    open_ = standing(row, deadlines)
+    return open_.sentence() if open_ is not None else _WORDS[row.type].ends[row.state]
 
 
 def _deadline(row: TransactionRow, wait: _Wait, data: Mapping[str, Any], deadlines: Deadlines) -> datetime | None:
@@ -192,12 +231,14 @@ def _deadline(row: TransactionRow, wait: _Wait, data: Mapping[str, Any], deadlin
 
 
 def render_timeline(row: TransactionRow, steps: Iterable[TimelineStep], deadlines: Deadlines) -> dict[str, Any]:
-    """The timeline object: every recorded step in order, and the outlook."""
+    """The timeline object: every recorded step in order, where it stands, and the same in a sentence."""
+    open_ = standing(row, deadlines)
     return {
         "transaction_id": row.id,
         "status": row.status,
         "stage": row.state,
         "outlook": outlook(row, deadlines),
+        "now": open_.rendered() if open_ is not None else None,
         "steps": [
             {
                 "at": time_text(step.at),

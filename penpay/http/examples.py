@@ -144,6 +144,14 @@ EXAMPLES: Mapping[type[BaseModel], Any] = {
         "stage": "AWAITING_PAYER",
         "outlook": "The prompt is on the phone; no money has moved; awaited: the payment; next look at "
         "2026-11-20T12:00:20.000Z; at 2026-11-20T12:03:00.000Z at the latest M-Pesa is asked until it is certain.",
+        "now": {
+            "known": "the prompt is on the phone",
+            "money": "no money has moved",
+            "awaited": "the payment",
+            "next_look_at": "2026-11-20T12:00:20.000Z",
+            "deadline_at": "2026-11-20T12:03:00.000Z",
+            "then": "M-Pesa is asked until it is certain",
+        },
         "steps": [
             {
                 "at": "2026-11-20T12:00:00.000Z",

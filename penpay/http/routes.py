@@ -6,6 +6,7 @@ from penpay.http.routes_identity import AUTH, FIELDS, OWN, SIGNED
 
 PREFIX = "/api/v1"
 
+_LANGUAGE = "`en` or `sw`: in which language `failure` is told."
 _CORE = ("overloaded", "not_owner", "unavailable", "outcome_unknown")
 
 CUSTOMER = (
@@ -205,6 +206,7 @@ MONEY = (
         summary="History, the newest first",
         tag="Transactions",
         query=schemas.TransactionsQuery,
+        headers={"Accept-Language": _LANGUAGE},
         answers={200: schemas.Transactions},
         rules=lambda rates: (rates.read,),
         problems=("invalid_request", *SIGNED),
@@ -213,7 +215,7 @@ MONEY = (
         method="GET",
         path="/transactions/{id}",
         handle=transactions.one,
-        headers={"If-None-Match": "The ETag of the version that is known."},
+        headers={"If-None-Match": "The ETag of the version that is known.", "Accept-Language": _LANGUAGE},
         summary="One transaction; `If-None-Match` with its ETag answers 304",
         tag="Transactions",
         answers={200: schemas.Transaction, 304: None},

@@ -247,13 +247,25 @@ class Step(Answer):
     evidence: dict[str, str]
 
 
+class Now(Answer):
+    """Where an open transaction stands. After `deadline_at`, `then` happens."""
+
+    known: str
+    money: str
+    awaited: str
+    next_look_at: Time | None
+    deadline_at: Time | None
+    then: str | None
+
+
 class Timeline(Answer):
-    """Where the money is, and how it got there."""
+    """Where the money is, and how it got there. `outlook` says `now` in one sentence; `now` is null at the end."""
 
     transaction_id: Ulid
     status: str
     stage: str
     outlook: str
+    now: Now | None
     steps: list[Step]
 
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from config.limits import PAGE_DEFAULT, PAGE_MAX
 from penpay.domain.errors import BadInput
+from penpay.domain.failures import LANGUAGES, language_of
 from penpay.domain.presentation import evidence_of, render_transaction
 from penpay.domain.timeline import render_timeline
 from penpay.domain.unit import TransactionRow
@@ -37,18 +38,23 @@ async def listed(call: Call) -> web.Response:
     )
     rows = await call.edge.reads.transactions(call.who.user_id, which)
     page = rows[:limit]
-    return json_response(
-        {"items": [_rendered(row) for row in page], "next_cursor": page[-1].id if len(rows) > limit else None}
-    )
+    language = _language(call)
+    body = {
+        "items": [_rendered(row, language) for row in page],
+        "next_cursor": page[-1].id if len(rows) > limit else None,
+    }
+    return json_response(body, headers=_spoken(language))
 
 
 async def one(call: Call) -> web.Response:
     """One transaction; its ETag is its version."""
     row = await own_transaction(call)
-    etag = f'"{row.id}-{row.version}"'
+    language = _language(call)
+    # English tags stay as they were; another language is another representation.
+    etag = f'"{row.id}-{row.version}"' if language == LANGUAGES[0] else f'"{row.id}-{row.version}-{language}"'
     if _is_known(etag, call.request.headers.get("If-None-Match", "")):
-        return web.Response(status=304, headers={"ETag": etag})
-    return json_response(_rendered(row), headers={"ETag": etag})
+        return web.Response(status=304, headers={"ETag": etag, **_spoken(language)})
+    return json_response(_rendered(row, language), headers={"ETag": etag, **_spoken(language)})
 
 
 async def timeline(call: Call) -> web.Response:
@@ -66,7 +72,8 @@ async def cancel(call: Call) -> web.Response:
     )
     if isinstance(reply, Refusal):
         raise refused(reply)
-    return json_response(_rendered(reply))
+    language = _language(call)
+    return json_response(_rendered(reply, language), headers=_spoken(language))
 
 
 async def own_transaction(call: Call) -> TransactionRow:
@@ -82,8 +89,16 @@ def _is_known(etag: str, given: str) -> bool:
     return any(part.strip().removeprefix("W/") in {etag, "*"} for part in given.split(","))
 
 
-def _rendered(row: TransactionRow) -> dict[str, object]:
-    return render_transaction(row, evidence_of(row))
+def _rendered(row: TransactionRow, language: str) -> dict[str, object]:
+    return render_transaction(row, evidence_of(row), language)
+
+
+def _language(call: Call) -> str:
+    return language_of(call.request.headers.get("Accept-Language", ""))
+
+
+def _spoken(language: str) -> dict[str, str]:
+    return {"Content-Language": language, "Vary": "Accept-Language"}
 
 
 def _time(text: str | None, field: str) -> datetime | None:

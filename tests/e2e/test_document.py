@@ -14,6 +14,7 @@ from openapi_schema_validator import OAS31Validator
 
 from penpay.bench.seed import seed
 from penpay.chaos.books import settled
+from penpay.demo.rails import SandboxControl
 from penpay.stack import PrivateInstallation
 
 JSON = "application/json"
@@ -147,6 +148,28 @@ async def test_a_stranger_gets_from_a_registration_to_a_withdrawal_by_the_docume
     stranger.token = tokens["access_token"]
     await stranger.call("delete_deriv_link")
     await stranger.call("post_auth_logout", change={"refresh_token": tokens["refresh_token"]})
+
+
+async def test_explain_and_the_timeline_tell_the_same_of_an_open_deposit(
+    installation: PrivateInstallation, stranger: Stranger
+):
+    (asker,) = await seed(installation.node.env or {}, 1, first=950)
+    stranger.token = asker.token
+    control = SandboxControl(installation.control_url, stranger.session)
+    await control.script_phone(asker.msisdn, {"answer_delay_s": 8.0})
+    asked = await stranger.call("post_deposits")
+    async with asyncio.timeout(60):
+        while True:
+            told = await stranger.call("get_transactions_by_id_timeline", id=asked["id"])
+            explained = json.loads(await asyncio.to_thread(installation.run, "explain", asked["id"], "--json"))
+            if told["now"] is not None and explained["transaction"]["stage"] == told["stage"]:
+                break
+    # The next look may have come in between; everything else is the same.
+    said, again = (re.sub(r"; next look at [^;]+", "", one["outlook"]) for one in (told, explained))
+    assert said == again
+    events = [step["event"] for step in explained["timeline"]]
+    assert events[: len(told["steps"])] == [step["event"] for step in told["steps"]]
+    await stranger.until(asked["id"], "COMPLETED")
 
 
 async def test_no_request_that_the_document_allows_or_forbids_brings_the_node_down(

@@ -183,3 +183,15 @@ async def test_a_weakened_tag_is_still_ours(customer: Customer, module_database,
     path = f"/transactions/{made}"
     assert (await customer.call("GET", path, headers={"If-None-Match": form.format(made)})).status == 304
     assert (await customer.call("GET", path, headers={"If-None-Match": f'"{made}-1"'})).status == 200
+
+
+async def test_a_failure_is_told_in_swahili_to_who_asks_for_it(customer: Customer, module_database):
+    made = add_transaction(module_database, customer, state="FAILED", status="FAILED", failure_code="mpesa_1")
+    english = await customer.call("GET", f"/transactions/{made}")
+    swahili = await customer.call("GET", f"/transactions/{made}", headers={"Accept-Language": "sw-KE"})
+    assert swahili.body["failure"]["message"] == "Salio la M-Pesa halikutosha."
+    assert swahili.headers["Content-Language"] == "sw"
+    assert english.headers["Vary"] == swahili.headers["Vary"] == "Accept-Language"
+    assert english.headers["ETag"] != swahili.headers["ETag"]
+    listed = await customer.call("GET", "/transactions", headers={"Accept-Language": "sw"})
+    assert listed.body["items"][0]["failure"] == swahili.body["failure"]

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penpay.domain import deposit, withdrawal
-from penpay.domain.failures import failure_of
 from penpay.domain.money import kes, usd
 from penpay.domain.presentation import (
     canonical_bytes,
@@ -18,7 +17,7 @@ from penpay.domain.presentation import (
     time_text,
 )
 from penpay.domain.problems import PROBLEMS, problem
-from penpay.domain.timeline import Deadlines, outlook
+from penpay.domain.timeline import Deadlines, outlook, render_timeline
 from penpay.domain.unit import TransactionRow
 
 AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -132,21 +131,6 @@ def test_canonical_bytes_do_not_depend_on_order():
     assert canonical_bytes({"b": 1, "a": {"d": 1, "c": 2}}) == b'{"a":{"c":2,"d":1},"b":1}'
 
 
-@pytest.mark.parametrize(
-    "code", ["cancelled", "mpesa_1032", "mpesa_4999", "mpesa_not_paid", "deriv_limit", "parked", "new"]
-)
-def test_every_failure_has_words(code: str):
-    failure = failure_of(code)
-    assert failure is not None
-    assert failure["code"] == code
-    assert failure["message"]
-    assert failure["next_action"]
-
-
-def test_no_failure_is_null():
-    assert failure_of("") is None
-
-
 STAGES = [
     (type_, saga, state) for type_, saga in (("DEPOSIT", deposit), ("WITHDRAWAL", withdrawal)) for state in saga.State
 ]
@@ -158,6 +142,20 @@ def test_every_stage_has_its_sentence(type_: str, saga, state):
     assert sentence.endswith(".")
     assert sentence[0].isupper()
     assert ("awaited" in sentence) == (state not in saga.FINAL)
+
+
+@pytest.mark.parametrize(("type_", "saga", "state"), STAGES, ids=lambda one: str(getattr(one, "__name__", one)))
+def test_the_timeline_and_the_sentence_of_explain_agree(type_: str, saga, state):
+    seen = row(type=type_, state=state.value, next_wake_at=AT + timedelta(seconds=20))
+    timeline = render_timeline(seen, (), Deadlines())
+    assert timeline["outlook"] == outlook(seen, Deadlines())
+    if state in saga.FINAL:
+        assert timeline["now"] is None
+        return
+    said = timeline["outlook"].lower()
+    assert all(part.lower() in said for name, part in timeline["now"].items() if part and name != "then")
+    assert timeline["now"]["next_look_at"] == "2026-11-20T09:00:20.000Z"
+    assert (timeline["now"]["then"] is None) == (timeline["now"]["deadline_at"] is None) == (state == "IN_REVIEW")
 
 
 @pytest.mark.parametrize(
@@ -189,13 +187,3 @@ def test_a_withdrawal_shows_debit_receipt_and_return():
     data = '{"debit_transaction_id":"71","receipt":"QK1","return_transaction_id":"88"}'
     shown = evidence_of(row(type="WITHDRAWAL", data=data))
     assert shown == {"deriv_transaction_id": "71", "mpesa_receipt": "QK1", "deriv_return_id": "88"}
-
-
-@pytest.mark.parametrize(
-    "code", ["cancelled", "deriv_debit_refused", "deriv_not_sent", "deriv_not_debited", "payout_refused", "new"]
-)
-def test_no_failed_withdrawal_speaks_of_a_deposit(code: str):
-    failure = failure_of(code, "WITHDRAWAL")
-    assert failure is not None
-    assert failure["message"]
-    assert "deposit" not in failure["message"] + failure["next_action"]
