@@ -58,6 +58,8 @@ class AgentWitness:
         self._streamed: OrderedDict[int, StatementRow] = OrderedDict()
         self.ready = False
         """Authorized, verified and subscribed: money calls are taken."""
+        self.missing: set[str] = set()
+        """Calls that this socket does not answer; what they would prove is not known."""
 
     @property
     def currency(self) -> Currency:
@@ -74,8 +76,10 @@ class AgentWitness:
         """The newest movements as the stream told them: at once, and without any text."""
         return tuple(self._streamed.values())
 
-    def watermark(self) -> Watermark:
-        """The account as of now, for an attempt's row."""
+    def watermark(self) -> Watermark | None:
+        """The account as of now, for an attempt's row; None when nobody can say where it stands."""
+        if "statement" in self.missing and not self.transaction_id:
+            return None
         balance = self.balance_after if self.transaction_id else self.balance
         return Watermark(transaction_id=self.transaction_id, balance=balance, server_time_at=self.server_now())
 

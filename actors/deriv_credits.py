@@ -158,10 +158,10 @@ class DerivCreditsActor(AsyncioActor):
         try:
             attempts = await self._parts.attempts.newest([question.operation_id for question in asked])
             since = min(_awaited(question, attempts).since for question in asked) - CLOCK_MARGIN
-            read = await self._parts.statement.read(since)
+            listed = await self._listed(since)
             # The stream is ahead of a statement that lags, and knows no text.
             streamed = {row.id: row for row in self._parts.statement.witness.streamed}
-            rows = credits_of({**streamed, **{row.id: row for row in read.rows}}.values())
+            rows = credits_of({**streamed, **{row.id: row for row in listed}}.values())
             ids = [str(row.id) for row in rows]
             owners = await self._parts.attempts.used_references(CREDIT_KIND, ids) if ids else {}
         except StoreError as error:
@@ -171,6 +171,12 @@ class DerivCreditsActor(AsyncioActor):
         else:
             outcome = _Read(asked=asked, attempts=attempts, rows=rows, owners=owners)
         self.timers.once("judge", 0.0, outcome)
+
+    async def _listed(self, since: datetime) -> Sequence[StatementRow]:
+        """The statement's rows; none where Deriv shows no statement, for then the stream is all there is."""
+        if "statement" in self._parts.statement.witness.missing:
+            return ()
+        return (await self._parts.statement.read(since)).rows
 
     def _judge(self, read: _Read) -> None:
         if read.rows is None or read.owners is None:

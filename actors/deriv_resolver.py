@@ -166,9 +166,6 @@ class DerivResolverActor(AsyncioActor):
             judged = [_Judged(question, code=type(error).__name__) for question in asked]
         except GatewayError as error:
             judged = [_Judged(question, code=error.code) for question in asked]
-        except BadInput as error:
-            log.warning("watermark unreadable", rail="deriv", field=error.field)
-            judged = [_Judged(question, code="unreadable_watermark") for question in asked]
         self.timers.once("judge", 0.0, _Read(began_at, judged))
 
     async def _look(self, asked: tuple[_Question, ...]) -> Sequence[_Judged]:
@@ -301,12 +298,16 @@ def _marks(
         attempt = attempts.get(question.operation_id)
         if attempt is None:
             unmarked.append(_Judged(question, code=_NO_ATTEMPT))
-        elif isinstance(question, ResolveTransfer):
-            marks[question] = Watermark.from_text(attempt.watermark)
-        elif is_unmarked(attempt.watermark):
+        elif isinstance(question, ResolveDebit) and is_unmarked(attempt.watermark):
             unmarked.append(_Judged(question, unsent="no socket was ready when the attempt was made: nothing was sent"))
         else:
-            marks[question] = marks_from_text(attempt.watermark)[1]
+            try:
+                transfer = isinstance(question, ResolveTransfer)
+                mark = attempt.watermark
+                marks[question] = Watermark.from_text(mark) if transfer else marks_from_text(mark)[1]
+            except BadInput:
+                # Nobody could see where the account stood: no statement proves anything about this one.
+                unmarked.append(_Judged(question, code="no_watermark"))
     return marks, unmarked
 
 

@@ -9,12 +9,14 @@ Nothing survives a socket, so each new one is authorized, verified and subscribe
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 import structlog
 
 from actors.base import DEFER, AsyncioActor, DeferredReply, MailboxFull
 from actors.deriv_calls import NO_SOCKET, Call, CallEnd, LateReply, SessionReady, call_end
+from actors.deriv_greeting import Greeting, Verdict
 from actors.deriv_session_parts import OpenCall, OpenCalls, Phase, SessionParts
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.board import RailHealth
@@ -29,12 +31,16 @@ log = structlog.get_logger("penpay.rails")
 
 RAIL = "deriv"
 _AUTHORIZATION_LOST = frozenset({"AuthorizationRequired", "InvalidToken"})
+_NOT_ABOUT_THE_CALL = _AUTHORIZATION_LOST | {"RateLimit"}
 _BACKOFF_STEPS_MAX = 16
 
 
-@dataclass(frozen=True, slots=True)
-class _Connect:
-    """Time to try."""
+class _Time(Enum):
+    """What it is time for: to try to connect, to see whether the rail is still ours, to ask for a sign of life."""
+
+    CONNECT = auto()
+    LEASE = auto()
+    PING = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +64,6 @@ class _Lost:
     """Connection `number` is gone."""
 
     number: int
-
-
-@dataclass(frozen=True, slots=True)
-class _LookAtLease:
-    """Time to see whether the rail is still ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ping:
-    """Time to ask for a sign of life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +99,15 @@ class DerivSessionActor(AsyncioActor):
         self._failures = 0
         self._authorized = False
         self._up_since_s = 0.0
-        self._steps_left = 0
+        self._greeting = Greeting(parts.witness)
         self._reader: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
         """The first connection is tried at once, and only while the lease is ours."""
         self._publish("connecting")
-        self.timers.every("lease", self._settings.lease_look_s, _LookAtLease())
-        self.timers.every("ping", self._settings.ping_s, _Ping())
-        self.timers.once("connect", 0.0, _Connect())
+        self.timers.every("lease", self._settings.lease_look_s, _Time.LEASE)
+        self.timers.every("ping", self._settings.ping_s, _Time.PING)
+        self.timers.once("connect", 0.0, _Time.CONNECT)
 
     async def on_stop(self) -> None:
         """The transfers' actor stops before this one and has waited for its replies."""
@@ -145,21 +141,21 @@ class DerivSessionActor(AsyncioActor):
                 if number == self._open.connection and self._socket is not None:
                     await self._heard(text)
             case _TooLate(req_id):
-                self._too_late(req_id)
+                await self._too_late(req_id)
             case _StillWaiting(number):
                 waiting = self._reads.pop(number, None)
                 if waiting is not None:
                     waiting[1].set(NO_SOCKET)
-            case _Connect():
+            case _Time.CONNECT:
                 self._connect()
             case _Connected(socket, code):
                 await self._connected(socket, code)
             case _Lost(number):
                 if number == self._open.connection and self._socket is not None:
                     self._drop("connection lost")
-            case _LookAtLease():
+            case _Time.LEASE:
                 self._look_at_lease()
-            case _Ping():
+            case _Time.PING:
                 await self._ping()
             case _:
                 raise AssertionError(f"the session does not take {type(message).__name__}")
@@ -167,13 +163,8 @@ class DerivSessionActor(AsyncioActor):
 
     def observable_state(self) -> Mapping[str, object]:
         """Phase, reason, calls in flight."""
-        return {
-            "phase": self._phase.value,
-            "reason": self._reason,
-            "in_flight": len(self._open),
-            "waiting_reads": len(self._reads),
-            "connections": self._open.connection,
-        }
+        state = {"phase": self._phase.value, "reason": self._reason, "connections": self._open.connection}
+        return {**state, "in_flight": len(self._open), "waiting_reads": len(self._reads)}
 
     # --- calls ---
 
@@ -206,9 +197,15 @@ class DerivSessionActor(AsyncioActor):
         except (ConnectionLost, TimeoutError):
             self._drop("connection broke while writing")
 
-    def _too_late(self, req_id: int) -> None:
+    async def _too_late(self, req_id: int) -> None:
         opened = self._open.too_late(req_id)
-        if opened is not None and opened.then is not None:
+        if opened is None or opened.then is None:
+            return
+        name, asking = opened.does_without, self._phase is Phase.AUTHORIZING
+        if name and asking and self._greeting.is_silent(name, self._open.unanswered()):
+            self._open.take(req_id)
+            await self._step()
+        else:
             log.warning("deriv did not answer the session itself", rail=RAIL)
             self.timers.once("lost", 0.0, _Lost(self._open.connection))
 
@@ -228,7 +225,7 @@ class DerivSessionActor(AsyncioActor):
         if opened is None:
             self._streamed(frame)
         elif opened.then is not None:
-            await self._answered(frame, opened.then)
+            await self._answered(frame, opened.then, opened.does_without)
         else:
             self._replied(frame, opened)
 
@@ -244,22 +241,23 @@ class DerivSessionActor(AsyncioActor):
         if end.code in _AUTHORIZATION_LOST:
             self._drop("authorization lost")
 
-    async def _answered(self, frame: Frame, then: Callable[[Frame], None]) -> None:
+    async def _answered(self, frame: Frame, then: Callable[[Frame], None], does_without: str) -> None:
         """The answer to one of the session's own requests; all of them together make it ready."""
         # Whoever refuses the agent's token, or shows another identity, will do so again: no hurry.
         patient = frame.msg_type == "authorize"
-        if frame.error_code and frame.msg_type != "ping":
-            self._drop(f"{frame.msg_type} refused: {frame.error_code}", patient=patient)
-            return
-        try:
-            then(frame)
-        except BadInput as error:
-            self._drop(error.field, patient=patient)
+        problem = f"{frame.msg_type} refused: {frame.error_code}" if frame.error_code else ""
+        if not problem or frame.msg_type == "ping":
+            try:
+                then(frame)
+            except BadInput as error:
+                problem = error.field
+        if problem and does_without and frame.error_code not in _NOT_ABOUT_THE_CALL:
+            self._greeting.lacks(does_without, problem)
+        elif problem and frame.msg_type != "ping":
+            self._drop(problem, patient=patient)
             return
         if self._phase is Phase.AUTHORIZING:
-            self._steps_left -= 1
-            if self._steps_left == 0:
-                await self._authorized_or_ready()
+            await self._step()
 
     def _streamed(self, frame: Frame) -> None:
         """A message of a stream. An unreadable one is skipped: the statement is read for proof anyway."""
@@ -285,11 +283,10 @@ class DerivSessionActor(AsyncioActor):
 
     async def _dial(self) -> None:
         try:
-            socket = await self._parts.dialer.connect()
+            connected = _Connected(await self._parts.dialer.connect())
         except NotSent as error:
-            self.timers.once("connected", 0.0, _Connected(None, error.code))
-        else:
-            self.timers.once("connected", 0.0, _Connected(socket))
+            connected = _Connected(None, error.code)
+        self.timers.once("connected", 0.0, connected)
 
     async def _connected(self, socket: DerivSocket | None, code: str) -> None:
         if socket is None:
@@ -299,7 +296,6 @@ class DerivSessionActor(AsyncioActor):
         self._socket = socket
         self._phase = Phase.AUTHORIZING
         self._reader = self.spawn(self._read(socket, number), name="read")
-        self._steps_left = 1
         await self._own(deriv.authorize(self._parts.agent.token), self._parts.witness.on_identity)
 
     async def _read(self, socket: DerivSocket, number: int) -> None:
@@ -317,23 +313,27 @@ class DerivSessionActor(AsyncioActor):
             if isinstance(heard, _Lost):
                 return
 
-    async def _own(self, request: Request, then: Callable[[Frame], None]) -> None:
+    async def _own(self, request: Request, then: Callable[[Frame], None], *, does_without: str = "") -> None:
         if self._socket is not None:
-            await self._write(request, OpenCall(None, None, then), timeout_s=self._settings.call_s)
+            opened = OpenCall(None, None, then, does_without)
+            await self._write(request, opened, timeout_s=self._settings.call_s)
 
-    async def _authorized_or_ready(self) -> None:
+    async def _step(self) -> None:
         """After `authorize` come streams and watermark; after those the socket is ready, if the site is up."""
-        witness = self._parts.witness
         if not self._authorized:
             self._authorized = True
             self._up_since_s = self._parts.clock.monotonic_s()
-            self._steps_left = 5
-            await self._own(deriv.transaction_stream(), witness.on_transaction)
-            await self._own(deriv.site_status_stream(), witness.on_site_status)
-            await self._own(deriv.balance_stream(), witness.on_balance)
-            await self._own(deriv.server_time(), witness.on_time)
-            await self._own(deriv.statement(since=None, offset=0, limit=1), witness.on_statement)
+            for name, request, take in self._greeting.begin():
+                await self._own(request, take, does_without=name)
             return
+        match self._greeting.step():
+            case Verdict.DONE:
+                await self._ready()
+            case Verdict.DOUBTFUL:
+                await self._own(deriv.ping(), lambda _: None)
+
+    async def _ready(self) -> None:
+        witness = self._parts.witness
         self._phase = Phase.READY if witness.site_status == "up" else Phase.DRAINING
         self._publish("" if self._phase is Phase.READY else f"site is {witness.site_status}")
         reads, self._reads = self._reads, {}
@@ -361,7 +361,7 @@ class DerivSessionActor(AsyncioActor):
         longest = self._settings.backoff_max_s
         steps = min(self._failures - 1, _BACKOFF_STEPS_MAX)
         delay_s = longest if patient else min(longest, self._settings.backoff_first_s * 2**steps)
-        self.timers.once("connect", delay_s * self._parts.dice.uniform(0.5, 1.0), _Connect())
+        self.timers.once("connect", delay_s * self._parts.dice.uniform(0.5, 1.0), _Time.CONNECT)
         log.warning("deriv session down", rail=RAIL, reason=reason, in_flight=len(lost))
         if socket is not None:
             self.spawn(socket.close(), name="close")
@@ -389,10 +389,11 @@ class DerivSessionActor(AsyncioActor):
             self._publish("")
 
     def _publish(self, reason: str) -> None:
-        self._reason = reason
-        self._parts.witness.ready = self._phase is Phase.READY
-        self._parts.board.rails[RAIL] = RailHealth(up=self._phase is Phase.READY, reason=reason)
-        if self._phase is Phase.READY:
+        missing, up = sorted(self._parts.witness.missing), self._phase is Phase.READY
+        self._reason = f"without {', '.join(missing)}" if up and missing else reason
+        self._parts.witness.ready = up
+        self._parts.board.rails[RAIL] = RailHealth(up=up, reason=self._reason)
+        if up:
             try:
                 self._parts.addresses.tell(DERIV_TRANSFERS, SessionReady())
             except MailboxFull:

@@ -59,11 +59,15 @@ class SessionParts:
 
 @dataclass(slots=True)
 class OpenCall:
-    """A written request. `then` is for the session's own; `reply` for a caller's, None once it was answered."""
+    """A written request. `then` is for the session's own; `reply` for a caller's, None once it was answered.
+
+    `does_without`: the name of a call of the session's own that it can do without.
+    """
 
     call: Call | None
     reply: DeferredReply | None
     then: Callable[[Frame], None] | None = None
+    does_without: str = ""
 
 
 class OpenCalls:
@@ -103,6 +107,10 @@ class OpenCalls:
     def take(self, req_id: int) -> OpenCall | None:
         """The request that a reply belongs to, now closed."""
         return self._by_id.pop(req_id, None)
+
+    def unanswered(self) -> set[str]:
+        """Names of the session's own calls that are still open."""
+        return {opened.does_without for opened in self._by_id.values() if opened.does_without}
 
     def too_late(self, req_id: int) -> OpenCall | None:
         """Tell the caller that nobody knows. The request stays known, for its reply may still come."""

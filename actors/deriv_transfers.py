@@ -111,9 +111,10 @@ class DerivTransfersActor(RailSender):
 
     @asynccontextmanager
     async def prepared(self, submit: Submit) -> AsyncIterator[Mapping[str, str]]:
-        """The agent's account just before the attempt."""
+        """The agent's account just before the attempt, if it can be seen."""
         del submit
-        yield self._witness.watermark().as_text()
+        mark = self._witness.watermark()
+        yield mark.as_text() if mark is not None else {}
 
     async def perform(self, attempt: Attempt) -> CallResult:
         """Send the transfer and read what its reply proves."""
@@ -242,7 +243,7 @@ class DerivTransfersActor(RailSender):
 
 
 def transfer_result(end: CallEnd, loginid: str) -> CallResult:
-    """What the session's answer says about a transfer to `loginid`. A reply about anyone else proves nothing."""
+    """What the session's answer says about a transfer to `loginid`. A reply that names anyone else proves nothing."""
     if end.outcome is not Outcome.CONFIRMED:
         return CallResult(outcome=end.outcome, code=end.code, hold=end.hold)
     assert end.frame is not None
@@ -250,11 +251,11 @@ def transfer_result(end: CallEnd, loginid: str) -> CallResult:
         told = deriv.transferred(end.frame)
     except BadInput as error:
         return CallResult(outcome=Outcome.UNKNOWN, code=f"{UNREADABLE}:{error.field}")
-    if told.loginid != loginid:
+    if told.loginid not in {loginid, ""}:
         log.error("deriv names another recipient than asked", rail="deriv")
         return CallResult(outcome=Outcome.UNKNOWN, code="another_recipient", provider_ref=str(told.transaction_id))
     return CallResult(
         outcome=Outcome.CONFIRMED,
         provider_ref=str(told.transaction_id or ""),
-        facts={"client_to_loginid": told.loginid},
+        facts={"client_to_loginid": loginid},
     )

@@ -82,7 +82,7 @@ class _Ready:
 
     session: CustomerSession
     code: str = field(repr=False)
-    watermark: Watermark
+    watermark: Watermark | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,8 +294,8 @@ def withdrawal_result(frame: deriv.Frame) -> CallResult:
     return CallResult(outcome=Outcome.REFUSED, code=frame.error_code)
 
 
-async def account_mark(session: CustomerSession) -> Watermark:
-    """The customer's account as it is now. Raises `NotSent`."""
+async def account_mark(session: CustomerSession) -> Watermark | None:
+    """The customer's account as it is now; None when Deriv refuses to show it. Raises `NotSent`: ask again."""
     try:
         server_time_at = deriv.told_time(await session.read(deriv.server_time()))
         _, balance = deriv.balance(await session.read(deriv.balance_now()))
@@ -303,6 +303,10 @@ async def account_mark(session: CustomerSession) -> Watermark:
         rows = deriv.statement_rows(newest, balance.currency)
     except BadInput as error:
         raise NotSent(f"{UNREADABLE}:{error.field}") from error
+    except NotSent as error:
+        if error.code in deriv.NOT_SHOWN:
+            return None
+        raise
     if rows:
         return Watermark(transaction_id=rows[0].id, balance=rows[0].balance_after, server_time_at=server_time_at)
     return Watermark(transaction_id=0, balance=balance, server_time_at=server_time_at)

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from penpay.domain.statement import Found, Reading, Watermark
 
 _AGENT = "agent_"
+_UNSEEN = "unseen"
 
 
-def both_marks(*, customer: Watermark, agent: Watermark) -> dict[str, str]:
-    """What is stored with the attempt of a debit: both accounts just before it."""
+def both_marks(*, customer: Watermark | None, agent: Watermark | None) -> dict[str, str]:
+    """What is stored with the attempt of a debit: both accounts just before it, or that they could not be seen."""
+    if customer is None or agent is None:
+        return {_UNSEEN: "customer" if customer is None else "agent"}
     return {**customer.as_text(), **{_AGENT + name: value for name, value in agent.as_text().items()}}
 
 
@@ -23,7 +26,8 @@ def marks_from_text(stored: Mapping[str, str]) -> tuple[Watermark, Watermark]:
 
 def is_unmarked(stored: Mapping[str, str]) -> bool:
     """True for an attempt that was made although nothing was ready for the call: it ends without having sent a byte."""
-    return not any(name in stored for name in ("transaction_id", "server_time_at", f"{_AGENT}transaction_id"))
+    names = ("transaction_id", "server_time_at", f"{_AGENT}transaction_id", _UNSEEN)
+    return not any(name in stored for name in names)
 
 
 def story_of(*, customer: Reading, agent: Reading, settled: bool) -> Reading:

@@ -32,6 +32,9 @@ _RATE = frozenset({"RateLimit"})
 _FINAL = frozenset({"InputValidationFailed", "PaymentAgentTransferError"})
 _FINAL_PREFIX = "PaymentAgentWithdraw"
 
+NOT_SHOWN = frozenset({"UnrecognisedRequest", "PermissionDenied"})
+"""Errors of a read that asking again does not cure: Deriv has no such call, or this token may not see it."""
+
 AGENT_FUNDS = "agent_funds"
 """Our own code for a refusal because the agent's account is short: it waits for a top-up."""
 
@@ -261,7 +264,7 @@ def identity(frame: Frame) -> Identity:
         loginid=_text(told.get("loginid")),
         currency=_text(told.get("currency")),
         scopes=frozenset(map(_text, scopes)),
-        is_virtual=told.get("is_virtual") not in (0, False),
+        is_virtual=told.get("is_virtual", 0) not in (0, False),
         fullname=_text(told.get("fullname")),
         email=_text(told.get("email")),
     )

@@ -75,7 +75,8 @@ class PrivateInstallation:
         data: Path | None = None,
         on_step: Callable[[str], None] = lambda _step: None,
     ) -> None:
-        self._settings = dict(settings or {})
+        self.settings = dict(settings or {})
+        """Environment variables that win over the ones chosen here, for nodes that are added from now on."""
         self._on_step = on_step
         self._run_folder = RunFolder()
         self._data_folder = None if data else RunFolder(memory_folder())
@@ -115,7 +116,7 @@ class PrivateInstallation:
             "PENPAY_REDIS__URL": self.redis.url(),
             "PENPAY_SECURITY__OPS_TOKEN": self.ops_token,
             **rails,
-            **self._settings,
+            **self.settings,
         }
 
     def start(self) -> None:
