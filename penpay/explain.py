@@ -11,7 +11,7 @@ from penpay.adapters.database import Database
 from penpay.adapters.http_reads import MySqlReads
 from penpay.adapters.overview import Leg, MySqlOverview, Question
 from penpay.adapters.saga_store import MySqlSagaStore
-from penpay.app.outside import sealer_of
+from penpay.app.outside import opened_sealer
 from penpay.app.rules import edge_settings_of
 from penpay.domain.accounts import TimelineStep
 from penpay.domain.presentation import evidence_of, render_transaction, time_text
@@ -84,7 +84,7 @@ async def story_of(settings: Settings, transaction_id: str) -> Story | None:
     """Read it; None when there is no such transaction. Raises `Unavailable`."""
     database = Database(settings.database.url.get_secret_value(), prefix=settings.database.prefix)
     try:
-        rows = await MySqlSagaStore(database, sealer_of(settings)).load(transaction_id)
+        rows = await MySqlSagaStore(database, await opened_sealer(settings, database)).load(transaction_id)
         if rows is None:
             return None
         overview = MySqlOverview(database)

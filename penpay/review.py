@@ -16,7 +16,7 @@ from penpay.adapters.database import Database
 from penpay.adapters.review_store import MySqlReviews, OpenItem
 from penpay.adapters.saga_store import MySqlSagaStore
 from penpay.adapters.system import RandomUlids, SystemClock
-from penpay.app.outside import sealer_of
+from penpay.app.outside import opened_sealer
 from penpay.app.rules import rules_of
 from penpay.domain import deposit_row as deposits
 from penpay.domain import deposit_rules, withdrawal_rules
@@ -85,7 +85,7 @@ async def preview_of(settings: Settings, item_id: str, action: str, approval: Ap
         item = await MySqlReviews(database).item(item_id)
         if item is None:
             return None
-        rows = await MySqlSagaStore(database, sealer_of(settings)).load(item.transaction_id)
+        rows = await MySqlSagaStore(database, await opened_sealer(settings, database)).load(item.transaction_id)
         return preview(item, rows, action, approval, rules=rules_of(settings), at=SystemClock().now())
     finally:
         database.close()

@@ -21,6 +21,9 @@ _NONCE_BYTES = 12
 _ID_BYTES = 4
 _BY_FIELD_KEY = b"\x01"
 _BY_DATA_KEY = b"\x02"
+_BY_OWN_KEY = b"\x03"
+EVIDENCE = "evidence"
+"""Under whose name the installation's own data key is kept: it seals what belongs to no customer."""
 _HEADER_BYTES = 1 + _ID_BYTES
 _OPENED_KEYS_MAX = 4096
 
@@ -32,7 +35,8 @@ class KeySealer:
     """`Sealer` with field keys by id (1…) and per-user data keys wrapped under them.
 
     Sealed bytes: kind ‖ key id ‖ nonce ‖ AES-256-GCM. The associated data binds place, user and key id.
-    `keys` keeps retired keys for reading; `current` seals.
+    `keys` keeps retired keys for reading; `current` seals. What has no customer is sealed with the installation's own
+    data key once that was adopted, so that no row depends on a field key directly.
     """
 
     def __init__(self, *, keys: Mapping[int, bytes], current: int, blind_index_key: bytes) -> None:
@@ -44,15 +48,35 @@ class KeySealer:
         self._ciphers = {number.to_bytes(_ID_BYTES): AESGCM(key) for number, key in keys.items()}
         self._blind_key = _derive(blind_index_key, b"blind index")
         self._fingerprint_key = _derive(blind_index_key, b"fingerprint")
+        self._own: tuple[bytes, AESGCM] | None = None
         self._opened: OrderedDict[bytes, tuple[bytes, AESGCM]] = OrderedDict()
 
     def new_data_key(self, user_id: str) -> bytes:
         """A fresh key of this user, wrapped. Store it; deleting it forgets everything sealed with it."""
         return self._seal(_BY_FIELD_KEY, self._current, secrets.token_bytes(_KEY_BYTES), _wrap_aad(user_id))
 
+    def adopt(self, wrapped: bytes) -> None:
+        """Use this data key, kept under the name `EVIDENCE`, for what belongs to no customer. Raises `ValueError`."""
+        self._own = self._open_data_key(EVIDENCE, wrapped)
+
+    @property
+    def wrapping(self) -> bytes:
+        """How a key that is wrapped under the field key in use begins."""
+        return _BY_FIELD_KEY + self._current
+
+    def rewrapped(self, user_id: str, wrapped: bytes) -> bytes:
+        """The same data key under the field key in use. Raises `ValueError` without the key that wraps it now."""
+        if wrapped[:1] != _BY_FIELD_KEY:
+            raise ValueError("not a wrapped data key")
+        key = self._open(wrapped, _wrap_aad(user_id), self._ciphers.get(wrapped[1:_HEADER_BYTES]))
+        return self._seal(_BY_FIELD_KEY, self._current, key, _wrap_aad(user_id))
+
     def seal(self, plaintext: bytes, *, aad: str, user_id: str = "", data_key: bytes = b"") -> bytes:
         """Seal one field for its place."""
         bound = f"{aad}|{user_id}"
+        if not data_key and self._own is not None:
+            key_id, cipher = self._own
+            return self._seal(_BY_OWN_KEY, key_id, plaintext, bound, cipher)
         if not data_key:
             return self._seal(_BY_FIELD_KEY, self._current, plaintext, bound)
         key_id, cipher = self._open_data_key(user_id, data_key)
@@ -63,6 +87,9 @@ class KeySealer:
         bound = f"{aad}|{user_id}"
         if sealed[:1] == _BY_FIELD_KEY:
             return self._open(sealed, bound, self._ciphers.get(sealed[1:_HEADER_BYTES]))
+        if sealed[:1] == _BY_OWN_KEY and self._own is not None:
+            key_id, cipher = self._own
+            return self._open(sealed, bound, cipher if key_id == sealed[1:_HEADER_BYTES] else None)
         if sealed[:1] == _BY_DATA_KEY and data_key:
             key_id, cipher = self._open_data_key(user_id, data_key)
             return self._open(sealed, bound, cipher if key_id == sealed[1:_HEADER_BYTES] else None)

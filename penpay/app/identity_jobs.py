@@ -1,4 +1,4 @@
-"""Jobs around customers' identities: telling them what happened to their account."""
+"""Jobs around customers' identities: telling them what happened to their account, and changing the field key."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import structlog
 
 from actors.periodic import Job
 from penpay.adapters.database import Database
+from penpay.adapters.key_store import MySqlKeys
 from penpay.adapters.notice_store import MySqlNotices
 from penpay.domain.errors import Refused, Unavailable
 from penpay.domain.notices import TRIES_MAX, Notice, notice_text
@@ -15,6 +16,8 @@ from penpay.ports_rails import SmsGateway
 log = structlog.get_logger()
 
 NOTICES_S = 5.0
+REWRAP_S = 10.0
+REWRAP_BATCHES_MAX = 50
 NOTICES_MAX = 50
 """Messages of one run."""
 
@@ -22,14 +25,15 @@ NOTICES_MAX = 50
 class IdentityJobs:
     """The jobs of one node; what one node has begun is passed over by the others."""
 
-    def __init__(self, database: Database, sealer: Sealer, sms: SmsGateway, clock: Clock) -> None:
+    def __init__(self, database: Database, sealer: Sealer, sms: SmsGateway, clock: Clock, keys: MySqlKeys) -> None:
+        self._keys = keys
         self._sms = sms
         self._clock = clock
         self._notices = MySqlNotices(database, sealer)
 
     def periodic(self) -> Sequence[tuple[str, Job, float]]:
         """Name, job, pause."""
-        return [("notices", self.send_notices, NOTICES_S)]
+        return [("notices", self.send_notices, NOTICES_S), ("rewrapping", self.rewrap_keys, REWRAP_S)]
 
     async def send_notices(self) -> str:
         """Send what is due. Nobody waits for it, and a gateway that is away only postpones it."""
@@ -41,6 +45,13 @@ class IdentityJobs:
             if outcome:
                 await self._notices.end(notice.id, outcome, at=self._clock.now())
         return f"{len(due)} tried"
+
+    async def rewrap_keys(self) -> str:
+        """Wrap data keys under the field key in use. `0 left behind` says that the former one may go."""
+        run = await self._keys.rewrap(batches_max=REWRAP_BATCHES_MAX)
+        if run.unreadable:
+            log.error("field_key_missing", data_keys=run.unreadable)
+        return f"{run.done} wrapped anew, {run.unreadable} left behind"
 
     async def _sent(self, notice: Notice) -> str:
         """How it ended; empty while another try is due later."""

@@ -40,7 +40,7 @@ class Jobs:
     def periodic(self) -> Sequence[tuple[str, Job, float]]:
         """Name, job, pause."""
         outside = self._house.outside
-        identity = IdentityJobs(outside.database, outside.sealer, outside.sms, outside.clock)
+        identity = IdentityJobs(outside.database, outside.sealer, outside.sms, outside.clock, outside.keys)
         return [
             ("invariants", self.check_invariants, outside.settings.timing.invariants_s),
             ("gauges", self.gauges, GAUGES_S),
@@ -75,6 +75,10 @@ class Jobs:
             log.warning("database_could_be_safer", found=line)
         if refused:
             raise StoreError(refused[0])
+
+    async def open_keys(self) -> None:
+        """Before anything is sealed. Raises `ValueError` when the field keys are not this database's."""
+        await self._house.outside.keys.adopt(at=self._house.outside.clock.now())
 
     async def probe_database(self) -> str:
         """Asked every second; what it finds decides readiness."""

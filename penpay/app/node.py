@@ -82,12 +82,15 @@ class Node:
         """Refuse what would lose money later: a server that may lose commits, an old schema, a name in use."""
         try:
             await self._jobs.check_database()
+            await self._jobs.open_keys()
             for _ in range(CLAIM_TRIES):
                 if await self._outside.stores.leases.claim_node():
                     return
                 await asyncio.sleep(CLAIM_PAUSE_S)
         except StoreError as error:
             raise StartRefused(f"the database cannot be used: {error}") from error
+        except ValueError as error:
+            raise StartRefused(f"the field keys are not this database's: {error}") from error
         raise StartRefused(f"another process runs as node {self._settings.node.name}")
 
     def _dump(self) -> None:

@@ -18,6 +18,7 @@ from penpay.adapters.database import Database
 from penpay.adapters.deriv import WebSocketDialer
 from penpay.adapters.fx import HttpFxSource
 from penpay.adapters.inbox_store import MySqlInboxStore
+from penpay.adapters.key_store import MySqlKeys
 from penpay.adapters.lease_store import MySqlLeaseStore
 from penpay.adapters.ledger_store import MySqlLedgerStore
 from penpay.adapters.metrics import Metrics
@@ -37,6 +38,7 @@ class Connected(Outside):
 
     database: Database
     redis: Redis
+    keys: MySqlKeys
     closing: AsyncExitStack = field(default_factory=AsyncExitStack)
     """What of it has connections, threads or files."""
 
@@ -72,6 +74,13 @@ def sealer_of(settings: Settings) -> KeySealer:
     """The sealer of this installation's fields."""
     ring, current = keyring(settings.security.field_keys)
     return KeySealer(keys=ring, current=current, blind_index_key=settings.security.blind_index_key.get_secret_value())
+
+
+async def opened_sealer(settings: Settings, database: Database) -> KeySealer:
+    """A sealer that also opens what belongs to no customer, for commands that read it. Raises `Unavailable`."""
+    sealer = sealer_of(settings)
+    await MySqlKeys(database, sealer).load()
+    return sealer
 
 
 def outside_of(settings: Settings) -> Connected:
@@ -120,6 +129,7 @@ def outside_of(settings: Settings) -> Connected:
         sms=sms,
         database=database,
         redis=redis,
+        keys=MySqlKeys(database, sealer),
         closing=closing,
     )
 

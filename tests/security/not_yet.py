@@ -13,7 +13,7 @@ NOT_YET: Mapping[int, str] = {
     **dict.fromkeys(range(17, 24), _LATER),
     24: "signed requests with a nonce come with the devices' own keys",
     25: _LATER,
-    **dict.fromkeys(range(27, 48), _LATER),
+    **dict.fromkeys(range(29, 48), _LATER),
     **dict.fromkeys(range(50, 54), _LATER),
     54: "needs a restore drill on a second machine",
 }

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from penpay.adapters.key_store import MySqlKeys
 from penpay.adapters.notice_store import MySqlNotices
 from penpay.app.identity_jobs import IdentityJobs
 from penpay.domain.errors import Refused, Unavailable
@@ -38,7 +39,7 @@ def gateway() -> Gateway:
 @pytest.fixture
 def jobs(world, stores, sealer, gateway, module_database) -> IdentityJobs:
     module_database.rows("DELETE FROM {users}.notices")
-    return IdentityJobs(stores, sealer, gateway, world.edge.clock)
+    return IdentityJobs(stores, sealer, gateway, world.edge.clock, MySqlKeys(stores, sealer))
 
 
 def kinds(module_database, customer: Customer) -> list[str]:

@@ -1,0 +1,134 @@
+"""S28: the field key changes while customers are served, the old one goes, and a forgotten customer stays forgotten."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from penpay.adapters.crypto import KeySealer
+from penpay.adapters.deriv_link_store import MySqlDerivLinks
+from penpay.adapters.identity_store import MySqlIdentities
+from penpay.adapters.key_store import MySqlKeys
+from penpay.adapters.system import SystemClock
+from tests.faults.stage import Stage
+from tests.http.world import Customer, World, signed_in
+
+OLD, NEW = b"k" * 31 + b"1", b"n" * 31 + b"2"
+INDEX = b"b" * 31 + b"1"
+
+
+@pytest.fixture
+def sealer() -> KeySealer:
+    """The listener's own: it has learned the new key and seals with it, while rows are under the old one."""
+    return KeySealer(keys={1: OLD, 2: NEW}, current=2, blind_index_key=INDEX)
+
+
+async def old_customers(world: World, stores, count: int) -> Sequence[Customer]:
+    """Customers whose rows were written before the change."""
+    before = KeySealer(keys={1: OLD}, current=1, blind_index_key=INDEX)
+    now = world.edge.accounts, world.edge.links
+    object.__setattr__(world.edge, "accounts", MySqlIdentities(stores, before))
+    object.__setattr__(world.edge, "links", MySqlDerivLinks(stores, before))
+    customers = [await signed_in(world) for _ in range(count)]
+    for name, value in zip(("accounts", "links"), now, strict=True):
+        object.__setattr__(world.edge, name, value)
+    return customers
+
+
+def versions(module_database) -> set[int]:
+    return {
+        int.from_bytes(wrapped[1:5]) for (wrapped,) in module_database.rows("SELECT wrapped FROM {users}.data_keys")
+    }
+
+
+async def test_nothing_fails_meanwhile_and_the_old_key_may_go(world: World, stores, sealer, module_database):
+    customers = await old_customers(world, stores, 12)
+    assert versions(module_database) == {1}
+    keys = MySqlKeys(stores, sealer)
+    turning = asyncio.Event()
+
+    async def load(customer: Customer) -> set[int]:
+        statuses = set()
+        while not turning.is_set():
+            statuses.add((await customer.call("GET", "/me")).status)
+            statuses.add((await customer.call("GET", "/deriv/link")).status)
+        return statuses
+
+    async def turn() -> None:
+        while 1 in versions(module_database):
+            await keys.rewrap(batches_max=1)
+        turning.set()
+
+    # The limit of reads would answer first.
+    world.edge.rate_limits.wait_s = nothing_waits
+    *served, fresh, _ = await asyncio.gather(*(load(one) for one in customers), signed_in(world), turn())
+    assert set.union(*served) == {200}
+    assert versions(module_database) == {2}
+    without = KeySealer(keys={2: NEW}, current=2, blind_index_key=INDEX)
+    accounts, links = MySqlIdentities(stores, without), MySqlDerivLinks(stores, without)
+    for customer in (*customers, fresh):
+        profile = await accounts.profile(customer.id)
+        assert profile is not None
+        assert profile.email == customer.email
+        assert (await links.deriv_link(customer.id)).token == f"a1-CR{customer.phone[3:]}"
+
+
+async def nothing_waits(_hits: object) -> int:
+    return 0
+
+
+async def test_a_key_that_was_forgotten_meanwhile_does_not_come_back(world: World, stores, sealer, module_database):
+    (customer,) = await old_customers(world, stores, 1)
+    keys = MySqlKeys(stores, sealer)
+    asked = stores.write
+
+    async def forget_first(statement: str, **more: object) -> int:
+        module_database.rows("DELETE FROM {users}.data_keys WHERE user_id = %s", (customer.id,))
+        return await asked(statement, **more)
+
+    stores.write = forget_first
+    await keys.rewrap(batches_max=5)
+    assert module_database.rows("SELECT 1 FROM {users}.data_keys WHERE user_id = %s", (customer.id,)) == []
+
+
+async def test_what_belongs_to_no_customer_survives_the_old_key(stores, sealer, module_database):
+    """Evidence lies in tables where nobody may change a body: it is under the installation's own data key."""
+    before = KeySealer(keys={1: OLD}, current=1, blind_index_key=INDEX)
+    now = SystemClock().now()
+    await MySqlKeys(stores, before).adopt(at=now)
+    sealed = before.seal(b"evidence", aad="callback_inbox|sealed_body|1")
+    turning = MySqlKeys(stores, sealer)
+    await turning.adopt(at=now)
+    assert sealer.open(sealed, aad="callback_inbox|sealed_body|1") == b"evidence"
+    await turning.rewrap(batches_max=50)
+    after = KeySealer(keys={2: NEW}, current=2, blind_index_key=INDEX)
+    await MySqlKeys(stores, after).adopt(at=now)
+    assert after.open(sealed, aad="callback_inbox|sealed_body|1") == b"evidence"
+    assert after.open(sealer.seal(b"more", aad="x"), aad="x") == b"more"
+    foreign = KeySealer(keys={3: b"f" * 32}, current=3, blind_index_key=INDEX)
+    with pytest.raises(ValueError, match="gone"):
+        await MySqlKeys(stores, foreign).adopt(at=now)
+
+
+async def test_forgetting_shreds_one_customer_and_leaves_the_books_whole(stage: Stage):
+    """On a running node: a paid deposit, then the customer is forgotten; chains and invariants do not notice."""
+    who = stage.customer()
+    deposit = await stage.deposit(who)
+    await stage.reaches(deposit, "COMPLETED")
+    exported = await stage.get(who, "/me/export")
+    assert [one["id"] for one in exported.body["transactions"]] == [deposit]
+    people = ("--by", "Achieng Otieno", "--second", "Brian Kamau", "--evidence", f"request {who.number}")
+    assert "--yes" in stage.installation.run("erase", who.user_id, *people)
+    assert (await stage.get(who, "/me")).status == 200
+    assert "forgotten" in stage.installation.run("erase", who.user_id, *people, "--yes")
+    assert (await stage.get(who, "/me")).status == 401
+    assert (await stage.ask(who)).status == 401
+    assert stage.rows("SELECT 1 FROM {users}.data_keys WHERE user_id = %s", who.user_id) == []
+    assert stage.rows("SELECT state FROM {ledger}.transactions WHERE id = %s", deposit) == [("COMPLETED",)]
+    told = stage.rows(
+        "SELECT chain FROM penpay_audit.audit_log WHERE action = 'user.erased' AND subject = %s", who.user_id
+    )
+    assert len(told) == 1
+    stage.installation.run("audit", "verify")
+    stage.installation.run("check")
+    assert "COMPLETED" in stage.installation.run("explain", deposit)
