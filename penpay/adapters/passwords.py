@@ -4,8 +4,9 @@ import asyncio
 import base64
 import hmac
 import unicodedata
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -23,7 +24,9 @@ class Lane:
     def __init__(self, name: str, *, waiting_max: int) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._waiting = 0
+        self._queued = 0
         self._waiting_max = waiting_max
+        self._next = asyncio.Semaphore(2)
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Raises `Unavailable` at once when the queue is full."""
@@ -34,6 +37,21 @@ class Lane:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         finally:
             self._waiting -= 1
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until this one is next or next but one, so that nobody is left behind work begun for the queue.
+
+        Raises `Unavailable` at once when the queue is full.
+        """
+        if self._queued >= self._waiting_max:
+            raise Unavailable("hashing", retry_after_s=2.0)
+        self._queued += 1
+        try:
+            async with self._next:
+                yield
+        finally:
+            self._queued -= 1
 
     def close(self) -> None:
         """Let what runs finish, drop the rest."""
@@ -64,6 +82,9 @@ class Argon2Passwords:
 
     async def hash_pin(self, user_id: str, pin: str) -> str:
         return await self._pins.run(lambda: self._hasher.hash(self._peppered(f"pin|{user_id}", pin)))
+
+    def pin_turn(self) -> AbstractAsyncContextManager[None]:
+        return self._pins.turn()
 
     async def check_pin(self, user_id: str, stored: str, pin: str) -> bool:
         """The caller has counted this try in the database before it asks."""

@@ -1,6 +1,7 @@
 """What the edge needs from the store of identities, and from the two kinds of secrets around it."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -192,6 +193,10 @@ class Passwords(Protocol):
 
     def is_outdated(self, stored: str) -> bool: ...
     async def hash_pin(self, user_id: str, pin: str) -> str: ...
+    def pin_turn(self) -> AbstractAsyncContextManager[None]:
+        """To be held from counting a try to its end: a crash costs a try to those few who are being checked."""
+        ...
+
     async def check_pin(self, user_id: str, stored: str, pin: str) -> bool:
         """The caller has counted this try in the database before it asks."""
         ...

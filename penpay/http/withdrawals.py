@@ -77,7 +77,16 @@ async def create(call: Call) -> web.Response:
 
 
 async def _check_pin(call: Call, pin: str) -> PinTry:
-    """Counted first, compared then. Wrong PINs are never stored as answers: the same key may come again."""
+    """Counted first, compared then. Wrong PINs are never stored as answers: the same key may come again.
+
+    It is counted when its turn has come and not before: a node that dies would cost everybody in the queue a try, and
+    five of those lock a PIN.
+    """
+    async with call.edge.passwords.pin_turn():
+        return await _count_and_compare(call, pin)
+
+
+async def _count_and_compare(call: Call, pin: str) -> PinTry:
     edge, user_id = call.edge, call.who.user_id
     at = edge.clock.now()
     tried = await edge.pins.begin_try(user_id, at=at)

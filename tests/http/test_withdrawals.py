@@ -471,3 +471,13 @@ class TestUsualLimits:
     async def test_codes_are_limited_too(self, payee: Customer):
         statuses = [(await payee.call("POST", "/withdrawals/code", TWENTY)).status for _ in range(6)]
         assert statuses == [202] * 5 + [429]
+
+
+async def test_a_crash_costs_a_try_only_to_those_who_are_being_checked(world: World, payee: Customer, module_database):
+    async with world.edge.passwords.pin_turn(), world.edge.passwords.pin_turn():
+        waiting = asyncio.create_task(withdraw(payee))
+        async with asyncio.timeout(10):
+            while world.edge.passwords._pins._queued < 3:
+                await asyncio.sleep(0.01)
+        assert pin_row(module_database, payee) == (0, False), "not counted while others are before it"
+    assert (await waiting).status == 202
