@@ -4,7 +4,7 @@ A node's name is claimed by a server lock in a session of its own. Whoever holds
 earlier process of that name left behind; leases of other names are waited out.
 
 Until commands travel between nodes, one node has everything or nothing: a shard here and a rail there would refuse
-each other's business for ever. So nothing is taken, nor extended after its time, while another node holds anything.
+each other's business for ever. So nothing is taken and nothing extended while another node holds anything.
 """
 
 import hashlib
@@ -95,16 +95,12 @@ class MySqlLeaseStore:
         asked_s = time.monotonic()
         mine = {"name": lease.name, "owner": self._boot_id, "epoch": lease.epoch, "lease_ms": self._lease_ms}
 
-        async def extend_late(connection: Connection) -> int:
-            # Behind the lock, so that whoever took another lease meanwhile is seen.
+        async def extend(connection: Connection) -> int:
+            # Behind the lock: whoever took another lease before this one is seen, whoever comes later sees this one.
             await connection.rows(self._queries("lock_lease", name=lease.name))
-            if await self._others(connection):
-                return 0
-            return await connection.query(self._queries("renew_late", **mine))
+            return 0 if await self._others(connection) else await connection.query(self._queries("renew", **mine))
 
-        if not (
-            await self._database.write(self._queries("renew", **mine)) or await self._database.transact(extend_late)
-        ):
+        if not await self._database.transact(extend):
             return None
         return Lease(lease.name, lease.epoch, self._deadline_s(asked_s))
 

@@ -20,7 +20,7 @@ ORDER BY name
 FOR UPDATE;
 
 -- name: lock_lease
--- One, before it is extended after its time.
+-- One, before it is extended.
 SELECT name FROM {ledger}.leases WHERE name = :name FOR UPDATE;
 
 -- name: fence_epoch
@@ -39,12 +39,6 @@ WHERE name = :name;
 UPDATE {ledger}.fences SET owner = :owner, epoch = :epoch WHERE name = :name;
 
 -- name: renew
--- In time, which is the rule.
-UPDATE {ledger}.leases
-SET expires_at = UTC_TIMESTAMP(6) + INTERVAL :lease_ms * 1000 MICROSECOND
-WHERE name = :name AND owner = :owner AND epoch = :epoch AND state = 'OWNED' AND expires_at > UTC_TIMESTAMP(6);
-
--- name: renew_late
 -- After it expired, as long as nobody else took it.
 UPDATE {ledger}.leases
 SET expires_at = UTC_TIMESTAMP(6) + INTERVAL :lease_ms * 1000 MICROSECOND
