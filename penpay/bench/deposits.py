@@ -5,34 +5,17 @@ production, but pacing towards the providers is off. The sandbox's customers ans
 before our own acknowledgement would each have to be queried first (and are, in another test).
 """
 
-import asyncio
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Self
 
-import aiohttp
-import orjson
+from penpay.bench.load import Measured
+from penpay.bench.rig import Rig
+from penpay.bench.usage import rss_bytes
+from penpay.stack import ProcessFailed
 
-from penpay.bench.load import Measured, Plan
-from penpay.bench.sampling import shares
-from penpay.bench.seed import seed, stored
-from penpay.bench.usage import file_system, rss_bytes
-from penpay.demo.rails import SandboxControl
-from penpay.stack import PrivateInstallation, RunFolder
-from penpay.stack.process import ProcessFailed
-
-UNPACED = {
-    "PENPAY_LIMITS__DARAJA_STK_PER_S": "0",
-    "PENPAY_LIMITS__DARAJA_OTHER_PER_S": "0",
-    "PENPAY_LIMITS__DERIV_CALLS_PER_MINUTE": "0",
-}
-"""Absent, the rates of production hold."""
 MANY_PER_S = 400
 """Customers are seeded for this rate: each may have one push per minute, so nobody is asked twice."""
 PACED_IN_FLIGHT = 16
@@ -117,34 +100,19 @@ class Bench:
     def __init__(self, options: Options, progress: Callable[[str], None]) -> None:
         self._options = options
         self._progress = progress
-        self._used = 0
-        self._folder = RunFolder()
-        self._installation = PrivateInstallation(
-            settings={"PENPAY_NODE__SHARDS": str(options.shards), **UNPACED},
-            sandbox_options=("--fast",),
-            # On a disk, as in production: in memory a commit would cost nothing.
-            data=self._folder.path / "data",
-            on_step=lambda step: progress(f"starting {step}"),
-        )
-        self.report = Report(stored_on=file_system(self._folder.path))
+        self._rig = Rig(shards=options.shards, say=progress)
+        self.report = Report(stored_on=self._rig.stored_on)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._installation.stop()
-        self._folder.remove()
+        self._rig.__exit__()
 
     def start(self) -> None:
         """Bring everything up, and the customers in."""
-        (self._folder.path / "data").mkdir()
-        self._installation.start()
-        count = self._options.customers
-        self._progress(f"seeding {count:,} customers")
-        environment = self._installation.node.env
-        assert environment is not None
-        stored(asyncio.run(seed(environment, count)), self._customers)
-        self._script({"knobs": {"answer_delay_s": self._options.answer_s}})
+        self._rig.start(self._options.customers)
+        self._rig.script("/daraja/script", {"knobs": {"answer_delay_s": self._options.answer_s}})
 
     def closed_rounds(self) -> None:
         """A fixed number in flight, from the request to the end."""
@@ -157,16 +125,7 @@ class Bench:
         if not self._options.rounds:
             return
         self._progress("where the node's time goes")
-        node, counts = self._installation.node, self._installation.folder / "samples.json"
-        argv = node.argv
-        node.stop()
-        node.argv = [sys.executable, "-m", "penpay.bench.sampling", str(counts)]
-        node.start()
-        self._closed(self._options.measure_s)
-        node.stop()
-        self.report.parts = shares(orjson.loads(counts.read_bytes()))
-        node.argv = argv
-        node.start()
+        self.report.parts = self._rig.sampled(lambda: self._closed(self._options.measure_s))
 
     def half_rate(self) -> None:
         """At fixed times, half as often as was reached: what a request takes when the node is not saturated."""
@@ -175,7 +134,7 @@ class Bench:
             self._progress(f"{per_s:.0f} a second at fixed times")
             warm_s = self._options.warm_s
             self.report.half_per_s = per_s
-            self.report.half = self._generated(
+            self.report.half = self._rig.generated(
                 mode="open",
                 count=int(per_s * (self._options.half_s + warm_s + 5)),
                 per_s=per_s,
@@ -186,12 +145,12 @@ class Bench:
     def books(self) -> None:
         """Nothing may be left open or wrong after all that load."""
         self._progress("checking the books")
-        states = self._states()
+        states = self._rig.states()
         unfinished = {state: count for state, count in states.items() if state != "COMPLETED"}
         if unfinished:
             self.report.broken.append(f"deposits that did not complete: {unfinished}")
         try:
-            self._installation.run("check")
+            self._rig.installation.run("check")
         except ProcessFailed as error:
             self.report.broken.append(str(error))
 
@@ -200,7 +159,7 @@ class Bench:
         if not self._options.paced_s:
             return
         self._progress("under production pacing")
-        self._restarted(paced=True)
+        self._rig.restarted(paced=True)
         # Few, or the first seconds of checks would fill the whole measured time.
         self.report.paced = self._closed(self._options.paced_s, warm_s=10.0, in_flight=PACED_IN_FLIGHT)
 
@@ -209,107 +168,37 @@ class Bench:
         count = self._options.waiting
         if not count:
             return
-        self._restarted(paced=False)
-        node = self._installation.node
-        before = sum(self._states().values())
+        self._rig.restarted(paced=False)
+        node = self._rig.node
+        before = sum(self._rig.states().values())
         time.sleep(2.0)
         idle = rss_bytes(node.pid)
-        self._script({"stk_default": {"outcome": "wait"}, "knobs": {"prompt_timeout_s": PROMPT_S}})
+        self._rig.script(
+            "/daraja/script", {"stk_default": {"outcome": "wait"}, "knobs": {"prompt_timeout_s": PROMPT_S}}
+        )
         self._progress(f"{count:,} customers who do not answer")
-        filled = self._generated(mode="fill", count=count, in_flight=64)
+        filled = self._rig.generated(mode="fill", count=count, in_flight=64)
         for refusal, times in filled.refused.items():
             self.report.broken.append(f"{times} deposits were refused: {refusal}")
-        self._until(lambda: self._states().get("AWAITING_PAYER", 0) >= count - sum(filled.refused.values()))
-        settled, peak = self._settled(node.pid)
+        asked = count - sum(filled.refused.values())
+        if not self._rig.until(lambda: self._rig.states().get("AWAITING_PAYER", 0) >= asked):
+            self.report.broken.append(f"not all deposits came to wait: {self._rig.states()}")
+        settled, peak = self._rig.settled(self._options.settle_s)
         self._progress("kill -9 and a cold start")
-        node.kill()
-        began_s = time.perf_counter()
-        node.start()
-        cold_s = time.perf_counter() - began_s
+        cold_s = self._rig.cold_start()
         time.sleep(2.0)
         self.report.waiting = Waiting(count, idle, peak, settled, cold_s, rss_bytes(node.pid))
-        lost = before + count - sum(filled.refused.values()) - sum(self._states().values())
+        lost = before + asked - sum(self._rig.states().values())
         if lost:
             self.report.broken.append(f"{lost} deposits were lost")
 
     # --- the hands ---
 
-    @property
-    def _customers(self) -> Path:
-        return self._installation.folder / "customers.jsonl"
-
     def _closed(self, measure_s: float, *, warm_s: float | None = None, in_flight: int = 0) -> Measured:
-        return self._generated(
+        return self._rig.generated(
             mode="closed",
             count=int((measure_s + self._options.warm_s) * MANY_PER_S),
             warm_s=self._options.warm_s if warm_s is None else warm_s,
             measure_s=measure_s,
             in_flight=in_flight or self._options.in_flight,
         )
-
-    def _generated(self, **changes: Any) -> Measured:
-        """Run the generator with a plan of these; each customer is used once."""
-        house = self._installation
-        plan = Plan(
-            url=house.node.public_url,
-            redis_url=house.redis.url(),
-            shards=self._options.shards,
-            customers=str(self._customers),
-            first=self._used,
-            pids={
-                "node": house.node.pid,
-                "sandbox": house.sandbox.pid,
-                "mariadb": house.mariadb.pid,
-                "redis": house.redis.pid,
-            },
-            **changes,
-        )
-        done = subprocess.run(  # noqa: S603 - ourselves, with a plan of our own
-            [sys.executable, "-m", "penpay.bench.load", orjson.dumps(asdict(plan)).decode()],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"the load generator failed\n{done.stderr.decode()[-2000:]}")
-        measured = Measured(**orjson.loads(done.stdout))
-        self._used += measured.used
-        return measured
-
-    def _restarted(self, *, paced: bool) -> None:
-        node = self._installation.node
-        assert node.env is not None
-        node.stop()
-        for name in UNPACED:
-            node.env.pop(name, None)
-        node.env |= {} if paced else UNPACED
-        node.start()
-
-    def _script(self, body: Mapping[str, Any]) -> None:
-        async def send() -> None:
-            async with aiohttp.ClientSession() as session:
-                await SandboxControl(self._installation.control_url, session).post("/daraja/script", body)
-
-        asyncio.run(send())
-
-    def _states(self) -> dict[str, int]:
-        with self._installation.mariadb.connect() as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT state, COUNT(*) FROM penpay_ledger.transactions GROUP BY state")
-            return {str(state): int(count) for state, count in cursor.fetchall()}
-
-    def _until(self, holds: Callable[[], bool], *, within_s: float = 120.0) -> None:
-        deadline_s = time.perf_counter() + within_s
-        while not holds():
-            if time.perf_counter() > deadline_s:
-                self.report.broken.append(f"not all deposits came to wait: {self._states()}")
-                return
-            time.sleep(0.5)
-
-    def _settled(self, pid: int) -> tuple[int, int]:
-        """Resident memory after a while of waiting, and the most of it meanwhile."""
-        seen = [rss_bytes(pid)]
-        until_s = time.perf_counter() + self._options.settle_s
-        while time.perf_counter() < until_s:
-            time.sleep(0.5)
-            seen.append(rss_bytes(pid))
-        return seen[-1], max(seen)

@@ -1,8 +1,8 @@
 """The load generator, in a process of its own: `python -m penpay.bench.load PLAN` prints one JSON line.
 
-Deposits go in over HTTP; their ends are read from the event streams, as any follower of the system would, so that
-watching costs the node nothing. A closed loop keeps a number of deposits in flight from the request to the end; an
-open loop asks at fixed times, whatever became of the deposits before, and counts latency from the time that was due.
+Deposits or withdrawals go in over HTTP; their ends are read from the event streams, as any follower of the system
+would, so that watching costs the node nothing. A closed loop keeps a number of them in flight from the request to the
+end; an open loop asks at fixed times, whatever became of those before, and counts latency from the time that was due.
 """
 
 import asyncio
@@ -19,25 +19,31 @@ import aiohttp
 import orjson
 
 from penpay.adapters.stream_reader import StreamReader, blocking_client
-from penpay.bench.seed import Customer, restored
+from penpay.bench.seed import PIN, Customer, restored
 from penpay.bench.usage import machine_s, snapshot, used_since
 from penpay.ports import OutboxRow
 
 Mode = Literal["closed", "open", "fill"]
+Kind = Literal["deposit", "withdrawal"]
 FINAL = frozenset({"COMPLETED", "FAILED", "REVERSED", "IN_REVIEW"})
 SETTLE_S = 30.0
 """How long the last deposits of a run may take to end."""
-_USD_MIN_MINOR = 300
-_USD_STEPS = 6400
+_TRIES_MAX = 200
+_RETRY_S = 0.1
+_USD_MIN_MINOR = 500
+_USD_STEPS = 6200
 """Distinct amounts, all below the 10,000 KES from which Safaricom is queried before a credit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One run. `fill` asks for `count` deposits and does not wait for their ends."""
+    """One run. `fill` asks for `count` transactions and does not wait for their ends."""
 
     mode: Mode
+    kind: Kind = "deposit"
     url: str
+    control_url: str
+    """Of the sandbox: where a customer's mail is read."""
     redis_url: str
     shards: int
     customers: str
@@ -79,14 +85,13 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 
 class Generator:
-    """Asks for deposits and notes what comes of them."""
+    """Asks for transactions and notes what comes of them."""
 
     def __init__(self, plan: Plan, session: aiohttp.ClientSession, customers: Sequence[Customer]) -> None:
         self._plan = plan
         self._session = session
         self._stopped = False
         self._supply = self._each(customers)
-        self._url = f"{plan.url}/api/v1/deposits"
         self._used = 0
         self._measuring = False
         self._ended: dict[str, str] = {}
@@ -151,7 +156,7 @@ class Generator:
 
     async def _one_after_the_other(self) -> None:
         for customer in self._supply:
-            await self._deposit(customer, due_s=time.perf_counter())
+            await self._transact(customer, due_s=time.perf_counter())
 
     def _each(self, customers: Sequence[Customer]) -> Iterator[Customer]:
         """Each customer once, whoever asks for the next one, until the measured time is over."""
@@ -166,28 +171,30 @@ class Generator:
             for number, customer in enumerate(self._supply):
                 due_s = began_s + number / self._plan.per_s
                 await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
-                group.create_task(self._deposit(customer, due_s=due_s))
+                group.create_task(self._transact(customer, due_s=due_s))
 
-    async def _deposit(self, customer: Customer, *, due_s: float) -> None:
+    async def _transact(self, customer: Customer, *, due_s: float) -> None:
         self._used += 1
         counted = self._measuring
         minor = _USD_MIN_MINOR + customer.number % _USD_STEPS
-        asked = {"amount": {"amount": f"{minor // 100}.{minor % 100:02d}", "currency": "USD"}}
-        headers = {
-            "Authorization": f"Bearer {customer.token}",
-            "Idempotency-Key": f"bench-{customer.number}-{self._plan.first}",
-            "Content-Type": "application/json",
-        }
+        asked: dict[str, Any] = {"amount": {"amount": f"{minor // 100}.{minor % 100:02d}", "currency": "USD"}}
         try:
-            async with self._session.post(self._url, data=orjson.dumps(asked), headers=headers) as answer:
-                body = orjson.loads(await answer.read())
-                status = answer.status
+            if self._plan.kind == "withdrawal":
+                status, body = await self._patiently(customer, "withdrawals/code", asked)
+                if status != 202:
+                    self._refused[f"code: {status} {body.get('code', '')}"] += 1
+                    return
+                asked |= {"verification_code": await self._mailed(customer), "pin": PIN}
+                began_s = time.perf_counter()
+            else:
+                began_s = due_s
+            status, body = await self._post(customer, f"{self._plan.kind}s", asked)
         except (aiohttp.ClientError, TimeoutError) as error:
             self._refused[type(error).__name__] += 1
             return
         if counted:
             self._asked += 1
-            self._post_s.append(time.perf_counter() - due_s)
+            self._post_s.append(time.perf_counter() - began_s)
         if status != 202:
             self._refused[f"{status} {body.get('code', '')}"] += 1
             return
@@ -198,6 +205,31 @@ class Generator:
         if self._measuring:
             self._ends[ended] += 1
             self._whole_s.append(time.perf_counter() - due_s)
+
+    async def _post(self, customer: Customer, path: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
+        headers = {
+            "Authorization": f"Bearer {customer.token}",
+            "Idempotency-Key": f"bench-{customer.number}-{self._plan.first}",
+            "Content-Type": "application/json",
+        }
+        url = f"{self._plan.url}/api/v1/{path}"
+        async with self._session.post(url, data=orjson.dumps(body), headers=headers) as answer:
+            return answer.status, orjson.loads(await answer.read())
+
+    async def _patiently(self, customer: Customer, path: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
+        """What is answered 503 is asked again: few sessions of customers may be opened at once."""
+        for _ in range(_TRIES_MAX):
+            status, answer = await self._post(customer, path, body)
+            if status != 503:
+                return status, answer
+            await asyncio.sleep(_RETRY_S)
+        return 503, {"code": "for too long"}
+
+    async def _mailed(self, customer: Customer) -> str:
+        """The code that Deriv sent; it is there before we are told so."""
+        async with self._session.get(f"{self._plan.control_url}/deriv/codes?email={customer.email}") as answer:
+            codes = orjson.loads(await answer.read())["codes"]
+        return str(codes[-1]["code"]) if codes else ""
 
     async def _end_of(self, transaction_id: str) -> str:
         known = self._ended.pop(transaction_id, None)

@@ -1,7 +1,7 @@
 """Customers for a benchmark, written by SQL: verified phones, active Deriv links, living sessions, signed tokens.
 
 Everything is sealed and indexed with the installation's own keys, as a registration would have done it; only the
-password is missing, because nobody of them ever signs in.
+password is missing unless it is asked for. With a `Pin` they may withdraw as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ import orjson
 from config.sections import Settings
 from config.settings import load_settings
 from penpay.adapters.database import Database
+from penpay.adapters.passwords import Argon2Passwords
 from penpay.adapters.sql_text import row, with_schemas
 from penpay.adapters.system import RandomUlids
 from penpay.adapters.tokens import EdDsaTokens
@@ -23,6 +24,7 @@ from penpay.domain.identity import mask_phone
 from penpay.domain.ids import shard_of
 from penpay.ports import Sealer
 
+PIN = "274913"
 SESSION_S = 6 * 3600
 """Longer than any benchmark: nobody refreshes."""
 _ROWS_PER_STATEMENT = 500
@@ -30,7 +32,7 @@ _STATEMENTS = {
     "users": """
 INSERT INTO {users}.users
   (id, shard, email_index, phone_index, verified_phone_index, email_sealed, phone_sealed, name_sealed, phone_mask,
-   password_hash, kyc_tier, phone_verified_at, created_at, updated_at)
+   password_hash, pin_hash, kyc_tier, phone_verified_at, created_at, updated_at)
 VALUES """,
     "data_keys": "INSERT INTO {users}.data_keys (user_id, wrapped, created_at) VALUES ",
     "deriv_links": """
@@ -63,17 +65,36 @@ class Customer:
         """Their Deriv account: the sandbox has every one of this form."""
         return f"CRB{self.number}"
 
+    @property
+    def email(self) -> str:
+        """Where Deriv mails their codes."""
+        return f"{self.loginid.lower()}@customers.example"
 
-async def seed(environment: Mapping[str, str], count: int, *, first: int = 1) -> Sequence[Customer]:
-    """Write `count` customers, numbered from `first`. `environment` is the node's: the keys are its own."""
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Everybody's PIN. `real` customers have it hashed as a node would; for those after them that would take hours."""
+
+    text: str
+    real: int
+
+
+async def seed(
+    environment: Mapping[str, str], count: int, *, first: int = 1, pin: Pin | None = None, password: str = ""
+) -> Sequence[Customer]:
+    """Write `count` customers, numbered from `first`. `environment` is the node's: the keys are its own.
+
+    With a `password`, which all of them share, they can also sign in.
+    """
     settings = load_settings(environment, dotenv=None)
     customers = _drawn(settings, count, first)
     database = Database(settings.database.url.get_secret_value(), prefix=settings.database.prefix)
     sealer, at = sealer_of(settings), datetime.now(UTC)
+    hashes, password_hash = await _pin_hashes(settings, customers, pin), await _password_hash(settings, password)
     try:
         for start in range(0, count, _ROWS_PER_STATEMENT):
             rows = [
-                _rows(customer, settings.node.shards, sealer, at)
+                _rows(customer, settings.node.shards, sealer, at, password_hash, hashes.get(customer.user_id, ""))
                 for customer in customers[start : start + _ROWS_PER_STATEMENT]
             ]
             for table, statement in _STATEMENTS.items():
@@ -108,9 +129,38 @@ def _drawn(settings: Settings, count: int, first: int) -> list[Customer]:
     return drawn
 
 
-def _rows(one: Customer, shards: int, sealer: Sealer, at: datetime) -> Mapping[str, str]:
+async def _pin_hashes(settings: Settings, customers: Sequence[Customer], pin: Pin | None) -> Mapping[str, str]:
+    """By user. The form of a hash carries its cost, so cheap ones are checked like all others, only faster."""
+    if pin is None:
+        return {}
+    pepper = settings.security.password_pepper.get_secret_value()
+    real = Argon2Passwords(pepper=pepper)
+    cheap = Argon2Passwords(pepper=pepper, memory_kib=8, passes=1)
+    try:
+        return {
+            one.user_id: await (real if place < pin.real else cheap).hash_pin(one.user_id, pin.text)
+            for place, one in enumerate(customers)
+        }
+    finally:
+        real.close()
+        cheap.close()
+
+
+async def _password_hash(settings: Settings, password: str) -> str:
+    if not password:
+        return ""
+    passwords = Argon2Passwords(pepper=settings.security.password_pepper.get_secret_value())
+    try:
+        return await passwords.hash_password(password)
+    finally:
+        passwords.close()
+
+
+def _rows(
+    one: Customer, shards: int, sealer: Sealer, at: datetime, password_hash: str, pin_hash: str
+) -> Mapping[str, str]:
     """One row text per table, with the same places and indexes as the store of identities uses."""
-    email, data_key = f"bench{one.number}@example.com", sealer.new_data_key(one.user_id)
+    email, data_key = one.email, sealer.new_data_key(one.user_id)
 
     def sealed(table: str, column: str, value: str) -> bytes:
         aad = f"{table}|{column}|{one.user_id}"
@@ -122,7 +172,7 @@ def _rows(one: Customer, shards: int, sealer: Sealer, at: datetime) -> Mapping[s
             *(one.user_id, shard_of(one.user_id, shards), sealer.blind_index(f"email|{email}")),
             *(phone_index, phone_index, sealed("users", "email_sealed", email)),
             *(sealed("users", "phone_sealed", one.msisdn), sealed("users", "name_sealed", f"Bench {one.number}")),
-            *(mask_phone(one.msisdn), "", 1, at, at, at),
+            *(mask_phone(one.msisdn), password_hash, pin_hash, 1, at, at, at),
         ),
         "data_keys": row(one.user_id, data_key, at),
         "deriv_links": row(

@@ -78,13 +78,13 @@ def _rounds(report: Report) -> list[str]:
     text = [
         (
             f"completed deposits: {reached:.0f}/s (median of {spread}; goal {GOAL_PER_S:.0f}, stretch "
-            f"{STRETCH_PER_S:.0f}) — {_mark(met=reached >= GOAL_PER_S)}"
+            f"{STRETCH_PER_S:.0f}) — {mark(met=reached >= GOAL_PER_S)}"
         ),
         (
-            f"  POST p50 {_ms(rounds, 'post_s', 0.5)}, p99 {_ms(rounds, 'post_s', 0.99)}; from request to credit p50 "
-            f"{_ms(rounds, 'whole_s', 0.5)}, p99 {_ms(rounds, 'whole_s', 0.99)}"
+            f"  POST p50 {ms(rounds, 'post_s', 0.5)}, p99 {ms(rounds, 'post_s', 0.99)}; from request to credit p50 "
+            f"{ms(rounds, 'whole_s', 0.5)}, p99 {ms(rounds, 'whole_s', 0.99)}"
         ),
-        f"  CPU per deposit: {_cpu(rounds)}",
+        f"  CPU per deposit: {cpu(rounds)}",
     ]
     refused = {reason: times for one in rounds for reason, times in one.refused.items()}
     if refused:
@@ -104,11 +104,11 @@ def _half(half: Measured, per_s: float) -> list[str]:
     p99 = percentile(half.post_s, 0.99)
     return [
         (
-            f"at {per_s:.0f} requests/s (half of that): POST p50 {_ms([half], 'post_s', 0.5)}, p99 "
-            f"{_ms([half], 'post_s', 0.99)} (goal {POST_P99_S * 1000:.0f} ms) — {_mark(met=p99 <= POST_P99_S)}; from "
-            f"request to credit p50 {_ms([half], 'whole_s', 0.5)}, p99 {_ms([half], 'whole_s', 0.99)}"
+            f"at {per_s:.0f} requests/s (half of that): POST p50 {ms([half], 'post_s', 0.5)}, p99 "
+            f"{ms([half], 'post_s', 0.99)} (goal {POST_P99_S * 1000:.0f} ms) — {mark(met=p99 <= POST_P99_S)}; from "
+            f"request to credit p50 {ms([half], 'whole_s', 0.5)}, p99 {ms([half], 'whole_s', 0.99)}"
         ),
-        f"  CPU per deposit: {_cpu([half])}",
+        f"  CPU per deposit: {cpu([half])}",
         f"  {limit(half)}",
     ]
 
@@ -130,12 +130,12 @@ def _waiting(report: Report) -> list[str]:
     return [
         (
             f"{found.count:,} deposits waiting for their payer: {grown / _MIB:.0f} MiB above idle (goal "
-            f"{WAITING_BYTES / _MIB:.0f}) — {_mark(met=grown <= WAITING_BYTES)}; idle {found.idle_bytes / _MIB:.0f}, "
+            f"{WAITING_BYTES / _MIB:.0f}) — {mark(met=grown <= WAITING_BYTES)}; idle {found.idle_bytes / _MIB:.0f}, "
             f"peak {found.peak_bytes / _MIB:.0f}, after a cold start {found.cold_bytes / _MIB:.0f} MiB"
         ),
         (
             f"cold start with them: ready in {found.cold_s:.1f} s (goal {COLD_START_S:.0f}) — "
-            f"{_mark(met=found.cold_s <= COLD_START_S)}"
+            f"{mark(met=found.cold_s <= COLD_START_S)}"
         ),
         "  limited by importing Python and taking leases; waiting sagas are rows, not actors",
     ]
@@ -146,16 +146,19 @@ def _per_deposit(measured: Measured) -> Mapping[str, float]:
     return {name: seconds / done for name, seconds in measured.cpu_s.items()}
 
 
-def _cpu(rounds: Sequence[Measured]) -> str:
+def cpu(rounds: Sequence[Measured]) -> str:
+    """Milliseconds of each process per completed transaction, medians over the rounds."""
     spent = [_per_deposit(one) for one in rounds]
     medians = {name: statistics.median(one[name] for one in spent) for name in spent[0]}
     each = ", ".join(f"{name} {seconds * 1000:.2f}" for name, seconds in medians.items())
     return f"{each}; together {sum(medians.values()) * 1000:.2f} ms"
 
 
-def _ms(rounds: Sequence[Measured], name: str, share: float) -> str:
+def ms(rounds: Sequence[Measured], name: str, share: float) -> str:
+    """A percentile of some samples in words, the median over the rounds."""
     return f"{statistics.median(percentile(getattr(one, name), share) for one in rounds) * 1000:.0f} ms"
 
 
-def _mark(*, met: bool) -> str:
+def mark(*, met: bool) -> str:
+    """A goal's verdict in one word."""
     return "ok" if met else "MISSED"

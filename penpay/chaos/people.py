@@ -17,6 +17,7 @@ from penpay.demo.rails import SandboxControl
 
 _UNAVAILABLE = frozenset({502, 503})
 _BUSY = frozenset({"request_in_progress", "rate_limited"})
+_OVER = FINAL - {"IN_REVIEW"}
 _CODES_MAX = 20
 _LOOK_S = 0.3
 _PAUSE_S = 0.1
@@ -48,6 +49,8 @@ class Person:
     accepted: list[str] = field(default_factory=list)
     """Every transaction that was answered 202."""
     ended: list[Ended] = field(default_factory=list)
+    held: int = 0
+    """Turns that could not begin while an earlier withdrawal waited for a person."""
 
     @property
     def msisdn(self) -> str:
@@ -71,7 +74,14 @@ class Person:
             if stopped():
                 return
             await self._script(turn)
-            id_ = await (self._deposit(turn) if turn.direction == "deposit" else self._withdraw(turn))
+            try:
+                id_ = await (self._deposit(turn) if turn.direction == "deposit" else self._withdraw(turn))
+            except ApiProblem as problem:
+                # Whoever has a withdrawal before a person may not begin another one.
+                if problem.code != "withdrawal_open" or not await self._is_withdrawing():
+                    raise
+                self.held += 1
+                continue
             self.accepted.append(id_)
             changed()
             self.ended.append(Ended(turn, id_, await self._end(id_)))
@@ -102,6 +112,15 @@ class Person:
     async def _ask_withdrawal(self, amount: str, code: str, key: str) -> str:
         answer = await self._insist(lambda client: client.withdraw(amount, code=code, pin=PIN, key=key))
         return str(answer["id"])
+
+    async def _is_withdrawing(self) -> bool:
+        """Whether one that seemed to be over is not: in review, or reopened by evidence that came late."""
+        for one in self.ended:
+            if one.turn.direction == "withdrawal":
+                now = await self._insist(lambda client, id_=one.id: client.transaction(id_))  # type: ignore[misc]
+                if now["status"] not in _OVER:
+                    return True
+        return False
 
     async def _end(self, id_: str) -> str:
         while True:

@@ -20,6 +20,8 @@ def show(console: Console, outcome: Outcome) -> None:
     if verdict.reviews:
         asked = ", ".join(f"{count} {kind}" for kind, count in sorted(verdict.reviews.items()))
         console.print(f"questions for a person: {asked}", highlight=False)
+    if outcome.held:
+        console.print(f"not begun while an earlier withdrawal waited for a person: {outcome.held}", highlight=False)
     if outcome.kept is not None:
         console.print(
             f"[bold red]Something is wrong.[/] Everything is kept; look with: penpay chaos --look {outcome.kept}"
@@ -42,6 +44,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "nodes": plan.nodes,
         "transactions": plan.transactions,
         "accepted": outcome.accepted,
+        "held": outcome.held,
         "storm_s": round(outcome.raged_s, 1),
         "settled_s": round(outcome.settled_s, 1),
         "blows": {str(kind): count for kind, count in outcome.blows.items()},

@@ -46,6 +46,8 @@ class Outcome:
 
     plan: Plan
     accepted: int = 0
+    held: int = 0
+    """Not begun, because the customer's last withdrawal waited for a person."""
     raged_s: float = 0.0
     settled_s: float = 0.0
     blows: Counter[Kind] = field(default_factory=Counter)
@@ -109,6 +111,7 @@ async def _play(installation: PrivateInstallation, outcome: Outcome, say: Say) -
         outcome.fates.update(
             (one.turn.direction, one.turn.fate, one.status) for person in crowd for one in person.ended
         )
+        outcome.held = sum(person.held for person in crowd)
         outcome.wrong += _forgotten(installation, crowd)
         truth: Truth = await control.get("/truth")
         return truth

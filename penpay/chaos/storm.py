@@ -18,7 +18,10 @@ PAUSE_S = LEASE_S + 2.0
 UPDATING_S = 1.0
 REFUSED = 1
 """Exit status of a node that could not start, for example because the database was away at that moment."""
+READY_S = 15.0
 _WATCH_S = 0.1
+_APART = frozenset({Kind.KILL, Kind.PAUSE})
+"""What takes long by itself and lets everything else go on."""
 
 
 class NodeLeft(Exception):
@@ -35,6 +38,7 @@ class Storm:
         self._control = control
         self._said = said
         self._paused: set[str] = set()
+        self._killing = asyncio.Lock()
         self._in_turn = itertools.cycle(installation.nodes)
         self.blows: Counter[Kind] = Counter()
         self.refused_starts = 0
@@ -46,7 +50,7 @@ class Storm:
             group.create_task(self._restart_refused())
             for blow in blows:
                 await asyncio.sleep(max(0.0, began_s + blow.at_s - time.monotonic()))
-                group.create_task(self._play(blow)) if blow.kind is Kind.PAUSE else await self._play(blow)
+                group.create_task(self._play(blow)) if blow.kind in _APART else await self._play(blow)
 
     async def heal(self) -> None:
         """Everything is up again and every node runs. What was scripted and not yet used is forgotten."""
@@ -64,11 +68,13 @@ class Storm:
                 node.spawn()
 
     async def _play(self, blow: Blow) -> None:
+        if blow.kind is Kind.KILL and self._killing.locked():
+            return
         self.blows[blow.kind] += 1
         self._said(blow)
         match blow.kind:
             case Kind.KILL:
-                self._kill()
+                await self._kill()
             case Kind.PAUSE:
                 await self._pause()
             case Kind.DATABASE_KILLED:
@@ -93,8 +99,22 @@ class Storm:
             case Kind.FORGED:
                 await self._forge()
 
-    def _kill(self) -> None:
-        """The next in turn dies and starts again under its own name."""
+    async def _kill(self) -> None:
+        """The next in turn dies and starts again under its own name.
+
+        Not before somebody was ready since the last time, or a slow machine would only ever see nodes start.
+        """
+        async with self._killing:
+            deadline_s = time.monotonic() + READY_S
+            while time.monotonic() < deadline_s and not await asyncio.to_thread(self._is_somebody_ready):
+                await asyncio.sleep(_WATCH_S)
+            self._kill_next()
+
+    def _is_somebody_ready(self) -> bool:
+        awake = [node for node in self._installation.nodes if node.name not in self._paused]
+        return any(node.status("/readyz") == http.client.OK for node in awake)
+
+    def _kill_next(self) -> None:
         for node in itertools.islice(self._in_turn, len(self._installation.nodes)):
             self._raise_if_left(node)
             if node.name not in self._paused and node.is_running():

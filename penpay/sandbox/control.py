@@ -197,8 +197,7 @@ class Control:
                     "expires_epoch_s": one.expires_epoch_s,
                     "used": one.code in world.used_codes,
                 }
-                for one in world.codes.values()
-                if email in (None, one.email)
+                for one in (world.codes.values() if email is None else world.codes_of(email))
             ]
         }
 

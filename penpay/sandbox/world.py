@@ -54,6 +54,8 @@ class World:
         self.transfers: dict[int, f.Transfer] = {}
         self.codes: dict[str, f.Code] = {}
         self.used_codes: set[str] = set()
+        self._by_email: dict[str, list[Account]] = {}
+        self._mailed: dict[str, list[f.Code]] = {}
         self.sms: list[f.Sms] = []
         self.funds: list[f.Funds] = []
         self._appliers: dict[type, Callable[[Any], None]] = {
@@ -72,7 +74,11 @@ class World:
         return wallet
 
     def accounts_of(self, email: str) -> Iterator[Account]:
-        return (account for account in self.accounts.values() if account.customer.email == email)
+        return iter(self._by_email.get(email, ()))
+
+    def codes_of(self, email: str) -> Iterator[f.Code]:
+        """Mailed to this address, oldest first."""
+        return iter(self._mailed.get(email, ()))
 
     def _on_boot(self, fact: f.Boot) -> None:
         self.boot = fact.number
@@ -134,7 +140,9 @@ class World:
             self.wallet(payout.msisdn).balance_minor += payout.amount_minor
 
     def _on_customer(self, fact: f.Customer) -> None:
-        self.accounts[fact.loginid] = Account(fact, 1000 + len(self.accounts), fact.balance_minor, fact.balance_minor)
+        account = Account(fact, 1000 + len(self.accounts), fact.balance_minor, fact.balance_minor)
+        self.accounts[fact.loginid] = account
+        self._by_email.setdefault(fact.email, []).append(account)
 
     def _on_token(self, fact: f.Token) -> None:
         self.tokens[fact.token] = fact
@@ -157,6 +165,7 @@ class World:
 
     def _on_code(self, fact: f.Code) -> None:
         self.codes[fact.code] = fact
+        self._mailed.setdefault(fact.email, []).append(fact)
 
     def _on_code_used(self, fact: f.CodeUsed) -> None:
         self.used_codes.add(fact.code)

@@ -101,7 +101,7 @@ def test_customers_are_enough_for_every_part():
 
 def test_a_report_is_stopped_with_its_installation_also_when_it_never_started():
     with Bench(TINY, lambda _: None) as bench:
-        folder = bench._folder.path
+        folder = bench._rig.folder.path
         assert folder.is_dir()
     assert not folder.exists()
 

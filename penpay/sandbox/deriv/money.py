@@ -10,6 +10,7 @@ from penpay.sandbox.ids import Ids, now_epoch_s
 from penpay.sandbox.truth import Truth
 from penpay.sandbox.world import Account
 
+_AUTO_MAIL = "@customers.example"
 ALL_SCOPES = ("read", "trade", "trading_information", "payments", "admin")
 
 
@@ -42,7 +43,7 @@ class Money:
         account = self._truth.world.accounts.get(loginid)
         prefix = self._knobs.auto_prefix
         if account is None and prefix and loginid.startswith(prefix) and loginid[len(prefix) :].isdigit():
-            email = f"{loginid.lower()}@customers.example"
+            email = f"{loginid.lower()}{_AUTO_MAIL}"
             self.open(Customer(loginid, "Auto Customer", email, "USD", "ke", self._knobs.auto_balance_minor))
             account = self._truth.world.accounts[loginid]
         return account
@@ -103,6 +104,8 @@ class Money:
     def mail_code(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Mail a code to a known address; an unknown one gets the same answer and no code."""
         email = request["verify_email"]
+        # An account that exists by itself has a mailbox as well.
+        self.account(email.removesuffix(_AUTO_MAIL).upper())
         known = next(self._truth.world.accounts_of(email), None)
         if known is not None and request["type"] == "paymentagent_withdraw":
             parameters = request.get("url_parameters", {})
