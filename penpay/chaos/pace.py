@@ -25,9 +25,9 @@ STORMY = {
     "PENPAY_TIMING__LEASE_RENEW_S": "2",
     # Nobody signs in twice, however long it takes.
     "PENPAY_TIMING__ACCESS_TOKEN_S": "14400",
-    # What nobody can tell, such as a refusal whose result was lost, goes to a person two minutes later.
-    "PENPAY_TIMING__DERIV_UNKNOWN_UNTIL_S": "12000",
-    "PENPAY_TIMING__REFUND_RECEIPT_WAIT_S": "10000",
+    # What nobody can tell, such as a refusal whose result was lost, goes to a person a minute later.
+    "PENPAY_TIMING__DERIV_UNKNOWN_UNTIL_S": "6000",
+    "PENPAY_TIMING__REFUND_RECEIPT_WAIT_S": "6000",
     # Calls that get no answer are given up before the next storm.
     "PENPAY_TIMING__DARAJA_CALL_S": "4",
     "PENPAY_TIMING__DERIV_CALL_S": "4",

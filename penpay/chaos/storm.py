@@ -105,14 +105,16 @@ class Storm:
         Not before somebody was ready since the last time, or a slow machine would only ever see nodes start.
         """
         async with self._killing:
-            deadline_s = time.monotonic() + READY_S
-            while time.monotonic() < deadline_s and not await asyncio.to_thread(self._is_somebody_ready):
-                await asyncio.sleep(_WATCH_S)
+            await asyncio.to_thread(self._until_somebody_is_ready)
             self._kill_next()
 
-    def _is_somebody_ready(self) -> bool:
-        awake = [node for node in self._installation.nodes if node.name not in self._paused]
-        return any(node.status("/readyz") == http.client.OK for node in awake)
+    def _until_somebody_is_ready(self) -> None:
+        deadline_s = time.monotonic() + READY_S
+        while time.monotonic() < deadline_s:
+            awake = [node for node in self._installation.nodes if node.name not in self._paused]
+            if any(node.status("/readyz") == http.client.OK for node in awake):
+                return
+            time.sleep(_WATCH_S)
 
     def _kill_next(self) -> None:
         for node in itertools.islice(self._in_turn, len(self._installation.nodes)):
