@@ -16,6 +16,7 @@ DERIV_RESOLVER = "rails/deriv/resolver"
 DERIV_CUSTOMERS = "rails/deriv/customers"
 FX_FEED = "rails/fx"
 SMS = "rails/sms"
+MAIL = "rails/mail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +178,19 @@ class SendSms:
     to: str = field(repr=False)
     text: str = field(repr=False)
     sender_reference: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendMail:
+    """One mail. Tell, or ask to hear `sent`, `refused` or `given_up`; never blocks money.
+
+    `reference` becomes the Message-ID: a mail that is sent twice is one mail.
+    """
+
+    to: str = field(repr=False)
+    subject: str = field(repr=False)
+    text: str = field(repr=False)
+    reference: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,12 @@ class FxSource(Protocol):
         ...
 
 
+class MailGateway(Protocol):
+    """Mail. Raises `Unavailable` (try later) or `Refused`."""
+
+    async def send(self, *, to: str, subject: str, text: str, reference: str) -> None: ...
+
+
 class SmsGateway(Protocol):
     """Text messages."""
 

@@ -23,6 +23,7 @@ from actors.deriv_withdrawals import DerivWithdrawalsActor, WithdrawalParts
 from actors.desk import UserParts
 from actors.fx_feed import FxFeedActor, FxParts
 from actors.listener import ListenerActor
+from actors.mail import MailActor
 from actors.periodic import Job, PeriodicActor
 from actors.rail_lease import LeaseHolder, RailLeaseActor
 from actors.rail_sender import SenderParts
@@ -32,7 +33,7 @@ from actors.sms import SmsActor
 from actors.user import UserActor
 from config import limits
 from penpay.ports import Gate, Listener
-from penpay.ports_rails import SmsGateway
+from penpay.ports_rails import MailGateway, SmsGateway
 from supervisors.specs import AnySpec, ChildSpec, DynamicSpec, EntityHostSpec, SupervisorSpec
 from supervisors.watchdog import WatchdogActor
 
@@ -81,6 +82,8 @@ class Crew:
     pollers: PollerParts
     feed: FxParts
     sms: SmsGateway
+    mail: MailGateway | None = None
+    """None where no mail server is configured: then nobody stands at `rails/mail`."""
     shards: Callable[[], Awaitable[Sequence[SupervisorSpec]]]
     replan_s: float
     opening: Callable[[], Blueprint]
@@ -182,6 +185,7 @@ def _rails(crew: Crew) -> SupervisorSpec:
             _daraja(crew),
             _child("fx", (FxFeedActor, (crew.feed,))),
             _child("sms", (SmsActor, (crew.sms,))),
+            *([_child("mail", (MailActor, (crew.mail,)))] if crew.mail is not None else []),
         ],
     )
 

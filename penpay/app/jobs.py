@@ -15,6 +15,7 @@ from penpay.adapters.audit_store import MySqlHeads
 from penpay.adapters.overview import MySqlOverview
 from penpay.adapters.server_check import login_problems, server_advice, server_problems
 from penpay.app.identity_jobs import IdentityJobs
+from penpay.app.mail_jobs import MailJobs
 from penpay.app.outside import NodeHouse
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.presentation import json_bytes, time_text
@@ -45,7 +46,15 @@ class Jobs:
             ("invariants", self.check_invariants, outside.settings.timing.invariants_s),
             ("gauges", self.gauges, GAUGES_S),
             *identity.periodic(),
+            *self._mails(),
         ]
+
+    def _mails(self) -> Sequence[tuple[str, Job, float]]:
+        """Only where a mail server is configured."""
+        outside = self._house.outside
+        if not outside.settings.smtp.host:
+            return ()
+        return MailJobs(outside.database, outside.sealer, self._house.addresses, outside.clock).periodic()
 
     def anchors(self) -> AnchorParts:
         """What carries the chains' heads out of the database."""

@@ -12,6 +12,7 @@ from actors.base import Blueprint, StartFailed
 from actors.opening import ACCOUNTS, OpeningActor
 from config import limits
 from config.sections import Settings
+from penpay.adapters.mail import SmtpMail
 from penpay.adapters.metrics import Metrics
 from penpay.app.crew import ShardPlan, daraja_rail, deriv_rail, fx_feed
 from penpay.app.jobs import Jobs
@@ -137,6 +138,7 @@ class Node:
             pollers=daraja.pollers,
             feed=fx_feed(house),
             sms=outside.sms,
+            mail=_mail(self._settings),
             shards=self._plan,
             replan_s=2.0,
             opening=self._opening,
@@ -152,6 +154,20 @@ class Node:
     def _before_scrape(self) -> None:
         """Bring gauges up to date."""
         self._jobs.measure(self._tree.census())
+
+
+def _mail(settings: Settings) -> SmtpMail | None:
+    smtp = settings.smtp
+    if not smtp.host:
+        return None
+    return SmtpMail(
+        host=smtp.host,
+        port=smtp.port,
+        sender=smtp.sender,
+        username=smtp.username,
+        password=smtp.password.get_secret_value(),
+        insecure=settings.is_relaxed,
+    )
 
 
 class _Operations:

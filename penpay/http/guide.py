@@ -47,6 +47,10 @@ Phones, mail and Deriv are simulated here. What would arrive there is told by th
 **The code that Deriv mails**
 
     curl '{simulator}/deriv/codes?email={email}'
+
+**The mail about what ended**
+
+    curl '{simulator}/mail?to={email}'
 """
 
 

@@ -8,14 +8,15 @@ READING
 GET  /control                        this index
 GET  /control/identity               URLs, and the PENPAY_* variables that point a node here
 GET  /control/truth                  everything: summary, pushes, payments, reversals, provider_reversals, payouts,
-                                     transfers, funds, codes, sms, wallets, customers
+                                     transfers, funds, codes, sms, mail, wallets, customers
 GET  /control/truth/summary          opening_minor and current_minor of paybill, utility, charges, agent, customers;
                                      count and amount_minor of payments, reversals, payouts, transfers, withdrawals;
-                                     pushes {count, open}; funds by account; sms
+                                     pushes {count, open}; funds by account; sms; mail
 GET  /control/deliveries?kind=       callbacks sent: counts {delivered, refused, lost} and the last 5,000
                                      deliveries [{at_epoch_s, kind, url, status}]; status 0 = nobody answered.
                                      Kinds: stk, stk_extra, reversal, status, balance, b2c, <those>_timeout, forged
 GET  /control/sms?to=                {messages [{message_id, to, sender, text, at_epoch_s}]}, oldest first
+GET  /control/mail?to=               {messages [{message_id, to, sender, subject, text, at_epoch_s}]}, oldest first
 GET  /control/deriv/codes?email=     {codes [{code, email, amount, agent_loginid, expires_epoch_s, used}]}
 GET  /control/deriv/sessions         {sessions [{app_id, loginids, subscriptions}]}
 GET  /control/script                 steps not used up yet, and all knobs
@@ -103,6 +104,7 @@ POST /control/funds                  {"account": "paybill" | "utility" | "agent"
 POST /control/fx                     {"primary"?: RATES, "second"?: RATES}, RATES {mid, base, quote, age_s, status,
                                      latency_s, raw}; mid is written as it stands: "129.50", "0", "NaN"
 POST /control/sms                    {"fail"?: 2, "status"?: 500, "latency_s"?, "reject"?: ["+2547…"]}
+POST /control/mail                   {"fail"?: 2, "status"?: 451, "latency_s"?, "reject"?: ["a@example.com"]}
 POST /control/forge                  {"url", "body"?, "source"?, "amount_kes"?, "checkout_id"?, "receipt"?, "msisdn"?}
                                      -> {status}: post body, or a paid STK callback made of the rest
 """
@@ -141,6 +143,7 @@ class Control:
             "/control/truth/summary": lambda _: summary(self._house.truth.world),
             "/control/deliveries": self._deliveries,
             "/control/sms": self._sms,
+            "/control/mail": self._mail,
             "/control/deriv/codes": self._codes,
             "/control/deriv/sessions": lambda _: {"sessions": self._house.deriv.describe()},
             "/control/script": self._rails.describe,
@@ -153,6 +156,7 @@ class Control:
             "/control/funds": self._move_funds,
             "/control/fx": self._set_rates,
             "/control/sms": self._set_sms,
+            "/control/mail": self._set_mail,
             "/control/forge": self._rails.forge,
         }
         for path, read in reads.items():
@@ -184,6 +188,10 @@ class Control:
         # A plus sign in a query string arrives as a blank.
         to = request.query.get("to", "").strip().removeprefix("+")
         return {"messages": [one for one in self._house.truth.world.sms if one.to.removeprefix("+") == to or not to]}
+
+    def _mail(self, request: web.Request) -> dict[str, Any]:
+        to = request.query.get("to", "")
+        return {"messages": [one for one in self._house.truth.world.mail if one.to == to or not to]}
 
     def _codes(self, request: web.Request) -> dict[str, Any]:
         world, email = self._house.truth.world, request.query.get("email")
@@ -246,6 +254,10 @@ class Control:
     async def _set_sms(self, request: web.Request, body: dict[str, Any]) -> None:
         del request
         turn(self._house.feeds.sms, body)
+
+    async def _set_mail(self, request: web.Request, body: dict[str, Any]) -> None:
+        del request
+        turn(self._house.mail.knobs, body)
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -230,6 +230,18 @@ class Sms:
     at_epoch_s: float
 
 
+@dataclass(slots=True)
+class Mail:
+    """A mail that was accepted for a mailbox."""
+
+    message_id: str
+    to: str
+    sender: str
+    subject: str
+    text: str
+    at_epoch_s: float
+
+
 Fact = (
     Boot
     | Opening
@@ -250,4 +262,5 @@ Fact = (
     | CodeUsed
     | Funds
     | Sms
+    | Mail
 )

@@ -14,6 +14,7 @@ from penpay.sandbox.facts import Boot, Customer, Opening, Token
 from penpay.sandbox.feeds import Feeds
 from penpay.sandbox.ids import Ids, now_epoch_s
 from penpay.sandbox.postman import Postman
+from penpay.sandbox.smtp import MailServer
 from penpay.sandbox.truth import Truth
 
 
@@ -33,6 +34,7 @@ class House:
         self.deriv = Hub(config, DerivKnobs(), self.truth, self.ids, self.postman)
         self.oauth = OAuthPage(config, self.truth, self.ids, self.deriv.money)
         self.feeds = Feeds(config, self.truth, self.ids)
+        self.mail = MailServer(self.truth)
 
     def _open_books(self) -> None:
         """Count this start, and in an empty truth book the opening balances."""
@@ -70,7 +72,7 @@ class House:
         router.add_route("GET", "/fx/{source:primary|second}", self.feeds.serve_rates)
         router.add_route("POST", "/version1/messaging", self.feeds.serve_sms)
 
-    def introduce(self, host: str, port: int) -> dict[str, Any]:
+    def introduce(self, host: str, port: int, smtp_port: int) -> dict[str, Any]:
         """What a client has to know: URLs, credentials, and the environment that points a node here."""
         config, http = self.config, f"http://{host}:{port}"
         environment = {
@@ -94,6 +96,13 @@ class House:
             "PENPAY_SMS__USERNAME": config.sms_username,
             "PENPAY_SMS__API_KEY": config.sms_api_key,
         }
+        if not config.fast:
+            # A benchmark measures money, not mail.
+            environment |= {
+                "PENPAY_SMTP__HOST": host,
+                "PENPAY_SMTP__PORT": str(smtp_port),
+                "PENPAY_SMTP__FROM": "PenPay <no-reply@penpay.example>",
+            }
         self.identity = {
             "ready": True,
             "pid": os.getpid(),
@@ -109,5 +118,6 @@ class House:
         self.daraja.resume()
 
     async def close(self) -> None:
+        await self.mail.close()
         await self.postman.close()
         self.truth.close()

@@ -18,6 +18,7 @@ def everything(world: World) -> dict[str, Any]:
         "funds": world.funds,
         "codes": [{"used": code.code in world.used_codes, "code": code} for code in world.codes.values()],
         "sms": world.sms,
+        "mail": world.mail,
         "wallets": list(world.wallets.values()),
         "customers": [
             {
@@ -70,6 +71,7 @@ def summary(world: World) -> dict[str, Any]:
             for account in sorted({one.account for one in world.funds})
         },
         "sms": len(world.sms),
+        "mail": len(world.mail),
     }
 
 

@@ -25,7 +25,7 @@ async def running(config: SandboxConfig) -> AsyncIterator[House]:
     site = web.TCPSite(runner, config.host, config.port, backlog=1024)
     await site.start()
     host, port = runner.addresses[0][:2]
-    house.introduce(host, port)
+    house.introduce(host, port, await house.mail.start(host))
     await house.start()
     try:
         yield house

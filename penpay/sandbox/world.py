@@ -57,6 +57,7 @@ class World:
         self._by_email: dict[str, list[Account]] = {}
         self._mailed: dict[str, list[f.Code]] = {}
         self.sms: list[f.Sms] = []
+        self.mail: list[f.Mail] = []
         self.funds: list[f.Funds] = []
         self._appliers: dict[type, Callable[[Any], None]] = {
             kind: getattr(self, "_on" + re.sub("([A-Z])", r"_\1", kind.__name__).lower()) for kind in get_args(f.Fact)
@@ -188,3 +189,6 @@ class World:
 
     def _on_sms(self, fact: f.Sms) -> None:
         self.sms.append(fact)
+
+    def _on_mail(self, fact: f.Mail) -> None:
+        self.mail.append(fact)

@@ -17,7 +17,6 @@ NOT_YET: Mapping[int, str] = {
     88: "played with every right and trigger: tests/storage/test_schemas.py, tests/ledger/test_audit.py",
     102: "played with the feed: tests/rails/test_feeds.py",
     103: "played as F24 here and in tests/domain/test_deposit_rules.py",
-    104: "nothing is sent by mail yet; SMS is tests/rails/test_feeds.py",
     105: "keys of an older version are tests/rails/test_crypto.py; the drill of a change comes later",
     106: "needs certificates and TLS at the rails",
     107: _RECONCILIATION,

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from actors.courier import CourierSettings
 from actors.fx_feed import FxFeedActor, FxParts, FxSettings
-from actors.sms import SmsActor, SmsSettings
+from actors.sms import SmsActor
 from penpay.adapters.fx import HttpFxSource, read_rate
 from penpay.adapters.sms import AfricasTalking
 from penpay.domain.board import Board
@@ -217,7 +218,7 @@ async def test_a_rejected_number_is_refused_and_a_wrong_key_too(gateway, sandbox
 
 async def test_a_provider_that_stumbles_is_tried_again(gateway, sandbox_rails):
     await sandbox_rails.control("/sms", {"fail": 2, "status": 500})
-    ref = SmsActor.start(gateway, SmsSettings(retry_s=0.01))
+    ref = SmsActor.start(gateway, CourierSettings(retry_s=0.01))
     ref.tell(SendSms("254708374149", "again"))
     await until(lambda: inside(ref).observable_state()["done"])
     assert len((await sandbox_rails.control("/sms"))["messages"]) == 1
@@ -236,7 +237,7 @@ class NeverThere:
 
 async def test_a_message_is_given_up_after_its_tries():
     away = NeverThere()
-    ref = SmsActor.start(away, SmsSettings(tries=3, retry_s=0.001))
+    ref = SmsActor.start(away, CourierSettings(tries=3, retry_s=0.001))
     ref.tell(SendSms("254708374149", "lost"))
     await until(lambda: inside(ref).observable_state()["given_up"])
     assert away.tries == 3
@@ -244,7 +245,7 @@ async def test_a_message_is_given_up_after_its_tries():
 
 
 async def test_waiting_messages_are_bounded():
-    ref = SmsActor.start(NeverThere(), SmsSettings(queue_max=2, in_flight_max=1, retry_s=60.0))
+    ref = SmsActor.start(NeverThere(), CourierSettings(queue_max=2, in_flight_max=1, retry_s=60.0))
     for _ in range(10):
         ref.tell(SendSms("254708374149", "x"))
     await until(lambda: inside(ref).observable_state()["given_up"] >= 6)
