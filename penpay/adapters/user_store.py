@@ -16,6 +16,7 @@ from penpay.ports import CodeRequest, Duplicate, OpenDeposit, OpenWithdrawal, Us
 
 LOADS_MAX = 64
 """Users that are read together."""
+_ENDED = frozenset({"COMPLETED", "FAILED", "REVERSED"})
 
 
 class MySqlUserStore:
@@ -58,7 +59,9 @@ class MySqlUserStore:
                     deposit for is_open, deposit in deposits[user_id] if is_open or deposit.eat_day == eat_day
                 ),
                 last_push_at=pushes.get(user_id),
-                withdrawals=tuple(withdrawals[user_id]),
+                withdrawals=tuple(
+                    mine for mine in withdrawals[user_id] if mine.status not in _ENDED or mine.eat_day == eat_day
+                ),
             )
             for user_id, eat_day in asked
         ]
