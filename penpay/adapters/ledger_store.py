@@ -56,7 +56,7 @@ class MySqlLedgerStore:
         async with self._database.connection(LEDGER) as connection:
             transaction = MySqlLedgerTransaction(connection, self._queries, self._statements, shard)
             yield transaction
-            if connection.in_transaction:
+            if connection.in_transaction and connection.usable:
                 await connection.rollback()
 
 
@@ -89,12 +89,12 @@ class MySqlLedgerTransaction:
         # From the first byte on a transaction may be open, whatever becomes of the answer.
         self._connection.in_transaction = True
         begin = [("", "START TRANSACTION"), ("fences", lock)]
-        _, fence, *answers = await self._connection.run_all([*begin, *((look, text) for look, text in looks)])
+        _, fence, *answers = await self._run([*begin, *((look, text) for look, text in looks)])
         return _fence(fence[0]), _found([look for look, _ in looks], answers)
 
     async def read(self, wanted: Wanted) -> Found:
         looks = self._looks(wanted)
-        return _found([look for look, _ in looks], await self._connection.run_all(looks) if looks else [])
+        return _found([look for look, _ in looks], await self._run(looks) if looks else [])
 
     def _looks(self, wanted: Wanted) -> list[tuple[str, str]]:
         by_ids = (
@@ -114,7 +114,7 @@ class MySqlLedgerTransaction:
     async def commit(self, batch: LedgerBatch) -> None:
         """All rows, the heads and the COMMIT in one round trip; the first statement that fails ends it."""
         statements = batch.rendered if batch.rendered is not None else self._statements.of(batch)
-        await self._connection.run_all(cast("list[Labelled]", statements), commits=True)
+        await self._run(cast("list[Labelled]", statements), commits=True)
         self._connection.in_transaction = False
 
     async def bury(self, unit: DeadUnit) -> None:
@@ -130,8 +130,19 @@ class MySqlLedgerTransaction:
             shard=self._shard,
         )
         statements = [("dead_letters", letter), ("review_items", question), ("", "COMMIT")]
-        await self._connection.run_all(statements, commits=True)
+        await self._run(statements, commits=True)
         self._connection.in_transaction = False
+
+    async def _run(self, statements: list[Labelled], *, commits: bool = False) -> list[tuple[Row, ...]]:
+        """After any error the session is closed.
+
+        A lock wait undoes one statement only, and would leave a transaction that could be committed without its fence.
+        """
+        try:
+            return await self._connection.run_all(statements, commits=commits)
+        except BaseException:
+            self._connection.close()
+            raise
 
 
 def _found(looks: list[str], answers: list[tuple[Row, ...]]) -> Found:
