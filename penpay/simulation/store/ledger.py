@@ -72,9 +72,12 @@ class MemoryLedgerStore:
 
     @asynccontextmanager
     async def transaction(self, shard: int) -> AsyncIterator["MemoryLedgerTransaction"]:
-        """Raises `Unavailable` without a server."""
+        """Raises `Unavailable` without a server, and `ConnectionLost` when there is nobody left to roll back for."""
         with self._node.server.connect(self._node.boot_id) as session:
-            yield MemoryLedgerTransaction(self._node, session, shard)
+            transaction = MemoryLedgerTransaction(self._node, session, shard)
+            yield transaction
+            if not transaction.is_over:
+                session.alive()
 
 
 def _fence(row: FenceRow, node: MemoryNode) -> Fence:
@@ -97,6 +100,8 @@ class MemoryLedgerTransaction:
         self._session = session
         self._shard = shard
         self._name = f"shard/{shard}"
+        self.is_over = False
+        """Committed, or lost with an error that was told."""
 
     async def open(self, wanted: Wanted) -> tuple[Fence, Found]:
         try:
@@ -107,7 +112,7 @@ class MemoryLedgerTransaction:
             await self._node.weather.at("ledger.open.locked")
             self._session.alive()
         except BaseException:
-            self._session.kill()
+            self._lost()
             raise
         return fence, found
 
@@ -117,7 +122,7 @@ class MemoryLedgerTransaction:
             self._session.alive()
             return await self._look(wanted)
         except BaseException:
-            self._session.kill()
+            self._lost()
             raise
 
     async def _look(self, wanted: Wanted) -> Found:
@@ -137,9 +142,14 @@ class MemoryLedgerTransaction:
                 await self._session.lock(*operation_locks(changed & schema.provider_operations.rows.keys()))
             self._session.commit(lambda changes: write_batch(schema, batch, changes))
         except BaseException:
-            self._session.kill()
+            self._lost()
             raise
+        self.is_over = True
         await self._node.weather.at("ledger.commit.done")
+
+    def _lost(self) -> None:
+        self.is_over = True
+        self._session.kill()
 
     async def bury(self, unit: DeadUnit) -> None:
         schema, shard = self._node.server.schema, self._shard
@@ -168,8 +178,9 @@ class MemoryLedgerTransaction:
             await self._node.weather.at("ledger.bury")
             self._session.commit(put)
         except BaseException:
-            self._session.kill()
+            self._lost()
             raise
+        self.is_over = True
         await self._node.weather.at("ledger.bury.done")
 
 

@@ -9,7 +9,8 @@ from penpay.data import data_dir
 
 _TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?\{\w+\}\.(\w+) \((.*)\) ENGINE=.*?CHARSET=(\w+)", re.DOTALL)
 _ADDED = re.compile(r"ALTER TABLE \{\w+\}\.(\w+)\s+ADD COLUMN (?:IF NOT EXISTS )?(.*?);", re.DOTALL)
-_COLUMN = re.compile(r"(\w+) ([A-Z]+)(?:\((\d+)\))?(?: CHARACTER SET (\w+) COLLATE \w+)?( NOT NULL)?")
+_TYPES = "(?:VAR)?CHAR|VARBINARY|BINARY|(?:TINY|SMALL|MEDIUM|BIG)?INT|(?:MEDIUM)?(?:TEXT|BLOB)|DATETIME"
+_COLUMN = re.compile(rf"(\w+) ({_TYPES})\b(?:\((\d+)\))?(?: CHARACTER SET (\w+) COLLATE \w+)?( NOT NULL)?")
 _KEY = re.compile(r"(?:PRIMARY|UNIQUE) KEY ?(\w*) ?\(([\w, ]+)\)")
 _CHECK = re.compile(r"CONSTRAINT (\w+) CHECK")
 _TEXTS = {"CHAR", "VARCHAR", "VARBINARY"}

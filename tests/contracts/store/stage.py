@@ -1,10 +1,15 @@
 """One installation, in memory or on MariaDB, and the processes on it, as the contract tests see either."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Protocol
+
+import pymysql
 
 from penpay.adapters.attempt_store import MySqlAttemptStore
 from penpay.adapters.audit_store import MySqlHeads
@@ -16,10 +21,13 @@ from penpay.adapters.outbox_store import MySqlOutboxStore
 from penpay.adapters.overview import MySqlOverview
 from penpay.adapters.rail_reads import MySqlRailReads
 from penpay.adapters.saga_store import MySqlSagaStore
+from penpay.adapters.sql_text import with_schemas
 from penpay.adapters.system import SystemClock
 from penpay.adapters.user_store import MySqlUserStore
-from penpay.ports import Clock
+from penpay.ports import Clock, ConnectionLost
+from penpay.simulation.store.schema import Schema
 from penpay.simulation.store.server import MemoryServer
+from penpay.simulation.store.sessions import timed_out
 from penpay.simulation.store.stores import stores_of
 from tests.contracts.store.troubles import LossyDatabase, LossyLedger, Troubles
 from tests.harness.databases import MigratedDatabase
@@ -28,6 +36,16 @@ from tests.ledger.house import CountedIds, fresh_id, sealer
 SHARDS = 4
 SEALED = {"sealed_body"}
 """Sealed in the database only, so that bytes cannot be compared."""
+WAITING = "SELECT trx_mysql_thread_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+SEEDED = {
+    "leases": "UPDATE {ledger}.leases SET node = '', owner = '', epoch = 0, state = 'FREE', conn_id = 0",
+    "fences": (
+        "UPDATE {ledger}.fences SET owner = '', epoch = 0, unit_seq = 0, chain_seq = 0, audit_seq = 0, outbox_seq = 0,"
+        " chain_hash = REPEAT(CHAR(0), 32), audit_hash = REPEAT(CHAR(0), 32)"
+    ),
+    "outbox_cursors": "UPDATE {ledger}.outbox_cursors SET seq = 0",
+}
+"""Tables whose rows a migration makes, and how they are as it made them."""
 
 
 @dataclass
@@ -38,8 +56,16 @@ class Process:
     stores: Any
     troubles: Troubles
 
+    in_memory: bool
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stores, name)
+
+    def lose(self, point: str, *, effect: bool = True, times: int = 1) -> None:
+        """The next answers at this point are lost, after the COMMIT took effect or before it did."""
+        at = point if self.in_memory or point.startswith("ledger.") else "work"
+        lost = [ConnectionLost(commit_sent=True) for _ in range(times)]
+        self.troubles.plan(f"{at}.done" if effect else at, *lost)
 
 
 class Stage(Protocol):
@@ -52,7 +78,18 @@ class Stage(Protocol):
         """The committed rows of a table, column by column, in the order of the primary key."""
         ...
 
-    def restart(self) -> None: ...
+    async def someone_waits(self, count: int = 1) -> None:
+        """Until so many sessions stand in line for locks."""
+        ...
+
+    async def end_wait(self) -> None:
+        """Let whoever stands in line for a lock give up now, as it would after five seconds."""
+        ...
+
+    def cut(self) -> None:
+        """Every connection to the database breaks."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -81,7 +118,7 @@ class MemoryStage:
         stores = stores_of(
             self.server, node=node, boot_id=boot_id, clock=SystemClock(), ids=CountedIds(), weather=troubles
         )
-        return Process(boot_id, stores, troubles)
+        return Process(boot_id, stores, troubles, in_memory=True)
 
     def expire(self, lease: str) -> None:
         leases = self.server.schema.leases
@@ -100,8 +137,21 @@ class MemoryStage:
             spec.shape.keys["PRIMARY"],
         )
 
-    def restart(self) -> None:
-        self.server.restart()
+    async def someone_waits(self, count: int = 1) -> None:
+        while len(self._waiting()) < count:
+            await asyncio.sleep(0)
+
+    def _waiting(self) -> list[asyncio.Future[None]]:
+        return [granted for queue in self.server.queues.values() for _, granted in queue if not granted.done()]
+
+    async def end_wait(self) -> None:
+        await self.someone_waits()
+        for granted in self._waiting():
+            timed_out(granted)
+
+    def cut(self) -> None:
+        for session in list(self.server.sessions):
+            session.kill()
 
     def close(self) -> None:
         assert not self.server.locks, "a lock outlived its session"
@@ -131,6 +181,17 @@ class MariaDbStage:
 
     database: MigratedDatabase
     _opened: list[Callable[[], None]] = field(default_factory=list)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def _rows(self, statement: str, parameters: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """As admin, all over one connection: a new one costs more than most tests."""
+        with self._admin.cursor() as cursor:
+            cursor.execute(with_schemas(statement, self.database.prefix), parameters)
+            return list(cursor.fetchall())
+
+    @cached_property
+    def _admin(self) -> Any:
+        return self._stack.enter_context(self.database.server.connect())
 
     def process(self, node: str = "a", boot_id: str = "") -> Process:
         boot_id, troubles = boot_id or fresh_id(), Troubles()
@@ -151,31 +212,56 @@ class MariaDbStage:
             heads=MySqlHeads(database),
             overview=MySqlOverview(database),
         )
-        return Process(boot_id, stores, troubles)
+        return Process(boot_id, stores, troubles, in_memory=False)
 
     def expire(self, lease: str) -> None:
         past = "UPDATE {ledger}.leases SET expires_at = UTC_TIMESTAMP(6) - INTERVAL 1 MICROSECOND WHERE name = %s"
-        self.database.rows(past, (lease,))
+        self._rows(past, (lease,))
 
     def give_data_key(self, user_id: str, wrapped: bytes) -> None:
-        with self.database.server.connect() as connection, connection.cursor() as cursor:
-            # The user itself is of no interest here.
-            cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
-            insert = f"INSERT INTO {self.database.schema('users')}.data_keys VALUES (%s, %s, UTC_TIMESTAMP(6))"
-            cursor.execute(insert, (user_id, wrapped))
+        # The user itself is of no interest here.
+        self._rows("SET FOREIGN_KEY_CHECKS = 0")
+        self._rows("INSERT INTO {users}.data_keys VALUES (%s, %s, UTC_TIMESTAMP(6))", (user_id, wrapped))
 
     def stored(self, table: str) -> list[dict[str, Any]]:
-        from penpay.simulation.store.schema import Schema  # noqa: PLC0415
-
         spec = getattr(Schema(shards=1, at=SystemClock().now()), table).spec
         columns = [column for column in spec.columns if column not in SEALED]
         schema = "{audit}" if table == "audit_log" else "{ledger}"
-        rows = self.database.rows(f"SELECT {', '.join(columns)} FROM {schema}.{table}")
+        rows = self._rows(f"SELECT {', '.join(columns)} FROM {schema}.{table}")
         found = ({column: _plain(value) for column, value in zip(columns, row, strict=True)} for row in rows)
         return _sorted(found, spec.shape.keys["PRIMARY"])
 
-    def restart(self) -> None:
-        raise NotImplementedError("a private server is restarted by the tests that have one")
+    async def someone_waits(self, count: int = 1) -> None:
+        while len(await asyncio.to_thread(self._rows, WAITING)) < count:
+            # The server renews what it tells of transactions only when it was not asked for a tenth of a second.
+            await asyncio.sleep(0.12)
+
+    async def end_wait(self) -> None:
+        while True:
+            await self.someone_waits()
+            for (session_id,) in self._rows(WAITING):
+                # What the server tells is a little old: the session may be gone.
+                with suppress(pymysql.err.OperationalError):
+                    self._rows(f"KILL QUERY {session_id}")
+                    return
+            await asyncio.sleep(0.12)
+
+    def cut(self) -> None:
+        ours = "SELECT id FROM information_schema.processlist WHERE user = 'penpay_runtime'"
+        for (session_id,) in self._rows(ours):
+            self._rows(f"KILL CONNECTION {session_id}")
+
+    def wipe(self) -> None:
+        """As migrated: the next test finds nothing of this one."""
+        self._rows("SET FOREIGN_KEY_CHECKS = 0")
+        for statement in SEEDED.values():
+            self._rows(statement)
+        for name in sorted(Schema(shards=1, at=SystemClock().now()).tables().keys() - SEEDED.keys()):
+            place = f"{{{'audit' if name == 'audit_log' else 'ledger'}}}.{name}"
+            if self._rows(f"SELECT 1 FROM {place} LIMIT 1"):
+                self._rows(f"TRUNCATE {place}")
+        self._rows("DELETE FROM {users}.data_keys")
+        self._stack.close()
 
     def close(self) -> None:
         for close in self._opened:

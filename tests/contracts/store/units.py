@@ -80,8 +80,8 @@ def cancelled(first: UnitOfWork, **changes: object) -> UnitOfWork:
 
 def withdrawal(**changes: object) -> UnitOfWork:
     """The first unit of a withdrawal of 20.00 USD."""
-    money = {"send": usd(2_000), "receive": kes(249_000), "limit_usd_minor": 200_000}
-    row = transaction_row(type="WITHDRAWAL", state="DERIV_SENDING", **money | changes)
+    fields = {"type": "WITHDRAWAL", "state": "DERIV_SENDING", "limit_usd_minor": 200_000}
+    row = transaction_row(**fields | {"send": usd(2_000), "receive": kes(249_000)} | changes)
     debit = stk(kind=OperationKind.DERIV_WITHDRAW, amount=usd(2_000), recipient="CR900001")
     return begun(row, new_operations=(debit,))
 
