@@ -19,15 +19,13 @@ from penpay.app.mail_jobs import MailJobs
 from penpay.app.outside import NodeHouse
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.presentation import json_bytes, time_text
-from penpay.http.event_hub import EventHub, LiveEvent
+from penpay.http.event_hub import NO_PLACE, EventHub, LiveEvent
 from penpay.messages_rails import DerivBalance
 from supervisors.introspection import Census
 
 log = structlog.get_logger()
 
 GAUGES_S = 10.0
-NO_PLACE = -1
-"""A live event that has no place in the outbox: nobody can ask for it again."""
 
 
 class Jobs:
@@ -140,7 +138,7 @@ class Jobs:
 
     def balance_seen(self, user_id: str, seen: DerivBalance) -> None:
         """A customer's Deriv balance moved: their open screens learn it at once."""
-        body = {"balance": seen.balance.wire(), "as_of": time_text(seen.as_of_at), "live": seen.live}
+        body = {"deriv": {**seen.balance.wire(), "as_of": time_text(seen.as_of_at), "live": seen.live}}
         text = json_bytes(body).decode()
         self._events.publish(LiveEvent(shard=0, seq=NO_PLACE, type="balance.updated", user_id=user_id, body=text))
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from config.limits import EVENT_QUEUE_MAX, EVENT_STREAMS_MAX, EVENT_STREAMS_PER_USER
 
+NO_PLACE = -1
+"""A live event without a place in the outbox: nobody can ask for it again, and the next one tells the same or more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveEvent:

@@ -10,9 +10,10 @@ import re
 
 from aiohttp import web
 
+from config import limits
 from penpay.domain.errors import Unavailable
 from penpay.http.dispatch import Call
-from penpay.http.event_hub import LiveEvent, Subscription
+from penpay.http.event_hub import NO_PLACE, LiveEvent, Subscription
 from penpay.http.replies import Stop
 
 HEARTBEAT_S = 15.0
@@ -62,14 +63,14 @@ class _Feed:
 
     async def run(self) -> None:
         who = self._call.who
-        await self._response.write(f"retry: 2000\nid: {who.shard}-{self._seq}\nevent: ready\ndata: {{}}\n\n".encode())
+        await self._write(f"retry: 2000\nid: {who.shard}-{self._seq}\nevent: ready\ndata: {{}}\n\n".encode())
         await self._catch_up()
         while not self._subscription.ended:
             try:
                 async with asyncio.timeout(HEARTBEAT_S):
                     event = await self._subscription.queue.get()
             except TimeoutError:
-                await self._response.write(b": still here\n\n")
+                await self._write(b": still here\n\n")
                 await self._still_signed_in()
                 await self._catch_up()
                 continue
@@ -104,9 +105,20 @@ class _Feed:
                 return
 
     async def _emit(self, event: LiveEvent) -> None:
-        if event.seq <= self._seq:
-            return
-        self._seq = event.seq
-        # JSON bodies have no line breaks, so one data line holds them.
-        text = f"id: {event.shard}-{event.seq}\nevent: {event.type}\ndata: {event.body}\n\n"
-        await self._response.write(text.encode())
+        if event.seq != NO_PLACE:
+            if event.seq <= self._seq:
+                return
+            self._seq = event.seq
+        # JSON bodies have no line breaks, so one data line holds them. Without a place, the last one stays the place.
+        place = f"{self._call.who.shard}-{self._seq}"
+        await self._write(f"id: {place}\nevent: {event.type}\ndata: {event.body}\n\n".encode())
+
+    async def _write(self, data: bytes) -> None:
+        """A reader that does not read holds what fits into the socket, and is cut in the end."""
+        try:
+            async with asyncio.timeout(limits.WRITE_S):
+                await self._response.write(data)
+        except TimeoutError:
+            if self._call.request.transport is not None:
+                self._call.request.transport.abort()
+            raise ConnectionResetError("the reader does not read") from None

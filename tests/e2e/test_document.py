@@ -14,6 +14,7 @@ from openapi_schema_validator import OAS31Validator
 
 from penpay.bench.seed import seed
 from penpay.chaos.books import settled
+from penpay.client import Client
 from penpay.demo.rails import SandboxControl
 from penpay.stack import PrivateInstallation
 
@@ -170,6 +171,19 @@ async def test_explain_and_the_timeline_tell_the_same_of_an_open_deposit(
     events = [step["event"] for step in explained["timeline"]]
     assert events[: len(told["steps"])] == [step["event"] for step in told["steps"]]
     await stranger.until(asked["id"], "COMPLETED")
+
+
+async def test_a_balance_that_moves_at_deriv_is_heard_of(installation: PrivateInstallation):
+    (asker,) = await seed(installation.node.env or {}, 1, first=960)
+    async with Client(installation.node.public_url) as client:
+        client.carry(asker.token)
+        before = (await client.balance())["deriv"]
+        await client.deposit("1300.00")
+        async with asyncio.timeout(20):
+            async for event in client.events():
+                if event.type == "balance.updated" and event.data["deriv"]["amount"] != before["amount"]:
+                    break
+        assert (await client.balance())["deriv"]["amount"] == event.data["deriv"]["amount"]
 
 
 async def test_no_request_that_the_document_allows_or_forbids_brings_the_node_down(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from penpay.adapters.redis_streams import RedisStreams, redis_client
 from penpay.adapters.stream_reader import StreamReader, blocking_client
 from penpay.http import events
-from penpay.http.event_hub import EventHub, LiveEvent
+from penpay.http.event_hub import NO_PLACE, EventHub, LiveEvent
 from penpay.ports import OutboxRow
 from tests.http.rows import add_event
 from tests.http.world import Customer, World, signed_in
@@ -69,6 +69,37 @@ async def test_live_events_arrive_in_order_and_once(world: World, customer: Cust
         got = [await stream.next() for _ in range(3)]
     assert [place for place, _, _ in got] == [f"{shard}-{newest + n}" for n in (1, 2, 3)]
     assert got[0][1:] == ("transaction.updated", f'{{"n":{newest + 1}}}')
+
+
+async def test_a_balance_is_told_live_and_moves_no_place(world: World, customer: Customer, module_database):
+    shard = await shard_of(world, customer)
+    async with opened(customer) as stream:
+        place, _, _ = await stream.next()
+        body = '{"deriv":{"amount":"9.66","currency":"USD"}}'
+        world.edge.events.publish(
+            LiveEvent(shard=0, seq=NO_PLACE, type="balance.updated", user_id=customer.id, body=body)
+        )
+        assert await stream.next() == (place, "balance.updated", body)
+        newest = int(place.partition("-")[2])
+        world.edge.events.publish(live(customer, shard, newest + 1))
+        assert (await stream.next())[0] == f"{shard}-{newest + 1}"
+
+
+async def test_a_reader_that_does_not_read_is_cut(world: World, customer: Customer, monkeypatch):
+    monkeypatch.setattr("config.limits.WRITE_S", 0.2)
+    shard = await shard_of(world, customer)
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.site.port, limit=1024)
+    head = f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {customer.access}\r\n\r\n"
+    writer.write(head.encode())
+    await reader.readuntil(b"event: ready")
+    big = '{"big":"' + "x" * 200_000 + '"}'
+    seq = await world.edge.reads.newest_seq(shard)
+    async with asyncio.timeout(15):
+        while world.edge.events.streams:
+            seq += 1
+            world.edge.events.publish(replace(live(customer, shard, seq), body=big))
+            await asyncio.sleep(0.005)
+    writer.transport.abort()
 
 
 async def test_what_was_missed_is_read_again_from_its_place(world: World, customer: Customer, module_database):
