@@ -39,12 +39,13 @@ class MemoryLeaseStore:
         asked_s = self._node.clock.monotonic_s()
 
         async def take(session: Session) -> int | None:
-            # The lease first, the fence second, as everywhere: two takers meet at the lease.
+            # The leases first, the fence second, as everywhere: two takers meet at the leases.
             await self._node.weather.at("leases.acquire")
-            if name not in self._schema.leases.rows:
+            if self._others():
                 return None
-            await session.lock(("leases", name))
-            if not self._is_free(self._schema.leases.rows[name]):
+            await session.lock(*(("leases", one) for one in sorted(self._schema.leases.rows)))
+            row = self._schema.leases.get(name)
+            if row is None or self._others() or not self._is_free(row):
                 return None
             await session.lock(fence_lock(name))
             epoch = self._schema.fences.rows[name].epoch + 1
@@ -60,6 +61,11 @@ class MemoryLeaseStore:
         is_own = row.owner == self._node.boot_id or (row.node == self._node.name and self._holds_name())
         return row.state == "FREE" or row.expires_at <= self._node.server.now() or is_own
 
+    def _others(self) -> bool:
+        """Whether another node holds anything: one node has everything or nothing."""
+        now, mine = self._node.server.now(), self._node.name
+        return any(row.state == "OWNED" and row.node != mine and row.expires_at > now for row in self._schema.leases)
+
     def _hand_over(self, name: str, epoch: int, changes: list[Change]) -> None:
         owner, until = self._node.boot_id, self._node.server.now() + self._lease
         fence = self._schema.fences.rows[name]
@@ -67,13 +73,13 @@ class MemoryLeaseStore:
         self._schema.leases.change(name, LeaseRow(name, self._node.name, owner, epoch, until, "OWNED"), changes)
 
     async def renew(self, lease: Lease) -> Lease | None:
-        """Also after it expired, as long as nobody else took it."""
+        """Also after it expired, as long as nobody else took this one or any other."""
         asked_s = self._node.clock.monotonic_s()
 
         async def extend(session: Session) -> bool:
             await self._node.weather.at("leases.renew")
             await session.lock(("leases", lease.name))
-            row = self._mine(lease)
+            row = None if self._others() else self._mine(lease)
 
             def put(changes: list[Change]) -> None:
                 if row is not None and row.state == "OWNED":

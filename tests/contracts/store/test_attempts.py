@@ -307,6 +307,22 @@ async def test_operations_that_may_have_executed_something_are_unresolved(rail):
     assert await unresolved("STK") == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "state", "kept"),
+    [
+        (OperationKind.DERIV_WITHDRAW, OperationState.CONFIRMED, False),
+        (OperationKind.DERIV_WITHDRAW, OperationState.REFUSED, False),
+        (OperationKind.DERIV_WITHDRAW, OperationState.UNKNOWN, True),
+        (OperationKind.B2C, OperationState.CONFIRMED, True),
+    ],
+)
+async def test_a_debit_that_is_over_forgets_its_code(rail, kind, state, kept):
+    unit, operation_id = await rail.intent(kind=kind)
+    await rail.move(unit, to=state)
+    found = await rail.process.rail_reads.operations([operation_id])
+    assert bool(found[operation_id].sealed_request) is kept
+
+
 async def test_a_final_operation_is_resolved_whatever_its_attempts(rail):
     unit, operation_id = await rail.intent()
     await rail.begin(operation_id)

@@ -96,6 +96,19 @@ async def test_the_local_deadline_lies_before_the_lease_s_own(stage):
     assert (await a.leases.renew(lease)).deadline_s > lease.deadline_s
 
 
+async def test_one_node_has_everything_or_nothing(stage):
+    a, b = await claimed(stage, "a"), await claimed(stage, "b")
+    lease = await a.leases.acquire("shard/1")
+    assert await b.leases.acquire("shard/2") is None
+    stage.expire("shard/1")
+    taken = await b.leases.acquire("shard/2")
+    assert taken is not None
+    assert await a.leases.renew(lease) is None, "ours, but no use beside a rail or shard elsewhere"
+    assert await a.leases.acquire("shard/1") is None
+    await b.leases.release(taken)
+    assert (await a.leases.renew(lease)).epoch == lease.epoch
+
+
 @pytest.mark.parametrize("effect", [True, False])
 async def test_a_lost_answer_of_a_takeover_costs_an_epoch_at_most(stage, effect):
     a = await claimed(stage, "a")
