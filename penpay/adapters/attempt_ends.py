@@ -7,12 +7,13 @@ from penpay.adapters.database import RAILS, Database
 from penpay.adapters.inbox_store import inbox_values
 from penpay.adapters.mysql import Connection
 from penpay.adapters.row_shapes import inbox_row
-from penpay.adapters.sql_text import json_rows, json_text
-from penpay.domain.chain import at_text
+from penpay.adapters.sql_text import CASES_MAX, json_text
 from penpay.domain.errors import StoreError
 from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
 from penpay.messages import InboxRow
 from penpay.ports import AttemptEnd, Clock, Ids, Sealer
+
+_COLUMNS = ("code", "provider_ref", "facts", "sealed_body", "ended_at", "outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,9 @@ class AttemptEnds:
         evidence = {one.dedupe_key: self._evidence(one) for one in ended}
         inbox = [inbox_values(found, key, "", self._sealer) for key, found in evidence.items()]
         ends = self._ends([one.end for one in ended if one.end.attempt > 0])
-
         statements = [
             ("", "START TRANSACTION"),
-            *([("rail_attempts", ends)] if ends else []),
+            *(("rail_attempts", statement) for statement in ends),
             ("callback_inbox", self._inbox.with_rows("add", inbox)),
             ("", "SELECT ROW_COUNT()"),
             ("", "COMMIT"),
@@ -92,17 +92,31 @@ class AttemptEnds:
             received_at=self._clock.now(),
         )
 
-    def _ends(self, ends: Sequence[AttemptEnd]) -> str:
-        if not ends:
-            return ""
-        rows = [
-            [
-                *(end.operation_id, end.attempt, end.code[:128], end.provider_ref[:128], json_text(end.facts)),
-                *(self._sealed(end).hex(), at_text(end.at), end.outcome),
-            ]
-            for end in ends
+    def _ends(self, ends: Sequence[AttemptEnd]) -> Sequence[str]:
+        known: dict[str, AttemptEnd] = {}
+        for end in ends:
+            attempt = f"{end.operation_id}/{end.attempt}"
+            if attempt not in known or known[attempt].outcome == Outcome.UNKNOWN:
+                known[attempt] = end
+        # In the order of their ids, as whoever else locks several of them does.
+        attempts = sorted(known)
+        return [
+            self._end([(attempt, known[attempt]) for attempt in attempts[first : first + CASES_MAX]])
+            for first in range(0, len(attempts), CASES_MAX)
         ]
-        return self._queries("end_attempts", rows=json_rows(rows))
+
+    def _end(self, ends: Sequence[tuple[str, AttemptEnd]]) -> str:
+        attempts = [attempt for attempt, _ in ends]
+        rows = [
+            (
+                *(end.code[:128], end.provider_ref[:128], json_text(end.facts)),
+                *(self._sealed(end), end.at, end.outcome),
+            )
+            for _, end in ends
+        ]
+        columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+        ids = sorted({end.operation_id for _, end in ends})
+        return self._queries.with_cases("end_attempts", attempts, columns, ids=ids, attempts=attempts)
 
     def _sealed(self, end: AttemptEnd) -> bytes:
         return self._sealer.seal(end.body, aad=f"rail_attempts|sealed_body|{end.operation_id}|{end.attempt}")

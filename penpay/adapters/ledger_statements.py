@@ -1,15 +1,18 @@
 """A ledger batch as the statements that write it: parents before children, the heads last."""
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from penpay.adapters.ledger_rows import BatchRows
 from penpay.adapters.mysql import Labelled
-from penpay.adapters.sql_text import Queries, json_rows
-from penpay.domain.chain import at_text
+from penpay.adapters.sql_text import CASES_MAX, Queries, json_rows
 from penpay.domain.incoming import Incoming
 from penpay.domain.unit import UserStatusChange
 from penpay.ports_ledger import LedgerBatch
+
+_TRANSACTION_COLUMNS = (
+    *("state", "status", "version", "event_count", "limit_usd_minor", "counts", "failure_code", "data"),
+    *("next_wake_at", "updated_at", "completed_at"),
+)
 
 
 class BatchStatements:
@@ -63,14 +66,23 @@ class BatchStatements:
         return self._changed("accounts", "change_accounts", moved)
 
     def _transactions(self, batch: LedgerBatch) -> list[Labelled]:
-        changed = {
-            id_: (
-                *(id_, row.state, row.status, row.version, events, row.limit_usd_minor, int(row.counts)),
-                *(row.failure_code, row.data, _at(row.next_wake_at), _at(row.updated_at), _at(row.completed_at)),
+        # In the order of their ids, as whoever else locks several of them does.
+        ids = sorted(batch.changed)
+        return [
+            ("transactions", self._change_transactions(batch, ids[first : first + CASES_MAX]))
+            for first in range(0, len(ids), CASES_MAX)
+        ]
+
+    def _change_transactions(self, batch: LedgerBatch, ids: list[str]) -> str:
+        rows = [
+            (
+                *(row.state, row.status, row.version, events, row.limit_usd_minor, row.counts),
+                *(row.failure_code, row.data, row.next_wake_at, row.updated_at, row.completed_at),
             )
-            for id_, (row, events) in batch.changed.items()
-        }
-        return self._changed("transactions", "change_transactions", changed)
+            for row, events in map(batch.changed.__getitem__, ids)
+        ]
+        columns = dict(zip(_TRANSACTION_COLUMNS, zip(*rows, strict=True), strict=True))
+        return self._queries.with_cases("change_transactions", ids, columns, ids=ids)
 
     def _operations(self, batch: LedgerBatch) -> list[Labelled]:
         changed: dict[str, tuple[object, ...]] = {}
@@ -121,7 +133,3 @@ class BatchStatements:
             at=at,
         )
         return [("user_status", add), ("user_status", query)]
-
-
-def _at(value: datetime | None) -> str | None:
-    return None if value is None else at_text(value)

@@ -1,7 +1,8 @@
 """Named queries, and how values become part of a statement: the only place where SQL text is put together.
 
 Statements live in `sql/queries/*.sql`. A query begins with `-- name: …`, then a sentence that says what it is for.
-`{users}`, `{ledger}` and `{audit}` stand for the schemas, `:name` for a value, `{rows}` for the rows of an INSERT.
+`{users}`, `{ledger}` and `{audit}` stand for the schemas, `:name` for a value, `{rows}` for the rows of an INSERT, and
+in `CASE … {column} END` the name of a column for what it becomes in each of many rows.
 """
 
 import json
@@ -19,6 +20,9 @@ from pymysql.converters import escape_string
 from penpay.data import data_dir
 
 SCHEMAS = ("users", "ledger", "audit")
+CASES_MAX = 32
+"""Rows of a statement that names each row's values: the server looks for each key from the first on, so more rows make
+it slower again (measured)."""
 _NAME = re.compile(r"^-- name: ([a-z][a-z0-9_]*)\n", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z][a-z0-9_]*)")
 
@@ -118,6 +122,19 @@ class Queries:
 
         statement = _PARAMETER.sub(put, self._statements[name])
         assert used == values.keys(), f"{name}: unused {values.keys() - used}"
+        return statement
+
+    def with_cases(
+        self, name: str, keys: Sequence[str], columns: Mapping[str, Sequence[object]], /, **values: object
+    ) -> str:
+        """A statement that gives many rows their own values: `{column}` becomes one `WHEN key THEN value` per key."""
+        assert 0 < len(keys) <= CASES_MAX
+        statement = self(name, **values)
+        labels = [literal(key) for key in keys]
+        for column, given in columns.items():
+            whens = " ".join(f"WHEN {label} THEN {literal(value)}" for label, value in zip(labels, given, strict=True))
+            before, after = statement.split("{" + column + "}")
+            statement = f"{before}{whens}{after}"
         return statement
 
     def with_rows(self, name: str, rows: Sequence[str]) -> str:

@@ -64,12 +64,15 @@ class PrivateMariaDB(ChildProcess):
         self.data_path = folder / "data"
         self.socket_path = socket_folder / f"{name}.sock"
         self._logins_path = folder / "logins.json"
+        # Its own: a server that starts removes whatever looks like a temporary table, also another server's.
+        self._tmp_path = folder / "tmp"
         argv = [
             _program("mariadbd"),
             "--no-defaults",
             f"--datadir={self.data_path}",
             f"--socket={self.socket_path}",
             f"--pid-file={socket_folder / name}.pid",
+            f"--tmpdir={self._tmp_path}",
             f"--innodb-buffer-pool-size={buffer_pool_mb}M",
             f"--innodb-log-file-size={log_mb}M",
             *_SPACE_OPTIONS,
@@ -104,6 +107,7 @@ class PrivateMariaDB(ChildProcess):
         self.folder.mkdir(parents=True, exist_ok=True)
         # A socket left by a killed incarnation would only confuse who reads the folder.
         self.socket_path.unlink(missing_ok=True)
+        self._tmp_path.mkdir(exist_ok=True)
         if not self.data_path.is_dir():
             half_made = self.folder / "data.new"
             shutil.rmtree(half_made, ignore_errors=True)

@@ -38,24 +38,16 @@ VALUES {rows};
 
 -- name: end_attempts
 -- How attempts ended. The first end stays, but an unknown one gives way to what is known.
-UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
-  operation_id VARCHAR(26) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]' NULL ON EMPTY ERROR ON ERROR,
-  attempt INT PATH '$[1]' NULL ON EMPTY ERROR ON ERROR,
-  code VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[2]' NULL ON EMPTY ERROR ON ERROR,
-  provider_ref VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[3]' NULL ON EMPTY ERROR ON ERROR,
-  facts TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[4]' NULL ON EMPTY ERROR ON ERROR,
-  sealed_body LONGTEXT CHARACTER SET ascii COLLATE ascii_bin PATH '$[5]' NULL ON EMPTY ERROR ON ERROR,
-  ended_at DATETIME(6) PATH '$[6]' NULL ON EMPTY ERROR ON ERROR,
-  outcome VARCHAR(12) CHARACTER SET ascii COLLATE ascii_bin PATH '$[7]' NULL ON EMPTY ERROR ON ERROR
-)) j
-STRAIGHT_JOIN {ledger}.rail_attempts t ON t.operation_id = j.operation_id AND t.attempt = j.attempt
-SET t.code = j.code,
-    t.provider_ref = j.provider_ref,
-    t.facts = j.facts,
-    t.sealed_body = UNHEX(j.sealed_body),
-    t.ended_at = j.ended_at,
-    t.outcome = j.outcome
-WHERE t.outcome IN ('', 'UNKNOWN');
+UPDATE {ledger}.rail_attempts FORCE INDEX (PRIMARY)
+SET code = CASE CONCAT(operation_id, '/', attempt) {code} END,
+    provider_ref = CASE CONCAT(operation_id, '/', attempt) {provider_ref} END,
+    facts = CASE CONCAT(operation_id, '/', attempt) {facts} END,
+    sealed_body = CASE CONCAT(operation_id, '/', attempt) {sealed_body} END,
+    ended_at = CASE CONCAT(operation_id, '/', attempt) {ended_at} END,
+    outcome = CASE CONCAT(operation_id, '/', attempt) {outcome} END
+WHERE operation_id IN (:ids)
+  AND CONCAT(operation_id, '/', attempt) IN (:attempts)
+  AND outcome IN ('', 'UNKNOWN');
 
 -- name: rail_rows
 -- The rows that the ends of attempts left in the inbox.
