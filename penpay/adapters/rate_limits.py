@@ -29,21 +29,26 @@ _WAITING_MAX = 4096
 _COUNT: Final = """
 local counts = {}
 for at = 1, #KEYS, 2 do
-  local counter, former, member = KEYS[at], KEYS[at + 1], ARGV[at]
-  local kept_s, here, before = ARGV[at + 1], 0, 0
-  if member ~= '' then
-    redis.call('SADD', counter, member)
-    here, before = redis.call('SCARD', counter), redis.call('SCARD', former)
-  else
+  local counter, former = KEYS[at], KEYS[at + 1]
+  local member, kept_s = ARGV[2 * at - 1], ARGV[2 * at]
+  local limit, share = tonumber(ARGV[2 * at + 1]), tonumber(ARGV[2 * at + 2])
+  local here, before = 0, 0
+  if member == '' then
     here, before = redis.call('INCR', counter), tonumber(redis.call('GET', former) or 0)
+  elseif redis.call('SISMEMBER', counter, member) + redis.call('SISMEMBER', former, member) == 0 then
+    here, before = redis.call('SCARD', counter) + 1, redis.call('SCARD', former)
+    if here + before * share <= limit then
+      redis.call('SADD', counter, member)
+    end
   end
   redis.call('EXPIRE', counter, kept_s)
   counts[at], counts[at + 1] = here, before
 end
 return counts
 """
-"""Two keys and two values per hit: this window's counter and the former one's; a distinct member or '', and how long
-the counter is kept. Answers both counts of each hit."""
+"""Two keys and four values per hit: this window's counter and the former one's; a distinct member or '', how long the
+counter is kept, the limit, and the share of the former window that still matters. Answers both counts of each hit. A
+member that was let through before counts nothing, one that is refused is not remembered."""
 log = structlog.get_logger()
 
 
@@ -87,32 +92,41 @@ class RedisRateLimits:
     async def _counted_there(self, hits: Sequence[Hit]) -> list[tuple[int, int]]:
         now_s = self._clock.now().timestamp()
         keys = [self._prefix + name for hit in hits for name in _keys(hit, now_s)]
-        values = [value for hit in hits for value in (_member(hit), str(2 * hit.rule.window_s))]
+        values = [value for hit in hits for value in _values(hit, now_s)]
         answer = cast("Awaitable[list[int]]", self._client.eval(_COUNT, len(keys), *keys, *values))
         counts = await answer
         return list(zip(counts[::2], counts[1::2], strict=True))
 
     def _counted_here(self, hit: Hit, now_s: float) -> tuple[int, int]:
         key, former = _keys(hit, now_s)
-        held = self._local.pop(key, None)
+        held, before = self._local.pop(key, None), self._local.get(former)
+        counts = (0, 0)
         if hit.rule.distinct:
             members = held if isinstance(held, set) else set()
-            members.add(hit.member)
+            earlier = before if isinstance(before, set) else set()
+            if hit.member not in members | earlier:
+                counts = len(members) + 1, len(earlier)
+                if _wait_s(hit, now_s, *counts) == 0:
+                    members.add(hit.member)
             self._local[key] = members
         else:
-            self._local[key] = (held if isinstance(held, int) else 0) + 1
+            counts = (held if isinstance(held, int) else 0) + 1, before if isinstance(before, int) else 0
+            self._local[key] = counts[0]
         if len(self._local) > _LOCAL_MAX:
             self._local.popitem(last=False)
-        return _size(self._local[key]), _size(self._local.get(former, 0))
+        return counts
 
 
-def _member(hit: Hit) -> str:
-    """What counts once; marked, so that an empty member is still one."""
-    return f"={hit.member}" if hit.rule.distinct else ""
+def _values(hit: Hit, now_s: float) -> tuple[str, ...]:
+    """A member is marked, so that an empty one is still one."""
+    rule = hit.rule
+    member = f"={hit.member}" if rule.distinct else ""
+    return member, str(2 * rule.window_s), str(rule.limit), repr(_share(hit, now_s))
 
 
-def _size(held: set[str] | int) -> int:
-    return len(held) if isinstance(held, set) else held
+def _share(hit: Hit, now_s: float) -> float:
+    """How much of the former window lies in the last `window_s` seconds."""
+    return 1 - (now_s % hit.rule.window_s) / hit.rule.window_s
 
 
 def _keys(hit: Hit, now_s: float) -> tuple[str, str]:
@@ -126,7 +140,7 @@ def _wait_s(hit: Hit, now_s: float, count: int, former: int) -> int:
     """0 within the limit, else seconds until there is room: at the latest when this window has passed."""
     window_s = hit.rule.window_s
     passed_s = now_s % window_s
-    if count + former * (1 - passed_s / window_s) <= hit.rule.limit:
+    if count + former * _share(hit, now_s) <= hit.rule.limit:
         return 0
     if count > hit.rule.limit or former == 0:
         return math.ceil(window_s - passed_s)

@@ -115,3 +115,19 @@ async def test_requests_that_come_together_are_counted_one_by_one(limits: RedisR
     waits = await asyncio.gather(*(limits.wait_s([Hit(MINUTE, "a"), Hit(DISTINCT, "a", "k")]) for _ in range(5)))
     assert waits == [0, 0, 0, 60, 60]
     assert await limits.wait_s([]) == 0
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_a_known_member_passes_also_at_the_limit_and_a_refused_one_is_not_known(redis, shared: bool):
+    client, hand = redis_client(redis.url()), Hand()
+    limits = RedisRateLimits(client if shared else Away(), hand)
+    for member in ("a", "b", "c"):
+        assert await limits.wait_s([Hit(DISTINCT, "u", member)]) == 0
+    for _ in range(3):
+        assert await limits.wait_s([Hit(DISTINCT, "u", "d")]) > 0
+        assert await limits.wait_s([Hit(DISTINCT, "u", "a")]) == 0
+    hand.at += timedelta(seconds=60)
+    assert await limits.wait_s([Hit(DISTINCT, "u", "b")]) == 0
+    hand.at += timedelta(seconds=61)
+    assert await limits.wait_s([Hit(DISTINCT, "u", "d")]) == 0
+    await client.aclose()
