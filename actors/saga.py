@@ -339,12 +339,16 @@ def payee_aad(transaction_id: str) -> str:
 
 
 async def park(transaction_id: str, error: BaseException, parts: SagaParts) -> None:
-    """Called by the host, never by the poisoned saga: put the transaction in front of a person. Idempotent."""
-    rows = await parts.store.load(transaction_id)
-    if rows is None:
-        return
-    flow = FLOWS[rows.row.type]
-    for attempted in (False, True):
+    """Called by the host, never by the poisoned saga: put the transaction in front of a person. Idempotent.
+
+    Raises `Unavailable` when nobody knows whether it stands there: the host tries again.
+    """
+    attempted = False
+    for _ in range(RACES_MAX):
+        rows = await parts.store.load(transaction_id)
+        if rows is None:
+            return
+        flow = FLOWS[rows.row.type]
         fresh = tuple(parts.ids.ulid() for _ in range(FRESH_IDS))
         occasion = Occasion(parts.clock.now(), fresh, attempted=attempted)
         result = flow.decide(flow.from_row(rows.row), flow.parked(type(error).__name__), occasion, parts.rules)
@@ -353,3 +357,6 @@ async def park(transaction_id: str, error: BaseException, parts: SagaParts) -> N
         answer = await record(parts.addresses, unit_of(flow, result, rows.row, actor="saga_host"))
         if isinstance(answer, Committed):
             return
+        # Another version: the saga's last unit was durable after all. Read it and decide again.
+        attempted = attempted or answer.code is RejectCode.ATTEMPT_EXISTS
+    raise Unavailable("ledger")

@@ -315,3 +315,17 @@ async def test_a_parked_saga_stands_in_front_of_a_person_once(house: House) -> N
     for _ in range(2):
         await park(transaction_id, RuntimeError("poison"), parts_of(house))
     assert (row_of(house).state, house.reviews) == ("IN_REVIEW", ["parked"])
+
+
+async def test_a_saga_whose_last_unit_was_durable_after_all_is_parked_from_there(house: House) -> None:
+    transaction_id = row_of(house).id
+    read, newer = house.load, replace(row_of(house), version=row_of(house).version + 1)
+
+    async def overtaken(key: str, **more: Any) -> Any:
+        found = await read(key, **more)
+        house.rows[transaction_id] = newer
+        return found
+
+    house.load = overtaken  # type: ignore[method-assign]
+    await park(transaction_id, RuntimeError("poison"), parts_of(house))
+    assert (row_of(house).state, house.reviews) == ("IN_REVIEW", ["parked"])
