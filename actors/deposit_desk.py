@@ -24,7 +24,8 @@ def _unit(parts: UserParts, admitted: Admitted) -> tuple[UnitOfWork, bytes]:
     occasion = Occasion(admitted.at, (fresh(), fresh(), fresh()))
     decision = DEPOSIT.decide(saga, ev.StkStarted(), occasion, parts.rules)
     assert isinstance(decision, Decision)
-    base = base_row(admitted, transaction_id, limit_usd_minor=parts.limits.daily_usd_minor)
+    limits = parts.limits.of_tier(admitted.asked.customer.kyc_tier)
+    base = base_row(admitted, transaction_id, limit_usd_minor=limits.daily_usd_minor)
     unit = unit_of(DEPOSIT, decision, base, actor=f"user:{saga.user_id}")
     assert unit.transaction is not None
     row = unit.transaction.row

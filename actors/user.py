@@ -176,7 +176,8 @@ class UserActor(EntityActor):
             self._day = adm.eat_day(now)
             self._rows = await self._parts.store.load(self._id, eat_day=self._day)
         parts = self._parts
-        return desk.refusal(terms_of(quote), self._standing(asked), board=parts.board, limits=parts.limits, now=now)
+        limits = parts.limits.of_tier(asked.customer.kyc_tier)
+        return desk.refusal(terms_of(quote), self._standing(asked), board=parts.board, limits=limits, now=now)
 
     def _standing(self, asked: Asked | RequestWithdrawalCode) -> adm.Standing:
         rows, customer = self._rows, asked.customer

@@ -41,6 +41,10 @@ class LimitSettings(Section):
     withdrawal_min_usd: Usd = Decimal(5)
     withdrawal_max_usd: Usd = Decimal(1000)
     withdrawal_day_usd: Usd = Decimal(2000)
+    identified_day_usd: Usd = Decimal(3000)
+    """For customers of the second tier, where it is more than the two above; both directions."""
+    enhanced_day_usd: Usd = Decimal(3500)
+    """The same for the third. M-Pesa itself moves 500,000 KES a day."""
     stk_min_kes: Kes = Decimal(1)
     stk_max_kes: Kes = Decimal(250_000)
     b2c_min_kes: Kes = Decimal(10)

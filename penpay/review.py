@@ -28,6 +28,7 @@ from penpay.domain.presentation import time_text
 from penpay.domain.review import PROOFS, Action, Approval, ReviewItem, staff_event, unproven
 from penpay.domain.strays import settled, stray_of
 from penpay.domain.unit import NewOperation, UnitOfWork
+from penpay.http.names import KIND as NAME_MISMATCH
 from penpay.ports import SagaRows
 
 ITEMS_MAX = 1000
@@ -129,7 +130,9 @@ def _refusal(item: ReviewItem, rows: SagaRows | None, action: str) -> str:
     if item.closed_at is not None:
         return f"the item was closed at {time_text(item.closed_at)}: {item.resolution}"
     if rows is None:
-        possible = action == Action.CLOSE or (action == Action.SETTLE and stray_of(item) is not None)
+        settles = action == Action.SETTLE and stray_of(item) is not None
+        approves = action == Action.APPROVE and item.kind == NAME_MISMATCH
+        possible = action == Action.CLOSE or settles or approves
         return "" if possible else "the item belongs to no transaction: only close it, or settle money that arrived"
     open_ended = unproven(rows.operations)
     if open_ended and action not in PROOFS:

@@ -4,8 +4,10 @@ import hashlib
 from datetime import datetime
 
 from penpay.adapters.database import Database
+from penpay.adapters.kyc_store import take_snapshot
 from penpay.adapters.mysql import Connection
 from penpay.domain.accounts import AccountFacts, DerivLink, LinkStatus
+from penpay.domain.kyc import Reason
 from penpay.ports import Duplicate, Sealer
 
 
@@ -16,6 +18,7 @@ class MySqlDerivLinks:
         self._database = database
         self._sealer = sealer
         self._queries = database.queries("users")
+        self._kyc = database.queries("kyc")
 
     async def open_link(self, user_id: str, *, state: str, expires_at: datetime, at: datetime) -> None:
         await self._database.write(
@@ -34,12 +37,57 @@ class MySqlDerivLinks:
 
         return await self._database.transact(work)
 
-    async def link(self, user_id: str, facts: AccountFacts, token: str, status: LinkStatus, *, at: datetime) -> bool:
+    async def link(
+        self,
+        user_id: str,
+        facts: AccountFacts,
+        token: str,
+        status: LinkStatus,
+        *,
+        score: int,
+        match_id: str,
+        at: datetime,
+    ) -> bool:
         key_rows = await self._database.rows(self._queries("data_key", user_id=user_id))
         if not key_rows:
             return False
         data_key = key_rows[0][0]
-        change = self._queries(
+        change = self._change(user_id, facts, token, status, data_key=data_key, at=at)
+        match = self._kyc(
+            "add_match",
+            id=match_id,
+            user_id=user_id,
+            rail="deriv",
+            reference=facts.loginid,
+            score=score,
+            matched=status is LinkStatus.ACTIVE,
+            name_sealed=self._sealer.seal(
+                facts.fullname.encode(),
+                aad=f"name_matches|name_sealed|{match_id}",
+                user_id=user_id,
+                data_key=data_key,
+            ),
+            at=at,
+        )
+        reason = Reason.DERIV_LINKED if status is LinkStatus.ACTIVE else Reason.NAME_DIFFERS
+
+        async def work(connection: Connection) -> bool:
+            if not await connection.rows(self._queries("lock_user", user_id=user_id)):
+                return False
+            for statement in (self._queries("seed_link", user_id=user_id, at=at), change, match):
+                await connection.query(statement)
+            await take_snapshot(connection, self._kyc, user_id, reason, at=at)
+            return True
+
+        try:
+            return await self._database.transact(work)
+        except Duplicate:
+            return False
+
+    def _change(
+        self, user_id: str, facts: AccountFacts, token: str, status: LinkStatus, *, data_key: bytes, at: datetime
+    ) -> str:
+        return self._queries(
             "set_link",
             user_id=user_id,
             status=status,
@@ -51,18 +99,6 @@ class MySqlDerivLinks:
             email_sealed=self._seal("email_sealed", user_id, facts.email, data_key),
             at=at,
         )
-
-        async def work(connection: Connection) -> bool:
-            if not await connection.rows(self._queries("lock_user", user_id=user_id)):
-                return False
-            await connection.query(self._queries("seed_link", user_id=user_id, at=at))
-            await connection.query(change)
-            return True
-
-        try:
-            return await self._database.transact(work)
-        except Duplicate:
-            return False
 
     async def deriv_link(self, user_id: str) -> DerivLink:
         rows = await self._database.rows(self._queries("link", user_id=user_id))

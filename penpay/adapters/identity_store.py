@@ -10,9 +10,11 @@ from hmac import compare_digest
 from config.limits import REQUESTS_MAX
 from penpay.adapters.batching import Batcher
 from penpay.adapters.database import Database
+from penpay.adapters.kyc_store import take_snapshot
 from penpay.adapters.mysql import Connection, Row
-from penpay.domain.accounts import Credentials, Identity, NewAccount, Profile, Verification
+from penpay.domain.accounts import Credentials, Identity, NewAccount, Profile, Snapshot, Verification
 from penpay.domain.identity import CODE_ATTEMPTS_MAX, CODE_CANDIDATES_MAX, mask_phone
+from penpay.domain.kyc import Reason
 from penpay.domain.notices import NoticeKind
 from penpay.ports import Duplicate, Sealer
 
@@ -28,6 +30,7 @@ class MySqlIdentities:
         self._sealer = sealer
         self._queries = database.queries("users")
         self._notices = database.queries("notices")
+        self._kyc = database.queries("kyc")
         self._lookups: Batcher[tuple[str, str], tuple[Row, bool] | None] = Batcher(
             self._look_up, size=LOOKUPS_MAX, waiting_max=REQUESTS_MAX
         )
@@ -159,6 +162,7 @@ class MySqlIdentities:
                 await connection.query(self._queries("set_phone_verified", user_id=matching[0], at=at))
             except Duplicate:
                 return Verification.TAKEN
+            await take_snapshot(connection, self._kyc, matching[0], Reason.PHONE_VERIFIED, at=at)
             return Verification.VERIFIED
 
         return await self._database.transact(work)
@@ -166,6 +170,10 @@ class MySqlIdentities:
     async def notices(self, user_id: str, *, limit: int) -> Sequence[tuple[NoticeKind, datetime]]:
         rows = await self._database.rows(self._notices("of_user", user_id=user_id, limit=limit))
         return [(NoticeKind(kind), created_at) for kind, created_at in rows]
+
+    async def snapshots(self, user_id: str) -> Sequence[Snapshot]:
+        rows = await self._database.rows(self._kyc("snapshots", user_id=user_id))
+        return [Snapshot(version=version, tier=tier, reason=reason, at=at) for version, tier, reason, at in rows]
 
     async def credentials(self, email: str, *, device_id: str) -> Credentials | None:
         query = self._queries("credentials", email_index=self._email_index(email), device_id=device_id)

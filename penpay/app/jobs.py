@@ -12,10 +12,12 @@ from actors.periodic import Job
 from penpay import invariants
 from penpay.adapters.anchor_files import AnchorFiles
 from penpay.adapters.audit_store import MySqlHeads
+from penpay.adapters.kyc_store import MySqlKyc
 from penpay.adapters.overview import MySqlOverview
 from penpay.adapters.server_check import login_problems, server_advice, server_problems
 from penpay.app.identity_jobs import IdentityJobs
 from penpay.app.mail_jobs import MailJobs
+from penpay.app.name_questions import NAME_QUESTIONS_S, NameQuestions
 from penpay.app.outside import NodeHouse
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.presentation import json_bytes, time_text
@@ -40,10 +42,14 @@ class Jobs:
         """Name, job, pause."""
         outside = self._house.outside
         identity = IdentityJobs(outside.database, outside.sealer, outside.sms, outside.clock, outside.keys)
+        names = NameQuestions(
+            MySqlKyc(outside.database, outside.sealer), self._house.addresses, outside.ids, outside.clock
+        )
         return [
             ("invariants", self.check_invariants, outside.settings.timing.invariants_s),
             ("gauges", self.gauges, GAUGES_S),
             *identity.periodic(),
+            ("names", names.put, NAME_QUESTIONS_S),
             *self._mails(),
         ]
 

@@ -12,6 +12,7 @@ from penpay.adapters.deriv_accounts import DialedDerivAccounts
 from penpay.adapters.deriv_link_store import MySqlDerivLinks
 from penpay.adapters.http_reads import MySqlReads
 from penpay.adapters.identity_store import MySqlIdentities
+from penpay.adapters.kyc_store import MySqlKyc
 from penpay.adapters.password_store import MySqlPasswordChanges
 from penpay.adapters.passwords import Argon2Passwords
 from penpay.adapters.pin_store import MySqlPins
@@ -208,10 +209,13 @@ def _desks(house: NodeHouse) -> tuple[ReviewDesk, ReconcileDesk, CustomerDesk]:
     outside, database = house.outside, house.outside.database
     ask_s = outside.settings.timing.request_s
     staff_log = MySqlSysAudit(database)
+    kyc = MySqlKyc(database, outside.sealer)
     four_eyes = FourEyes(MySqlApprovals(database), staff_log)
     review = ReviewDesk(
         reviews=MySqlReviews(database),
         four_eyes=four_eyes,
+        names=kyc,
+        ids=outside.ids,
         addresses=house.addresses,
         clock=outside.clock,
         ask_s=ask_s,
@@ -229,6 +233,7 @@ def _desks(house: NodeHouse) -> tuple[ReviewDesk, ReconcileDesk, CustomerDesk]:
     )
     customers = CustomerDesk(
         records=MySqlCustomerRecords(database),
+        tiers=kyc,
         four_eyes=four_eyes,
         addresses=house.addresses,
         clock=outside.clock,

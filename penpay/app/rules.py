@@ -32,6 +32,8 @@ def limits_of(settings: Settings) -> Limits:
         spread_e6=settings.fx.spread_e6,
         verify_from_kes_minor=minor(given.query_before_credit_kes),
         verify_daily_kes_minor=minor(given.unverified_day_kes),
+        identified_daily_usd_minor=minor(given.identified_day_usd),
+        enhanced_daily_usd_minor=minor(given.enhanced_day_usd),
     )
 
 
@@ -102,6 +104,8 @@ def edge_settings_of(settings: Settings) -> EdgeSettings:
         withdrawal_min_usd_minor=minor(limits.withdrawal_min_usd),
         withdrawal_max_usd_minor=minor(limits.withdrawal_max_usd),
         withdrawal_day_usd_minor=minor(limits.withdrawal_day_usd),
+        identified_day_usd_minor=minor(limits.identified_day_usd),
+        enhanced_day_usd_minor=minor(limits.enhanced_day_usd),
         withdrawal_hold_s=limits.withdrawal_hold_after_reset_s,
     )
 

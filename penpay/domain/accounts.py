@@ -116,6 +116,16 @@ class SignedIn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What was known of a customer at one moment: a version of their tier, and why it was looked at."""
+
+    version: int
+    tier: int
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UserStanding:
     """A customer as staff decide about them: nothing personal."""
 

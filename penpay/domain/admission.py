@@ -1,10 +1,11 @@
 """May this deposit begin? One rule after the other, in the order in which a customer would want to be told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 from penpay.domain.board import Board
 from penpay.domain.fx import Direction, LockedRate, asked_kes, credited_usd, disbursed_kes
+from penpay.domain.kyc import Tier, day_limit_minor
 from penpay.domain.money import Currency, Money
 
 NAIROBI = timezone(timedelta(hours=3), "EAT")
@@ -37,6 +38,26 @@ class Limits:
     spread_e6: int = 5_000_000
     verify_from_kes_minor: int = 1_000_000
     verify_daily_kes_minor: int = 3_000_000
+    identified_daily_usd_minor: int = 300_000
+    enhanced_daily_usd_minor: int = 350_000
+
+    def of_tier(self, tier: int) -> "Limits":
+        """These limits for a customer who is known that well."""
+        if tier < Tier.IDENTIFIED:
+            return self
+        return replace(
+            self,
+            daily_usd_minor=self._day(tier, self.daily_usd_minor),
+            withdrawal_daily_usd_minor=self._day(tier, self.withdrawal_daily_usd_minor),
+        )
+
+    def _day(self, tier: int, contract_minor: int) -> int:
+        return day_limit_minor(
+            tier,
+            contract_minor,
+            identified_minor=self.identified_daily_usd_minor,
+            enhanced_minor=self.enhanced_daily_usd_minor,
+        )
 
 
 @dataclass(frozen=True, slots=True)

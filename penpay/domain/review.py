@@ -22,7 +22,8 @@ class Action(StrEnum):
     """The exits of a review. CREDIT and REFUND belong to deposits, PAY and RETURN to withdrawals.
 
     EXECUTED and ABSENT say how an operation ended whose outcome nobody could prove; SETTLE, that the money was given
-    back by hand. The evidence of EXECUTED and SETTLE is the provider's own id.
+    back by hand. APPROVE belongs to a name that is another on Deriv. The evidence of EXECUTED and SETTLE is the
+    provider's own id.
     """
 
     CREDIT = "credit"
@@ -32,6 +33,7 @@ class Action(StrEnum):
     EXECUTED = "executed"
     ABSENT = "absent"
     SETTLE = "settle"
+    APPROVE = "approve"
     CLOSE = "close"
 
 

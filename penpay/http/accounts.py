@@ -18,6 +18,7 @@ from penpay.domain.accounts import (
     Profile,
     Rotation,
     SignedIn,
+    Snapshot,
     Verification,
 )
 from penpay.domain.notices import NoticeKind
@@ -48,6 +49,10 @@ class Accounts(Protocol):
 
     async def notices(self, user_id: str, *, limit: int) -> Sequence[tuple[NoticeKind, datetime]]:
         """What the customer was told about their account, and when it had happened; the newest first."""
+        ...
+
+    async def snapshots(self, user_id: str) -> Sequence[Snapshot]:
+        """How the customer's tier came about, the first version first."""
         ...
 
     async def credentials(self, email: str, *, device_id: str) -> Credentials | None: ...
@@ -160,8 +165,21 @@ class DerivLinks(Protocol):
         """The user who left with this state, once; empty otherwise."""
         ...
 
-    async def link(self, user_id: str, facts: AccountFacts, token: str, status: LinkStatus, *, at: datetime) -> bool:
-        """Store a link. False when the account is actively linked to somebody else."""
+    async def link(
+        self,
+        user_id: str,
+        facts: AccountFacts,
+        token: str,
+        status: LinkStatus,
+        *,
+        score: int,
+        match_id: str,
+        at: datetime,
+    ) -> bool:
+        """Store a link, how like the names are, and the tier that follows.
+
+        False when the account is actively linked to somebody else.
+        """
         ...
 
     async def deriv_link(self, user_id: str) -> DerivLink: ...

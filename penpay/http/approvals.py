@@ -59,6 +59,12 @@ class FourEyes:
         )
         await self.staff_log.append((record,), at=at)
 
+    async def note(self, body: TwoNames, *, action: str, subject: str, at: datetime) -> None:
+        """Write down a look that decides nothing, so that its reference stays free."""
+        detail = {"second": body.second, "evidence": body.evidence}
+        record = AuditRecord(actor=f"staff:{body.by}", action=action, subject=subject, detail=detail)
+        await self.staff_log.append((record,), at=at)
+
 
 async def decided(request: web.Request, model: type[Body], *, action: str) -> tuple[Body, Approval]:
     """The body of a decision, with its two names and its reference."""

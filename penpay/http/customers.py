@@ -14,11 +14,12 @@ from aiohttp import web
 
 from penpay.domain.accounts import UserStanding
 from penpay.domain.ids import is_ulid
+from penpay.domain.kyc import Tier
 from penpay.domain.review import Approval
 from penpay.domain.unit import AuditRecord, RejectCode, UnitOfWork, UserStatusChange
 from penpay.http.approvals import FourEyes, decided
 from penpay.http.replies import Stop, json_response
-from penpay.http.schemas_staff import EraseDecision, StatusDecision
+from penpay.http.schemas_staff import EraseDecision, StatusDecision, TierDecision
 from penpay.messages import CommitUnit, UnitRejected, ledger_of
 from penpay.messages_rails import DERIV_CUSTOMERS, CloseCustomer
 from penpay.ports import Addresses, Clock, Ids
@@ -40,11 +41,18 @@ class CustomerRecords(Protocol):
         ...
 
 
+class Tiers(Protocol):
+    """How well customers are known. Raises `Unavailable`."""
+
+    async def set_tier(self, user_id: str, tier: int, *, actor: str, reference: str, at: datetime) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerDesk:
     """What these decisions are carried out with."""
 
     records: CustomerRecords
+    tiers: Tiers
     four_eyes: FourEyes
     addresses: Addresses
     clock: Clock
@@ -54,7 +62,7 @@ class CustomerDesk:
 
     def routes(self) -> Mapping[str, Any]:
         """Path below `/admin/v1/users/{id}` and handler; all are POST."""
-        return {"freeze": self.freeze, "thaw": self.thaw, "erase": self.erase}
+        return {"freeze": self.freeze, "thaw": self.thaw, "erase": self.erase, "tier": self.set_tier}
 
     async def freeze(self, request: web.Request) -> web.Response:
         """No new money call from now on; evidence is still booked, and questions go to a person."""
@@ -63,6 +71,17 @@ class CustomerDesk:
     async def thaw(self, request: web.Request) -> web.Response:
         """End a freeze."""
         return await self._set_status(request, ACTIVE)
+
+    async def set_tier(self, request: web.Request) -> web.Response:
+        """Raise or lower what a customer may move a day; never below the contract's own limits."""
+        body, approval = await decided(request, TierDecision, action="user.tier")
+        user_id, standing = await self._known(request)
+        if standing.erased or standing.kyc_tier == Tier.REGISTERED:
+            raise Stop("review_not_resolvable", "Phone and Deriv account come first.")
+        at, detail = self.clock.now(), {"from": str(standing.kyc_tier), "to": str(body.tier)}
+        await self.four_eyes.record(approval, action="user.tier", subject=user_id, detail=detail, at=at)
+        await self.tiers.set_tier(user_id, body.tier, actor=f"staff:{approval.by}", reference=approval.evidence, at=at)
+        return json_response({"user": user_id, "kyc_tier": body.tier})
 
     async def erase(self, request: web.Request) -> web.Response:
         """Forget a customer for good. Refused while any money of theirs is open."""

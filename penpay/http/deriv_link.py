@@ -14,6 +14,7 @@ from aiohttp import web
 from penpay.domain.accounts import AccountFacts, DerivLink, LinkStatus, Profile
 from penpay.domain.errors import GatewayError, Refused
 from penpay.domain.identity import mask_email, names_match
+from penpay.domain.kyc import name_score
 from penpay.domain.presentation import time_text
 from penpay.domain.problems import PROBLEMS
 from penpay.http.dispatch import Call
@@ -105,7 +106,8 @@ async def _bind(call: Call) -> tuple[Profile, DerivLink]:
         raise Stop("link_state_invalid")
     same = names_match(profile.full_name, facts.fullname) or (edge.settings.relaxed and not facts.fullname)
     status = LinkStatus.ACTIVE if same else LinkStatus.NAME_MISMATCH
-    if not await edge.links.link(user_id, facts, token, status, at=edge.clock.now()):
+    score, at = name_score(profile.full_name, facts.fullname), edge.clock.now()
+    if not await edge.links.link(user_id, facts, token, status, score=score, match_id=edge.ids.ulid(), at=at):
         raise Stop("deriv_account_taken")
     return profile, await edge.links.deriv_link(user_id)
 

@@ -118,6 +118,8 @@ class EdgeSettings:
     withdrawal_min_usd_minor: int = 500
     withdrawal_max_usd_minor: int = 100_000
     withdrawal_day_usd_minor: int = 200_000
+    identified_day_usd_minor: int = 300_000
+    enhanced_day_usd_minor: int = 350_000
     withdrawal_hold_s: float = 86_400.0
     """How long withdrawals are held after a change of PIN, password or device."""
 

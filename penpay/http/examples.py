@@ -115,6 +115,7 @@ EXAMPLES: Mapping[type[BaseModel], Any] = {
         "profile": {**_ME, "phone": PHONE},
         "devices": [_SIGNED_IN],
         "deriv": _LINK,
+        "kyc": [{"version": 2, "tier": 1, "reason": "deriv_linked", "at": "2026-11-20T11:58:30.000Z"}],
         "notices": [{"kind": "pin_set", "at": "2026-11-20T11:59:00.000Z"}],
         "transactions": [_TRANSACTION],
         "complete": True,

@@ -32,6 +32,10 @@ async def everything(call: Call) -> web.Response:
         "profile": {**await rendered_profile(call, profile), "phone": who.phone},
         "devices": [rendered_device(one, session_id) for one in await edge.sessions.devices(who.user_id, at=at)],
         "deriv": rendered_link(await edge.links.deriv_link(who.user_id)),
+        "kyc": [
+            {"version": one.version, "tier": one.tier, "reason": one.reason, "at": time_text(one.at)}
+            for one in await edge.accounts.snapshots(who.user_id)
+        ],
         "notices": [
             {"kind": kind.value, "at": time_text(told_at)}
             for kind, told_at in await edge.accounts.notices(who.user_id, limit=_NOTICES_MAX)

@@ -93,6 +93,7 @@ def internal_app(parts: InternalParts) -> web.Application:
     app.router.add_route("POST", "/ops/drain", routes.drain)
     if parts.desk is not None:
         app.router.add_route("POST", "/admin/v1/reviews/{id}/resolve", parts.desk.resolve)
+        app.router.add_route("POST", "/admin/v1/reviews/{id}/names", parts.desk.names_of)
     if parts.reconciliation is not None:
         app.router.add_route("GET", "/admin/v1/floats", parts.reconciliation.told)
         app.router.add_route("POST", "/admin/v1/movements", parts.reconciliation.book)

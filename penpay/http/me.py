@@ -9,6 +9,7 @@ from penpay.domain.admission import eat_day
 from penpay.domain.errors import BadInput, Unavailable
 from penpay.domain.fx import Direction
 from penpay.domain.identity import pin_problem
+from penpay.domain.kyc import day_limit_minor
 from penpay.domain.money import usd
 from penpay.domain.presentation import time_text
 from penpay.domain.throttle import Hit
@@ -62,7 +63,13 @@ async def _limits(call: Call) -> dict[str, object]:
     }
     day = eat_day(call.edge.clock.now())
     limits: dict[str, object] = {}
-    for direction, (least, most, today_max) in bounds.items():
+    for direction, (least, most, contract_max) in bounds.items():
+        today_max = day_limit_minor(
+            call.who.kyc_tier,
+            contract_max,
+            identified_minor=settings.identified_day_usd_minor,
+            enhanced_minor=settings.enhanced_day_usd_minor,
+        )
         used = await call.edge.reads.counted_usd_minor(call.who.user_id, type_=direction.value, eat_day=day)
         limits[direction.value.lower()] = {
             "per_transaction_min": usd(least).wire(),

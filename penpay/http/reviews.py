@@ -17,14 +17,17 @@ from penpay.domain.presentation import evidence_of, render_transaction
 from penpay.domain.review import Action, Approval, ReviewItem, approval_of
 from penpay.domain.strays import settled, stray_of
 from penpay.domain.unit import ReviewClosed, TransactionRow, UnitOfWork
-from penpay.http.approvals import FourEyes
+from penpay.http.approvals import FourEyes, decided
 from penpay.http.dispatch import read_bytes
 from penpay.http.json_body import MalformedJson, parse_object
+from penpay.http.names import KIND as NAME_MISMATCH
+from penpay.http.names import NameRecords, decide_name
 from penpay.http.quotes import refused
 from penpay.http.replies import Stop, invalid_field, invalid_fields, json_response
 from penpay.http.schemas import ReviewDecision
+from penpay.http.schemas_staff import TwoNames
 from penpay.messages import Committed, CommitUnit, Refusal, ResolveReview, ledger_of, saga_of
-from penpay.ports import Addresses, Clock
+from penpay.ports import Addresses, Clock, Ids
 
 DECISION_BYTES_MAX = 2048
 NO_TRANSACTION = "This item belongs to no transaction: it can be closed, and money that arrived be settled."
@@ -43,6 +46,8 @@ class ReviewDesk:
 
     reviews: Reviews
     four_eyes: FourEyes
+    names: NameRecords
+    ids: Ids
     addresses: Addresses
     clock: Clock
     ask_s: float = 8.0
@@ -59,6 +64,16 @@ class ReviewDesk:
             return json_response(await self._by_ledger(item, decision.action, approval))
         except self.lost_answers:
             raise Stop("outcome_unknown", "Look at the item again before deciding again.", retry_after_s=2) from None
+
+    async def names_of(self, request: web.Request) -> web.Response:
+        """Both names of a question about names. Whoever looks is written down first, with what they look for."""
+        body, _ = await decided(request, TwoNames, action="names.read")
+        item = await self._open_item(request.match_info["id"])
+        found = await self.names.both_names(item.id) if item.kind == NAME_MISMATCH else None
+        if found is None:
+            raise Stop("not_found")
+        await self.four_eyes.note(body, action="names.read", subject=item.id, at=self.clock.now())
+        return json_response({"item": item.id, "registered": found[0], "deriv": found[1]})
 
     async def _open_item(self, item_id: str) -> ReviewItem:
         item = await self.reviews.item(item_id) if is_ulid(item_id) else None
@@ -90,7 +105,9 @@ class ReviewDesk:
 
     async def _by_ledger(self, item: ReviewItem, action: str, approval: Approval) -> dict[str, Any]:
         stray = stray_of(item)
-        if action not in {Action.CLOSE, Action.SETTLE} or (action == Action.SETTLE and stray is None):
+        if item.kind == NAME_MISMATCH:
+            await decide_name(self.names, item, action, approval, notice_id=self.ids.ulid(), at=self.clock.now())
+        elif action not in {Action.CLOSE, Action.SETTLE} or (action == Action.SETTLE and stray is None):
             raise Stop("review_not_resolvable", NO_TRANSACTION)
         closed = ReviewClosed(transaction_id="", kind=item.kind, resolution=approval.text(), item_id=item.id)
         unit = UnitOfWork(

@@ -151,6 +151,15 @@ class NoticeSent(Answer):
     at: Time
 
 
+class KycSnapshot(Answer):
+    """How well the customer was known at one moment, and why that was looked at."""
+
+    version: int
+    tier: int
+    reason: str
+    at: Time
+
+
 class Export(Answer):
     """Everything that is stored about a customer. `complete` is false only beyond 20,000 transactions."""
 
@@ -158,6 +167,7 @@ class Export(Answer):
     profile: Me
     devices: list[SignedInDevice]
     deriv: DerivLinkAnswer
+    kyc: list[KycSnapshot]
     notices: list[NoticeSent]
     transactions: list[Transaction]
     complete: bool

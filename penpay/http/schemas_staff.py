@@ -21,5 +21,11 @@ class StatusDecision(TwoNames):
     reason: Annotated[str, Field(min_length=3, max_length=160, pattern=r"^[^\p{Cc}]+$")]
 
 
+class TierDecision(TwoNames):
+    """How well a customer is known: 1 as registered, 2 identified, 3 after enhanced checks."""
+
+    tier: Annotated[int, Field(ge=1, le=3)]
+
+
 class EraseDecision(TwoNames):
     """Forget a customer."""

@@ -57,6 +57,10 @@ DELETE FROM {users}.phone_codes WHERE user_id = :user_id;
 -- The same for a forgotten password.
 DELETE FROM {users}.password_codes WHERE user_id = :user_id;
 
+-- name: forget_names
+-- Names that the rails told. What remains of the snapshots is figures.
+DELETE FROM {users}.name_matches WHERE user_id = :user_id;
+
 -- name: forget_link
 -- The Deriv account and its token.
 DELETE FROM {users}.deriv_links WHERE user_id = :user_id;

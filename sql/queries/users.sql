@@ -26,7 +26,7 @@ INSERT INTO {users}.users
   (id, shard, email_index, phone_index, email_sealed, phone_sealed, name_sealed, phone_mask, password_hash, kyc_tier,
    created_at, updated_at)
 VALUES
-  (:id, :shard, :email_index, :phone_index, :email_sealed, :phone_sealed, :name_sealed, :phone_mask, :password_hash, 1,
+  (:id, :shard, :email_index, :phone_index, :email_sealed, :phone_sealed, :name_sealed, :phone_mask, :password_hash, 0,
    :at, :at)
 ON DUPLICATE KEY UPDATE id = id;
 
@@ -213,7 +213,7 @@ UPDATE {users}.deriv_links
 SET
   status = :status, loginid = :loginid, active_loginid = :active_loginid, currency = :currency,
   token_sealed = :token_sealed, fullname_sealed = :fullname_sealed, email_sealed = :email_sealed, linked_at = :at,
-  updated_at = :at
+  review_id = '', updated_at = :at
 WHERE user_id = :user_id;
 
 -- name: unlink
@@ -221,7 +221,7 @@ WHERE user_id = :user_id;
 UPDATE {users}.deriv_links
 SET
   status = 'none', loginid = '', active_loginid = NULL, currency = '', token_sealed = '', fullname_sealed = '',
-  email_sealed = '', updated_at = :at
+  email_sealed = '', review_id = '', updated_at = :at
 WHERE user_id = :user_id;
 
 -- name: data_key

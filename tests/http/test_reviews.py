@@ -10,6 +10,7 @@ import pytest
 
 from penpay.adapters.audit_store import MySqlSysAudit
 from penpay.adapters.http_reads import MySqlReads
+from penpay.adapters.kyc_store import MySqlKyc
 from penpay.adapters.metrics import Metrics
 from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.staff_store import MySqlApprovals
@@ -43,7 +44,7 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(stores, module_database) -> AsyncIterator[Desk]:
+async def desk(stores, sealer, module_database) -> AsyncIterator[Desk]:
     # Every test may name the same ticket.
     module_database.rows("DELETE FROM {users}.approvals")
     actors, metrics = Actors(), Metrics()
@@ -59,6 +60,8 @@ async def desk(stores, module_database) -> AsyncIterator[Desk]:
         desk=ReviewDesk(
             reviews=MySqlReviews(stores),
             four_eyes=FourEyes(MySqlApprovals(stores), MySqlSysAudit(stores)),
+            names=MySqlKyc(stores, sealer),
+            ids=RandomUlids(),
             addresses=actors,
             clock=MovedClock(),
             lost_answers=(LostAnswer,),

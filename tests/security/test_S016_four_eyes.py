@@ -3,13 +3,19 @@
 Staff do not sign in yet: the names are what somebody wrote, so two ways of writing one person count as one.
 """
 
+import asyncio
+import json
+import re
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
+from penpay.client import ApiProblem, Client
 from penpay.domain.errors import BadInput
 from penpay.domain.review import approval_of
 from penpay.messages import CommitUnit
+from tests.faults.stage import Stage
 from tests.http.test_customer_desk import Staff, staff, sys_log
 from tests.http.world import Customer, World, signed_in
 
@@ -86,3 +92,39 @@ async def test_nothing_is_done_without_both_names_and_a_reference(staff: Staff, 
     status, body = await staff.decide(customer.id, "freeze", **({"evidence": "ticket 904"} | {missing: ""}))
     assert (status, [error["field"] for error in body["errors"]]) == (400, [missing])
     assert staff.units == []
+
+
+async def test_a_name_in_doubt_is_decided_on_a_running_node(stage: Stage) -> None:
+    """From the browser's return to a paid deposit: the question comes by itself, two people decide it."""
+    number = 70_001
+    client = Client(stage.installation.node.public_url, stage.session)
+    msisdn, email, password = f"2547{number:08d}", f"doubt{number}@example.com", "a long enough password, doubtful"
+    await client.register(email=email, phone=f"+{msisdn}", password=password, full_name="Wanjiru Kamau Doubt")
+    async with asyncio.timeout(20):
+        while not (found := re.search(r"code is ([0-9]{6})", await stage.control.newest_sms(msisdn))):
+            await asyncio.sleep(0.05)
+    await client.verify_phone(f"+{msisdn}", found[1])
+    await client.login(email=email, password=password, device_id="doubt")
+    customer = {"fullname": "Somebody Else", "email": email, "balance": "0.00"}
+    loginid = str((await stage.control.post("/deriv/customers", customer))["loginid"])
+    async with stage.session.get(f"{await client.link_deriv()}&login={loginid}", allow_redirects=False) as page:
+        back = urlsplit(page.headers["Location"])
+    url = f"{stage.installation.node.public_url}{back.path}?{back.query}"
+    async with stage.session.get(url, headers={"Accept": "application/json"}) as linked:
+        assert (await linked.json())["status"] == "name_mismatch"
+    with pytest.raises(ApiProblem) as refused:
+        await client.deposit("1300.00", "KES", key="doubt-1")
+    assert refused.value.code == "deriv_not_linked"
+    async with asyncio.timeout(20):
+        while not (items := [one for one in listed(stage) if one["kind"] == "name_mismatch"]):
+            await asyncio.sleep(0.2)
+    (item,) = items
+    names = ("--by", "Achieng Otieno", "--second", "Brian Kamau", "--evidence", f"passport of {number}", "--yes")
+    assert "done" in stage.installation.run("review", "resolve", item["id"], "--action", "approve", *names)
+    paid = await client.deposit("1300.00", "KES", key="doubt-2")
+    await stage.reaches(paid["id"], "COMPLETED")
+    assert not [one for one in listed(stage) if one["kind"] == "name_mismatch"]
+
+
+def listed(stage: Stage) -> list[dict]:
+    return list(json.loads(stage.installation.run("review", "list", "--json")))

@@ -1,0 +1,58 @@
+"""How well a customer is known, and what follows from it. Source: contract.md part 5, faults.md part E.
+
+Tiers only ever widen the limits of the contract: nobody who may pay under them is held below them.
+"""
+
+from difflib import SequenceMatcher
+from enum import IntEnum, StrEnum
+
+from penpay.domain.identity import name_tokens
+
+
+class Tier(IntEnum):
+    """0 may move nothing (admission says what is missing). 2 and 3 are given by two people of the staff."""
+
+    REGISTERED = 0
+    LINKED = 1
+    """A verified phone, and a Deriv account in the same name."""
+    IDENTIFIED = 2
+    ENHANCED = 3
+
+
+class Reason(StrEnum):
+    """Why a snapshot was taken. The names are stored."""
+
+    PHONE_VERIFIED = "phone_verified"
+    DERIV_LINKED = "deriv_linked"
+    NAME_DIFFERS = "name_differs"
+    NAME_APPROVED = "name_approved"
+    STAFF = "staff"
+
+
+def day_limit_minor(tier: int, contract_minor: int, *, identified_minor: int, enhanced_minor: int) -> int:
+    """What may be moved a day in one direction, in cents: the contract's limit, or the tier's where that is wider."""
+    wider = {Tier.IDENTIFIED: identified_minor, Tier.ENHANCED: enhanced_minor}
+    return max(contract_minor, wider.get(Tier(tier), 0))
+
+
+def name_score(ours: str, theirs: str) -> int:
+    """How like two names are, 0 to 100: each word of the shorter one with its nearest in the longer.
+
+    For people who decide; whether a name matches is said by `penpay.domain.identity.names_match` alone.
+    """
+    left, right = name_tokens(ours), name_tokens(theirs)
+    if len(left) == len(right):
+        return max(_score(left, right), _score(right, left))
+    return _score(*sorted((left, right), key=len))
+
+
+def _score(shorter: frozenset[str], longer: frozenset[str]) -> int:
+    if not shorter:
+        return 0
+    nearest = (max(_likeness(one, other) for other in longer) for one in sorted(shorter))
+    return round(100 * sum(nearest) / len(shorter))
+
+
+def _likeness(one: str, other: str) -> float:
+    """The matcher's own figure depends on which comes first."""
+    return max(SequenceMatcher(None, one, other).ratio(), SequenceMatcher(None, other, one).ratio())
