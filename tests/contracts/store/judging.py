@@ -1,4 +1,8 @@
-"""The SQL invariants over rows that were made in memory."""
+"""The SQL invariants, of rows that were made in memory or that are in the database already."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from penpay import invariants
 from penpay.simulation.books.export import statements
@@ -6,18 +10,24 @@ from penpay.simulation.store.server import MemoryServer
 from tests.harness.databases import MigratedDatabase
 
 
-def sql_verdict(server: MemoryServer, database: MigratedDatabase) -> set[str]:
-    """Names of the rules that SQL finds broken. The rows are gone afterwards: nothing of it is committed."""
-    broken = set()
+def sql_verdict(server: MemoryServer, database: MigratedDatabase, *, stored: bool = False) -> set[str]:
+    """Names of the rules that SQL finds broken at the time of this server.
+
+    Unless the rows are `stored` already they are exported first, and are gone afterwards.
+    """
+    with _late(server, database) as cursor:
+        for statement in () if stored else statements(server, database.prefix):
+            cursor.execute(statement)
+        found = {name for name, query in invariants.queries(database.prefix).items() if cursor.execute(query)}
+        cursor.execute("ROLLBACK")
+    return found
+
+
+@contextmanager
+def _late(server: MemoryServer, database: MigratedDatabase) -> Iterator[Any]:
     with database.server.connect() as connection, connection.cursor() as cursor:
         # Broken rows are to be judged, not refused; and it is as late as the rows say.
         cursor.execute("SET check_constraint_checks = OFF")
         cursor.execute(f"SET timestamp = {server.now().timestamp():.6f}")
         cursor.execute("START TRANSACTION")
-        for statement in statements(server, database.prefix):
-            cursor.execute(statement)
-        for name, query in invariants.queries(database.prefix).items():
-            if cursor.execute(query):
-                broken.add(name)
-        cursor.execute("ROLLBACK")
-    return broken
+        yield cursor

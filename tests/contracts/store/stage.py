@@ -1,7 +1,6 @@
 """One installation, in memory or on MariaDB, and the processes on it, as the contract tests see either."""
 
 import asyncio
-import json
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from penpay.adapters.saga_store import MySqlSagaStore
 from penpay.adapters.sql_text import with_schemas
 from penpay.adapters.system import SystemClock
 from penpay.adapters.user_store import MySqlUserStore
-from penpay.ports import Clock, ConnectionLost
+from penpay.ports import Clock, ConnectionLost, Ids
 from penpay.simulation.store.schema import Schema
 from penpay.simulation.store.server import MemoryServer
 from penpay.simulation.store.sessions import timed_out
@@ -34,6 +33,8 @@ from tests.harness.databases import MigratedDatabase
 from tests.ledger.house import CountedIds, fresh_id, sealer
 
 SHARDS = 4
+CLOCK = SystemClock()
+IDS = CountedIds()
 SEALED = {"sealed_body"}
 """Sealed in the database only, so that bytes cannot be compared."""
 WAITING = "SELECT trx_mysql_thread_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
@@ -71,7 +72,7 @@ class Process:
 class Stage(Protocol):
     """What both installations offer to a test."""
 
-    def process(self, node: str = "a", boot_id: str = "") -> Process: ...
+    def process(self, node: str = "a", boot_id: str = "", *, clock: Clock = CLOCK, ids: Ids = IDS) -> Process: ...
     def expire(self, lease: str) -> None: ...
     def give_data_key(self, user_id: str, wrapped: bytes) -> None: ...
     def stored(self, table: str) -> list[dict[str, Any]]:
@@ -113,11 +114,9 @@ class MemoryStage:
         self._clock = _Shifted()
         self.server = MemoryServer(shards=SHARDS, clock=self._clock)
 
-    def process(self, node: str = "a", boot_id: str = "") -> Process:
+    def process(self, node: str = "a", boot_id: str = "", *, clock: Clock = CLOCK, ids: Ids = IDS) -> Process:
         boot_id, troubles = boot_id or fresh_id(), Troubles()
-        stores = stores_of(
-            self.server, node=node, boot_id=boot_id, clock=SystemClock(), ids=CountedIds(), weather=troubles
-        )
+        stores = stores_of(self.server, node=node, boot_id=boot_id, clock=clock, ids=ids, weather=troubles)
         return Process(boot_id, stores, troubles, in_memory=True)
 
     def expire(self, lease: str) -> None:
@@ -193,10 +192,9 @@ class MariaDbStage:
     def _admin(self) -> Any:
         return self._stack.enter_context(self.database.server.connect())
 
-    def process(self, node: str = "a", boot_id: str = "") -> Process:
+    def process(self, node: str = "a", boot_id: str = "", *, clock: Clock = CLOCK, ids: Ids = IDS) -> Process:
         boot_id, troubles = boot_id or fresh_id(), Troubles()
         database = LossyDatabase(self.database.url, prefix=self.database.prefix, troubles=troubles)
-        clock: Clock = SystemClock()
         leases = MySqlLeaseStore(database, node=node, boot_id=boot_id)
         self._opened += [leases.drop_claim, database.close]
         stores = MariaDbStores(
@@ -205,7 +203,7 @@ class MariaDbStage:
             sagas=MySqlSagaStore(database, sealer()),
             users=MySqlUserStore(database),
             inbox=MySqlInboxStore(database, sealer()),
-            attempts=MySqlAttemptStore(database, sealer(), clock=clock, ids=CountedIds()),
+            attempts=MySqlAttemptStore(database, sealer(), clock=clock, ids=ids),
             outbox=MySqlOutboxStore(database),
             leases=leases,
             rail_reads=MySqlRailReads(database),
@@ -227,7 +225,9 @@ class MariaDbStage:
         spec = getattr(Schema(shards=1, at=SystemClock().now()), table).spec
         columns = [column for column in spec.columns if column not in SEALED]
         schema = "{audit}" if table == "audit_log" else "{ledger}"
-        rows = self._rows(f"SELECT {', '.join(columns)} FROM {schema}.{table}")
+        # Bytes, so that nothing converts them; but they are text.
+        names = (f"CONVERT({column} USING utf8mb4)" if column == "detail" else column for column in columns)
+        rows = self._rows(f"SELECT {', '.join(names)} FROM {schema}.{table}")
         found = ({column: _plain(value) for column, value in zip(columns, row, strict=True)} for row in rows)
         return _sorted(found, spec.shape.keys["PRIMARY"])
 
@@ -289,8 +289,3 @@ def _plain(value: Any) -> Any:
 
 def _sorted(rows: Iterable[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: [row[key] for key in keys])
-
-
-def dumped(rows: list[dict[str, Any]]) -> str:
-    """Rows as text, for a message that can be read."""
-    return json.dumps(rows, indent=1, default=str)
