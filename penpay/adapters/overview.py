@@ -18,28 +18,6 @@ class Waiting:
     outbox_since: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """One entry of a posting; `amount_minor` debit positive."""
-
-    posting: str
-    account: str
-    currency: str
-    amount_minor: int
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A review item as `explain` shows it."""
-
-    kind: str
-    reason: str
-    owner_role: str
-    due_at: datetime
-    closed_at: datetime | None
-
-
 class MySqlOverview:
     """Reads over the whole ledger schema. Raises `Unavailable`."""
 
@@ -64,13 +42,3 @@ class MySqlOverview:
         for kind, count in kinds:
             unknown[PROVIDER_OF.get(str(kind), "deriv")] += int(count)
         return Waiting({(str(type_), str(state)): since for type_, state, since in oldest}, unknown, outbox[0][0])
-
-    async def postings(self, transaction_id: str) -> list[Leg]:
-        """What a transaction booked."""
-        rows = await self._database.rows(self._queries("postings_of", transaction_id=transaction_id))
-        return [Leg(posting, account, currency, int(minor), at) for posting, account, currency, minor, at in rows]
-
-    async def questions(self, transaction_id: str) -> list[Question]:
-        """What people were asked about a transaction."""
-        rows = await self._database.rows(self._queries("reviews_of", transaction_id=transaction_id))
-        return [Question(*row) for row in rows]

@@ -2,22 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from penpay.adapters.database import Database
 from penpay.adapters.mysql import Row
 from penpay.domain.money import Currency, Money
 from penpay.domain.review import ReviewItem
-
-
-@dataclass(frozen=True, slots=True)
-class OpenItem:
-    """An open question and, if it is about a transaction, what that is and where it stands."""
-
-    item: ReviewItem
-    type: str
-    state: str
-    send: Money | None
+from penpay.domain.review_view import OpenItem
 
 
 class MySqlReviews:
@@ -32,9 +22,9 @@ class MySqlReviews:
         rows = await self._database.rows(self._queries("item", id=item_id))
         return _item(rows[0]) if rows else None
 
-    async def open_items(self, *, limit: int) -> Sequence[OpenItem]:
-        """The most urgent first."""
-        rows = await self._database.rows(self._queries("open_items", limit=limit))
+    async def open_items(self, *, limit: int, after_id: str = "") -> Sequence[OpenItem]:
+        """The most urgent first; the page after an item, also when that was closed meanwhile."""
+        rows = await self._database.rows(self._queries("open_items", limit=limit, after_id=after_id))
         return [
             OpenItem(_item(tuple(columns)), type_, state, Money(minor, Currency(currency)) if currency else None)
             for *columns, type_, state, minor, currency in rows

@@ -10,8 +10,8 @@ import structlog
 from actors.base import ActorCrashed, AskTimeout
 from penpay.adapters.kyc_store import MySqlKyc, NameQuestion
 from penpay.domain.errors import OutcomeUnknown, Unavailable
+from penpay.domain.review import NAME_MISMATCH
 from penpay.domain.unit import ReviewClosed, ReviewOpened, UnitOfWork
-from penpay.http.names import KIND
 from penpay.messages import CommitUnit, ledger_of
 from penpay.ports import Addresses, Clock, Ids
 
@@ -38,7 +38,7 @@ class NameQuestions:
             done += await self._commit(_asked(question))
         for review_id, shard in await self._kyc.outlived():
             closed = ReviewClosed(
-                transaction_id="", kind=KIND, resolution="the customer changed the link", item_id=review_id
+                transaction_id="", kind=NAME_MISMATCH, resolution="the customer changed the link", item_id=review_id
             )
             unit_id = f"review:{review_id}:closed"
             done += await self._commit(
@@ -62,7 +62,7 @@ def _asked(question: NameQuestion) -> UnitOfWork:
         id=question.review_id,
         transaction_id="",
         operation_id="",
-        kind=KIND,
+        kind=NAME_MISMATCH,
         reason="the Deriv account is in another name: approve it, or close to forget the link",
         owner_role="COMPLIANCE",
         due_at=question.linked_at + DECIDE_WITHIN,

@@ -20,10 +20,11 @@ def explain(
 
     from config.settings import load_settings  # noqa: PLC0415
     from penpay.domain.errors import Unavailable  # noqa: PLC0415
-    from penpay.explain import show, story_of  # noqa: PLC0415
+    from penpay.explain import deadlines_of, show, story_of  # noqa: PLC0415
 
+    settings = load_settings(os.environ)
     try:
-        story = asyncio.run(story_of(load_settings(os.environ), transaction.strip().upper()))
+        story = asyncio.run(story_of(settings, transaction.strip().upper()))
     except Unavailable as error:
         sys.stderr.write(f"penpay: {error} is away\n")
         raise typer.Exit(CHECK_FAILED) from None
@@ -31,9 +32,9 @@ def explain(
         sys.stderr.write(f"penpay: no transaction {transaction}\n")
         raise typer.Exit(CHECK_FAILED)
     if as_json:
-        typer.echo(orjson.dumps(story.as_json()).decode())
+        typer.echo(orjson.dumps(story.rendered(deadlines_of(settings))).decode())
     else:
-        show(Console(), story)
+        show(Console(), story, deadlines_of(settings))
 
 
 def check(*, as_json: Json = False) -> None:

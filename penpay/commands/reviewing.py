@@ -31,11 +31,11 @@ def listed(*, as_json: Json = False) -> None:
 
     from config.settings import load_settings  # noqa: PLC0415
     from penpay.adapters.system import SystemClock  # noqa: PLC0415
-    from penpay.review import items_as_json, open_items, show_items  # noqa: PLC0415
+    from penpay.review import open_items, show_items  # noqa: PLC0415
 
     items, now = _answered(open_items(load_settings(os.environ))), SystemClock().now()
     if as_json:
-        typer.echo(orjson.dumps(items_as_json(items, now)).decode())
+        typer.echo(orjson.dumps([one.rendered(now) for one in items]).decode())
     else:
         show_items(Console(), items, now)
 
@@ -79,7 +79,7 @@ def resolve(
         body = {"action": action, "by": approval.by, "second": approval.second, "evidence": approval.evidence}
         _decide(item_id, body)
     if as_json:
-        typer.echo(orjson.dumps({**seen.as_json(), "done": done}).decode())
+        typer.echo(orjson.dumps({**seen.rendered(), "done": done}).decode())
     elif done:
         typer.echo("done")
     elif not seen.refusal:

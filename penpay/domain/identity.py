@@ -22,6 +22,7 @@ CODE_CANDIDATES_MAX = 5
 """Unverified accounts with one phone that a code may still belong to; older ones must ask for a new code."""
 
 _PHONE = re.compile(r"(?:\+?254|0)([17][0-9]{8})", re.ASCII)
+_WRITTEN = re.compile(r"(?<![\w.])(?:\+?254|0)([17][0-9]{8})(?!\w)", re.ASCII)
 _EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
@@ -51,6 +52,11 @@ _SEPARATORS = str.maketrans("", "", " -()")
 def mask_phone(phone: str) -> str:
     """`2547****678`: enough for its owner to recognise, too little for others."""
     return f"{phone[:4]}****{phone[-3:]}"
+
+
+def mask_phones_in(text: str) -> str:
+    """A text in which every Kenyan mobile number is masked."""
+    return _WRITTEN.sub(lambda found: mask_phone(f"254{found[1]}"), text)
 
 
 def email_address(text: str, *, field: str = "email") -> str:

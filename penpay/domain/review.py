@@ -37,6 +37,8 @@ class Action(StrEnum):
     CLOSE = "close"
 
 
+NAME_MISMATCH = "name_mismatch"
+"""The kind of a question about a Deriv account in another name: approved or closed, never booked."""
 _NAMED = frozenset({Action.EXECUTED, Action.SETTLE})
 PROOFS = frozenset({Action.EXECUTED, Action.ABSENT})
 """The only decisions about a transaction that has an operation without a proven end."""

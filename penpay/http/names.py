@@ -10,8 +10,6 @@ from typing import Protocol
 from penpay.domain.review import Action, Approval, ReviewItem
 from penpay.http.replies import Stop
 
-KIND = "name_mismatch"
-
 
 class NameRecords(Protocol):
     """Links that wait for staff. Raises `Unavailable`."""

@@ -14,13 +14,12 @@ from pydantic import ValidationError
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import is_ulid
 from penpay.domain.presentation import evidence_of, render_transaction
-from penpay.domain.review import Action, Approval, ReviewItem, approval_of
+from penpay.domain.review import NAME_MISMATCH, Action, Approval, ReviewItem, approval_of
 from penpay.domain.strays import settled, stray_of
 from penpay.domain.unit import ReviewClosed, TransactionRow, UnitOfWork
 from penpay.http.approvals import FourEyes, decided
 from penpay.http.dispatch import read_bytes
 from penpay.http.json_body import MalformedJson, parse_object
-from penpay.http.names import KIND as NAME_MISMATCH
 from penpay.http.names import NameRecords, decide_name
 from penpay.http.quotes import refused
 from penpay.http.replies import Stop, invalid_field, invalid_fields, json_response

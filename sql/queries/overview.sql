@@ -37,7 +37,7 @@ ORDER BY postings.seq, entries.line;
 
 -- name: reviews_of
 -- The questions that were put to people about a transaction.
-SELECT kind, reason, owner_role, due_at, closed_at
+SELECT id, kind, reason, owner_role, due_at, closed_at
 FROM {ledger}.review_items
 WHERE transaction_id = :transaction_id
 ORDER BY id;

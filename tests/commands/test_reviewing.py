@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from penpay.adapters.system import RandomUlids
 from penpay.commands import reviewing
-from penpay.domain.decision import Rules
+from penpay.domain.decision import Occasion, Rules
 from penpay.domain.money import kes, usd
 from penpay.domain.review import Approval, ReviewItem
+from penpay.domain.review_view import Subject, preview
 from penpay.domain.unit import TransactionRow
 from penpay.ports import OperationRow, SagaRows
-from penpay.review import preview
 from tests.config.test_settings import MANDATORY
 
 AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -97,7 +97,11 @@ def operation(state: str, attempts: int, closed: int) -> OperationRow:
 
 
 def looked(action: str, found: SagaRows | None, about: ReviewItem | None = None):
-    return preview(about or item(), found, action, APPROVAL, rules=Rules(), at=AT + timedelta(hours=1))
+    subject = Subject(item=about or item())
+    if found is not None:
+        subject = Subject(item=subject.item, row=found.row, operations=found.operations)
+    ids = tuple(RandomUlids().ulid() for _ in range(3))
+    return preview(subject, action, APPROVAL, rules=Rules(), occasion=Occasion(AT + timedelta(hours=1), ids))
 
 
 def legs(seen) -> dict[str, int]:

@@ -1,0 +1,44 @@
+"""Reads everything about one transaction or one question, for staff."""
+
+from penpay.adapters.database import Database
+from penpay.adapters.http_reads import MySqlReads
+from penpay.adapters.review_store import MySqlReviews
+from penpay.adapters.saga_store import MySqlSagaStore
+from penpay.domain.review_view import Subject
+from penpay.domain.story import Leg, Question, Story
+from penpay.ports import Sealer
+
+
+class MySqlStories:
+    """Transactions of the whole installation. Raises `Unavailable`."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sagas = MySqlSagaStore(database, sealer)
+        self._reads = MySqlReads(database)
+        self._reviews = MySqlReviews(database)
+        self._queries = database.queries("overview")
+
+    async def story(self, transaction_id: str) -> Story | None:
+        """None when there is no such transaction."""
+        rows = await self._sagas.load(transaction_id)
+        if rows is None:
+            return None
+        legs = await self._database.rows(self._queries("postings_of", transaction_id=transaction_id))
+        questions = await self._database.rows(self._queries("reviews_of", transaction_id=transaction_id))
+        return Story(
+            row=rows.row,
+            operations=rows.operations,
+            steps=await self._reads.steps(transaction_id),
+            legs=[Leg(posting, account, currency, int(minor), at) for posting, account, currency, minor, at in legs],
+            questions=[Question(*question) for question in questions],
+            unconsumed=len(rows.inbox),
+        )
+
+    async def subject(self, item_id: str) -> Subject | None:
+        """What a decision about a question would rest on; None when there is no such question."""
+        item = await self._reviews.item(item_id)
+        if item is None:
+            return None
+        rows = await self._sagas.load(item.transaction_id) if item.transaction_id else None
+        return Subject(item=item) if rows is None else Subject(item=item, row=rows.row, operations=rows.operations)

@@ -1,0 +1,171 @@
+"""What staff see of a question before they decide: the item, and what each answer would book and send.
+
+The preview runs the saga's own rules on the stored row and changes nothing. Shown by `penpay review` and the console.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from penpay.domain import deposit_row as deposits
+from penpay.domain import deposit_rules, withdrawal_rules
+from penpay.domain import withdrawal_row as withdrawals
+from penpay.domain.decision import Act, Decision, Ignored, Occasion, Rejected, Rules
+from penpay.domain.fx import Direction
+from penpay.domain.identity import mask_phones_in
+from penpay.domain.ledger import Entry
+from penpay.domain.money import Money
+from penpay.domain.presentation import time_text
+from penpay.domain.review import NAME_MISMATCH, PROOFS, Action, Approval, Attempted, ReviewItem, staff_event, unproven
+from penpay.domain.strays import settled, stray_of
+from penpay.domain.unit import NewOperation, TransactionRow, UnitOfWork
+
+NOBODY = Approval("", "", "preview")
+"""Stands in while an exit is only looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenItem:
+    """A question and, if it is about a transaction, what that is and where it stands."""
+
+    item: ReviewItem
+    type: str
+    state: str
+    send: Money | None
+
+    def rendered(self, now: datetime) -> dict[str, Any]:
+        """For machines. What a payer wrote may be a phone number: it is masked."""
+        item = self.item
+        return {
+            "id": item.id,
+            "kind": item.kind,
+            "reason": item.reason,
+            "owner_role": item.owner_role,
+            "opened_at": time_text(item.opened_at),
+            "due_at": time_text(item.due_at),
+            "age_s": int((now - item.opened_at).total_seconds()),
+            "overdue": item.closed_at is None and item.due_at < now,
+            "transaction": item.transaction_id or None,
+            "type": self.type or None,
+            "stage": self.state or None,
+            "send": self.send.wire() if self.send is not None else None,
+            "evidence": {name: mask_phones_in(str(value)) for name, value in item.evidence.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a preview is made from: the question, and the transaction with its operations if it is about one."""
+
+    item: ReviewItem
+    row: TransactionRow | None = None
+    operations: Sequence[Attempted] = ()
+
+    def listed(self) -> OpenItem:
+        """The question as it stands in the list."""
+        row = self.row
+        return OpenItem(self.item, row.type if row else "", row.state if row else "", row.send if row else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a decision would do. With `refusal` it would do nothing, for that reason."""
+
+    item: ReviewItem
+    action: str
+    approval: str
+    refusal: str = ""
+    stages: tuple[str, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    operations: tuple[NewOperation, ...] = ()
+
+    def rendered(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "item": self.item.id,
+            "transaction": self.item.transaction_id or None,
+            "action": self.action,
+            "approval": self.approval or None,
+            "refusal": self.refusal or None,
+            "stages": list(self.stages),
+            "postings": [_entry(entry) for entry in self.entries],
+            "operations": [
+                {"kind": one.kind.value, "amount": one.amount.wire(), "recipient": one.recipient}
+                for one in self.operations
+            ],
+        }
+
+
+def _entry(entry: Entry) -> Mapping[str, Any]:
+    account = entry.account
+    return {"account": account.code.value, "currency": account.currency.value, "amount_minor": entry.amount_minor}
+
+
+def previews(subject: Subject, *, rules: Rules, occasion: Occasion) -> tuple[Preview, ...]:
+    """Every exit, without anybody's name: what it would do, or why there is none."""
+    return tuple(preview(subject, action, NOBODY, rules=rules, occasion=occasion) for action in Action)
+
+
+def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, occasion: Occasion) -> Preview:
+    """Ask the rules what they would decide. Nothing is changed by asking."""
+    item, row = subject.item, subject.row
+    text = approval.text() if approval is not NOBODY else ""
+    refusal = _refusal(subject, action)
+    if refusal:
+        return Preview(item=item, action=action, approval=text, refusal=refusal)
+    if row is None:
+        entries = _settling(item, action, approval, occasion.at)
+        return Preview(item=item, action=action, approval=text, stages=("closed",), entries=entries)
+    decided = _decided(row, action, approval, rules, occasion)
+    if not isinstance(decided, Decision):
+        return Preview(item=item, action=action, approval=text, refusal=_no_exit(row, action))
+    return Preview(
+        item=item,
+        action=action,
+        approval=text,
+        stages=(row.state, *(step.to_state for step in decided.steps)),
+        entries=tuple(entry for posting in decided.postings for entry in posting.entries),
+        operations=decided.new_operations,
+    )
+
+
+def _settling(item: ReviewItem, action: str, approval: Approval, at: datetime) -> tuple[Entry, ...]:
+    stray = stray_of(item) if action == Action.SETTLE else None
+    if stray is None:
+        return ()
+    bare = UnitOfWork(unit_id=item.id, shard=item.shard, at=at)
+    unit = settled(bare, stray, reference=approval.evidence, actor="preview")
+    return tuple(entry for posting in unit.postings for entry in posting.entries)
+
+
+def _refusal(subject: Subject, action: str) -> str:
+    item = subject.item
+    if item.closed_at is not None:
+        return f"the item was closed at {time_text(item.closed_at)}: {item.resolution}"
+    if subject.row is None:
+        settles = action == Action.SETTLE and stray_of(item) is not None
+        approves = action == Action.APPROVE and item.kind == NAME_MISMATCH
+        possible = action == Action.CLOSE or settles or approves
+        return "" if possible else "the item belongs to no transaction: only close it, or settle money that arrived"
+    open_ended = unproven(subject.operations)
+    if open_ended and action not in PROOFS:
+        return f"operations without a proven end: {', '.join(open_ended)}"
+    return ""
+
+
+def _decided(
+    row: TransactionRow, action: str, approval: Approval, rules: Rules, occasion: Occasion
+) -> Decision[Any] | Act | Ignored | Rejected:
+    event: Any = staff_event(row.type, action, approval)
+    if event is None:
+        return Ignored("no such exit")
+    if row.type == Direction.DEPOSIT:
+        return deposit_rules.decide(deposits.from_row(row), event, occasion, rules)
+    return withdrawal_rules.decide(withdrawals.from_row(row), event, occasion, rules)
+
+
+def _no_exit(row: TransactionRow, action: str) -> str:
+    saga = deposits.from_row(row) if row.type == Direction.DEPOSIT else withdrawals.from_row(row)
+    place = f"its money stands at {saga.money_at}" if saga.money_at else "it holds no money"
+    return f"a {row.type.lower()} in {row.state} has no exit by {action} now: {place}"

@@ -1,0 +1,112 @@
+"""One transaction's whole story as staff are told it: `penpay explain` and the console show the same."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from penpay.domain.accounts import TimelineStep
+from penpay.domain.presentation import evidence_of, render_transaction, time_text
+from penpay.domain.review import Attempted
+from penpay.domain.timeline import Deadlines, outlook
+from penpay.domain.unit import TransactionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One entry of a posting; `amount_minor` debit positive."""
+
+    posting: str
+    account: str
+    currency: str
+    amount_minor: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A review item about the transaction."""
+
+    id: str
+    kind: str
+    reason: str
+    owner_role: str
+    due_at: datetime
+    closed_at: datetime | None
+
+
+class Effect(Attempted, Protocol):
+    """What is told of a provider operation, as stored."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def provider_ref(self) -> str: ...
+    @property
+    def code(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """Everything that the database knows of one transaction. `unconsumed`: stored evidence that no saga has read."""
+
+    row: TransactionRow
+    operations: Sequence[Effect]
+    steps: Sequence[TimelineStep]
+    legs: Sequence[Leg]
+    questions: Sequence[Question]
+    unconsumed: int
+
+    def rendered(self, deadlines: Deadlines) -> dict[str, Any]:
+        """For machines: the API's objects, and what only staff may see."""
+        return {
+            "transaction": render_transaction(self.row, evidence_of(self.row)),
+            "outlook": outlook(self.row, deadlines),
+            "timeline": [_step(step) for step in self.steps],
+            "operations": [_operation(one) for one in self.operations],
+            "postings": [_leg(leg) for leg in self.legs],
+            "reviews": [_question(one) for one in self.questions],
+            "unconsumed_evidence": self.unconsumed,
+        }
+
+
+def _step(step: TimelineStep) -> Mapping[str, Any]:
+    return {
+        "at": time_text(step.at),
+        "event": step.event,
+        "from": step.from_state,
+        "stage": step.to_state,
+        "evidence": dict(step.data),
+    }
+
+
+def _operation(one: Effect) -> Mapping[str, Any]:
+    return {
+        "id": one.id,
+        "kind": one.kind,
+        "state": one.state,
+        "attempts": one.attempts,
+        "attempts_closed": one.attempts_closed,
+        "provider_ref": one.provider_ref or None,
+        "code": one.code or None,
+    }
+
+
+def _leg(leg: Leg) -> Mapping[str, Any]:
+    return {
+        "posting": leg.posting,
+        "account": leg.account,
+        "currency": leg.currency,
+        "amount_minor": leg.amount_minor,
+    }
+
+
+def _question(one: Question) -> Mapping[str, Any]:
+    return {
+        "id": one.id,
+        "kind": one.kind,
+        "reason": one.reason,
+        "owner_role": one.owner_role,
+        "due_at": time_text(one.due_at),
+        "closed_at": time_text(one.closed_at) if one.closed_at else None,
+    }
