@@ -17,6 +17,13 @@ _CLOSE_S = 2.0
 _PING_S = 20.0
 
 
+class _Straight(connect):
+    """Follows no redirect: nobody but our configuration says where the agent's token goes."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 class WebSocketDialer:
     """`DerivDialer` for one endpoint and app id."""
 
@@ -29,7 +36,7 @@ class WebSocketDialer:
         """Open a connection. Raises `NotSent` when there is none."""
         try:
             # Frames are small, and compression would cost more memory per customer's socket than it saves.
-            connection = await connect(
+            connection = await _Straight(
                 self._url,
                 compression=None,
                 max_size=_FRAME_MAX,
