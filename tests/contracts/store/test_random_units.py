@@ -140,7 +140,8 @@ class Both:
                 return await side.process.attempts.begin("daraja", side.epoch, id_, watermark={"é": "1"})
 
             granted = await self.each(begin)
-            if granted is not None and self.dice.random() < 0.7:
+            while granted is not None and self.dice.random() < 0.6:
+                # Again and again: what is learned later may contradict.
                 await self.end(id_, granted.number)
 
     async def end(self, id_: str, number: int) -> None:
@@ -242,7 +243,7 @@ def sides(contract_database) -> Iterator[list[Side]]:
     database.wipe()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 60))])
 async def test_the_same_units_have_the_same_effect(sides, seed, contract_database):
     both = Both(Chance(seed), sides)
     for side in sides:
