@@ -1,5 +1,6 @@
 """What must hold of the books at any moment, as named queries that answer the rows which break them."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from penpay.adapters.database import Database
@@ -16,11 +17,18 @@ def queries(prefix: str) -> Mapping[str, str]:
     return {name: with_schemas(statement, prefix) for name, statement in found.items()}
 
 
-async def check(database: Database, *, only: Sequence[str] = ()) -> Mapping[str, Sequence[tuple[object, ...]]]:
-    """Run all of them, or those named; broken rows by name, empty where the invariant holds. Raises `Unavailable`."""
+async def check(
+    database: Database, *, only: Sequence[str] = (), within_s: float = 0.0
+) -> Mapping[str, Sequence[tuple[object, ...]]]:
+    """Run all of them, or those named; broken rows by name, empty where the invariant holds. Raises `Unavailable`.
+
+    `within_s` spreads them over about that time, so that whoever has to pay meanwhile does not wait for all at once.
+    """
+    statements = queries(database.prefix)
     broken: dict[str, Sequence[tuple[object, ...]]] = {}
-    for name, statement in queries(database.prefix).items():
+    for name, statement in statements.items():
         if not only or name in only:
+            await asyncio.sleep(within_s / len(statements))
             some = f"SELECT * FROM ({statement}) broken LIMIT {ROWS_MAX}"  # noqa: S608 - both parts are our own
             broken[name] = await database.rows(some)
     return broken
