@@ -67,7 +67,7 @@ class LimitSettings(Section):
     withdrawal_hold_after_reset_s: Seconds = 86_400.0
 
     login_per_minute: Count = 5
-    login_per_hour: Count = 20
+    login_per_hour: Count = 30
     """Both per account, and once more for each device that the account knows."""
     login_per_minute_address: Count = 20
     register_per_hour_address: Count = 3
@@ -85,7 +85,7 @@ class LimitSettings(Section):
     """Addresses on the allow-list have no such limit."""
     admin_per_minute: Count = 120
     address_factor: Count = 1
-    """Multiplies the limits per address; 1,000 in development and testing, where everybody is one address."""
+    """Multiplies the limits per address, and that of all codes; 1,000 in development and testing."""
 
     daraja_stk_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
     """Safaricom publishes no figure; start low. 0 means unpaced, for benchmarks."""

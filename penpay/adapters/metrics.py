@@ -30,6 +30,12 @@ class Metrics:
         self._callbacks = Counter(
             "penpay_callbacks", "Callbacks of providers by verdict", ("kind", "verdict"), registry=registry
         )
+        self._authentications = Counter(
+            "penpay_authentications",
+            "Passwords, tokens, codes and PINs by result",
+            ("kind", "result"),
+            registry=registry,
+        )
         self._requests_open = Gauge("penpay_http_requests_in_progress", "Requests being answered", registry=registry)
         self._streams_open = Gauge("penpay_event_streams", "Open Server-Sent Event streams", registry=registry)
         self._money()
@@ -136,6 +142,10 @@ class Metrics:
 
     def callback(self, *, kind: str, verdict: str) -> None:
         self._callbacks.labels(kind, verdict).inc()
+
+    def authenticated(self, *, kind: str, accepted: bool) -> None:
+        """A password, a refresh token, a code or a PIN was judged."""
+        self._authentications.labels(kind, "accepted" if accepted else "refused").inc()
 
     def edge_load(self, *, requests: int, streams: int) -> None:
         """What the public listener holds right now."""

@@ -8,6 +8,7 @@ from actors.periodic import Job
 from penpay.adapters.database import Database
 from penpay.adapters.key_store import MySqlKeys
 from penpay.adapters.notice_store import MySqlNotices
+from penpay.adapters.upkeep_store import MySqlUpkeep
 from penpay.domain.errors import Refused, Unavailable
 from penpay.domain.notices import TRIES_MAX, Notice, notice_text
 from penpay.ports import Clock, Sealer
@@ -17,6 +18,8 @@ log = structlog.get_logger()
 
 NOTICES_S = 5.0
 REWRAP_S = 10.0
+SIGN_INS_S = 5.0
+RETENTION_S = 300.0
 REWRAP_BATCHES_MAX = 50
 NOTICES_MAX = 50
 """Messages of one run."""
@@ -27,13 +30,19 @@ class IdentityJobs:
 
     def __init__(self, database: Database, sealer: Sealer, sms: SmsGateway, clock: Clock, keys: MySqlKeys) -> None:
         self._keys = keys
+        self._upkeep = MySqlUpkeep(database)
         self._sms = sms
         self._clock = clock
         self._notices = MySqlNotices(database, sealer)
 
     def periodic(self) -> Sequence[tuple[str, Job, float]]:
         """Name, job, pause."""
-        return [("notices", self.send_notices, NOTICES_S), ("rewrapping", self.rewrap_keys, REWRAP_S)]
+        return [
+            ("notices", self.send_notices, NOTICES_S),
+            ("rewrapping", self.rewrap_keys, REWRAP_S),
+            ("sign-ins", self.record_sign_ins, SIGN_INS_S),
+            ("retention", self.forget_old, RETENTION_S),
+        ]
 
     async def send_notices(self) -> str:
         """Send what is due. Nobody waits for it, and a gateway that is away only postpones it."""
@@ -52,6 +61,14 @@ class IdentityJobs:
         if run.unreadable:
             log.error("field_key_missing", data_keys=run.unreadable)
         return f"{run.done} wrapped anew, {run.unreadable} left behind"
+
+    async def record_sign_ins(self) -> str:
+        """Bring sign-ins into the chain. Nobody who signs in waits for the lock on its head."""
+        return f"{await self._upkeep.record_sign_ins(at=self._clock.now())} recorded"
+
+    async def forget_old(self) -> str:
+        """Take away what has had its time."""
+        return f"{await self._upkeep.forget_old(at=self._clock.now())} rows gone"
 
     async def _sent(self, notice: Notice) -> str:
         """How it ended; empty while another try is due later."""

@@ -69,6 +69,7 @@ async def verify_phone(call: Call) -> web.Response:
     phone = phone_e164(body.phone)
     await call.limit(Hit(edge.settings.rates.code, key_of(edge, "limit", phone)))
     result = await edge.accounts.verify_phone(phone, code_hash=code_hash(edge, phone, body.code), at=edge.clock.now())
+    edge.metrics.authenticated(kind="code", accepted=result is not Verification.WRONG)
     if result is Verification.TAKEN:
         raise Stop("phone_taken")
     if result is Verification.WRONG:
@@ -106,6 +107,7 @@ async def login(call: Call) -> web.Response:
     lane = _lane(edge, email, body.device.id if found is not None and found.device_known else "")
     await call.limit(Hit(rates.login_account, lane), Hit(rates.login_hour, lane))
     right = await edge.passwords.check_password(found.password_hash if found else "", body.password)
+    edge.metrics.authenticated(kind="password", accepted=right)
     if found is None or not right:
         raise Stop("credentials_invalid")
     if edge.passwords.is_outdated(found.password_hash):
@@ -143,6 +145,7 @@ async def refresh(call: Call) -> web.Response:
     edge, at = call.edge, call.edge.clock.now()
     given = _given(call, body.refresh_token)
     rotation = await edge.sessions.rotate(given, device_id=body.device_id, successor=edge.secrets.token(), at=at)
+    edge.metrics.authenticated(kind="refresh", accepted=rotation is not None)
     if rotation is None:
         raise Stop("refresh_invalid")
     claims = Claims(rotation.user_id, rotation.session_id)

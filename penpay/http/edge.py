@@ -83,6 +83,9 @@ class EdgeMetrics(Protocol):
 
     def request(self, *, route: str, method: str, status: int, seconds: float) -> None: ...
     def callback(self, *, kind: str, verdict: str) -> None: ...
+    def authenticated(self, *, kind: str, accepted: bool) -> None:
+        """Somebody proved who they are, or did not. `kind` is `password`, `refresh`, `code` or `pin`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,7 @@ async def reset(call: Call) -> web.Response:
         notice_id=edge.ids.ulid(),
         at=at,
     )
+    edge.metrics.authenticated(kind="code", accepted=done)
     if not done:
         raise Stop("code_invalid")
     return web.Response(status=204)

@@ -40,7 +40,7 @@ class RateRules:
 def rate_rules(  # noqa: PLR0913 - one figure per rule, all by name
     *,
     login_per_minute: int = 5,
-    login_per_hour: int = 20,
+    login_per_hour: int = 30,
     login_per_minute_address: int = 20,
     register_per_hour_address: int = 3,
     otp_per_15_minutes: int = 5,
@@ -72,7 +72,7 @@ def rate_rules(  # noqa: PLR0913 - one figure per rule, all by name
         code=Rule(name="code", limit=otp_per_15_minutes, window_s=900, strict=True),
         resend=Rule(name="resend", limit=1, window_s=otp_resend_s, strict=True),
         codes_day=Rule(name="codes-day", limit=otp_per_day, window_s=86_400, strict=True),
-        codes_all=Rule(name="codes-all", limit=otp_per_hour_all, window_s=3_600, strict=True),
+        codes_all=Rule(name="codes-all", limit=otp_per_hour_all * address_factor, window_s=3_600, strict=True),
         deposit_minute=Rule(name="deposit-minute", limit=deposit_per_minute, window_s=60, distinct=True),
         deposit_hour=Rule(name="deposit-hour", limit=deposit_per_hour, window_s=3600, distinct=True),
         withdrawal_code=Rule(name="withdrawal-code", limit=otp_per_15_minutes, window_s=900),

@@ -100,6 +100,7 @@ async def _count_and_compare(call: Call, pin: str) -> PinTry:
     except Unavailable:
         await edge.pins.give_back(user_id, tried, at=at)
         raise
+    edge.metrics.authenticated(kind="pin", accepted=right)
     if not right:
         left = max(0, PIN_TRIES_MAX - tried.number)
         raise Stop("pin_wrong", f"The PIN is wrong; {left} {'try is' if left == 1 else 'tries are'} left.")

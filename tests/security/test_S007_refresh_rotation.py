@@ -1,8 +1,12 @@
 """S7: a refresh token works once. One that comes back ends the family, unless the same device lost the very answer."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from penpay.http.edge import EdgeSettings
 from tests.http.world import Answer, Customer, World
 
 
@@ -95,3 +99,15 @@ async def test_in_a_browser_the_token_lives_in_a_cookie_that_pages_and_other_sit
     gone = await world.call("POST", "/auth/logout", asked, headers=renewed)
     assert (gone.status, "Max-Age=0" in gone.headers["Set-Cookie"]) == (204, True)
     assert (await world.call("POST", "/auth/refresh", asked, headers=renewed)).code == "refresh_invalid"
+
+
+class TestBehindTls:
+    @pytest.fixture
+    def edge_settings(self, edge_settings: EdgeSettings) -> EdgeSettings:
+        return replace(edge_settings, public_url="https://pay.example")
+
+    async def test_the_cookie_travels_over_tls_only(self, world: World, customer: Customer):
+        device = {"id": customer.device, "name": "Browser", "platform": "web"}
+        body = {"email": customer.email, "password": "correct horse battery", "device": device, "refresh_in": "cookie"}
+        cookie = (await world.call("POST", "/auth/login", body)).headers["Set-Cookie"]
+        assert "Secure" in cookie

@@ -1,16 +1,23 @@
 """S28: the field key changes while customers are served, the old one goes, and a forgotten customer stays forgotten."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
+import aiohttp
 import pytest
 
+from config.keys import new_key
 from penpay.adapters.crypto import KeySealer
 from penpay.adapters.deriv_link_store import MySqlDerivLinks
 from penpay.adapters.identity_store import MySqlIdentities
 from penpay.adapters.key_store import MySqlKeys
 from penpay.adapters.system import SystemClock
-from tests.faults.stage import Stage
+from penpay.bench.seed import Customer as Seeded
+from penpay.bench.seed import seed
+from penpay.demo.rails import SandboxControl
+from penpay.stack import PrivateInstallation
+from tests.faults.stage import SETTINGS, Stage
 from tests.http.world import Customer, World, signed_in
 
 OLD, NEW = b"k" * 31 + b"1", b"n" * 31 + b"2"
@@ -132,3 +139,70 @@ async def test_forgetting_shreds_one_customer_and_leaves_the_books_whole(stage: 
     stage.installation.run("audit", "verify")
     stage.installation.run("check")
     assert "COMPLETED" in stage.installation.run("explain", deposit)
+
+
+class Turned:
+    """An installation whose node is started anew with other field keys, while customers go on asking."""
+
+    def __init__(self, installation: PrivateInstallation, session: aiohttp.ClientSession) -> None:
+        self.installation = installation
+        self.session = session
+        self.statuses: set[int] = set()
+
+    async def ask_on(self, customers: Sequence[Seeded]) -> None:
+        """Until it is cancelled. A node that is not there is no answer; every answer counts."""
+        while True:
+            for one in customers:
+                headers = {"Authorization": f"Bearer {one.token}"}
+                url = f"{self.installation.node.public_url}/api/v1/me"
+                with contextlib.suppress(aiohttp.ClientConnectionError):
+                    async with self.session.get(url, headers=headers) as answer:
+                        self.statuses.add(answer.status)
+                await asyncio.sleep(0.02)
+
+    async def restart(self, ring: str) -> None:
+        self.installation.node.stop()
+        self.installation.nodes.clear()
+        self.installation.settings["PENPAY_SECURITY__FIELD_KEYS"] = ring
+        node = self.installation.add_node("node-1")
+        node.spawn()
+        async with asyncio.timeout(60):
+            while not await asyncio.to_thread(node.is_ready):
+                await asyncio.sleep(0.1)
+
+
+async def test_a_node_changes_its_key_under_load_and_lives_without_the_old_one() -> None:
+    old, new = new_key(), new_key()
+    settings = {**SETTINGS, "PENPAY_SECURITY__FIELD_KEYS": f"1:{old}", "PENPAY_LIMITS__READ_PER_MINUTE": "100000"}
+    with PrivateInstallation(settings=settings) as installation:
+        installation.start()
+        customers = await seed(installation.node.env or {}, 8)
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+            stage = Stage(installation, session, SandboxControl(installation.control_url, session), iter(customers))
+            turned = Turned(installation, session)
+            who, late = customers[0], customers[1]
+            first = await stage.ask(who, key="before")
+            await stage.reaches(first.body["id"], "COMPLETED")
+            load = asyncio.create_task(turned.ask_on(customers))
+            await turned.restart(f"2:{new},1:{old}")
+            await stage.control.script_phone(late.msisdn, {"answer_delay_s": 20.0})
+            under_way = (await stage.ask(late)).body["id"]
+            await stage.push_of(late)
+            async with asyncio.timeout(60):
+                while stage.rows(
+                    "SELECT 1 FROM {users}.data_keys WHERE SUBSTRING(wrapped, 2, 4) <> x'00000002' LIMIT 1"
+                ):
+                    await asyncio.sleep(0.2)
+            await turned.restart(f"2:{new}")
+            await stage.reaches(under_way, "COMPLETED", within_s=60)
+            again = await stage.ask(who, key="before")
+            load.cancel()
+        assert (again.status, again.raw) == (first.status, first.raw)
+        assert turned.statuses <= {200, 503}
+        assert 200 in turned.statuses
+        assert "COMPLETED" in installation.run("explain", under_way)
+        installation.run("check")
+        installation.run("audit", "verify")
+        log = installation.node.log_path.read_text()
+    assert "cannot_be_opened" not in log
+    assert "field_key_missing" not in log

@@ -42,7 +42,9 @@ class TestFromManyAddresses:
 
     @pytest.fixture
     def edge_settings(self, edge_settings: EdgeSettings) -> EdgeSettings:
-        return replace(edge_settings, rates=rate_rules(address_factor=1000, otp_resend_s=1, otp_per_hour_all=25))
+        return replace(
+            edge_settings, rates=rate_rules(register_per_hour_address=100_000, otp_resend_s=1, otp_per_hour_all=25)
+        )
 
     async def test_all_of_them_together_are_bounded(self, world: World):
         statuses = [
