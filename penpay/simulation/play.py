@@ -110,6 +110,8 @@ def _quiet() -> Iterator[list[BaseException]]:
     hook, collecting = sys.unraisablehook, gc.isenabled()
     sys.unraisablehook = _say_nothing
     gc.disable()
+    # What was there before this world is not looked through at its end: that would cost as much as the world itself.
+    gc.freeze()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
@@ -121,6 +123,7 @@ def _quiet() -> Iterator[list[BaseException]]:
         logger.setLevel(before[2])
         structlog.configure(**configured)
         sys.unraisablehook = hook
+        gc.unfreeze()
         if collecting:
             gc.enable()
 

@@ -32,13 +32,20 @@ class MemoryNode:
     weather: Weather
 
     async def look(self, point: str) -> Schema:
-        """The committed rows, after whatever the weather does. Raises `Unavailable`."""
-        return await self.transact(lambda _: self._seen(point))
-
-    async def _seen(self, point: str) -> Schema:
-        await self.weather.at(point)
-        self.server.reachable(self.boot_id)
-        return self.server.schema
+        """The committed rows, after whatever the weather does; again after a passing trouble. Raises `Unavailable`."""
+        last: StoreError = Unavailable("database")
+        for number in range(TRIES):
+            if number:
+                await asyncio.sleep(PAUSE_S * 2**number)
+            self.server.reachable(self.boot_id)
+            try:
+                await self.weather.at(point)
+            except PASSING as error:
+                last = error
+                continue
+            self.server.reachable(self.boot_id)
+            return self.server.schema
+        raise Unavailable("database") from last
 
     async def write(self, point: str, change: Callable[[list[Change]], Result]) -> Result:
         """One statement that commits by itself, again after a passing trouble: then it may take effect twice."""
