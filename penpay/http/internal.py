@@ -16,13 +16,21 @@ from aiohttp.typedefs import Handler, Middleware
 from penpay.domain.errors import Unavailable
 from penpay.http.customers import CustomerDesk
 from penpay.http.reconciling import ReconcileDesk
-from penpay.http.replies import REQUEST_ID, Stop, common_headers, json_response, problem_response
+from penpay.http.replies import (
+    REQUEST_ID,
+    Stop,
+    common_headers,
+    framework_refusal,
+    json_response,
+    problem_response,
+)
 from penpay.http.reviews import ReviewDesk
 from penpay.ports import Ids
 
 log = structlog.get_logger()
 OUR_OWN_ANSWER = ("penpay", "penpay/ops", "penpay/ops/http")
 """Restarting these would cut the connection that asks for it: 202 first."""
+_LATER = {"Retry-After": "2"}
 _OPEN = ("/healthz", "/readyz", "/metrics")
 """Probes and scrapers carry no token; the listener itself is not exposed."""
 
@@ -119,8 +127,7 @@ def _around(parts: InternalParts) -> Middleware:
             away = Stop("unavailable", str(error), retry_after_s=max(1, round(error.retry_after_s)))
             return problem_response(away, request.path)
         except web.HTTPException as error:
-            code = {404: "not_found", 405: "method_not_allowed"}.get(error.status, "malformed_request")
-            return problem_response(Stop(code), request.path)
+            return framework_refusal(error, request.path)
         except Exception:
             log.exception("internal request failed", path=request.path)
             return problem_response(Stop("internal_error"), request.path)
@@ -143,7 +150,7 @@ class _Routes:
 
     async def health(self, _request: web.Request) -> web.Response:
         alive = self._parts.alive()
-        return json_response({"alive": alive}, status=200 if alive else 503)
+        return json_response({"alive": alive}, status=200 if alive else 503, headers={} if alive else _LATER)
 
     async def ready(self, _request: web.Request) -> web.Response:
         found = await self._parts.readiness.dependencies()
@@ -152,7 +159,7 @@ class _Routes:
             "ready": ready,
             "dependencies": {one.name: {"ok": one.ok, "needed": one.needed, "detail": one.detail} for one in found},
         }
-        return json_response(body, status=200 if ready else 503, headers={} if ready else {"Retry-After": "2"})
+        return json_response(body, status=200 if ready else 503, headers={} if ready else _LATER)
 
     async def scraped(self, request: web.Request) -> web.Response:
         self._parts.before_scrape()

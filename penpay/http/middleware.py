@@ -10,18 +10,10 @@ from config.limits import HEADER_BYTES_MAX
 from penpay.domain.errors import BadInput, Unavailable
 from penpay.http.edge import Edge
 from penpay.http.peers import is_ours
-from penpay.http.replies import REQUEST_ID, Stop, invalid_field, problem_response
+from penpay.http.replies import REQUEST_ID, Stop, framework_refusal, invalid_field, problem_response
 
 log = structlog.get_logger()
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
-_BY_STATUS = {
-    400: "malformed_request",
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "payload_too_large",
-    415: "unsupported_media_type",
-    417: "expectation_failed",
-}
 ALWAYS_OPEN = ("/cb/", "/docs", "/openapi.json", "/problems/")
 """Callbacks count in a lane of their own; documents cost nothing and help while the rest is closed."""
 
@@ -88,10 +80,7 @@ async def _guarded(edge: Edge, request: web.Request, handler: Handler) -> web.St
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        response = problem_response(Stop(_BY_STATUS.get(error.status, "malformed_request")), request.path)
-        if "Allow" in error.headers:
-            response.headers["Allow"] = error.headers["Allow"]
-        return response
+        return framework_refusal(error, request.path)
     except ConnectionResetError:
         # The client left while we were writing: there is nobody to answer.
         raise

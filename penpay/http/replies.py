@@ -49,6 +49,23 @@ def problem_response(stop: Stop, instance: str) -> web.Response:
     return web.Response(body=json_bytes(body), status=known.status, content_type=PROBLEM_TYPE, headers=headers)
 
 
+_BY_STATUS = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    417: "expectation_failed",
+}
+
+
+def framework_refusal(error: web.HTTPException, instance: str) -> web.Response:
+    """What the framework refused by itself, in our words."""
+    response = problem_response(Stop(_BY_STATUS.get(error.status, "malformed_request")), instance)
+    if "Allow" in error.headers:
+        response.headers["Allow"] = error.headers["Allow"]
+    return response
+
+
 def invalid_fields(error: ValidationError) -> Stop:
     """A 400 that names every field in question, and never repeats what was sent."""
     return Stop(

@@ -137,6 +137,18 @@ async def test_what_would_cut_its_own_answer_is_answered_first(internal: Interna
     assert internal.node.commands == [("restart", path)]
 
 
+async def test_what_the_framework_refuses_is_a_problem_here_too(internal: Internal):
+    for method, path, status, code in (
+        ("DELETE", "/ops/tree", 405, "method_not_allowed"),
+        ("GET", "/ops/nowhere", 404, "not_found"),
+    ):
+        got, body, answer = await internal.call(method, path)
+        assert (got, body["code"]) == (status, code)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert len(answer.headers["X-Request-Id"]) == 26
+        assert ("Allow" in answer.headers) == (status == 405)
+
+
 async def test_draining_begins_and_is_answered(internal: Internal):
     assert (await internal.call("POST", "/ops/drain"))[0] == 202
     assert internal.node.draining
