@@ -4,7 +4,6 @@ Heavy modules are imported inside the commands, so that `penpay --help` answers 
 """
 
 import os
-import shutil
 import sys
 from typing import Annotated
 
@@ -50,14 +49,6 @@ documenting.register(app)
 CHECK_FAILED = 1
 USAGE = 2
 
-_PROGRAMS = {
-    "mariadbd": "mariadb-server-core",
-    "mariadb-install-db": "mariadb-server-core",
-    "my_print_defaults": "mariadb-client-core",
-    "redis-server": "redis-tools",
-}
-"""What the private stack of `demo` and `up` runs, and the Debian package of each."""
-
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands the flag over by position
     if wanted:
@@ -77,17 +68,19 @@ def options(
 
 @app.command()
 def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
-    """Say whether this machine and this configuration can run PenPay, and what to do where not."""
+    """Say whether machine, configuration, servers and node can do business, and what to do where not."""
     import orjson  # noqa: PLC0415 - see the module's docstring
 
-    findings = [*_programs(), _configuration()]
+    from penpay.doctor import Level, findings  # noqa: PLC0415
+
+    found = findings()
     if as_json:
-        rows = [{"check": name, "ok": ok, "detail": detail} for name, ok, detail in findings]
+        rows = [{"check": one.check, "level": one.level.value, "detail": one.detail} for one in found]
         typer.echo(orjson.dumps(rows).decode())
     else:
-        for name, ok, detail in findings:
-            typer.echo(f"{'ok  ' if ok else 'FAIL'} {name:<20} {detail}")
-    raise typer.Exit(0 if all(ok for _, ok, _ in findings) else CHECK_FAILED)
+        for one in found:
+            typer.echo(f"{one.level:<4} {one.check:<24} {one.detail}")
+    raise typer.Exit(CHECK_FAILED if any(one.level is Level.FAIL for one in found) else 0)
 
 
 @app.command()
@@ -123,24 +116,6 @@ def sandbox(context: typer.Context) -> None:
     from penpay.sandbox.__main__ import main as run  # noqa: PLC0415 - see the module's docstring
 
     run(context.args)
-
-
-def _programs() -> list[tuple[str, bool, str]]:
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
-    found = {name: shutil.which(name, path=path) for name in _PROGRAMS}
-    # Debian's redis-tools brings the server under another name.
-    found["redis-server"] = found["redis-server"] or shutil.which("redis-check-rdb", path=path)
-    return [(name, bool(found[name]), found[name] or f"apt-get install {_PROGRAMS[name]}") for name in _PROGRAMS]
-
-
-def _configuration() -> tuple[str, bool, str]:
-    from config.settings import load_settings  # noqa: PLC0415 - see the module's docstring
-
-    try:
-        settings = load_settings(os.environ)
-    except SettingsError as error:
-        return "configuration", False, str(error)
-    return "configuration", True, f"{settings.app_env}, node {settings.node.name}, {settings.node.shards} shards"
 
 
 def main() -> None:

@@ -41,6 +41,16 @@ class Node:
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """One request; the answer's JSON. Raises `NodeUnreachable` with a sentence for a person."""
+        status, content = self._ask(method, path, body)
+        if status >= http.client.BAD_REQUEST:
+            raise NodeUnreachable(f"{method} {path} answered {status} {content.get('detail', '')}".strip())
+        return content
+
+    def readiness(self) -> Mapping[str, Any]:
+        """What `/readyz` says, ready or not. Raises `NodeUnreachable`."""
+        return self._ask("GET", "/readyz", None)[1]
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any]]:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
@@ -59,9 +69,7 @@ class Node:
             content = json.loads(said or b"{}")
         except ValueError:
             content = {}
-        if answer.status >= http.client.BAD_REQUEST:
-            raise NodeUnreachable(f"{method} {path} answered {answer.status} {content.get('detail', '')}".strip())
-        return cast("Mapping[str, Any]", content)
+        return answer.status, cast("Mapping[str, Any]", content)
 
 
 def show_tree(console: Console, root: Mapping[str, Any]) -> None:
