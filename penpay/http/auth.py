@@ -67,7 +67,8 @@ async def verify_phone(call: Call) -> web.Response:
     body: VerifyPhoneRequest = call.body
     edge = call.edge
     phone = phone_e164(body.phone)
-    await call.limit(Hit(edge.settings.rates.code, key_of(edge, "limit", phone)))
+    rates = edge.settings.rates
+    await call.limit(Hit(rates.login_address, call.address_key()), Hit(rates.code, key_of(edge, "limit", phone)))
     result = await edge.accounts.verify_phone(phone, code_hash=code_hash(edge, phone, body.code), at=edge.clock.now())
     edge.metrics.authenticated(kind="code", accepted=result is not Verification.WRONG)
     if result is Verification.TAKEN:
@@ -82,6 +83,7 @@ async def resend_code(call: Call) -> web.Response:
     body: ResendRequest = call.body
     edge, at = call.edge, call.edge.clock.now()
     phone = phone_e164(body.phone)
+    await call.limit(Hit(edge.settings.rates.login_address, call.address_key()))
     await limit_sending(call, key_of(edge, "limit", phone))
     code = edge.secrets.code()
     renewed = await edge.accounts.renew_code(

@@ -60,6 +60,7 @@ class _Feed:
         self._response = response
         self._subscription = subscription
         self._seq = after_seq
+        self._signed_in_at_s = call.edge.clock.monotonic_s()
 
     async def run(self) -> None:
         who = self._call.who
@@ -74,6 +75,9 @@ class _Feed:
                 await self._still_signed_in()
                 await self._catch_up()
                 continue
+            # A stream that is never silent ends with its session all the same.
+            if self._call.edge.clock.monotonic_s() - self._signed_in_at_s >= HEARTBEAT_S:
+                await self._still_signed_in()
             if self._subscription.lagged:
                 await self._catch_up()
             elif event is not None:
@@ -88,6 +92,7 @@ class _Feed:
             return
         if identity is None or not identity.session_live:
             raise ConnectionResetError("the session has ended")
+        self._signed_in_at_s = self._call.edge.clock.monotonic_s()
 
     async def _catch_up(self) -> None:
         """Read from SQL what lies behind the last event, in pages. Live ones among them are dropped by their place."""

@@ -16,6 +16,7 @@ class RateRules:
     login_hour: Rule
     """The same for a longer while: what bounds patient guessing."""
     login_address: Rule
+    """Sign-ins, codes and forgotten passwords together: whoever guesses, guesses from somewhere."""
     register_address: Rule
     code: Rule
     """Guessing a code, a PIN's password, or asking for codes: per phone or account."""

@@ -10,7 +10,7 @@ import pytest
 
 from penpay.http.edge import EdgeSettings
 from penpay.http.rates import rate_rules
-from tests.http.world import PASSWORD, Answer, Customer, World
+from tests.http.world import PASSWORD, Answer, Customer, World, new_phone
 
 
 async def attempt(world: World, email: str, password: str, device: str) -> Answer:
@@ -70,3 +70,10 @@ class TestAddresses:
     async def test_one_address_guesses_at_few_accounts(self, world: World):
         statuses = [(await attempt(world, f"n{n}@example.com", "a wrong one", "d")).status for n in range(25)]
         assert statuses == [401] * 20 + [429] * 5
+
+    async def test_one_address_guesses_few_codes_of_whatever_phones(self, world: World):
+        statuses = [
+            (await world.call("POST", "/auth/phone/verify", {"phone": new_phone(), "code": "123456"})).status
+            for _ in range(25)
+        ]
+        assert statuses == [400] * 20 + [429] * 5

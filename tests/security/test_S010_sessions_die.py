@@ -1,9 +1,13 @@
 """S10: signing out, a new password, a removed device and a freeze take effect on the very next request."""
 
+import asyncio
+from datetime import timedelta
+
 import pytest
 
 from penpay.domain.problems import PROBLEMS
 from penpay.messages import AcceptDeposit, HttpAnswer
+from tests.http.test_events import live, opened, shard_of
 from tests.http.test_passwords import ask_code, reset
 from tests.http.world import PASSWORD, Customer, World
 
@@ -75,3 +79,15 @@ async def test_a_freeze_is_seen_by_the_next_request(world: World, customer: Cust
     )
     await customer.call(method, path, body, headers={"Idempotency-Key": "after"})
     assert seen == ["ACTIVE", "FROZEN"]
+
+
+async def test_an_open_stream_ends_with_its_session_however_busy_it_is(world: World, customer: Customer, clock):
+    shard = await shard_of(world, customer)
+    async with opened(customer) as stream:
+        assert (await stream.next())[1] == "ready"
+        await sign_out(world, customer)
+        clock.ahead = timedelta(seconds=16)
+        world.edge.events.publish(live(customer, shard, 1))
+        async with asyncio.timeout(10):
+            rest = await stream.response.content.read()
+    assert b"transaction.updated" not in rest
