@@ -24,7 +24,7 @@ from penpay.demo.rails import SandboxControl
 from penpay.stack import PrivateInstallation, ProcessFailed, RunFolder
 from penpay.stack.folder import memory_folder
 
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 SETTLE_S = 180.0
 CONNECTIONS = 64
 SIGN_UPS = 8

@@ -19,6 +19,8 @@ UPDATING_S = 1.0
 REFUSED = 1
 """Exit status of a node that could not start, for example because the database was away at that moment."""
 READY_S = 15.0
+SERVING_S = 2.0
+"""A node is killed when one has been ready for so long since the last time, or after all of `READY_S`."""
 _WATCH_S = 0.1
 _APART = frozenset({Kind.KILL, Kind.PAUSE})
 """What takes long by itself and lets everything else go on."""
@@ -102,7 +104,7 @@ class Storm:
     async def _kill(self) -> None:
         """The next in turn dies and starts again under its own name.
 
-        Not before somebody was ready since the last time, or a slow machine would only ever see nodes start.
+        Not before somebody has served since the last time, or a slow machine would only ever see nodes start.
         """
         async with self._killing:
             await asyncio.to_thread(self._until_somebody_is_ready)
@@ -113,6 +115,7 @@ class Storm:
         while time.monotonic() < deadline_s:
             awake = [node for node in self._installation.nodes if node.name not in self._paused]
             if any(node.status("/readyz") == http.client.OK for node in awake):
+                time.sleep(SERVING_S)
                 return
             time.sleep(_WATCH_S)
 
