@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from penpay.adapters.database import Database
 from penpay.adapters.mysql import Connection, Dsn
 from penpay.adapters.sql_text import Queries, literal, row, schema_names, with_schemas
 from penpay.data import data_dir
 from penpay.domain import deposit, withdrawal
 from penpay.domain.chain import GENESIS
+from penpay.domain.errors import StoreError, Unavailable
 
 RAILS = ("rail/daraja", "rail/deriv")
 LOCK_WAIT_S = 60
@@ -59,6 +61,25 @@ async def migrate(admin_url: str, *, runtime_url: str, prefix: str, shards: int,
         return Migrated(tuple(applied), installation_id)
     finally:
         connection.close()
+
+
+async def schema_problem(database: Database) -> str:
+    """Why this version must not run on this database yet, or empty. A newer schema is fine: migrations only add.
+
+    Raises `Unavailable`.
+    """
+    try:
+        history: dict[str, str] = dict(await database.rows(database.queries("migrations")("history")))
+    except StoreError as error:
+        if isinstance(error, Unavailable):
+            raise
+        return "this database was never migrated: run penpay migrate"
+    for path in migration_files():
+        if path.stem not in history:
+            return f"migration {path.stem} is not applied: run penpay migrate"
+        if history[path.stem] != hashlib.sha256(path.read_bytes()).hexdigest():
+            return f"migration {path.stem} was edited after it was applied"
+    return ""
 
 
 async def _apply_missing(connection: Connection, queries: Queries, prefix: str) -> list[str]:

@@ -13,6 +13,7 @@ from penpay import invariants
 from penpay.adapters.anchor_files import AnchorFiles
 from penpay.adapters.audit_store import MySqlHeads
 from penpay.adapters.kyc_store import MySqlKyc
+from penpay.adapters.migrations import schema_problem
 from penpay.adapters.overview import MySqlOverview
 from penpay.adapters.server_check import login_problems, server_advice, server_problems
 from penpay.app.identity_jobs import IdentityJobs
@@ -81,6 +82,8 @@ class Jobs:
         await self._overview.ping()
         database, settings = self._house.outside.database, self._house.outside.settings
         refused = list(await server_problems(database))
+        if problem := await schema_problem(database):
+            refused.append(problem)
         login, advised = await login_problems(database), await server_advice(database)
         if settings.is_relaxed:
             advised = (*advised, *login)

@@ -1,0 +1,52 @@
+"""What an operator does while faults are played: commands of `penpay`, and the node under another configuration."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from penpay.stack import PrivateInstallation
+from tests.faults.stage import Stage
+
+
+async def run(installation: PrivateInstallation, *words: str) -> tuple[int, Any]:
+    """Exit status and JSON of a command."""
+
+    def wait() -> tuple[int, Any]:
+        environment = {**installation.environment, **(installation.node.env or {})}
+        argv = [sys.executable, "-m", "penpay", *words, "--json"]
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=120)
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    return await asyncio.to_thread(wait)
+
+
+async def findings(stage: Stage) -> dict[str, Any]:
+    """What a comparison with the providers finds to differ, by the provider's id."""
+    _, report = await run(stage.installation, "reconcile")
+    return {one["ref"]: one for one in report["findings"] if one["verdict"] in {"differs", "not told"}}
+
+
+@asynccontextmanager
+async def configured(stage: Stage, **changes: str) -> AsyncIterator[None]:
+    """The stage's node killed and started with other settings, and the same way back afterwards."""
+    node = stage.installation.node
+    before: Mapping[str, str] = dict(node.env or {})
+    node.kill()
+    node.env = {**before, **changes}
+    try:
+        await node.start_async()
+        yield
+    finally:
+        node.kill()
+        node.env = dict(before)
+        await node.start_async()
+
+
+async def until_ready(stage: Stage, *, ready: bool = True, within_s: float = 20.0) -> None:
+    """Wait until the stage's node says so."""
+    await stage.operator.until_ready(within_s=within_s, ready=ready)
