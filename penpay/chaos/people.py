@@ -51,6 +51,8 @@ class Person:
     ended: list[Ended] = field(default_factory=list)
     held: int = 0
     """Turns that could not begin while an earlier withdrawal waited for a person."""
+    gave_up: str = ""
+    """Why they left before their turns were over."""
 
     @property
     def msisdn(self) -> str:
@@ -69,7 +71,13 @@ class Person:
         self.email, self.loginid = person.email, person.loginid
 
     async def walk(self, turns: Sequence[Turn], *, stopped: Callable[[], bool], changed: Callable[[], None]) -> None:
-        """One transaction after the other, until they are done or it is time to stop."""
+        """One transaction after the other, until they are done, it is time to stop, or their patience is over."""
+        try:
+            await self._walk(turns, stopped, changed)
+        except NotServed as error:
+            self.gave_up = str(error)
+
+    async def _walk(self, turns: Sequence[Turn], stopped: Callable[[], bool], changed: Callable[[], None]) -> None:
         for turn in turns:
             if stopped():
                 return

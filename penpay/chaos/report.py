@@ -20,6 +20,8 @@ def show(console: Console, outcome: Outcome) -> None:
     if verdict.reviews:
         asked = ", ".join(f"{count} {kind}" for kind, count in sorted(verdict.reviews.items()))
         console.print(f"questions for a person: {asked}", highlight=False)
+    for reason in outcome.gave_up:
+        console.print(f"left without service: {reason}", highlight=False)
     if outcome.held:
         console.print(f"not begun while an earlier withdrawal waited for a person: {outcome.held}", highlight=False)
     if outcome.kept is not None:
@@ -45,6 +47,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "transactions": plan.transactions,
         "accepted": outcome.accepted,
         "held": outcome.held,
+        "gave_up": outcome.gave_up,
         "storm_s": round(outcome.raged_s, 1),
         "settled_s": round(outcome.settled_s, 1),
         "blows": {str(kind): count for kind, count in outcome.blows.items()},

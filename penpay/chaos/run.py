@@ -37,6 +37,9 @@ REVIEWS_LEAST = 3
 """Share of the transactions that may end before a person: more of them would be a way not to do the work. A few may
 in any case: who paid another amount, or was refused a payout while nobody was there to hear the result."""
 
+PATIENT_LEAST = 0.9
+"""Of the people must have been served all the time: the promise is about money, but nobody shall wait for ever."""
+
 Say = Callable[[str], None]
 
 
@@ -48,6 +51,8 @@ class Outcome:
     accepted: int = 0
     held: int = 0
     """Not begun, because the customer's last withdrawal waited for a person."""
+    gave_up: list[str] = field(default_factory=list)
+    """Who was not served for longer than their patience, and what they were told."""
     raged_s: float = 0.0
     settled_s: float = 0.0
     blows: Counter[Kind] = field(default_factory=Counter)
@@ -111,6 +116,7 @@ async def _play(installation: PrivateInstallation, outcome: Outcome, say: Say) -
         outcome.fates.update(
             (one.turn.direction, one.turn.fate, one.status) for person in crowd for one in person.ended
         )
+        outcome.gave_up = [person.gave_up for person in crowd if person.gave_up]
         outcome.held = sum(person.held for person in crowd)
         outcome.wrong += _forgotten(installation, crowd)
         truth: Truth = await control.get("/truth")
@@ -182,7 +188,10 @@ def _forgotten(installation: PrivateInstallation, crowd: Sequence[Person]) -> li
 
 
 def _unjust(outcome: Outcome) -> list[str]:
-    """Work that was left to people."""
+    """Work that was left to people, and people who were left without service."""
+    patient = outcome.plan.people * PATIENT_LEAST
+    if outcome.plan.people - len(outcome.gave_up) < patient:
+        return [f"not served: {reason}" for reason in outcome.gave_up]
     reviewed = sum(count for (_, state), count in outcome.verdict.ends.items() if state == "IN_REVIEW")
     allowed = max(REVIEWS_LEAST, int(REVIEWS_MAX * outcome.accepted))
     return [f"{reviewed} transactions wait for a person, {allowed} may"] if reviewed > allowed else []
