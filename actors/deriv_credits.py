@@ -252,7 +252,9 @@ class DerivCreditsActor(AsyncioActor):
             return until
         owners = await self._parts.attempts.used_references(CREDIT_KIND, [str(row.id) for row in rows])
         unresolved = await self._parts.attempts.unresolved(OperationKind.DERIV_WITHDRAW.value)
-        claimed = {row.amount for row in unresolved} | {debit.amount for debit, _ in self._open.values()}
+        # Also those whose sagas have not asked since this node began: after an outage all credits are old.
+        waiting = await self._parts.attempts.unwitnessed()
+        claimed = {*(row.amount for row in unresolved), *waiting, *(debit.amount for debit, _ in self._open.values())}
         free = [row for row in rows if str(row.id) not in owners and row.id not in self._offered]
         for row in free:
             if row.amount not in claimed:

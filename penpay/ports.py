@@ -284,6 +284,10 @@ class AttemptStore(Protocol):
         """
         ...
 
+    async def unwitnessed(self) -> Sequence[Money]:
+        """Dollars of debits that are confirmed and whose withdrawals still wait for the agent's side of them."""
+        ...
+
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
         """The newest attempt of each operation that has one."""
         ...

@@ -17,6 +17,7 @@ from penpay.adapters.mysql import Connection
 from penpay.adapters.row_shapes import operation_row
 from penpay.adapters.sql_text import json_text, row
 from penpay.domain.errors import Conflict, StoreError
+from penpay.domain.money import Currency, Money
 from penpay.domain.unit import OperationState
 from penpay.messages import InboxRow
 from penpay.ports import Attempt, AttemptEnd, Clock, Ids, OperationRow, Sealer, SentAttempt
@@ -149,6 +150,10 @@ class MySqlAttemptStore:
 
     async def unresolved(self, kind: str) -> Sequence[OperationRow]:
         return list(map(operation_row, await self._database.rows(self._queries("unresolved", kind=kind))))
+
+    async def unwitnessed(self) -> Sequence[Money]:
+        rows = await self._database.rows(self._queries("unwitnessed"))
+        return [Money(int(minor), Currency(currency)) for minor, currency in rows]
 
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
         rows = await self._database.rows(self._queries("newest", ids=operation_ids))

@@ -104,6 +104,13 @@ LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
 WHERE n.attempts > o.attempts_closed
 ORDER BY o.created_at;
 
+-- name: unwitnessed
+-- Debits whose withdrawals still wait for the agent's side.
+SELECT o.amount_minor, o.currency
+FROM {ledger}.provider_operations o
+JOIN {ledger}.transactions t ON t.id = o.transaction_id
+WHERE o.kind = 'DERIV_WITHDRAW' AND o.state = 'CONFIRMED' AND t.state = 'DEBITED';
+
 -- name: newest
 -- The newest attempt of each operation.
 SELECT a.operation_id, a.attempt, a.sent_at, a.watermark, a.provider_ref

@@ -256,6 +256,14 @@ class MemoryAttempts:
             and row.state in {"INTENT", "UNKNOWN"}
         ]
 
+    async def unwitnessed(self) -> Sequence[Money]:
+        taken = set(self.references.values())
+        return [
+            row.amount
+            for row in self.operations.values()
+            if (row.kind, row.state) == ("DERIV_WITHDRAW", "CONFIRMED") and row.id not in taken
+        ]
+
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
         if self.away:
             raise Unavailable("database")

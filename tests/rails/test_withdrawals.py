@@ -718,6 +718,18 @@ async def test_a_claimed_credit_is_never_filed_and_one_that_an_open_debit_may_cl
     assert [decode_credit(row.body).amount for row in rail.filed.rows] == [usd(2000)]
 
 
+async def test_a_credit_whose_withdrawal_has_not_asked_since_an_outage_waits(rail):
+    await rail.box.control("/deriv/script", {"knobs": {"longcode_carries_description": False}})
+    async with rail.running():
+        done, _ = await debited(rail, await customer(rail, "CR501"), 2100)
+        rail.attempts.close(done.operation_id, state="CONFIRMED")
+        rail.clock.turn(1801)
+        await asyncio.sleep(0.4)
+        assert rail.filed.rows == []
+        reference = (await witness(rail, done)).reference
+        assert reference
+
+
 async def test_filing_waits_for_the_database(rail):
     async with rail.running():
         stranger = await customer(rail, "CR777")

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from penpay.domain.errors import Conflict
+from penpay.domain.money import Money
 from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
-from penpay.domain.unit import OperationState
+from penpay.domain.unit import OperationKind, OperationState
 from penpay.messages import InboxRow
 from penpay.ports import Attempt, AttemptEnd, OperationRow, SentAttempt
 from penpay.simulation.store.inbox import checked, put_once
@@ -95,6 +96,16 @@ class MemoryAttemptStore:
         await self._node.look("attempts.unresolved")
         found = (operation_row(self._node.server, stored) for stored in open_operations(self._node.server, (kind,)))
         return [operation for operation in found if operation.attempts > operation.attempts_closed]
+
+    async def unwitnessed(self) -> Sequence[Money]:
+        await self._node.look("attempts.unwitnessed")
+        waiting = {id_ for id_, stored in self._schema.transactions.rows.items() if stored.row.state == "DEBITED"}
+        return [
+            operation_row(self._node.server, stored).amount
+            for stored in self._schema.provider_operations.rows.values()
+            if stored.transaction_id in waiting
+            and (stored.kind, stored.state) == (OperationKind.DERIV_WITHDRAW, OperationState.CONFIRMED)
+        ]
 
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
         await self._node.look("attempts.newest")
