@@ -1,7 +1,7 @@
 """The judge: what the rails say happened beside what the books say, transaction by transaction, to the cent."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ Owner = tuple[str, str]
 PAYBILL, UTILITY, CHARGES = ("mpesa_paybill", "KES"), ("mpesa_utility", "KES"), ("mpesa_charges", "KES")
 AGENT = ("deriv_agent", "USD")
 _TOTALS = ((PAYBILL, "paybill", 1), (UTILITY, "utility", 1), (AGENT, "agent", 1), (CHARGES, "charges", 1))
+_FILED = "SELECT unit_id FROM {ledger}.units WHERE unit_id LIKE %s"
 _OPEN = frozenset({"SENT", "UNKNOWN"})
 
 
@@ -51,10 +52,10 @@ class Happened:
     given: list[tuple[str, int]] = field(default_factory=list)
     """(recipient, minor) of dollars sent and shillings paid out."""
 
-    def add(self, kind: str, account: Account, minor: int) -> None:
-        """One movement; what adds up to nothing leaves no trace."""
+    def add(self, kind: str, account: Account, minor: int, *, filed: bool = False) -> None:
+        """One movement. What is filed happened, and stands in the books under an id of its own."""
         self.counts[kind] += 1
-        self.moved[account] += minor
+        self.moved[account] += 0 if filed else minor
 
     @property
     def end(self) -> str | None:
@@ -89,7 +90,8 @@ class Verdict:
         """Every transaction, the balances, the invariants and the chain."""
         verdict = cls()
         fates = fates_of(installation)
-        verdict.judge(fates, truth)
+        filed = frozenset(str(unit) for (unit,) in rows(installation, _FILED, "ref:%"))
+        verdict.judge(fates, truth, filed=filed)
         verdict._totals(trial_balance(installation), truth["summary"])
         kinds = rows(
             installation, "SELECT kind, COUNT(*) FROM {ledger}.review_items WHERE closed_at IS NULL GROUP BY kind"
@@ -102,14 +104,18 @@ class Verdict:
                 verdict.wrong.append(str(error))
         return verdict
 
-    def judge(self, fates: Sequence[Fate], truth: Truth) -> None:
-        """Every transaction beside what the rails did for it, and what they did for none."""
+    def judge(self, fates: Sequence[Fate], truth: Truth, *, filed: Collection[str] = ()) -> None:
+        """Every transaction beside what the rails did for it, and what they did for none.
+
+        `filed`: units of what was booked to suspense under the provider's own id, for nobody claimed it in time.
+        """
         owners = {known: (fate.id, kind) for fate in fates for known, (kind, _) in fate.operations.items()}
-        happened = happened_of(owners, truth)
+        happened = happened_of(owners, truth, filed)
         for fate in fates:
             self.ends[fate.type, fate.state] += 1
             self._judge_one(fate, happened.pop(fate.id, Happened()))
-        self.wrong += [f"nobody's: {dict(one.counts)} {whose}" for whose, one in happened.items()]
+        nobodys = {whose: one for whose, one in happened.items() if any(one.moved.values())}
+        self.wrong += [f"nobody's: {dict(one.counts)} {whose}" for whose, one in nobodys.items()]
 
     def _judge_one(self, fate: Fate, real: Happened) -> None:
         if real.end is None or (fate.state != real.end and not fate.is_reviewed):
@@ -173,7 +179,7 @@ def _known_as(kind: str, operation_id: str, reference: str) -> str:
     return description(reference)
 
 
-def happened_of(owners: Mapping[str, Owner], truth: Truth) -> dict[str, Happened]:
+def happened_of(owners: Mapping[str, Owner], truth: Truth, filed: Collection[str] = ()) -> dict[str, Happened]:
     """What the rails did, by transaction; what belongs to none goes by its own reference."""
     found: dict[str, Happened] = defaultdict(Happened)
 
@@ -183,13 +189,13 @@ def happened_of(owners: Mapping[str, Owner], truth: Truth) -> dict[str, Happened
 
     for payment in truth["payments"]:
         one, _ = whose(payment["reference"])
-        one.add("payment", PAYBILL, payment["amount_minor"])
+        one.add("payment", PAYBILL, payment["amount_minor"], filed=f"ref:{payment['receipt']}" in filed)
         if payment["reversed_by"]:
             one.add("reversal", PAYBILL, -payment["amount_minor"])
     for transfer in truth["transfers"]:
         (one, kind), minor = whose(transfer["description"]), transfer["amount_minor"]
         if transfer["kind"] == "paymentagent_withdraw":
-            one.add("debit", AGENT, minor)
+            one.add("debit", AGENT, minor, filed=f"ref:{transfer['other_transaction_id']}" in filed)
         elif kind == "DERIV_RETURN":
             one.add("return", AGENT, -minor)
         else:

@@ -182,9 +182,11 @@ def _forgotten(installation: PrivateInstallation, crowd: Sequence[Person]) -> li
         # Evidence that comes later may reopen what failed, and ask a person about anything.
         if states.get(one.id, one.status) not in {one.status, "IN_REVIEW"} and one.status not in {"FAILED", "IN_REVIEW"}
     ]
+    # An answer that never came belongs to a key that was asked again, so there is a 202 for every row; only who left
+    # while asking may have missed theirs.
     unknown = len(states) - sum(len(person.accepted) for person in crowd)
-    # An answer that never came belongs to a key that was asked again, so there is a 202 for every row.
-    return [*lost, *turned, *([f"{unknown} transactions that nobody was told of"] if unknown else [])]
+    told = 0 <= unknown <= sum(bool(person.gave_up) for person in crowd)
+    return [*lost, *turned, *([] if told else [f"{unknown} transactions that nobody was told of"])]
 
 
 def _unjust(outcome: Outcome) -> list[str]:

@@ -16,16 +16,22 @@ WITHDRAWAL = Fate(
     {DEBIT: ("DERIV_WITHDRAW", "CONFIRMED"), PAYOUT: ("B2C", "CONFIRMED"), RETURN: ("DERIV_RETURN", "WITHDRAWN")},
     {AGENT: 2000, UTILITY: -249_000},
 )  # fmt: skip
-PAYMENT = {"reference": PUSH, "amount_minor": 130_000, "reversed_by": ""}
+PAYMENT = {"receipt": "R0", "reference": PUSH, "amount_minor": 130_000, "reversed_by": ""}
 CREDIT = {"kind": "paymentagent_transfer", "description": TRANSFER, "to_loginid": "CR1", "amount_minor": 966}
-TAKEN = {"kind": "paymentagent_withdraw", "description": DEBIT, "to_loginid": "", "amount_minor": 2000}
+TAKEN = {
+    "kind": "paymentagent_withdraw",
+    "description": DEBIT,
+    "to_loginid": "",
+    "amount_minor": 2000,
+    "other_transaction_id": 78,
+}
 BACK = {"kind": "paymentagent_transfer", "description": RETURN, "to_loginid": "CR2", "amount_minor": 2000}
 PAID = {"originator_id": PAYOUT, "amount_minor": 249_000, "charge_minor": 0, "result_code": "0"}
 
 
-def wrong(fate, *, payments=(), transfers=(), payouts=()):
+def wrong(fate, *, payments=(), transfers=(), payouts=(), filed=()):
     verdict = Verdict()
-    verdict.judge([fate], {"payments": payments, "transfers": transfers, "payouts": payouts})
+    verdict.judge([fate], {"payments": payments, "transfers": transfers, "payouts": payouts}, filed=filed)
     return verdict.wrong
 
 
@@ -87,3 +93,10 @@ def test_a_person_is_asked_only_about_what_is_open_and_never_about_a_double():
     unknown = replace(asked, operations={**asked.operations, TRANSFER: ("DERIV_TRANSFER", "UNKNOWN")})
     assert wrong(unknown, payments=[PAYMENT], transfers=[CREDIT]) == []
     assert wrong(unknown, payments=[PAYMENT], transfers=[CREDIT, CREDIT])
+
+
+def test_a_credit_that_was_filed_as_nobodys_is_in_the_books_once():
+    waiting = replace(WITHDRAWAL, state="IN_REVIEW", moved={})
+    assert wrong(waiting, transfers=[TAKEN], filed={"ref:78"}) == []
+    assert wrong(waiting, transfers=[TAKEN])
+    assert wrong(WITHDRAWAL, transfers=[TAKEN], payouts=[PAID], filed={"ref:78"}), "booked twice"
