@@ -75,7 +75,10 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="For machines
 
     found = findings()
     if as_json:
-        rows = [{"check": one.check, "level": one.level.value, "detail": one.detail} for one in found]
+        rows = [
+            {"check": one.check, "ok": one.level is not Level.FAIL, "level": one.level.value, "detail": one.detail}
+            for one in found
+        ]
         typer.echo(orjson.dumps(rows).decode())
     else:
         for one in found:

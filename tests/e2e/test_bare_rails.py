@@ -1,6 +1,7 @@
 """A deposit needs OAuth, a push, `authorize` and a transfer; every other call of the rails only brings evidence."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ async def test_a_deposit_is_credited_by_rails_that_answer_nothing_but_the_needfu
                 told = await answer.json()
         async with session.get(f"{node.internal_url}/readyz") as answer:
             rails = {name: one["detail"] for name, one in (await answer.json())["dependencies"].items()}
+    doctor = json.loads(await asyncio.to_thread(bare.installation.run, "doctor", "--json"))
+    assert [one["level"] for one in doctor if one["check"] == "node: deriv"] == ["note"]
     assert told["evidence"]["mpesa_receipt"] == "SJK0000001"
     (push,), (transfer,) = bare.rails.pushes, bare.rails.transfers
     assert (push["Amount"], transfer["transfer_to"], transfer["amount"]) == (1300, customer.loginid, 9.66)
