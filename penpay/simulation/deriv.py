@@ -228,7 +228,8 @@ class Deriv:
     def _move(self, payer: Account, payee: Account, request: Members) -> Transfer:
         amount_minor = int(request["amount"] * 100)
         if payer.balance_minor < amount_minor:
-            raise Fault(f"{'PaymentAgentTransferError'}", "Your account balance is insufficient.")
+            code = "PaymentAgentTransferError" if payer.loginid == AGENT else "PaymentAgentWithdrawError"
+            raise Fault(code, "Your account balance is insufficient.")
         moved = Transfer(
             self._number(),
             self._number(),
