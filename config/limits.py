@@ -70,8 +70,6 @@ JSON_KEYS_MAX: Final = 500
 JSON_DIGITS_MAX: Final = 19
 READ_HEAD_S: Final = 10.0
 READ_BODY_S: Final = 10.0
-CONNECTIONS_PER_ADDRESS_MAX: Final = 256
-"""Open at once from one address (or IPv6 /64); many customers may share one behind their carrier."""
 REQUESTS_MAX: Final = 1024
 """In progress at once on the public listener; beyond it 503. Callbacks do not count: they have a lane of their own."""
 CALLBACKS_MAX: Final = 512

@@ -84,6 +84,8 @@ class LimitSettings(Section):
     callback_per_minute_address: Count = 600
     """Addresses on the allow-list have no such limit."""
     admin_per_minute: Count = 120
+    connections_per_address: Count = 1024
+    """Open at once from one address or IPv6 /64; a carrier hides thousands of customers behind one."""
     address_factor: Count = 1
     """Multiplies the limits per address, and that of all codes; 1,000 in development and testing."""
 

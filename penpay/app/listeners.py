@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from actors.base import ActorCrashed, AskTimeout, MailboxFull, NoSuchActor
-from config.limits import CONNECTIONS_PER_ADDRESS_MAX
 from config.sections import Settings
 from penpay.adapters.audit_store import MySqlSysAudit
 from penpay.adapters.deriv_accounts import DialedDerivAccounts
@@ -97,9 +96,9 @@ class PublicDoor:
         settings = self._house.outside.settings
         bind = settings.http.public_bind
         bounds = ConnectionBounds(
-            # In development and testing everybody is one address.
-            per_address_max=0 if settings.is_relaxed else CONNECTIONS_PER_ADDRESS_MAX,
-            unbounded=settings.http.trusted_proxies,
+            per_address_max=settings.limits.connections_per_address * settings.limits.address_factor,
+            # Proxies bring everybody; and a provider that reports is never turned away.
+            unbounded=(*settings.http.trusted_proxies, *settings.daraja.callback_allowlist),
         )
         site = Site("public", public_app(self._edge), host=bind.host, port=bind.port, bounds=bounds)
         reader = StreamReader(
@@ -194,6 +193,7 @@ def internal_parts(
         metrics=house.metrics,
         ids=outside.ids,
         ops_token=outside.settings.security.ops_token.get_secret_value(),
+        admin_per_minute=outside.settings.limits.admin_per_minute * outside.settings.limits.address_factor,
         alive=alive,
         drain=drain,
         before_scrape=before_scrape,

@@ -10,6 +10,7 @@ _STATIC = Path(str(files("penpay.http"))) / "static"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 _PAGES = {
     "/docs": "docs.html",
+    "/docs/": "docs.html",
     "/docs/docs.css": "docs.css",
     "/docs/docs.js": "docs.js",
     "/docs/swagger-ui/swagger-ui.css": "swagger-ui/swagger-ui.css",

@@ -47,7 +47,8 @@ async def _place(call: Call) -> int:
     """Behind which event to begin. Another shard's id, or none, begins at the newest."""
     shard = call.who.shard
     given = _EVENT_ID.fullmatch(call.request.headers.get("Last-Event-ID", ""))
-    if given is not None and int(given[1]) == shard:
+    # 0 is before the first event, in whatever shard that would have been.
+    if given is not None and (int(given[1]) == shard or int(given[2]) == 0):
         return int(given[2])
     return await call.edge.reads.newest_seq(shard)
 

@@ -86,6 +86,8 @@ class InternalParts:
     desk: ReviewDesk | None = None
     reconciliation: ReconcileDesk | None = None
     customers: CustomerDesk | None = None
+    admin_per_minute: int = 120
+    """Decisions of staff that this node takes in a minute; nobody decides faster by hand."""
 
 
 def internal_app(parts: InternalParts) -> web.Application:
@@ -113,13 +115,33 @@ def internal_app(parts: InternalParts) -> web.Application:
     return app
 
 
+@dataclass(slots=True)
+class _Minute:
+    """What was asked in the present minute."""
+
+    began_s: float = 0.0
+    count: int = 0
+
+    def take(self, limit: int, now_s: float) -> None:
+        """Count one; 429 when the minute is full."""
+        if now_s - self.began_s >= 60:
+            self.began_s, self.count = now_s, 0
+        self.count += 1
+        if self.count > limit:
+            raise Stop("rate_limited", retry_after_s=max(1, round(60 - (now_s - self.began_s))))
+
+
 def _around(parts: InternalParts) -> Middleware:
+    minute = _Minute()
+
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = parts.ids.ulid()
         try:
             if parts.ops_token and request.path not in _OPEN:
                 _authorize(request, parts.ops_token)
+            if request.path.startswith("/admin/"):
+                minute.take(parts.admin_per_minute, asyncio.get_running_loop().time())
             return await handler(request)
         except Stop as stop:
             return problem_response(stop, request.path)

@@ -71,6 +71,15 @@ async def test_live_events_arrive_in_order_and_once(world: World, customer: Cust
     assert got[0][1:] == ("transaction.updated", f'{{"n":{newest + 1}}}')
 
 
+async def test_zero_is_before_the_first_event_of_whatever_shard(world: World, customer: Customer, module_database):
+    shard = await shard_of(world, customer)
+    base = await world.edge.reads.newest_seq(shard)
+    add_event(module_database, customer, shard, base + 1, {"n": 1})
+    async with opened(customer, f"{shard + 1}-0") as stream:
+        assert (await stream.next())[0] == f"{shard}-0"
+        assert (await stream.next())[2] == '{"n": 1}'
+
+
 async def test_a_balance_is_told_live_and_moves_no_place(world: World, customer: Customer, module_database):
     shard = await shard_of(world, customer)
     async with opened(customer) as stream:

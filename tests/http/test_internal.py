@@ -149,6 +149,16 @@ async def test_what_the_framework_refuses_is_a_problem_here_too(internal: Intern
         assert ("Allow" in answer.headers) == (status == 405)
 
 
+async def test_staff_ask_so_often_a_minute_and_probes_as_often_as_they_like(internal: Internal):
+    for _ in range(120):
+        assert (await internal.call("GET", "/admin/v1/nothing"))[0] == 404
+    status, body, answer = await internal.call("GET", "/admin/v1/nothing")
+    assert (status, body["code"]) == (429, "rate_limited")
+    assert 0 < int(answer.headers["Retry-After"]) <= 60
+    assert (await internal.call("GET", "/healthz"))[0] == 200
+    assert (await internal.call("GET", "/ops/tree"))[0] == 200
+
+
 async def test_draining_begins_and_is_answered(internal: Internal):
     assert (await internal.call("POST", "/ops/drain"))[0] == 202
     assert internal.node.draining
