@@ -51,10 +51,17 @@ ON DUPLICATE KEY UPDATE user_id = VALUES(user_id);
 SELECT id FROM {users}.users WHERE email_index = :email_index;
 
 -- name: credentials
--- What a sign-in is checked against, and whether the account has seen this device before.
+-- What a sign-in is checked against, and whether the account knows this device. One that its owner has removed, or whose
+-- token was copied, is a stranger again.
 SELECT
   u.id, u.shard, u.password_hash,
-  EXISTS (SELECT 1 FROM {users}.sessions s WHERE s.user_id = u.id AND s.device_id = :device_id)
+  COALESCE((
+    SELECT s.end_reason NOT IN ('removed', 'token_reused')
+    FROM {users}.sessions s
+    WHERE s.user_id = u.id AND s.device_id = :device_id
+    ORDER BY s.id DESC
+    LIMIT 1
+  ), 0)
 FROM {users}.users u
 WHERE u.email_index = :email_index;
 
@@ -112,10 +119,17 @@ FROM {users}.sessions
 WHERE user_id = :user_id AND ended_at IS NULL AND expires_at > :at AND used_at > :used_after;
 
 -- name: seen_devices
--- Whether the account has ever seen this device, and whether any: an ended session is remembered.
-SELECT COALESCE(MAX(device_id = :device_id), 0), COUNT(*) > 0
-FROM {users}.sessions
-WHERE user_id = :user_id AND id <> :id;
+-- Whether the account knows this device, and whether it has seen any: an ended session is remembered, but one that its
+-- owner has removed, or whose token was copied, makes its device a stranger again.
+SELECT
+  COALESCE((
+    SELECT s.end_reason NOT IN ('removed', 'token_reused')
+    FROM {users}.sessions s
+    WHERE s.user_id = :user_id AND s.device_id = :device_id AND s.id <> :id
+    ORDER BY s.id DESC
+    LIMIT 1
+  ), 0),
+  EXISTS (SELECT 1 FROM {users}.sessions s WHERE s.user_id = :user_id AND s.id <> :id);
 
 -- name: hold_withdrawals
 -- A change that a thief would make too. A hold is never shortened.

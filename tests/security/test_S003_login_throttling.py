@@ -34,6 +34,16 @@ async def test_a_stranger_does_not_keep_the_owner_from_a_known_device(world: Wor
     assert (await attempt(world, customer.email, PASSWORD, customer.device)).status == 200
 
 
+async def test_a_removed_device_has_no_lane_of_its_own(world: World, customer: Customer):
+    second = await attempt(world, customer.email, PASSWORD, "second")
+    assert second.status == 200
+    assert (await customer.call("DELETE", "/me/devices/second")).status == 204
+    for _ in range(6):
+        await attempt(world, customer.email, "a wrong one", "stranger")
+    assert (await attempt(world, customer.email, PASSWORD, "second")).status == 429
+    assert (await attempt(world, customer.email, PASSWORD, customer.device)).status == 200
+
+
 async def test_a_known_device_is_no_way_around_the_limit(world: World, customer: Customer):
     answers = [await attempt(world, customer.email, "a wrong one", customer.device) for _ in range(7)]
     assert [answer.status for answer in answers] == [401] * 5 + [429] * 2

@@ -76,3 +76,22 @@ async def test_a_known_device_that_comes_back_holds_nothing(world: World, payee:
     again = await login(world, payee.email, payee.device)
     payee.access = again["access_token"]
     assert await held_until(world, payee, PIN) is None
+
+
+async def test_a_device_that_its_owner_removed_is_a_stranger_when_it_comes_back(world: World, payee: Customer):
+    await login(world, payee.email, "second")
+    assert (await payee.call("DELETE", "/me/devices/second")).status == 204
+    # The hold of the first time is over.
+    world.edge.clock.ahead += timedelta(hours=25)
+    again = await login(world, payee.email, payee.device)
+    payee.access = again["access_token"]
+    assert await held_until(world, payee, PIN) is None
+    await login(world, payee.email, "second")
+    assert await held_until(world, payee, PIN) is not None
+
+
+async def test_so_is_one_whose_token_was_copied(world: World, payee: Customer):
+    copied = {"refresh_token": payee.refresh, "device_id": "thief"}
+    assert (await world.call("POST", "/auth/refresh", copied)).status == 401
+    payee.access = (await login(world, payee.email, payee.device))["access_token"]
+    assert await held_until(world, payee, PIN) is not None
