@@ -35,18 +35,6 @@ def callback(**changes) -> InboxRow:
 SOON = timedelta(hours=1)
 
 
-async def test_what_is_added_waits_until_it_is_consumed(store, database):
-    first, second = callback(), callback(trusted_source=False, kind="reversal")
-    elsewhere = callback(shard=4)
-    for row in (second, first, elsewhere):
-        assert await store.add(row, dedupe_key=row.id, source="196.201.214.200")
-    waiting = await store.waiting(3, older_than=datetime.now(UTC) + SOON, limit=10)
-    assert waiting == [first, second]
-    assert await store.waiting(3, older_than=first.received_at, limit=10) == []
-    await store.delivered([first.id, first.id])
-    assert [row.deliveries for row in await store.waiting(3, older_than=datetime.now(UTC) + SOON, limit=10)] == [1, 0]
-
-
 async def test_a_body_is_never_readable_in_the_database(store, database):
     row = callback()
     await store.add(row, dedupe_key="a", source="")
@@ -62,13 +50,6 @@ async def test_a_body_that_was_moved_or_altered_proves_nothing(store, database):
     database.rows("UPDATE {ledger}.callback_inbox SET sealed_body = %s WHERE id = %s", (stored, one.id))
     waiting = await store.waiting(3, older_than=datetime.now(UTC) + SOON, limit=10)
     assert [row.body for row in waiting] == [b"", other.body]
-
-
-async def test_the_same_callback_many_times_at_once_is_one_row(store, database):
-    rows = [callback() for _ in range(60)]
-    added = await asyncio.gather(*(store.add(row, dedupe_key="same", source="") for row in rows))
-    assert sum(added) == 1
-    assert database.rows("SELECT id FROM {ledger}.callback_inbox") == [(rows[added.index(True)].id,)]
 
 
 async def test_many_callbacks_at_once_share_few_writes(store, database):
@@ -100,21 +81,6 @@ async def test_without_a_database_it_says_so_and_comes_back(private_database):
     await database.server.start_async()
     assert await store.add(callback(), dedupe_key="2", source="")
     opened_database.close()
-
-
-@pytest.mark.parametrize("change", [{"kind": "k" * 17}, {"kind": "é"}, {"operation_id": "o" * 27}])
-async def test_no_text_is_cut_silently(store, change):
-    with pytest.raises(ValueError, match="callback_inbox"):
-        await store.add(callback(**change), dedupe_key="k", source="")
-
-
-async def test_rows_of_rails_are_consumed_by_their_rail_only(store, database):
-    balance, shards = callback(shard=0xFFFF, kind="balance"), callback()
-    for row in (balance, shards):
-        await store.add(row, dedupe_key=row.id, source="")
-    await store.consumed_by_rail([balance.id, shards.id])
-    assert [row.id for row in await store.waiting(3, older_than=datetime.now(UTC) + SOON, limit=9)] == [shards.id]
-    assert await store.waiting(0xFFFF, older_than=datetime.now(UTC) + SOON, limit=9) == []
 
 
 async def test_evidence_is_stored_while_every_other_connection_is_busy(database):

@@ -1,11 +1,9 @@
 """What sagas, users and the relay read."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from penpay.adapters.outbox_store import MySqlOutboxStore
 from penpay.adapters.saga_store import MySqlSagaStore
 from penpay.adapters.user_store import MySqlUserStore
 from penpay.domain.fx import Direction
@@ -13,7 +11,7 @@ from penpay.domain.money import kes, usd
 from penpay.domain.unit import UnitOfWork, UserStatusChange
 from penpay.messages import Quote
 from penpay.ports import UserRows
-from tests.ledger.house import admitted, answer, fresh_id, opened, paid, sealer, stepped, transaction_row
+from tests.ledger.house import admitted, fresh_id, opened, paid, sealer, transaction_row
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -39,31 +37,6 @@ async def test_a_transaction_is_read_as_it_was_recorded(ledger, times):
         ("DERIV_TRANSFER", "INTENT"),
     ]
     assert await sagas.load(fresh_id()) is None
-
-
-async def test_due_sagas_come_with_the_most_urgent_first(ledger):
-    states = ["AWAITING_PAYER", "STK_UNKNOWN", "DERIV_SENDING", "DERIV_UNKNOWN", "REFUND_SENDING"]
-    rows = {
-        state: transaction_row(state=state, next_wake_at=NOW - timedelta(seconds=n)) for n, state in enumerate(states)
-    }
-    for row in [*rows.values(), transaction_row(next_wake_at=NOW + timedelta(1)), transaction_row(next_wake_at=None)]:
-        await ledger.commit(admitted(row))
-    sagas = MySqlSagaStore(ledger.database, sealer())
-    due = await sagas.due(0, now=NOW, limit=10)
-    order = ["REFUND_SENDING", "DERIV_SENDING", "DERIV_UNKNOWN", "STK_UNKNOWN", "AWAITING_PAYER"]
-    assert due == [(rows[state].id, rows[state].next_wake_at) for state in order]
-    assert await sagas.due(0, now=NOW, limit=2) == due[:2]
-    assert await sagas.due(1, now=NOW, limit=10) == []
-
-
-async def test_crashes_of_a_saga_are_counted_for_ever(ledger):
-    first = admitted()
-    await ledger.commit(first)
-    sagas = MySqlSagaStore(ledger.database, sealer())
-    assert [await sagas.crashed(first.transaction.row.id) for _ in range(3)] == [1, 2, 3]
-    await ledger.commit(stepped(first, state="S"))
-    assert await sagas.crashed(first.transaction.row.id) == 4
-    assert await sagas.crashed(fresh_id()) == 0
 
 
 async def test_a_users_counted_deposits_and_open_pushes_are_read(ledger, database):
@@ -97,15 +70,6 @@ async def test_a_users_counted_deposits_and_open_pushes_are_read(ledger, databas
     assert (await users.load(user_id, eat_day="2026-11-20")).status == "FROZEN"
 
 
-async def test_a_stored_answer_is_read_byte_for_byte(ledger):
-    first = admitted()
-    await ledger.commit(first)
-    users = MySqlUserStore(ledger.database)
-    found = first.answer
-    assert await users.answer(found.user_id, found.route, found.key_hash) == answer(first.transaction.row)
-    assert await users.answer(fresh_id(), found.route, found.key_hash) is None
-
-
 async def test_a_quote_belongs_to_its_user_and_is_used_by_a_transaction(ledger):
     users = MySqlUserStore(ledger.database)
     quote = Quote(
@@ -125,21 +89,3 @@ async def test_a_quote_belongs_to_its_user_and_is_used_by_a_transaction(ledger):
     assert await users.quote(quote.id, fresh_id()) is None
     await ledger.commit(admitted(transaction_row(user_id=quote.user_id, quote_id=quote.id)))
     assert await users.quote(quote.id, quote.user_id) == (quote, True)
-
-
-async def test_the_outbox_is_read_in_order(ledger):
-    outbox = MySqlOutboxStore(ledger.database)
-    assert await outbox.cursor(0) == 0
-    units = [admitted() for _ in range(3)]
-    for unit in units:
-        await ledger.commit(unit)
-    rows = await outbox.after(0, 0, limit=2)
-    assert [(row.seq, row.event_id) for row in rows] == [
-        (1, units[0].outbox[0].event_id),
-        (2, units[1].outbox[0].event_id),
-    ]
-    assert [row.seq for row in await outbox.after(0, 2, limit=9)] == [3]
-    assert await outbox.after(1, 0, limit=9) == []
-    assert rows[0].body == units[0].outbox[0].body
-    await ledger.commit(replace(stepped(units[0], state="S"), outbox_cursor=3))
-    assert await outbox.cursor(0) == 3

@@ -1,6 +1,7 @@
 """Who owns a shard or a rail, by the server's clock."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -107,6 +108,23 @@ async def test_one_node_has_everything_or_nothing(stage):
     assert await a.leases.acquire("shard/1") is None
     await b.leases.release(taken)
     assert (await a.leases.renew(lease)).epoch == lease.epoch
+
+
+async def test_two_nodes_that_wake_up_at_once_never_share(stage):
+    a, b = await claimed(stage, "a"), await claimed(stage, "b")
+    names = [f"shard/{number}" for number in range(3)]
+    held = [await a.leases.acquire(name) for name in names]
+    for _ in range(10):
+        for name in names:
+            stage.expire(name)
+        await asyncio.gather(*map(a.leases.renew, held), *map(b.leases.acquire, names))
+        now = datetime.now(UTC).replace(tzinfo=None)
+        living = {row["node"] for row in stage.stored("leases") if row["state"] == "OWNED" and row["expires_at"] > now}
+        assert len(living) == 1
+        for name in names:
+            stage.expire(name)
+        held = [lease for name in names if (lease := await a.leases.acquire(name))]
+        assert len(held) == 3
 
 
 @pytest.mark.parametrize("effect", [True, False])
