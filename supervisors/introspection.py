@@ -26,7 +26,7 @@ class Census:
 def census(root: Cell | None) -> dict[str, Census]:
     """Kind → how many live and what waits for them. Walks every actor: for a scrape, not for a message."""
     counted: dict[str, Census] = {}
-    for cell in _living(root):
+    for cell in living(root):
         entry = counted.setdefault(cell.actor_class.KIND, Census())
         entry.alive += 1
         entry.mailbox_depth += len(cell.mailbox)
@@ -34,13 +34,14 @@ def census(root: Cell | None) -> dict[str, Census]:
     return counted
 
 
-def _living(cell: Cell | None) -> Iterator[Cell]:
+def living(cell: Cell | None) -> Iterator[Cell]:
+    """Everybody in the tree below a cell, parents first."""
     if cell is None or cell.actor is None:
         return
     yield cell
     if isinstance(cell.actor, Supervisor):
         for child in cell.actor.children.values():
-            yield from _living(child.cell)
+            yield from living(child.cell)
     elif isinstance(cell.actor, EntityHost):
         yield from (entity for entity in cell.actor.entities.values() if entity.actor is not None)
 

@@ -8,7 +8,7 @@ import structlog
 
 from actors.base import ActorSystem, Cell, Exit, NoSuchActor, RuntimeObserver, StartFailed, Unavailable, exits
 from supervisors.child import RestartChild, StartChild, StopChild
-from supervisors.introspection import Census, census, describe_root
+from supervisors.introspection import Census, census, describe_root, living
 from supervisors.registry import Registry
 from supervisors.specs import SupervisorSpec
 from supervisors.supervisor import Supervisor
@@ -105,6 +105,10 @@ class SupervisionTree:
     def describe(self) -> dict[str, Any]:
         """The tree as `GET /ops/tree` shows it."""
         return describe_root(self.spec.name, self._root)
+
+    def living(self) -> list[Cell]:
+        """Everybody who lives now, parents first."""
+        return list(living(self._root))
 
     def census(self) -> dict[str, Census]:
         """How many actors of each kind live, and what waits in their mailboxes."""

@@ -128,7 +128,6 @@ class BatchStatements:
             "set_user_status",
             user_id=change.user_id,
             status=change.status,
-            frozen_at=at if change.status == "FROZEN" else None,
             reason=change.reason[:200],
             at=at,
         )

@@ -26,9 +26,16 @@ def simulate(
     first_seed: Annotated[int, typer.Option(help="The first one's number; each number is one world, for ever.")] = 1,
     jobs: Annotated[int, typer.Option(help="Processes.")] = 1,
     without: Annotated[str, typer.Option(help="Take this safeguard out of every world.")] = "",
+    ablations: Annotated[bool, typer.Option("--ablations", help="Take out one safeguard after the other.")] = False,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Crash once at every step of both sagas.")] = False,
+    pairs: Annotated[bool, typer.Option("--pairs", help="With --sweep: crash twice, at every pair of steps.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Run simulated worlds of both rails, faults and crashes from their seeds; 1 when one of them breaks a promise."""
+    if sweep:
+        raise typer.Exit(CHECK_FAILED if _swept(pairs=pairs, as_json=as_json) else 0)
+    if ablations:
+        raise typer.Exit(CHECK_FAILED if _ablated(range(first_seed, first_seed + seeds), jobs, as_json=as_json) else 0)
     from penpay.simulation.runs import run  # noqa: PLC0415 - `penpay --help` must answer at once
     from penpay.simulation.safeguards import SAFEGUARDS  # noqa: PLC0415
 
@@ -80,6 +87,60 @@ def _tell(outcome: "Outcome", without: str) -> None:
         typer.echo(f"  {at_s:9.4f}  {text}")
     option = f" --without {without}" if without else ""
     typer.echo(f"again: penpay simulate --seeds 1 --first-seed {outcome.seed}{option}")
+
+
+def _swept(*, pairs: bool, as_json: bool) -> int:
+    """Walk and crash; how many walks broke a promise."""
+    import orjson  # noqa: PLC0415
+
+    from penpay.simulation.sweep import sweep  # noqa: PLC0415
+
+    crashes: dict[str, int] = {}
+    broken: list[dict[str, object]] = []
+    for walked in sweep(pairs=pairs):
+        crashes[walked.way.name] = crashes.get(walked.way.name, 0) + bool(walked.points)
+        if walked.outcome.wrong:
+            at = [str(point) for point in walked.points]
+            broken.append({"way": walked.way.name, "at": at, "wrong": walked.outcome.wrong})
+        print(f"  {sum(crashes.values())} walks, {len(broken)} broken", end="\r", file=sys.stderr, flush=True)  # noqa: T201
+    print(file=sys.stderr)  # noqa: T201 - progress of a command
+    if as_json:
+        typer.echo(orjson.dumps({"crashes": crashes, "broken": broken}).decode())
+        return len(broken)
+    for name, count in crashes.items():
+        typer.echo(f"{name:<45} {count:5} crashes")
+    for one in broken:
+        typer.echo(f"BROKEN {one['way']}, killed {one['at']}: {one['wrong']}")
+    return len(broken)
+
+
+def _ablated(seeds: range, jobs: int, *, as_json: bool) -> int:
+    """The table of safeguards; how many of them nobody missed."""
+    import orjson  # noqa: PLC0415
+
+    from penpay.simulation.runs import run  # noqa: PLC0415
+    from penpay.simulation.safeguards import SAFEGUARDS  # noqa: PLC0415
+
+    rows: list[dict[str, object]] = []
+    for name, safeguard in SAFEGUARDS.items():
+        report = run(seeds, jobs=jobs, without=name)
+        first = report.failing[0] if report.failing else None
+        rows.append(
+            {
+                "safeguard": name,
+                "purpose": safeguard.purpose,
+                "failed": report.failed,
+                "seeds": report.seeds,
+                "first": first.seed if first else None,
+                "wrong": first.wrong[0] if first else "nobody missed it",
+                "behind_it": safeguard.behind_it,
+            }
+        )
+        if not as_json:
+            typer.echo("{safeguard:<20} {failed:4} of {seeds}  first {first}  {wrong}".format(**rows[-1]))
+    if as_json:
+        typer.echo(orjson.dumps(rows).decode())
+    return sum(not row["failed"] and not row["behind_it"] for row in rows)
 
 
 def _json(report: "Report") -> str:

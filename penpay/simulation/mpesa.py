@@ -102,17 +102,18 @@ class Mpesa:
         self._tell(push)
 
     def _tell(self, push: Push) -> None:
-        payment = self._truth.payments.get(push.receipt)
+        payment, contradicted = self._truth.payments.get(push.receipt), False
         if payment is None:
             body = _stk_body(push, push.code)
         else:
-            if self._odds.hits("callback.contradicts"):
+            contradicted = self._odds.hits("callback.contradicts")
+            if contradicted:
                 self._tell_later(push.url, _stk_body(push, "1032"))
             items = _metadata(payment, self._payers.visible_phone(push))
             if self._odds.hits("callback.without_receipt"):
                 items = [item for item in items if item["Name"] != "MpesaReceiptNumber"]
             body = _stk_body(push, "0", items)
-        certain = payment is not None and payment.at_s - push.at_s > LATE_S
+        certain = contradicted or (payment is not None and payment.at_s - push.at_s > LATE_S)
         self._tell_later(push.url, body, certain=certain)
 
     def _forge(self, push: Push) -> None:
@@ -210,7 +211,7 @@ class Mpesa:
             self._truth.utility_minor -= payout.amount_minor
             self._truth.charges_minor += payout.fee_minor
             if self._odds.hits("payout.lies"):
-                told = "17"
+                told = self._payers.dice.choice(("17", "2040", "1"))
         elif payout.code in INITIATOR_FAULTS:
             self.stopped = payout.code
         if self._odds.hits("payout.queue_timeout"):

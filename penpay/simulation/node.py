@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from actors.anchors import AnchorParts
-from actors.base import Blueprint
+from actors.base import Blueprint, StartFailed
 from actors.opening import ACCOUNTS, OpeningActor
 from penpay.adapters.crypto import HmacCallbackTokens
 from penpay.app.crew import ShardPlan, daraja_rail, deriv_rail, fx_feed
@@ -55,8 +55,6 @@ class SimNode:
         self.name = name
         self.loop = NodeLoop(around.universe, name)
         self.gate = OpenDoor()
-        self.failed = False
-        """The root supervisor gave up."""
         clock = WorldClock(around.universe)
         self.boot_id = around.ids.ulid()
         settings = settings_of(around.shards)
@@ -110,10 +108,12 @@ class SimNode:
 
     async def _live(self) -> None:
         await self._claim()
-        await self.tree.start()
-        ended = await self.tree.failed
-        self.around.universe.note(f"{self.name} {ended}")
-        self.failed = True
+        try:
+            await self.tree.start()
+            await self.tree.failed
+        except StartFailed:
+            self.around.odds.saw("node.refused_to_start")
+        self.around.gave_up(self)
 
     async def _claim(self) -> None:
         """Wait for the name: the database notices late that a killed process is gone, or is away itself."""

@@ -73,7 +73,10 @@ FAULTS: Mapping[str, float] = {
     "node.crash": 0.5,
     "node.crash_at_point": 0.05,
     "node.pause": 0.5,
+    "node.pause_at_point": 0.03,
     "node.twin": 0.6,
+    # --- single actors
+    "actor.breaks": 0.6,
     # --- everything else
     "fx.away": 0.3,
     "fx.absurd": 0.3,
@@ -92,21 +95,31 @@ FAULTS: Mapping[str, float] = {
 _INTENSITIES = (0.2, 0.5, 1.0)
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8)
 """Share of the kinds that a seed knows."""
+_THEMES = (0, 0, 0, 1, 1, 1, 2, 2, 3)
+"""In how many rooms of the world everything goes wrong at once."""
 
 
 class Odds:
     """Dice over the faults. `calm`: the world has healed, nothing strikes any more."""
 
-    def __init__(self, dice: random.Random, *, only: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        dice: random.Random,
+        *,
+        only: Iterable[str] | None = None,
+        also: Iterable[str] = (),
+        always: Iterable[str] = (),
+    ) -> None:
         self._dice = dice
         self.calm = False
         self.reached: Counter[str] = Counter()
-        share = dice.choice(_SHARES)
-        self.known = {
-            kind: chance * dice.choice(_INTENSITIES) for kind, chance in FAULTS.items() if dice.random() < share
+        drawn = _drawn(dice) if only is None else {}
+        wanted = {*(only or ()), *also}
+        self.known: Mapping[str, float] = {
+            **drawn,
+            **{kind: FAULTS[kind] for kind in FAULTS if kind in wanted},
+            **dict.fromkeys(always, 1.0),
         }
-        if only is not None:
-            self.known = {kind: FAULTS[kind] for kind in only}
 
     def knows(self, kind: str) -> bool:
         """Whether this seed may meet it at all."""
@@ -123,3 +136,18 @@ class Odds:
     def saw(self, what: str) -> None:
         """Count something that happened, and that no dice decided."""
         self.reached[what] += 1
+
+
+def _drawn(dice: random.Random) -> Mapping[str, float]:
+    """What a seed knows: some of everything, and all of a few rooms."""
+    rooms = sorted({kind.partition(".")[0] for kind in FAULTS})
+    themes = dice.sample(rooms, dice.choice(_THEMES))
+    share = dice.choice(_SHARES)
+    known = {}
+    for kind, chance in FAULTS.items():
+        met, intensity = dice.random() < share, dice.choice(_INTENSITIES)
+        if kind.partition(".")[0] in themes:
+            known[kind] = chance
+        elif met:
+            known[kind] = chance * intensity
+    return known

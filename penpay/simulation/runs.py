@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 
 from penpay.simulation.play import Outcome, play
 from penpay.simulation.safeguards import SAFEGUARDS
-from penpay.simulation.twists import NONE, Twists
 from penpay.simulation.world import Seed
 
-CHUNK = 20
+CHUNK = 10
 TWICE_EVERY = 100
 """Of so many seeds one is run twice: both times it must leave the same trace."""
 FAILING_KEPT = 50
@@ -71,11 +70,15 @@ def run(
 
 def replay(number: int, *, without: str = "") -> Outcome:
     """One seed once more, with its story."""
-    return play(Seed(number, twists=_twists(without), storied=True))
+    return play(seed_of(number, without=without, storied=True))
 
 
-def _twists(without: str) -> Twists:
-    return SAFEGUARDS[without].twists if without else NONE
+def seed_of(number: int, *, without: str = "", storied: bool = False) -> Seed:
+    """The world of this number, with or without a safeguard."""
+    if not without:
+        return Seed(number, storied=storied)
+    missing = SAFEGUARDS[without]
+    return Seed(number, also=missing.faults, twists=missing.twists, storied=storied)
 
 
 def _chunks(seeds: Iterable[int], jobs: int, without: str) -> Iterator[list[Outcome]]:
@@ -104,7 +107,7 @@ def _some(task: tuple[list[int], str]) -> list[Outcome]:
 
 
 def _one(number: int, without: str) -> Outcome:
-    outcome = play(Seed(number, twists=_twists(without)))
-    if number % TWICE_EVERY == 0 and play(Seed(number, twists=_twists(without))).hash != outcome.hash:
+    outcome = play(seed_of(number, without=without))
+    if number % TWICE_EVERY == 0 and play(seed_of(number, without=without)).hash != outcome.hash:
         return outcome.broken("the same seed left another trace")
     return outcome

@@ -1,9 +1,38 @@
-"""Ablations: each safeguard of production, and the composition without it. Seeds must fail then, or nobody needs it."""
+"""Ablations: each safeguard of production, and the composition without it. Seeds must fail then, or nobody needs it.
 
-from collections.abc import Mapping
+Parts are replaced for as long as a world runs, in this process only. Production code knows nothing of it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+from actors import deposit_evidence, ledger_plan, ledger_rules, withdrawal_evidence
+from actors.daraja_payouts import Payouts
+from actors.deriv_equals import Equals
+from actors.inbox import InboxActor
+from actors.ledger_commits import Commits
+from actors.rail_lease import LeaseHolder
+from actors.rail_sender import RailSender
+from penpay.domain import (
+    deposit,
+    deposit_events,
+    deposit_rules,
+    statement,
+    withdrawal,
+    withdrawal_events,
+    withdrawal_rules,
+)
+from penpay.simulation import without
+from penpay.simulation.store import attempts, ledger_batch
+from penpay.simulation.store.attempts import MemoryAttemptStore
+from penpay.simulation.store.inbox import MemoryInboxStore
+from penpay.simulation.store.ledger import MemoryLedgerTransaction
+from penpay.simulation.store.sagas import MemorySagaStore
 from penpay.simulation.twists import Twists
+
+_MISSING = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +40,191 @@ class Safeguard:
     """What it is for, and how a world is made without it."""
 
     purpose: str
+    faults: tuple[str, ...]
+    """What it is made for: every world without it knows these, besides its own."""
     twists: Twists
+    behind_it: str = ""
+    """What holds when it is gone, where nothing may break without it."""
 
 
-SAFEGUARDS: Mapping[str, Safeguard] = {}
+def _parts(*changes: tuple[Any, Any, Any]) -> Twists:
+    """Replace attributes of modules and classes, or entries of tables, while a world runs."""
+
+    @contextmanager
+    def replaced() -> Iterator[None]:
+        before = [(owner, name, _get(owner, name)) for owner, name, _ in changes]
+        for owner, name, part in changes:
+            _put(owner, name, part)
+        try:
+            yield
+        finally:
+            for owner, name, part in reversed(before):
+                _put(owner, name, part)
+
+    made: Callable[[], AbstractContextManager[None]] = replaced
+    return Twists(parts=made)
+
+
+def _edges(table: Mapping[Any, Mapping[Any, Any]], event: type, target: Any) -> list[tuple[Any, Any, Any]]:
+    """The table of transitions with one more way out of every state that takes the event."""
+    return [(table, state, {**row, event: (*row[event], target)}) for state, row in table.items() if event in row]
+
+
+def _get(owner: Any, name: Any) -> Any:
+    return owner.get(name, _MISSING) if isinstance(owner, Mapping) else getattr(owner, name)
+
+
+def _put(owner: Any, name: Any, part: Any) -> None:
+    if not isinstance(owner, dict):
+        setattr(owner, name, part)
+    elif part is _MISSING:
+        del owner[name]
+    else:
+        owner[name] = part
+
+
+SAFEGUARDS: Mapping[str, Safeguard] = {
+    "unit_replay": Safeguard(
+        "a unit that was recorded is answered again, not recorded again",
+        ("database.commit_lost_after",),
+        _parts((ledger_plan.Plan, "add", without.add_unseen), (Commits, "_replays", without.no_replays)),
+    ),
+    "commit_unknown": Safeguard(
+        "after a COMMIT without an answer the rows are read again",
+        ("database.commit_lost_before", "database.commit_lost_after"),
+        _parts((MemoryLedgerTransaction, "commit", without.commit_believed)),
+    ),
+    "fence": Safeguard(
+        "a ledger writes under its own epoch only",
+        ("node.twin", "node.pause", "node.pause_at_point"),
+        _parts((Commits, "_still_valid", without.always_valid)),
+    ),
+    "references_unique": Safeguard(
+        "a provider's own id is used once",
+        ("deriv.silent_executed", "deriv.drops_executed", "deriv.hides_reference", "customer.same_amount"),
+        _parts(
+            (ledger_rules, "_references", without.nothing),
+            (ledger_batch, "_references", without.nothing),
+            (MemoryAttemptStore, "used_references", without.none_used),
+        ),
+    ),
+    "frozen_users": Safeguard(
+        "a frozen customer gets no new intent",
+        ("customer.is_frozen",),
+        _parts((ledger_rules, "_freeze", without.nothing)),
+    ),
+    "inbox_dedupe": Safeguard(
+        "the same body is one piece of evidence",
+        ("callback.twice",),
+        _parts((MemoryInboxStore, "add", without.add_each)),
+    ),
+    "inbox_sweep": Safeguard(
+        "evidence that no bell rang for is found",
+        ("node.crash_at_point", "node.crash", "callback.nobody_home"),
+        _parts((InboxActor, "_sweep", without.no_sweep)),
+    ),
+    "wake_ups": Safeguard(
+        "a row whose time has come wakes its saga",
+        ("callback.lost",),
+        _parts((MemorySagaStore, "due", without.never)),
+    ),
+    "foreign_callbacks": Safeguard(
+        "a callback from nowhere credits only what a query confirms",
+        ("callback.forged", "payer.ignores"),
+        _parts((MemoryInboxStore, "add", without.add_trusted)),
+    ),
+    "paid_amount": Safeguard(
+        "another amount than asked is looked at",
+        ("payer.pays_another_amount",),
+        _parts((deposit_rules.HANDLERS, deposit_events.MpesaPaid, without.claims_are_paid)),
+    ),
+    "grace": Safeguard(
+        "a query fails no push before the grace is over, and not alone",
+        ("query.premature_failure", "callback.lost", "payer.pays_late"),
+        _parts((deposit_rules.HANDLERS, deposit_events.MpesaRefused, without.believe_one_query)),
+    ),
+    "clean_list": Safeguard(
+        "a push without an answer fails only behind a clean list",
+        ("daraja.lost_answer", "callback.lost"),
+        _parts(
+            (deposit_rules.HANDLERS, deposit_events.Woke, without.fail_without_list),
+            *_edges(deposit.TRANSITIONS, deposit_events.Woke, deposit.State.FAILED),
+        ),
+    ),
+    "late_success": Safeguard(
+        "money that arrives reopens what had failed",
+        ("payer.pays_late", "callback.contradicts"),
+        _parts((deposit.TRANSITIONS, deposit.State.FAILED, {})),
+    ),
+    "no_blind_transfer": Safeguard(
+        "a transfer without an answer is not sent again",
+        ("deriv.silent_executed", "deriv.drops_executed"),
+        _parts((deposit_evidence, "_transfer_end", without.transfer_resent)),
+    ),
+    "no_blind_debit": Safeguard(
+        "a debit without an answer is not sent again",
+        ("deriv.silent_executed", "deriv.drops_executed"),
+        _parts((withdrawal_evidence, "_debit_end", without.debit_resent)),
+    ),
+    "settle_window": Safeguard(
+        "absence counts only behind the settle window and two reads",
+        ("deriv.executes_late", "deriv.statement_lags"),
+        Twists(tree=without.unsettled),
+    ),
+    "balances_join": Safeguard(
+        "absence counts only where balances join without a gap",
+        ("deriv.executes_late", "deriv.statement_lags"),
+        _parts((statement, "_absence", without.always_clean)),
+    ),
+    "one_open_equal": Safeguard(
+        "no two equal transfers are open at once",
+        ("deriv.silent_executed", "deriv.drops_unread", "deriv.hides_reference", "customer.same_amount"),
+        _parts((Equals, "blocks", lambda _self, _submit: False)),
+    ),
+    "same_payout_id": Safeguard(
+        "the same payout goes out under the same id",
+        ("daraja.lost_answer",),
+        _parts((Payouts, "pay", without.new_payout_id(Payouts.pay))),
+    ),
+    "refusal_on_retry": Safeguard(
+        "a refusal of a retry proves nothing about the first try",
+        ("payout.refused_on_retry", "daraja.lost_answer"),
+        _parts(
+            (withdrawal_rules.HANDLERS, withdrawal_events.PayoutHeld, without.refused_is_refused),
+            *_edges(withdrawal.TRANSITIONS, withdrawal_events.PayoutHeld, withdrawal.State.RETURN_SENDING),
+        ),
+    ),
+    "second_evidence": Safeguard(
+        "dollars go back only after a second piece of evidence",
+        ("payout.lies",),
+        _parts(
+            (withdrawal_rules.HANDLERS, withdrawal_events.PayoutFailed, without.first_word_counts),
+            *_edges(withdrawal.TRANSITIONS, withdrawal_events.PayoutFailed, withdrawal.State.RETURN_SENDING),
+        ),
+    ),
+    "attempt_rows": Safeguard(
+        "an attempt is a row before its first byte",
+        ("node.crash", "deriv.silent_executed"),
+        _parts((MemoryAttemptStore, "begin", without.begin_unwritten)),
+    ),
+    "attempts_closed": Safeguard(
+        "an attempt is made only when the one before is known to have done nothing",
+        ("node.crash", "deriv.silent_executed", "daraja.lost_answer", "database.slow"),
+        _parts((attempts._Wish, "_judged", without.judged_by_state)),  # noqa: SLF001
+    ),
+    "abandoned_attempts": Safeguard(
+        "attempts of dead rails are given an end",
+        ("node.crash", "node.crash_at_point"),
+        _parts((RailSender, "_end_abandoned", without.end_nobody)),
+    ),
+    "lease_deadline": Safeguard(
+        "nothing is sent once the lease may be somebody else's",
+        ("node.twin", "node.pause", "node.pause_at_point"),
+        _parts((LeaseHolder, "current", without.ever_current)),
+    ),
+    "mailboxes": Safeguard(
+        "what waits for an actor survives its restart",
+        ("actor.breaks", "node.crash"),
+        Twists(tree=without.no_mailboxes),
+    ),
+}

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from actors.base import State
+from actors.runtime.envelope import Broken
 from penpay.domain.fx import Direction
 from penpay.domain.money import Money, kes, usd
 from penpay.domain.unit import UnitOfWork, UserStatusChange
@@ -22,6 +24,10 @@ TRANSACTIONS_MAX = 4
 SPREAD_S = 30.0
 """Within this everybody begins."""
 TRIES_MAX = 8
+
+
+class ForcedCrash(Exception):
+    """Not a bug: the seed wanted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +59,14 @@ class Town:
 
     def live(self) -> None:
         """Everything that will happen is planned now; when it happens depends on the answers."""
+        if self._world.seed.only is not None:
+            self._one(self._world.seed.only)
+            return
         dice, world = self._dice, self._world
         people = [world.settle(number) for number in range(1, dice.choice((2, 2, 3)))]
         same = world.odds.hits("customer.same_amount")
         amount = dice.choice((65_000, 130_000, 400_000, 1_300_000))
-        for number in range(dice.choice((1, 1, 2, 2, 3, TRANSACTIONS_MAX))):
+        for number in range(dice.choice((1, 2, 2, 3, TRANSACTIONS_MAX))):
             direction = Direction.DEPOSIT if dice.random() < 0.55 else Direction.WITHDRAWAL
             minor = amount if same else amount + 100 * dice.randrange(0, 500)
             money = kes(minor) if direction is Direction.DEPOSIT else usd(max(500, minor // 100))
@@ -68,6 +77,12 @@ class Town:
         if world.odds.hits("customer.is_frozen"):
             self._begin(self._freeze(dice.choice(people)), "freeze")
         self._accidents()
+
+    def _one(self, direction: Direction) -> None:
+        """One transaction, and nothing else."""
+        amount = kes(130_000) if direction is Direction.DEPOSIT else usd(2_000)
+        wish = Wish(self._world.settle(1), direction, amount, 1.0, "key-0", quoted=False)
+        self._begin(self._want(wish), "wish 0")
 
     def _begin(self, life: Awaitable[None], name: str) -> None:
         async def lived() -> None:
@@ -178,6 +193,7 @@ class Town:
             "node.crash": self._crash,
             "node.pause": self._pause,
             "node.twin": self._twin,
+            "actor.breaks": self._break,
             "database.restart": self._restart,
             "deriv.updating": self._update,
             "deriv.cuts_socket": self._cut,
@@ -194,13 +210,18 @@ class Town:
 
     async def _pause(self, dice: random.Random) -> None:
         node = self._world.any_node()
-        if node is None or node.loop.paused or self._world.odds.calm:
-            return
-        self._world.tell(f"{node.name} stands still")
-        node.loop.pause()
-        await asyncio.sleep(dice.choice((1.0, 8.0, 20.0, 40.0)))
-        self._world.tell(f"{node.name} goes on")
-        node.loop.resume()
+        if node is not None and not self._world.odds.calm:
+            await self._world.pause(node.name, dice.choice((1.0, 8.0, 20.0, 25.0, 40.0)))
+
+    async def _break(self, dice: random.Random) -> None:
+        """One actor of one node meets an exception that nobody expected; its supervisor decides."""
+        node = self._world.any_node()
+        if node is not None and not self._world.odds.calm:
+            cells = node.tree.living()
+            cell = dice.choice(cells) if cells else None
+            if cell is not None and cell.state is State.RUNNING:
+                self._world.tell(f"{node.name} {cell.address} breaks")
+                cell.control(Broken(ForcedCrash(cell.address)))
 
     async def _twin(self, dice: random.Random) -> None:
         del dice

@@ -16,6 +16,10 @@ def _same_stores(stores: Stores) -> Stores:
     return stores
 
 
+def _ignored(_world: object) -> None:
+    pass
+
+
 @contextmanager
 def _nothing() -> Iterator[None]:
     yield
@@ -28,6 +32,8 @@ class Twists:
     tree: Callable[[SupervisorSpec], SupervisorSpec] = _same_tree
     stores: Callable[[Stores], Stores] = _same_stores
     parts: Callable[[], AbstractContextManager[None]] = _nothing
+    began: Callable[[object], None] = _ignored
+    """Told of the world before anything happens in it."""
 
 
 NONE = Twists()

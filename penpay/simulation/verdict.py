@@ -106,7 +106,7 @@ def ends(row: TransactionRow, did: Effects) -> Iterator[str]:
 
 def verdict(world: "World") -> list[str]:
     """Everything that is wrong, one line each."""
-    looks = (_invariants, _open, _truth, _sums, _people, _streams, _crashes)
+    looks = (_invariants, _open, _truth, _sums, _people, _evidence, _streams, _crashes)
     return [line for look in looks for line in look(world)]
 
 
@@ -184,6 +184,17 @@ def _people(world: "World") -> Iterator[str]:
             firm = {told for told in heard if told.status not in {0, 503} and b"request_in_progress" not in told.body}
             if len(firm) > 1:
                 yield f"{key} was answered differently: {sorted(told.status for told in firm)}"
+
+
+def _evidence(world: "World") -> Iterator[str]:
+    """One body for one operation is one row, however often it was posted."""
+    seen: set[tuple[str, str, bytes]] = set()
+    for stored in world.server.schema.callback_inbox:
+        row = stored.row
+        key = row.kind, row.operation_id, row.body
+        if key in seen:
+            yield f"the same {row.kind} is two pieces of evidence: {row.id}"
+        seen.add(key)
 
 
 def _streams(world: "World") -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from penpay.domain.errors import Unavailable
 from penpay.ports import ConnectionLost, Deadlock, LockTimeout
@@ -14,12 +14,21 @@ _CRASHES = {point for point, moment in POINTS.items() if moment is not Moment.BE
 
 
 class SeededWeather:
-    """`Weather`. `crash` ends the process; what it awaits then never comes."""
+    """`Weather`. `crash` ends the process; what it awaits then never comes. `stand_still` pauses all of it."""
 
-    def __init__(self, odds: Odds, dice: random.Random, crash: Callable[[], None], *, share_slow: float) -> None:
+    def __init__(
+        self,
+        odds: Odds,
+        dice: random.Random,
+        crash: Callable[[], None],
+        stand_still: Callable[[float], Awaitable[None]],
+        *,
+        share_slow: float,
+    ) -> None:
         self._odds = odds
         self._dice = dice
         self._crash = crash
+        self._stand_still = stand_still
         self._share_slow = share_slow
 
     async def at(self, point: str) -> None:
@@ -35,6 +44,8 @@ class SeededWeather:
         if point in _CRASHES and odds.hits("node.crash_at_point", often=0.2):
             self._crash()
             await asyncio.get_running_loop().create_future()
+        if moment is not Moment.BEFORE and odds.hits("node.pause_at_point", often=0.2):
+            await self._stand_still(self._dice.choice((2.0, 20.0, 30.0)))
         if odds.hits("database.slow", often=0.05):
             await asyncio.sleep(self._dice.choice((0.05, 0.3, 2.0)))
         if moment is Moment.DONE:

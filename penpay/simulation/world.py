@@ -1,10 +1,13 @@
 """One simulated world: its providers, its database, its nodes and its people, from one seed, from storm to verdict."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from penpay.domain.fx import Direction
 from penpay.messages_rails import DARAJA_GATE, ResumePayouts
 from penpay.ports import Addresses
 from penpay.simulation.books.watch import Watch
@@ -31,10 +34,17 @@ STEPS_MAX = 600_000
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What a world is made of besides its number. `faults`: these at full intensity, instead of what the dice say."""
+    """What a world is made of besides its number.
+
+    `faults`: these at full intensity, instead of what the dice say. `also`: these besides;
+    `always`: these whenever they can strike. `only`: nothing but one transaction, in this direction.
+    """
 
     number: int
     faults: tuple[str, ...] | None = None
+    also: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
+    only: Direction | None = None
     twists: Twists = field(default=NONE, repr=False)
     storied: bool = False
 
@@ -48,7 +58,7 @@ class World:
         plan = self.dice_of("plan")
         self.shards = 2 if plan.random() < 0.15 else 1
         self.twists = seed.twists
-        self.odds = Odds(self.dice_of("faults"), only=seed.faults)
+        self.odds = Odds(self.dice_of("faults"), only=seed.faults, also=seed.also, always=seed.always)
         self.loop = NodeLoop(self.universe, "world")
         self.clock = WorldClock(self.universe)
         self.ids = DiceUlids(self.clock, self.dice_of("ids"))
@@ -74,6 +84,7 @@ class World:
         self.lookout = Lookout(self)
         self.town = Town(self)
         self.staff_done = True
+        seed.twists.began(self)
 
     @property
     def at_rest(self) -> bool:
@@ -127,7 +138,8 @@ class World:
 
     def _weather(self, name: str) -> SeededWeather:
         dice = self.dice_of(f"weather {name} {self.universe.steps}")
-        return SeededWeather(self.odds, dice, lambda: self.crash(name), share_slow=self.share_slow)
+        pause = partial(self.pause, name)
+        return SeededWeather(self.odds, dice, lambda: self.crash(name), pause, share_slow=self.share_slow)
 
     def crash(self, name: str) -> None:
         """`kill -9`, and somebody starts it again."""
@@ -139,6 +151,26 @@ class World:
         node.kill()
         self.door.broken(node)
         self.post.send(0.2 + 3.0 * self.payers.dice.random(), self._revive, name)
+
+    async def pause(self, name: str, seconds: float) -> None:
+        """A node stands still for a while; whoever calls from inside it goes on only then."""
+        node = self.nodes.get(name)
+        if node is None or node.loop.paused:
+            return
+        self.tell(f"{name} stands still")
+        node.loop.pause()
+        self.post.send(seconds, self._resume, node)
+        await asyncio.sleep(0)
+
+    def _resume(self, node: SimNode) -> None:
+        if node.loop.paused:
+            self.tell(f"{node.name} goes on")
+            node.loop.resume()
+
+    def gave_up(self, node: SimNode) -> None:
+        """Its root supervisor ended the process (70): whoever runs it starts it again."""
+        self.odds.saw("node.gave_up")
+        self.crash(node.name)
 
     def _revive(self, name: str) -> None:
         if self.nodes.get(name) is None:

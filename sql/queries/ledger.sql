@@ -211,9 +211,9 @@ INSERT IGNORE INTO {ledger}.user_status (user_id, shard, status, frozen_at, reas
 VALUES (:user_id, :shard, 'ACTIVE', NULL, '', :at);
 
 -- name: set_user_status
--- Frozen, or free again.
+-- Frozen, or free again. A freeze counts from now, not from when it was decided: its unit may have waited.
 UPDATE {ledger}.user_status
-SET status = :status, frozen_at = :frozen_at, reason = :reason, updated_at = :at
+SET status = :status, frozen_at = IF(:status = 'FROZEN', UTC_TIMESTAMP(6), NULL), reason = :reason, updated_at = :at
 WHERE user_id = :user_id;
 
 -- name: set_outbox_cursor

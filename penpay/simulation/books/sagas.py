@@ -24,6 +24,8 @@ BOOKED_AS = {
     "REVERSAL": ("refund_done", "mpesa_paybill"),
 }
 WAKE_GRACE = timedelta(seconds=60)
+CLOCKS = timedelta(seconds=1)
+"""By how much the clocks of a rail and of the database may differ."""
 _PLACE = attrgetter("seq")
 
 
@@ -171,5 +173,5 @@ def of_operation(schema: Schema, row: StoredOperation) -> Iterator[str]:
         yield "a02_withdrawn_but_sent"
     status = schema.user_status.get(row.user_id)
     frozen_at = status.frozen_at if status is not None and not row.staff_approved else None
-    if frozen_at is not None and any(attempt.sent_at > frozen_at for attempt in attempts):
+    if frozen_at is not None and any(attempt.sent_at > frozen_at + CLOCKS for attempt in attempts):
         yield "i30_call_after_freeze"

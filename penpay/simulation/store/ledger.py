@@ -140,7 +140,7 @@ class MemoryLedgerTransaction:
             if batch.operations:
                 changed = {change.id for planned in batch.units for change in planned.incoming.unit.operations}
                 await self._session.lock(*operation_locks(changed & schema.provider_operations.rows.keys()))
-            self._session.commit(lambda changes: write_batch(schema, batch, changes))
+            self._session.commit(lambda changes: write_batch(schema, batch, self._node.server.now(), changes))
         except BaseException:
             self._lost()
             raise

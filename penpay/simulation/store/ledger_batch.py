@@ -5,6 +5,7 @@ The order decides which key a `Duplicate` names, and through that what the ledge
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from operator import attrgetter
 
 from penpay.domain.unit import OVER, OperationChange, OperationKind, TransactionRow, UnitOfWork
@@ -35,7 +36,7 @@ _FIXED = attrgetter(
 )
 
 
-def write_batch(schema: Schema, batch: LedgerBatch, changes: list[Change]) -> None:
+def write_batch(schema: Schema, batch: LedgerBatch, now: datetime, changes: list[Change]) -> None:
     """Everything of a batch, the heads last. Raises what the schema refuses; the caller undoes the rest."""
     planned = batch.units
     for one in planned:
@@ -67,7 +68,7 @@ def write_batch(schema: Schema, batch: LedgerBatch, changes: list[Change]) -> No
         _change_operations(schema, batch, changes)
     _settle_inbox(schema, planned, changes)
     for one in planned:
-        _rare(schema, one.incoming.unit, changes)
+        _rare(schema, one.incoming.unit, now, changes)
     _heads(schema, batch, changes)
 
 
@@ -267,7 +268,7 @@ def _settle_inbox(schema: Schema, planned: list[PlannedUnit], changes: list[Chan
             schema.callback_inbox.change(id_, before._replace(status=status, unit_id=unit_id), changes)
 
 
-def _rare(schema: Schema, unit: UnitOfWork, changes: list[Change]) -> None:
+def _rare(schema: Schema, unit: UnitOfWork, now: datetime, changes: list[Change]) -> None:
     for closed in unit.reviews_closed:
         for review in schema.review_items.under("transaction", closed.transaction_id):
             named = review.id == closed.item_id if closed.item_id else closed.kind in {"*", review.kind}
@@ -278,7 +279,7 @@ def _rare(schema: Schema, unit: UnitOfWork, changes: list[Change]) -> None:
         before = schema.user_status.get(status.user_id)
         if before is None:
             schema.user_status.insert(StatusRow(status.user_id, unit.shard, "ACTIVE", None, "", unit.at), changes)
-        frozen_at = unit.at if status.status == "FROZEN" else None
+        frozen_at = now if status.status == "FROZEN" else None
         shard = before.shard if before is not None else unit.shard
         row = StatusRow(status.user_id, shard, status.status, frozen_at, status.reason[:200], unit.at)
         schema.user_status.change(status.user_id, row, changes)
