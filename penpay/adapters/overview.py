@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from penpay.adapters.database import Database
+from penpay.domain.money import Currency, Money
+from penpay.domain.overview import Backlog, Desk, Late, Unfinished
 
 PROVIDER_OF = {"STK": "daraja", "REVERSAL": "daraja", "B2C": "daraja"}
 """Which rail runs an operation; the others are Deriv's."""
@@ -36,9 +38,31 @@ class MySqlOverview:
     async def waiting(self) -> Waiting:
         """Ages and counts for the gauges."""
         oldest = await self._database.rows(self._queries("oldest_open"))
-        kinds = await self._database.rows(self._queries("unknown_operations"))
-        outbox = await self._database.rows(self._queries("outbox_waiting"))
+        ages = {(str(type_), str(state)): since for type_, state, since in oldest}
+        return Waiting(ages, await self._unknown(), await self._outbox_since())
+
+    async def unfinished(self, *, at: datetime, late_max: int) -> Unfinished:
+        """Everything that has not ended, for people: what waits by itself and what waits for them."""
+        backlog = await self._database.rows(self._queries("backlog"))
+        late = await self._database.rows(self._queries("late", limit=late_max))
+        desks = await self._database.rows(self._queries("desks", at=at))
+        return Unfinished(
+            backlog=[Backlog(type_, state, int(count), since) for type_, state, count, since in backlog],
+            late=[
+                Late(id_, type_, state, Money(int(minor), Currency(currency)), created_at, updated_at)
+                for id_, type_, state, minor, currency, created_at, updated_at in late
+            ],
+            desks=[Desk(role, int(open_), int(overdue), due_at) for role, open_, overdue, due_at in desks],
+            unknown=await self._unknown(),
+            outbox_since=await self._outbox_since(),
+        )
+
+    async def _unknown(self) -> dict[str, int]:
         unknown = {"daraja": 0, "deriv": 0}
-        for kind, count in kinds:
+        for kind, count in await self._database.rows(self._queries("unknown_operations")):
             unknown[PROVIDER_OF.get(str(kind), "deriv")] += int(count)
-        return Waiting({(str(type_), str(state)): since for type_, state, since in oldest}, unknown, outbox[0][0])
+        return unknown
+
+    async def _outbox_since(self) -> datetime | None:
+        ((since,),) = await self._database.rows(self._queries("outbox_waiting"))
+        return since if isinstance(since, datetime) else None

@@ -21,6 +21,7 @@ from penpay.app.mail_jobs import MailJobs
 from penpay.app.name_questions import NAME_QUESTIONS_S, NameQuestions
 from penpay.app.outside import NodeHouse
 from penpay.domain.errors import StoreError, Unavailable
+from penpay.domain.overview import Check
 from penpay.domain.presentation import json_bytes, time_text
 from penpay.http.event_hub import NO_PLACE, EventHub, LiveEvent
 from penpay.messages_rails import DerivBalance
@@ -40,6 +41,7 @@ class Jobs:
         self._house = house
         self._events = events
         self._overview = MySqlOverview(house.outside.database)
+        self.last_check: Check | None = None
 
     def periodic(self) -> Sequence[tuple[str, Job, float]]:
         """Name, job, pause."""
@@ -130,6 +132,7 @@ class Jobs:
         within_s = min(SPREAD_S, self._house.outside.settings.timing.invariants_s / 2)
         found = await invariants.check(self._house.outside.database, within_s=within_s)
         counts = {name: len(rows) for name, rows in found.items()}
+        self.last_check = Check(self._house.outside.clock.now(), counts)
         self._house.metrics.violations(counts)
         broken = sorted(name for name, count in counts.items() if count)
         if broken:

@@ -12,6 +12,7 @@ from penpay.adapters.deriv_link_store import MySqlDerivLinks
 from penpay.adapters.http_reads import MySqlReads
 from penpay.adapters.identity_store import MySqlIdentities
 from penpay.adapters.kyc_store import MySqlKyc
+from penpay.adapters.overview import MySqlOverview
 from penpay.adapters.password_store import MySqlPasswordChanges
 from penpay.adapters.passwords import Argon2Passwords
 from penpay.adapters.pin_store import MySqlPins
@@ -22,19 +23,23 @@ from penpay.adapters.secrets import SystemSecrets
 from penpay.adapters.session_store import MySqlSessions
 from penpay.adapters.staff_store import MySqlApprovals, MySqlCustomerRecords
 from penpay.adapters.statement_pdf import FpdfStatements
+from penpay.adapters.story_store import MySqlStories
 from penpay.adapters.stream_reader import StreamReader, blocking_client
 from penpay.adapters.tokens import EdDsaTokens
 from penpay.app.outside import NodeHouse, token_seeds
-from penpay.app.rules import edge_settings_of
+from penpay.app.rules import edge_settings_of, rules_of
 from penpay.domain.board import Board
 from penpay.domain.errors import OutcomeUnknown
+from penpay.domain.overview import Check
 from penpay.http.approvals import FourEyes
 from penpay.http.connection import ConnectionBounds
+from penpay.http.console import ConsoleDesk
 from penpay.http.customers import CustomerDesk
 from penpay.http.edge import Admission, Edge
 from penpay.http.event_hub import EventHub, LiveEvent
-from penpay.http.internal import Dependency, InternalParts, Operations, internal_app
+from penpay.http.internal import InternalParts, Operations, internal_app
 from penpay.http.public import public_app
+from penpay.http.readiness import Dependency
 from penpay.http.reconciling import ReconcileDesk
 from penpay.http.reviews import ReviewDesk
 from penpay.http.site import Site
@@ -183,6 +188,7 @@ def internal_parts(
     drain: Callable[[], None],
     before_scrape: Callable[[], None],
     alive: Callable[[], bool],
+    last_check: Callable[[], Check | None],
 ) -> InternalParts:
     """What the internal listener works with."""
     outside = house.outside
@@ -201,6 +207,25 @@ def internal_parts(
         desk=review,
         reconciliation=reconciliation,
         customers=customers,
+        console=_console(house, readiness, last_check),
+    )
+
+
+def _console(house: NodeHouse, readiness: NodeReadiness, last_check: Callable[[], Check | None]) -> ConsoleDesk:
+    """Where staff look."""
+    outside, database = house.outside, house.outside.database
+    return ConsoleDesk(
+        node=outside.settings.node.name,
+        readiness=readiness,
+        board=house.board,
+        last_check=last_check,
+        reads=MySqlOverview(database),
+        items=MySqlReviews(database),
+        stories=MySqlStories(database, outside.sealer),
+        rules=rules_of(outside.settings),
+        deadlines=edge_settings_of(outside.settings).deadlines,
+        clock=outside.clock,
+        ids=outside.ids,
     )
 
 

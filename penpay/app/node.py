@@ -114,6 +114,7 @@ class Node:
             drain=self._leaving.set,
             before_scrape=self._before_scrape,
             alive=lambda: True,
+            last_check=lambda: self._jobs.last_check,
         )
         return Crew(
             internal=InternalDoor(parts, self._settings),

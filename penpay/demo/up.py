@@ -32,6 +32,11 @@ class Ready:
     email: str
     password: str
 
+    @property
+    def console_url(self) -> str:
+        """The operators' page."""
+        return f"{self.internal_url}/console"
+
     def lines(self) -> list[str]:
         """Three lines for a shell: sign in, deposit, follow."""
         api = f"{self.public_url}/api/v1"
@@ -59,7 +64,7 @@ def run(console: Console | None = None) -> int:
     ) as installation:
         installation.start()
         ready = asyncio.run(prepare(installation))
-        _show(console, ready)
+        show(console, ready)
         done.wait()
         console.print("stopping")
     return 0
@@ -83,13 +88,15 @@ async def prepare(installation: PrivateInstallation) -> Ready:
     )
 
 
-def _show(console: Console, ready: Ready) -> None:
+def show(console: Console, ready: Ready) -> None:
+    """Print all of it."""
     console.print("\n[bold]PenPay is up.[/] Ctrl-C stops it.\n")
     for name, value in (
         ("API", f"{ready.public_url}/api/v1"),
         ("API docs", f"{ready.public_url}/docs"),
+        ("console", f"{ready.console_url}   (token {ready.ops_token})"),
         ("metrics", f"{ready.internal_url}/metrics"),
-        ("tree", f"{ready.internal_url}/ops/tree   (Authorization: Bearer {ready.ops_token})"),
+        ("tree", f"{ready.internal_url}/ops/tree   (Authorization: Bearer with the same token)"),
         ("rails", f"{ready.control_url}   (scripts and ground truth of the simulated rails)"),
         ("customer", f"{ready.email} / {ready.password}, PIN {PIN}"),
     ):

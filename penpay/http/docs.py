@@ -1,13 +1,9 @@
 """The browsable API page: Swagger UI from our own wheel, under a policy that lets it speak to nobody else."""
 
-from importlib.resources import files
-from pathlib import Path
-
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-_STATIC = Path(str(files("penpay.http"))) / "static"
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+from penpay.http import pages
+
 _PAGES = {
     "/docs": "docs.html",
     "/docs/": "docs.html",
@@ -24,15 +20,5 @@ _POLICY = (
 
 
 def add(app: web.Application) -> None:
-    """Put `/docs` and its files on the listener; nothing else of the folder can be reached."""
-    for path, name in _PAGES.items():
-        app.router.add_route("GET", path, _page(_STATIC / name))
-
-
-def _page(file: Path) -> Handler:
-    headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "public, max-age=3600"}
-
-    async def page(_request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(file, headers={**headers, "Content-Type": f"{_TYPES[file.suffix]}; charset=utf-8"})
-
-    return page
+    """Put `/docs` and its files on the listener."""
+    pages.add(app, _PAGES, policy=_POLICY, cache="public, max-age=3600")

@@ -5,7 +5,7 @@ Source: contract.md part 6. It comes up first and goes down last, so everything 
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +14,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from penpay.domain.errors import Unavailable
+from penpay.http import console_page
+from penpay.http.console import ConsoleDesk
 from penpay.http.customers import CustomerDesk
+from penpay.http.peers import is_for_loopback, is_same_origin
+from penpay.http.readiness import Readiness, told
 from penpay.http.reconciling import ReconcileDesk
 from penpay.http.replies import (
     REQUEST_ID,
@@ -30,25 +34,11 @@ from penpay.ports import Ids
 log = structlog.get_logger()
 OUR_OWN_ANSWER = ("penpay", "penpay/ops", "penpay/ops/http")
 """Restarting these would cut the connection that asks for it: 202 first."""
+LOOKS_PER_DECISION = 10
+"""Pages that refresh themselves look more often than anybody decides, and must not keep anybody from deciding."""
 _LATER = {"Retry-After": "2"}
-_OPEN = ("/healthz", "/readyz", "/metrics")
-"""Probes and scrapers carry no token; the listener itself is not exposed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dependency:
-    """One thing that readiness rests on. `needed`: without it no new business is taken."""
-
-    name: str
-    ok: bool
-    needed: bool = True
-    detail: str = ""
-
-
-class Readiness(Protocol):
-    """What the node could do right now."""
-
-    async def dependencies(self) -> Sequence[Dependency]: ...
+_OPEN = ("/healthz", "/readyz", "/metrics", *console_page.PAGES)
+"""Probes and scrapers carry no token, nor does a browser that opens a page; the listener itself is not exposed."""
 
 
 class Operations(Protocol):
@@ -71,7 +61,7 @@ class InternalParts:
     """What the internal listener works with. An empty `ops_token` means that it is bound to loopback only.
 
     `before_scrape` brings gauges up to date; `drain` begins to leave and returns at once. Without their desks staff
-    decisions and reconciliation are not served.
+    decisions, reconciliation and the console are not served.
     """
 
     readiness: Readiness
@@ -88,6 +78,7 @@ class InternalParts:
     customers: CustomerDesk | None = None
     admin_per_minute: int = 120
     """Decisions of staff that this node takes in a minute; nobody decides faster by hand."""
+    console: ConsoleDesk | None = None
 
 
 def internal_app(parts: InternalParts) -> web.Application:
@@ -112,6 +103,10 @@ def internal_app(parts: InternalParts) -> web.Application:
     if parts.customers is not None:
         for path, handler in parts.customers.routes().items():
             app.router.add_route("POST", f"/admin/v1/users/{{id}}/{path}", handler)
+    if parts.console is not None:
+        console_page.add(app)
+        for method, path, handler in parts.console.routes():
+            app.router.add_route(method, path, handler)
     return app
 
 
@@ -132,16 +127,22 @@ class _Minute:
 
 
 def _around(parts: InternalParts) -> Middleware:
-    minute = _Minute()
+    decisions, looks = _Minute(), _Minute()
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = parts.ids.ulid()
         try:
-            if parts.ops_token and request.path not in _OPEN:
-                _authorize(request, parts.ops_token)
+            if request.path not in _OPEN:
+                _from_here(request, strictly=not parts.ops_token)
+                if parts.ops_token:
+                    _authorize(request, parts.ops_token)
             if request.path.startswith("/admin/"):
-                minute.take(parts.admin_per_minute, asyncio.get_running_loop().time())
+                now_s = asyncio.get_running_loop().time()
+                if request.method == "POST":
+                    decisions.take(parts.admin_per_minute, now_s)
+                else:
+                    looks.take(parts.admin_per_minute * LOOKS_PER_DECISION, now_s)
             return await handler(request)
         except Stop as stop:
             return problem_response(stop, request.path)
@@ -155,6 +156,17 @@ def _around(parts: InternalParts) -> Middleware:
             return problem_response(Stop("internal_error"), request.path)
 
     return middleware
+
+
+def _from_here(request: web.Request, *, strictly: bool) -> None:
+    """No page of another site operates a node through its operator's browser.
+
+    `strictly`: there is no token that such a page would lack, so not even a name that leads here is trusted.
+    """
+    if not is_same_origin(request):
+        raise Stop("forbidden", "This belongs to the console's own page.")
+    if strictly and not is_for_loopback(request):
+        raise Stop("misdirected_request", "Without a token only loopback addresses are served.")
 
 
 def _authorize(request: web.Request, token: str) -> None:
@@ -175,12 +187,8 @@ class _Routes:
         return json_response({"alive": alive}, status=200 if alive else 503, headers={} if alive else _LATER)
 
     async def ready(self, _request: web.Request) -> web.Response:
-        found = await self._parts.readiness.dependencies()
-        ready = all(one.ok for one in found if one.needed)
-        body = {
-            "ready": ready,
-            "dependencies": {one.name: {"ok": one.ok, "needed": one.needed, "detail": one.detail} for one in found},
-        }
+        body = await told(self._parts.readiness)
+        ready = bool(body["ready"])
         return json_response(body, status=200 if ready else 503, headers={} if ready else _LATER)
 
     async def scraped(self, request: web.Request) -> web.Response:

@@ -41,6 +41,22 @@ def is_ours(request: web.BaseRequest, hosts: Sequence[str]) -> bool:
     return all(name in hosts for name in named)
 
 
+def is_same_origin(request: web.BaseRequest) -> bool:
+    """False for a browser on a page of somebody else's. What is no browser sends no `Origin`."""
+    origin = request.headers.get("Origin")
+    return origin is None or origin in {f"{scheme}://{request.headers.get('Host', '')}" for scheme in ("http", "https")}
+
+
+def is_for_loopback(request: web.BaseRequest) -> bool:
+    """Whether the request names this machine itself, and not a name that somebody let point here."""
+    try:
+        name = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+    except ValueError:
+        return False
+    address = _parsed(name)
+    return name == "localhost" or (address is not None and address.is_loopback)
+
+
 def within(address: Address, networks: Sequence[Network]) -> bool:
     """Whether the address lies in one of the networks. An IPv4 address in IPv6 clothes is the IPv4 address."""
     return any(address.version == network.version and address in network for network in networks)

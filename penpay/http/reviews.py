@@ -54,7 +54,7 @@ class ReviewDesk:
 
     async def resolve(self, request: web.Request) -> web.Response:
         """Log who decided what, then have it done by the one who owns it."""
-        decision, approval = await _decision(request)
+        decision, approval = await decision_of(request)
         item = await self._open_item(request.match_info["id"])
         await self._log(item, decision.action, approval)
         try:
@@ -124,7 +124,8 @@ class ReviewDesk:
         return {"item": item.id, "transaction": None}
 
 
-async def _decision(request: web.Request) -> tuple[ReviewDecision, Approval]:
+async def decision_of(request: web.Request) -> tuple[ReviewDecision, Approval]:
+    """What two people decide, from a request's body. Raises `Stop`."""
     if request.content_type != "application/json":
         raise Stop("unsupported_media_type")
     raw = await read_bytes(request, DECISION_BYTES_MAX)

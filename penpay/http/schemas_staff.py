@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from penpay.http.schemas import Request
+from penpay.http.schemas import Request, Ulid
 
 
 class TwoNames(Request):
@@ -29,3 +29,10 @@ class TierDecision(TwoNames):
 
 class EraseDecision(TwoNames):
     """Forget a customer."""
+
+
+class ReviewsQuery(Request):
+    """A page of the open questions; `cursor` is the last item of the page before."""
+
+    cursor: Ulid | None = None
+    limit: Annotated[str | None, Field(pattern=r"^[1-9][0-9]{0,2}$")] = None

@@ -13,6 +13,38 @@ FROM {ledger}.transactions
 WHERE next_wake_at IS NOT NULL
 GROUP BY type, state;
 
+-- name: backlog
+-- How many transactions wait in each stage, and since when the oldest: those that wake by themselves, then those that
+-- wait for a person.
+SELECT type, state, COUNT(*), MIN(created_at)
+FROM {ledger}.transactions
+WHERE next_wake_at IS NOT NULL
+GROUP BY type, state
+UNION ALL
+SELECT t.type, t.state, COUNT(DISTINCT t.id), MIN(t.created_at)
+FROM {ledger}.review_items r
+JOIN {ledger}.transactions t ON t.id = r.transaction_id
+WHERE r.closed_at IS NULL
+  AND t.state = 'IN_REVIEW'
+  AND t.next_wake_at IS NULL
+GROUP BY t.type, t.state;
+
+-- name: late
+-- The oldest transactions that still wait for something to happen by itself.
+SELECT id, type, state, send_minor, send_currency, created_at, updated_at
+FROM {ledger}.transactions
+WHERE next_wake_at IS NOT NULL
+ORDER BY created_at, id
+LIMIT :limit;
+
+-- name: desks
+-- How many questions wait for each role, how many of them too long already, and when the next is due.
+SELECT owner_role, COUNT(*), CAST(SUM(due_at < :at) AS SIGNED), MIN(due_at)
+FROM {ledger}.review_items
+WHERE closed_at IS NULL
+GROUP BY owner_role
+ORDER BY owner_role;
+
 -- name: unknown_operations
 -- How many operations of each kind may or may not have been executed.
 SELECT kind, COUNT(*)

@@ -1,6 +1,7 @@
 """A deposit as a customer's app sees it, and the commands of its operators, on real parts."""
 
 import asyncio
+import io
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from rich.console import Console
 
 from penpay.bench.seed import Customer, seed
 from penpay.chaos.books import rows, settled
@@ -210,6 +212,26 @@ async def test_the_lines_of_up_work_as_they_are_printed(desk: Desk, run_folder: 
     assert time.monotonic() - began_s < 10
     assert '"stage":"STK_SENDING"' in done.stdout
     assert '"status":"COMPLETED"' in done.stdout.splitlines()[-1]
+
+
+async def test_up_prints_where_the_console_is(desk: Desk) -> None:
+    ready = up.Ready("http://127.0.0.1:1", desk.installation.node.internal_url, "", desk.installation.ops_token, "", "")
+    printed = io.StringIO()
+    up.show(Console(file=printed, soft_wrap=True), ready)
+    (line,) = [line for line in printed.getvalue().splitlines() if line.split()[:1] == ["console"]]
+    url = line.split()[1]
+    assert ready.ops_token in line
+    async with desk.session.get(url) as answer:
+        assert answer.status == 200
+        assert "console.js" in await answer.text()
+    async with desk.session.get(url.replace("/console", "/admin/v1/overview")) as answer:
+        assert answer.status == 401
+    token = {"Authorization": f"Bearer {ready.ops_token}"}
+    async with desk.session.get(url.replace("/console", "/admin/v1/overview"), headers=token) as answer:
+        seen = await answer.json()
+    assert seen["ready"] is True
+    assert all(rail["up"] for rail in seen["rails"].values())
+    assert seen["floats"].keys() == {"deriv_agent", "mpesa_paybill", "mpesa_utility"}
 
 
 async def test_operators_see_and_restart_by_path(desk: Desk) -> None:

@@ -10,7 +10,8 @@ import pytest
 from penpay.adapters.metrics import Metrics
 from penpay.adapters.system import RandomUlids
 from penpay.domain.errors import Unavailable
-from penpay.http.internal import Dependency, InternalParts, internal_app
+from penpay.http.internal import InternalParts, internal_app
+from penpay.http.readiness import Dependency
 from penpay.http.site import Site
 
 TREE = {"path": "penpay", "kind": "supervisor", "state": "running", "children": []}
@@ -149,14 +150,17 @@ async def test_what_the_framework_refuses_is_a_problem_here_too(internal: Intern
         assert ("Allow" in answer.headers) == (status == 405)
 
 
-async def test_staff_ask_so_often_a_minute_and_probes_as_often_as_they_like(internal: Internal):
+async def test_staff_decide_so_often_a_minute_and_looks_and_probes_are_not_in_the_way(internal: Internal):
     for _ in range(120):
-        assert (await internal.call("GET", "/admin/v1/nothing"))[0] == 404
-    status, body, answer = await internal.call("GET", "/admin/v1/nothing")
+        assert (await internal.call("POST", "/admin/v1/nothing"))[0] == 404
+    status, body, answer = await internal.call("POST", "/admin/v1/nothing")
     assert (status, body["code"]) == (429, "rate_limited")
     assert 0 < int(answer.headers["Retry-After"]) <= 60
     assert (await internal.call("GET", "/healthz"))[0] == 200
     assert (await internal.call("GET", "/ops/tree"))[0] == 200
+    for _ in range(1200):
+        assert (await internal.call("GET", "/admin/v1/nothing"))[0] == 404
+    assert (await internal.call("GET", "/admin/v1/nothing"))[0] == 429
 
 
 async def test_draining_begins_and_is_answered(internal: Internal):

@@ -1,0 +1,170 @@
+"""What the console shows, as JSON: an overview, open questions with what their answers would do, one transaction.
+
+Reads only, behind the operators' token. What is decided goes to the desk for reviews, with two names.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from pydantic import ValidationError
+
+from config.limits import PAGE_DEFAULT, PAGE_MAX
+from penpay.domain.board import Board
+from penpay.domain.decision import Occasion, Rules
+from penpay.domain.errors import BadInput, Unavailable
+from penpay.domain.ids import is_ulid
+from penpay.domain.overview import LATE_MAX, NOTHING_KNOWN, Check, Unfinished, render_board
+from penpay.domain.presentation import time_text
+from penpay.domain.review_view import OpenItem, Subject, preview, previews
+from penpay.domain.story import Story
+from penpay.domain.timeline import Deadlines
+from penpay.http.readiness import Readiness, told
+from penpay.http.replies import Stop, invalid_field, invalid_fields, json_response
+from penpay.http.reviews import decision_of
+from penpay.http.schemas_staff import ReviewsQuery
+from penpay.ports import Clock, Ids
+
+FRESH_S = 1.0
+"""However many consoles are open, the database is asked for an overview once in this time."""
+
+
+class UnfinishedReads(Protocol):
+    """Reads over everything that has not ended. Raises `Unavailable`."""
+
+    async def unfinished(self, *, at: datetime, late_max: int) -> Unfinished: ...
+
+
+class OpenItems(Protocol):
+    """Open questions, the most urgent first. Raises `Unavailable`."""
+
+    async def open_items(self, *, limit: int, after_id: str = "") -> Sequence[OpenItem]: ...
+
+
+class Stories(Protocol):
+    """One transaction, or one question with what a decision about it would rest on. Raises `Unavailable`."""
+
+    async def story(self, transaction_id: str) -> Story | None: ...
+    async def subject(self, item_id: str) -> Subject | None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class ConsoleDesk:
+    """What the console is answered from. `last_check`: the invariants' last run, None before the first."""
+
+    node: str
+    readiness: Readiness
+    board: Board
+    last_check: Callable[[], Check | None]
+    reads: UnfinishedReads
+    items: OpenItems
+    stories: Stories
+    rules: Rules
+    deadlines: Deadlines
+    clock: Clock
+    ids: Ids
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _seen: Mapping[str, Any] = field(default_factory=dict)
+    _seen_at_s: float = float("-inf")
+
+    def routes(self) -> Sequence[tuple[str, str, Handler]]:
+        """Method, path and handler."""
+        return (
+            ("GET", "/admin/v1/overview", self.overview),
+            ("GET", "/admin/v1/reviews", self.reviews),
+            ("GET", "/admin/v1/reviews/{id}", self.review),
+            ("POST", "/admin/v1/reviews/{id}/preview", self.previewed),
+            ("GET", "/admin/v1/transactions/{id}", self.transaction),
+        )
+
+    async def overview(self, _request: web.Request) -> web.Response:
+        """Everything at a glance. With the database away it says so, and tells what memory knows."""
+        now, check = self.clock.now(), self.last_check()
+        return json_response(
+            {
+                "at": time_text(now),
+                "node": self.node,
+                **await told(self.readiness),
+                **render_board(self.board, now),
+                "invariants": check.rendered(now) if check is not None else None,
+                **await self._unfinished(),
+            }
+        )
+
+    async def _unfinished(self) -> Mapping[str, Any]:
+        async with self._turn:
+            if self.clock.monotonic_s() - self._seen_at_s >= FRESH_S:
+                now = self.clock.now()
+                try:
+                    self._seen = (await self.reads.unfinished(at=now, late_max=LATE_MAX)).rendered(now)
+                except Unavailable:
+                    self._seen = NOTHING_KNOWN
+                self._seen_at_s = self.clock.monotonic_s()
+            return self._seen
+
+    async def reviews(self, request: web.Request) -> web.Response:
+        """A page of the open questions."""
+        query = _query(request)
+        limit = int(query.limit or PAGE_DEFAULT)
+        if limit > PAGE_MAX:
+            raise invalid_field(BadInput("limit", f"must be 1 to {PAGE_MAX}"))
+        found, now = await self.items.open_items(limit=limit + 1, after_id=query.cursor or ""), self.clock.now()
+        page = found[:limit]
+        return json_response(
+            {
+                "items": [one.rendered(now) for one in page],
+                "next_cursor": page[-1].item.id if len(found) > limit else None,
+            }
+        )
+
+    async def review(self, request: web.Request) -> web.Response:
+        """One question, and for every exit what it would do or why it is none."""
+        subject = await self._subject(request)
+        item = subject.item
+        exits = previews(subject, rules=self.rules, occasion=self._occasion())
+        return json_response(
+            {
+                **subject.listed().rendered(self.clock.now()),
+                "closed_at": time_text(item.closed_at) if item.closed_at else None,
+                "resolution": item.resolution or None,
+                "exits": [one.rendered() for one in exits],
+            }
+        )
+
+    async def previewed(self, request: web.Request) -> web.Response:
+        """What a decision with these names would do. Nothing is written down, nothing is done."""
+        decision, approval = await decision_of(request)
+        subject = await self._subject(request)
+        seen = preview(subject, decision.action, approval, rules=self.rules, occasion=self._occasion())
+        return json_response(seen.rendered())
+
+    async def transaction(self, request: web.Request) -> web.Response:
+        """One transaction's story, as `penpay explain --json` tells it."""
+        id_ = request.match_info["id"]
+        story = await self.stories.story(id_) if is_ulid(id_) else None
+        if story is None:
+            raise Stop("not_found")
+        return json_response(story.rendered(self.deadlines))
+
+    async def _subject(self, request: web.Request) -> Subject:
+        id_ = request.match_info["id"]
+        subject = await self.stories.subject(id_) if is_ulid(id_) else None
+        if subject is None:
+            raise Stop("not_found")
+        return subject
+
+    def _occasion(self) -> Occasion:
+        return Occasion(self.clock.now(), (self.ids.ulid(), self.ids.ulid(), self.ids.ulid()))
+
+
+def _query(request: web.Request) -> ReviewsQuery:
+    if len(set(request.query)) != len(request.query):
+        raise Stop("invalid_request", "A parameter is named twice.")
+    try:
+        return ReviewsQuery.model_validate(dict(request.query))
+    except ValidationError as error:
+        raise invalid_fields(error) from None
