@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+import structlog
+
 from actors.base import ActorCrashed, AskTimeout
 from actors.courier import GIVEN_UP
 from actors.periodic import Job
@@ -13,6 +15,8 @@ from penpay.domain.errors import Unavailable
 from penpay.domain.mails import is_end, mail_of
 from penpay.messages_rails import MAIL, SendMail
 from penpay.ports import Addresses, Clock, Sealer
+
+log = structlog.get_logger()
 
 MAILS_S = 3.0
 MAILS_MAX = 50
@@ -53,8 +57,13 @@ class MailJobs:
         return f"{told} told"
 
     async def _mail_of(self, event: Happened) -> SendMail | None:
-        """None for a customer who is not known any more."""
-        profile = await self._accounts.profile(event.user_id)
+        """None for a customer who is not known any more, or whose address cannot be read."""
+        try:
+            profile = await self._accounts.profile(event.user_id)
+        except ValueError as error:
+            # One customer's damaged row must not keep the others' mail back.
+            log.error("mail_address_unreadable", event_id=event.event_id, reason=str(error))  # noqa: TRY400 - no bug
+            return None
         if profile is None or not profile.email:
             return None
         subject, text = mail_of(event.transaction, profile.full_name)
