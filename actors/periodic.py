@@ -19,6 +19,7 @@ class PeriodicActor(AsyncioActor):
 
     KIND = "job"
     LEVEL = 6
+    STALL_AFTER_S = 3600.0  # a proof over whole tables takes its time
 
     def __init__(self, name: str, job: Job, every_s: float, *, at_once: bool = False) -> None:
         super().__init__()

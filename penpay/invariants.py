@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from penpay.adapters.database import Database
+from penpay.adapters.database import PROOFS, Database
 from penpay.adapters.sql_text import parsed, with_schemas
 from penpay.data import data_dir
 
@@ -30,5 +30,5 @@ async def check(
         if not only or name in only:
             await asyncio.sleep(within_s / len(statements))
             some = f"SELECT * FROM ({statement}) broken LIMIT {ROWS_MAX}"  # noqa: S608 - both parts are our own
-            broken[name] = await database.rows(some)
+            broken[name] = await database.rows(some, lane=PROOFS)
     return broken

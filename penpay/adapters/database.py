@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
-from penpay.adapters.mysql import Connection, Dsn, Row
+from penpay.adapters.mysql import STATEMENT_TIMEOUT_S, Connection, Dsn, Row
 from penpay.adapters.sql_text import Queries
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.ports import ConnectionLost, Deadlock, LockTimeout
@@ -22,9 +22,12 @@ GENERAL: Final = "general"
 CALLBACKS: Final = "callbacks"
 LEDGER: Final = "ledger"
 RAILS: Final = "rails"
+PROOFS: Final = "proofs"
 
-LANES: Final[Mapping[str, int]] = {GENERAL: 6, CALLBACKS: 1, LEDGER: 4, RAILS: 2}
-"""Sessions per lane: 13 in all. MariaDB on two cores is at its best near 16."""
+LANES: Final[Mapping[str, int]] = {GENERAL: 6, CALLBACKS: 1, LEDGER: 4, RAILS: 2, PROOFS: 1}
+"""Sessions per lane: 14 in all. MariaDB on two cores is at its best near 16."""
+PATIENCE_S: Final[Mapping[str, float]] = {PROOFS: 120.0}
+"""How long a statement may take where it reads whole tables; everywhere else a connection's own few seconds hold."""
 SEVERAL: Final = frozenset({LEDGER, RAILS})
 """Lanes whose sessions take several statements in one round trip: a busy writer's time goes into round trips."""
 ATTEMPTS: Final = 5
@@ -35,8 +38,11 @@ _RECYCLE_S: Final = 1800.0
 class Lane:
     """A bounded set of sessions, opened when first needed."""
 
-    def __init__(self, dsn: Dsn, size: int, *, acquire_timeout_s: float, several: bool) -> None:
+    def __init__(
+        self, dsn: Dsn, size: int, *, acquire_timeout_s: float, statement_timeout_s: float, several: bool
+    ) -> None:
         self._dsn = dsn
+        self._statement_timeout_s = statement_timeout_s
         self._several = several
         self._free: deque[Connection] = deque()
         self._slots = asyncio.Semaphore(size)
@@ -69,7 +75,7 @@ class Lane:
             if fresh and connection.usable:
                 return connection
             connection.close()
-        return await Connection.open(self._dsn, several=self._several)
+        return await Connection.open(self._dsn, statement_timeout_s=self._statement_timeout_s, several=self._several)
 
     def _give_back(self, connection: Connection) -> None:
         # A session inside a transaction was left by an exception: only a new one surely holds no locks.
@@ -102,7 +108,13 @@ class Database:
         # Jitter between runs of a transaction: not a secret, and seeded by tests that want it so.
         self._dice = dice or random.Random()  # noqa: S311
         self._lanes = {
-            name: Lane(self.dsn, size, acquire_timeout_s=acquire_timeout_s, several=name in SEVERAL)
+            name: Lane(
+                self.dsn,
+                size,
+                acquire_timeout_s=acquire_timeout_s,
+                statement_timeout_s=PATIENCE_S.get(name, STATEMENT_TIMEOUT_S),
+                several=name in SEVERAL,
+            )
             for name, size in lanes.items()
         }
 

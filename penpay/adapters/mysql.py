@@ -45,6 +45,8 @@ _SESSION = (
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 )
 _SEVERAL_OFF = b"\x01\x00"
+STATEMENT_TIMEOUT_S = 20.0
+"""Far beyond what any statement of the daily business takes."""
 _IDLE_TRANSACTION = "SET SESSION idle_transaction_timeout = 15"
 """MariaDB only: a paused owner's open transaction does not hold its fence for ever. MySQL answers 1193."""
 
@@ -132,7 +134,7 @@ class Connection:
         dsn: Dsn,
         *,
         connect_timeout_s: float = 3.0,
-        statement_timeout_s: float = 20.0,
+        statement_timeout_s: float = STATEMENT_TIMEOUT_S,
         several: bool = False,
     ) -> "Connection":
         """Connect and set up the session. Raises `Unavailable` when there is no server to talk to.
