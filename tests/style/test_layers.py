@@ -6,6 +6,8 @@ from tests.style.source import Module, is_standard, is_within, modules
 
 PORTS = ("penpay.ports", "penpay.ports_audit", "penpay.ports_ledger", "penpay.ports_rails")
 CORE = ("penpay.domain", "penpay.messages", "penpay.messages_rails", *PORTS)
+# Only puts literals together: no driver behind it.
+SQL_TEXT = ("penpay.adapters.sql_text",)
 # Writing a line is not an outside effect that a test would want to replace.
 LOGGING = ("structlog",)
 EDGE = ("aiohttp", "multidict", "yarl", "pydantic", "orjson", "prometheus_client")
@@ -38,6 +40,12 @@ ALLOWED = {
     "penpay.http": ("penpay.http", *CORE, "penpay.data", "penpay.__version__", "config", *EDGE, *LOGGING),
     "penpay.sandbox": ("penpay.sandbox", "aiohttp", "multidict", "yarl", "cryptography", "orjson"),
     "penpay.simulation.store": ("penpay.simulation.store", *CORE, "penpay.data"),
+    "penpay.simulation.books": (
+        "penpay.simulation.books",
+        "penpay.simulation.store",
+        *CORE,
+        "penpay.adapters.sql_text",
+    ),
     "penpay.stack": ("penpay.stack", "penpay.sandbox.config", "pymysql"),
 }
 ADAPTER = (*CORE, "penpay.adapters", "penpay.data", "config", *LOGGING)

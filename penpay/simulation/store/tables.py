@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, gt
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from penpay.domain.errors import StoreError
@@ -30,7 +30,10 @@ class Change(NamedTuple):
 class Spec:
     """What all tables of one kind of row share: made once per process, not once per server."""
 
-    __slots__ = ("checks", "columns", "key", "limits", "name", "paths", "shape", "texts", "uniques", "values")
+    __slots__ = (
+        "checks", "columns", "key", "limits", "name", "paths", "plain_texts", "shape", "texts", "uniques", "values",
+        "widths",
+    )  # fmt: skip
 
     def __init__(self, name: str, row: type, *, checks: Sequence[Check] = ()) -> None:
         self.name = name
@@ -42,6 +45,8 @@ class Spec:
         limited = [found for name in self.columns if (found := self.shape.columns[name]).width]
         self.limits = [(column.width, column.ascii, column.name) for column in limited]
         self.texts = _getter([self.paths[column.name] for column in limited])
+        self.widths = [column.width for column in limited]
+        self.plain_texts = _getter([self.paths[column.name] for column in limited if column.ascii])
         self.key = self._key("PRIMARY")
         self.uniques = [(name, self._key(name)) for name in self.shape.keys if name != "PRIMARY"]
 
@@ -139,14 +144,20 @@ class Table(Generic[R]):
         self._put(change.key, change.after, change.before)
 
     def _fits(self, row: R) -> None:
+        spec = self.spec
+        # Nearly always everything fits: asked of all texts at once, and of each only when one does not.
+        if any(map(gt, map(len, spec.texts(row)), spec.widths)) or not "".join(spec.plain_texts(row)).isascii():
+            self._refuse(row)
+        for name, holds in spec.checks:
+            if not holds(row):
+                raise CheckViolated(f"CONSTRAINT `{name}` failed for `{self.spec.name}`")
+
+    def _refuse(self, row: R) -> None:
         for text, (width, is_ascii, column) in zip(self.spec.texts(row), self.spec.limits, strict=True):
             if len(text) > width:
                 raise StoreError(TOO_LONG, f"Data too long for column '{column}'")
             if is_ascii and not text.isascii():
                 raise StoreError(INCORRECT_TEXT, f"Incorrect string value for column '{column}'")
-        for name, holds in self.spec.checks:
-            if not holds(row):
-                raise CheckViolated(f"CONSTRAINT `{name}` failed for `{self.spec.name}`")
 
     def _put(self, key: Key, before: R | None, after: R | None) -> None:
         if after is None:
