@@ -103,4 +103,5 @@ def show(console: Console, ready: Ready) -> None:
         console.print(f"  {name:<9} {value}", highlight=False)
     console.print("\nSign in, deposit, follow:\n")
     for line in ready.lines():
-        print(line)  # noqa: T201 - to be pasted: nothing may wrap or colour it
+        # At once, also into a pipe: whoever reads it waits for these lines.
+        print(line, flush=True)  # noqa: T201 - to be pasted: nothing may wrap or colour it
