@@ -1,5 +1,6 @@
 """Mail by SMTP."""
 
+import re
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -10,6 +11,7 @@ import structlog
 from penpay.domain.errors import Refused, Unavailable
 
 log = structlog.get_logger()
+_NOT_AN_ATOM = re.compile(r"[^A-Za-z0-9-]+")
 _TLS_PORT = 465
 """Encrypted from the first byte (RFC 8314); every other port begins in the clear and is upgraded."""
 
@@ -72,7 +74,8 @@ class SmtpMail:
         except (ValueError, IndexError) as error:
             # A line break in a header would begin another header.
             raise Refused("address_invalid") from error
-        mail["Message-ID"] = f"<{reference}@{self._sender.rpartition('@')[2].rstrip('>') or 'penpay'}>"
+        name = _NOT_AN_ATOM.sub(".", reference)
+        mail["Message-ID"] = f"<{name}@{self._sender.rpartition('@')[2].rstrip('>') or 'penpay'}>"
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(text)
         return mail

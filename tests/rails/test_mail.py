@@ -12,7 +12,9 @@ from penpay.messages_rails import SendMail
 from tests.identity.test_presentation import AT, row
 from tests.rails.fakes import inside, until
 
-MAIL = SendMail(to="wanjiku@example.com", subject="Hello", text="Habari, Wanjikũ.\n.\nBye", reference="e-1")
+MAIL = SendMail(
+    to="wanjiku@example.com", subject="Hello", text="Habari, Wanjikũ.\n.\nBye", reference="01M8E5YV7DGJCRWADT4W16ARVM:4"
+)
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ async def test_a_mail_arrives_as_it_was_written(gateway, sandbox_rails):
     await send(gateway)
     (mail,) = (await sandbox_rails.control("/mail?to=wanjiku@example.com"))["messages"]
     assert (mail["subject"], mail["text"].strip()) == ("Hello", MAIL.text)
-    assert mail["message_id"] == "<e-1@penpay.example>"
+    assert mail["message_id"] == "<01M8E5YV7DGJCRWADT4W16ARVM.4@penpay.example>"
     assert mail["sender"] == "no-reply@penpay.example"
 
 
