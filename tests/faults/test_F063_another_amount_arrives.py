@@ -30,5 +30,11 @@ async def test_nothing_is_paid_and_a_person_looks(
     seen = ProbeAnswered(probe="witness", operation_id=of, outcome="CONFIRMED", reference="a1", amount=usd(minor))
     await settle(saga, seen)
     assert (row_of(house).state, house.reviews) == ("IN_REVIEW", ["witness_mismatch"])
-    assert [posting.key for unit in house.units.values() for posting in unit.postings] == ["debited"]
+    debited, witnessed = [posting for unit in house.units.values() for posting in unit.postings]
+    assert (debited.key, witnessed.key) == ("debited", "witnessed")
+    # What arrived is booked as it arrived; what is too much is set aside, what is missing is our loss.
+    legs = {entry.account.code.value: entry.amount_minor for entry in witnessed.entries}
+    asked = row_of(house).send.minor
+    rest = {"suspense": asked - minor} if minor > asked else {"write_off": asked - minor}
+    assert legs == {"deriv_agent": minor, "deriv_in": -asked, **rest}
     assert not [told for told in house.told_to(DARAJA_GATE) if isinstance(told, Submit)]

@@ -60,4 +60,5 @@ async def test_a_code_that_nobody_knows_waits_for_a_person(stage: Stage) -> None
     await stage.reaches(withdrawal, "IN_REVIEW")
     assert stage.reviews(withdrawal) == ["payout_refused"]
     assert (await who.told()).counts == (1, 0, 0)
-    assert held(stage, withdrawal) == {"b2c_out": -who.amount_minor}
+    # The hold of the payout that failed is given up: the dollars are the customer's again, until people decide.
+    assert held(stage, withdrawal) == {"customer": -who.amount_minor}
