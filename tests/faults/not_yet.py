@@ -12,7 +12,6 @@ NOT_YET: Mapping[int, str] = {
     83: "needs two servers; the fence is tests/ledger/test_faults.py, another server tests/ledger/test_anchors.py",
     84: "needs a small disk of its own",
     85: "needs a restore drill and the comparison with the providers, which comes later",
-    86: "played with the migrations: tests/storage/test_schemas.py",
     87: "needs a network between node and database that can be slowed down",
     88: "played with every right and trigger: tests/storage/test_schemas.py, tests/ledger/test_audit.py",
     102: "played with the feed: tests/rails/test_feeds.py",
