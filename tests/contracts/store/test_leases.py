@@ -114,7 +114,7 @@ async def test_two_nodes_that_wake_up_at_once_never_share(stage):
     a, b = await claimed(stage, "a"), await claimed(stage, "b")
     names = [f"shard/{number}" for number in range(3)]
     held = [await a.leases.acquire(name) for name in names]
-    for _ in range(10):
+    for _ in range(4):
         for name in names:
             stage.expire(name)
         await asyncio.gather(*map(a.leases.renew, held), *map(b.leases.acquire, names))
