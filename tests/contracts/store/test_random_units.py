@@ -217,13 +217,15 @@ class Both:
 
 
 def _comparable(stage: Stage, table: str) -> list[dict[str, Any]]:
-    """Without the server's own words for a refusal, and the time at which it was migrated."""
+    """Without the server's own words for a refusal, and its own times: of the migration, and of a freeze."""
     rows = stage.stored(table)
     for row in rows:
         if table == "dead_letters" or row.get("kind") == "unit_quarantined":
             del row["reason"]
         if table == "outbox_cursors" and not row["seq"]:
             del row["updated_at"]
+        if table == "user_status":
+            row["frozen_at"] = bool(row["frozen_at"])
     return rows
 
 
