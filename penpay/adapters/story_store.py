@@ -5,7 +5,7 @@ from penpay.adapters.http_reads import MySqlReads
 from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.saga_store import MySqlSagaStore
 from penpay.domain.review_view import Subject
-from penpay.domain.story import Leg, Question, Story
+from penpay.domain.story import KnownReference, Leg, Question, Story
 from penpay.ports import Sealer
 
 
@@ -34,6 +34,11 @@ class MySqlStories:
             questions=[Question(*question) for question in questions],
             unconsumed=len(rows.inbox),
         )
+
+    async def known(self, ref: str) -> list[KnownReference]:
+        """What an id that a provider gave belongs to, as it was typed or in capitals."""
+        rows = await self._database.rows(self._queries("known_reference", refs=[ref, ref.upper()]))
+        return [KnownReference(kind, found, transaction or "", at) for kind, found, transaction, at in rows]
 
     async def subject(self, item_id: str) -> Subject | None:
         """What a decision about a question would rest on; None when there is no such question."""

@@ -35,6 +35,25 @@ class Question:
     closed_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class KnownReference:
+    """An id that a provider gave, and whose it is; without a transaction it is money of nobody."""
+
+    kind: str
+    ref: str
+    transaction_id: str
+    recorded_at: datetime
+
+    def rendered(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "kind": self.kind,
+            "ref": self.ref,
+            "transaction": self.transaction_id or None,
+            "recorded_at": time_text(self.recorded_at),
+        }
+
+
 class Effect(Attempted, Protocol):
     """What is told of a provider operation, as stored."""
 

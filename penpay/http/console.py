@@ -4,6 +4,7 @@ Reads only, behind the operators' token. What is decided goes to the desk for re
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +22,7 @@ from penpay.domain.ids import is_ulid
 from penpay.domain.overview import LATE_MAX, NOTHING_KNOWN, Check, Unfinished, render_board
 from penpay.domain.presentation import time_text
 from penpay.domain.review_view import OpenItem, Subject, preview, previews
-from penpay.domain.story import Story
+from penpay.domain.story import KnownReference, Story
 from penpay.domain.timeline import Deadlines
 from penpay.http.readiness import Readiness, told
 from penpay.http.replies import Stop, invalid_field, invalid_fields, json_response
@@ -29,6 +30,7 @@ from penpay.http.reviews import decision_of
 from penpay.http.schemas_staff import ReviewsQuery
 from penpay.ports import Clock, Ids
 
+_REFERENCE = re.compile(r"[A-Za-z0-9_-]{3,64}", re.ASCII)
 FRESH_S = 1.0
 """However many consoles are open, the database is asked for an overview once in this time."""
 
@@ -46,15 +48,19 @@ class OpenItems(Protocol):
 
 
 class Stories(Protocol):
-    """One transaction, or one question with what a decision about it would rest on. Raises `Unavailable`."""
+    """One transaction, one question with what a decision would rest on, one receipt. Raises `Unavailable`."""
 
     async def story(self, transaction_id: str) -> Story | None: ...
     async def subject(self, item_id: str) -> Subject | None: ...
+    async def known(self, ref: str) -> Sequence[KnownReference]: ...
 
 
 @dataclass(slots=True, kw_only=True)
 class ConsoleDesk:
-    """What the console is answered from. `last_check`: the invariants' last run, None before the first."""
+    """What the console is answered from. `last_check`: the invariants' last run, None before the first.
+
+    `patience_s`: how long an overview waits for the database before it is told without.
+    """
 
     node: str
     readiness: Readiness
@@ -67,6 +73,7 @@ class ConsoleDesk:
     deadlines: Deadlines
     clock: Clock
     ids: Ids
+    patience_s: float = 3.0
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _seen: Mapping[str, Any] = field(default_factory=dict)
     _seen_at_s: float = float("-inf")
@@ -79,6 +86,7 @@ class ConsoleDesk:
             ("GET", "/admin/v1/reviews/{id}", self.review),
             ("POST", "/admin/v1/reviews/{id}/preview", self.previewed),
             ("GET", "/admin/v1/transactions/{id}", self.transaction),
+            ("GET", "/admin/v1/references/{ref}", self.reference),
         )
 
     async def overview(self, _request: web.Request) -> web.Response:
@@ -100,8 +108,9 @@ class ConsoleDesk:
             if self.clock.monotonic_s() - self._seen_at_s >= FRESH_S:
                 now = self.clock.now()
                 try:
-                    self._seen = (await self.reads.unfinished(at=now, late_max=LATE_MAX)).rendered(now)
-                except Unavailable:
+                    async with asyncio.timeout(self.patience_s):
+                        self._seen = (await self.reads.unfinished(at=now, late_max=LATE_MAX)).rendered(now)
+                except (Unavailable, TimeoutError):
                     self._seen = NOTHING_KNOWN
                 self._seen_at_s = self.clock.monotonic_s()
             return self._seen
@@ -149,6 +158,14 @@ class ConsoleDesk:
         if story is None:
             raise Stop("not_found")
         return json_response(story.rendered(self.deadlines))
+
+    async def reference(self, request: web.Request) -> web.Response:
+        """Whose a receipt or a provider's transaction id is: what a customer reads from their phone."""
+        ref = request.match_info["ref"]
+        found = await self.stories.known(ref) if _REFERENCE.fullmatch(ref) else ()
+        if not found:
+            raise Stop("not_found")
+        return json_response({"items": [one.rendered() for one in found]})
 
     async def _subject(self, request: web.Request) -> Subject:
         id_ = request.match_info["id"]

@@ -73,3 +73,14 @@ SELECT id, kind, reason, owner_role, due_at, closed_at
 FROM {ledger}.review_items
 WHERE transaction_id = :transaction_id
 ORDER BY id;
+
+-- name: known_reference
+-- What an id that a provider gave belongs to. The kinds are named because the key begins with them.
+SELECT r.kind, r.ref, o.transaction_id, r.created_at
+FROM {ledger}.provider_references r
+LEFT JOIN {ledger}.provider_operations o ON o.id = r.operation_id
+WHERE r.kind IN (
+    'mpesa_receipt', 'mpesa_payout', 'mpesa_reversal', 'deriv_transaction', 'deriv_debit', 'deriv_credit'
+  )
+  AND r.ref IN (:refs)
+ORDER BY r.created_at;

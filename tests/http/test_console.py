@@ -1,5 +1,6 @@
 """The console on the internal listener: what staff see, over real rows, and a page that speaks to nobody else."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -186,6 +187,16 @@ async def test_with_the_database_away_memory_still_answers_and_nothing_is_made_u
     assert seen["rails"]["deriv"]["up"] is False
 
 
+async def test_a_database_that_hangs_keeps_nobody_from_what_memory_knows(console: Console):
+    class Hanging:
+        async def unfinished(self, **_: object) -> None:
+            await asyncio.Event().wait()
+
+    console.desk.reads, console.desk.patience_s = Hanging(), 0.01
+    seen = await console.get("/admin/v1/overview")
+    assert (seen["transactions"], seen["rails"]["daraja"]["up"]) == (None, True)
+
+
 async def test_many_consoles_ask_the_database_as_often_as_one(console: Console):
     asked, reads = [], console.desk.reads
 
@@ -325,6 +336,28 @@ async def test_page_and_command_line_tell_the_same_story(
     assert "our team is looking at it" in page["outlook"].lower()
 
 
+async def test_a_receipt_leads_to_its_transaction_and_money_of_nobody_says_so(
+    console: Console, customer: Customer, module_database
+):
+    transaction, operation = add_transaction(module_database, customer), RandomUlids().ulid()
+    module_database.rows(
+        "INSERT INTO {ledger}.provider_operations VALUES (%s, %s, 0, %s, 'STK', 'CONFIRMED', 130000, 'KES',"
+        " '', '', '{}', '', 'TK4ARHC36G', '', 0, 0, NOW(6), NOW(6))",
+        (operation, transaction, customer.id),
+    )
+    for kind, ref, owner in (("mpesa_receipt", "TK4ARHC36G", operation), ("deriv_credit", "771", "")):
+        module_database.rows(
+            "INSERT INTO {ledger}.provider_references VALUES (%s, %s, %s, %s, NOW(6))", (kind, ref, owner, f"u:{ref}")
+        )
+    for typed in ("TK4ARHC36G", "tk4arhc36g"):
+        (found,) = (await console.get(f"/admin/v1/references/{typed}"))["items"]
+        assert (found["kind"], found["transaction"]) == ("mpesa_receipt", transaction)
+    (found,) = (await console.get("/admin/v1/references/771"))["items"]
+    assert (found["kind"], found["transaction"]) == ("deriv_credit", None)
+    for unknown in ("TK4ARHC36X", "x", "%27%20OR%201", "a" * 65):
+        assert (await console.call("GET", f"/admin/v1/references/{unknown}"))[0] == 404
+
+
 @pytest.mark.parametrize("room", ["transactions/{}", "reviews/{}"])
 async def test_what_is_unknown_is_not_found(console: Console, room: str):
     for id_ in (RandomUlids().ulid(), "nonsense", "%27%20OR%201"):
@@ -341,6 +374,7 @@ CALLS = (
     ("GET", "/admin/v1/reviews/01KAF0Z3T9V5N5W6H3C8Q2YB7E"),
     ("POST", "/admin/v1/reviews/01KAF0Z3T9V5N5W6H3C8Q2YB7E/preview"),
     ("GET", "/admin/v1/transactions/01KAF0Z3T9V5N5W6H3C8Q2YB7E"),
+    ("GET", "/admin/v1/references/TK4ARHC36G"),
 )
 
 

@@ -5,6 +5,7 @@ const EVERY_MS = 4000;
 const PATIENCE_MS = 10000;
 const KEPT_AS = "penpay.operators-token";
 const ID = /^[0-9A-HJKMNP-TV-Z]{26}$/;
+const REFERENCE = /^[A-Za-z0-9_-]{3,64}$/;
 const EXITS = {
   credit: "Deliver: send the dollars",
   refund: "Refund: reverse the payment",
@@ -263,7 +264,7 @@ function drawReview(item) {
           : el("p", { class: "quiet" }, "None is attached; the transaction tells the rest."))),
     item.closed_at
       ? el("section", { class: "card" }, el("h2", {}, "Decided"), el("p", {}, clock(item.closed_at), ` ${item.resolution || ""}`))
-      : el("form", { id: "decision", class: "card", "data-item": item.id },
+      : el("form", { id: "decision", class: "card", method: "dialog", "data-item": item.id },
         el("fieldset", {}, el("legend", {}, "What is to be done"),
           possible.map((exit) => el("label", { class: "exit", "data-key": exit.action },
             el("input", { type: "radio", name: "action", value: exit.action, required: true }),
@@ -275,7 +276,7 @@ function drawReview(item) {
         el("div", { id: "said-back", "aria-live": "polite", "data-keep": "1" }),
         el("button", { "data-step": "look", disabled: !possible.length }, "Look at the effect"),
         item.kind === "name_mismatch" ? [" ", el("button", { type: "submit", formnovalidate: true, "data-step": "names" }, "Read both names")] : null),
-    barred.length ? el("details", { class: "card" }, el("summary", {}, "Why not something else"),
+    barred.length && !item.closed_at ? el("details", { class: "card" }, el("summary", {}, "Why not something else"),
       el("dl", {}, barred.map((exit) => [el("dt", {}, word(exit.action)), el("dd", {}, exit.refusal)]))) : null);
 }
 
@@ -384,7 +385,13 @@ async function draw(where) {
     const after = ID.test(where.after) ? where.after : "";
     return [drawReviews, await ask(`/admin/v1/reviews?limit=50${after && `&cursor=${after}`}`), after];
   }
+  if (where.room === "unknown") return [drawUnknown, "Nothing of ours has this id or receipt."];
+  if (where.room === "nobody") return [drawUnknown, "This is money of nobody: it waits among the questions."];
   return null;
+}
+
+function drawUnknown(said) {
+  show(el("h1", {}, said), el("p", {}, el("a", { href: "#/reviews" }, "See the questions")));
 }
 
 async function refresh() {
@@ -400,7 +407,7 @@ async function refresh() {
   } catch (error) {
     if (mine !== turn) return;
     if (error.status === 401) askForToken();
-    else if (error.status === 404) show(el("h1", {}, "Nothing has this id"), el("p", {}, el("a", { href: "#/" }, "Back to duty")));
+    else if (error.status === 404) drawUnknown("Nothing of ours has this id or receipt.");
     else trouble(error instanceof Refused ? error.message : "The node does not answer. What you see is old.");
   } finally {
     if (mine === turn && !byId("door").open) timer = setTimeout(() => (document.hidden ? null : refresh()), EVERY_MS);
@@ -442,12 +449,16 @@ byId("forget").addEventListener("click", () => {
 });
 byId("find").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const id = byId("id").value.trim().toUpperCase();
-  if (!ID.test(id)) return byId("id").focus();
-  // A question's id looks like a transaction's: whichever of the two exists is opened.
-  const room = await ask(`/admin/v1/reviews/${id}`).then(() => "reviews", () => "transactions");
-  location.hash = `#/${room}/${id}`;
+  const typed = byId("id").value.trim();
+  if (!REFERENCE.test(typed)) return byId("id").focus();
+  location.hash = ID.test(typed.toUpperCase()) ? await roomOf(typed.toUpperCase()) : await ownerOf(typed);
 });
+
+// A question's id looks like a transaction's: whichever of the two exists is opened.
+const roomOf = (id) => ask(`/admin/v1/reviews/${id}`).then(() => `#/reviews/${id}`, () => `#/transactions/${id}`);
+const ownerOf = (ref) => ask(`/admin/v1/references/${ref}`)
+  .then((found) => found.items.find((one) => one.transaction))
+  .then((one) => (one ? `#/transactions/${one.transaction}` : `#/nobody/${ref}`), () => `#/unknown/${ref}`);
 document.addEventListener("submit", (event) => {
   if (event.target.id !== "decision") return;
   event.preventDefault();
