@@ -83,13 +83,18 @@ def payout_paid(d: Draft[Withdrawal], e: ev.PayoutPaid) -> None:
     """P3. A payment that we had given up is looked at: the dollars may be on their way back."""
     if e.receipt == d.now.receipt:
         return
+    reason = f"Safaricom paid out all the same: {e.receipt}"
+    if d.now.money_at != "b2c_out" and e.source == "result":
+        # Against what was proven twice a callback alone moves no books: the status tells.
+        d.to_review("contradicting_payout", "FINANCE", reason, {"receipt": e.receipt, "source": e.source})
+        d.effect("probe_payout", d.now.payout)
+        return
     d.reference("mpesa_payout", e.receipt, d.now.payout)
     d.operation("payout", _O.CONFIRMED, provider_ref=e.receipt)
     evidence = {"receipt": e.receipt, "source": e.source}
     split = exchange(kes_minor=d.now.receive.minor, usd_minor=d.now.send.minor, rate=d.now.rate)
     if d.now.money_at != "b2c_out":
         _unexpected(d, e, split)
-        reason = f"Safaricom paid out all the same: {e.receipt}"
         d.to_review("contradicting_payout", "FINANCE", reason, evidence, receipt=e.receipt)
         return
     d.post(d.books.payout_done(split, payout_fee(d.now.receive), d.now.payouts))

@@ -199,6 +199,18 @@ def test_a_success_after_the_dollars_went_back_is_looked_at() -> None:
     assert (story.state, story.reviews) == (State.IN_REVIEW, ["contradicting_payout"])
 
 
+def test_what_the_status_confirms_of_it_is_our_loss() -> None:
+    story = failed_twice("2040")
+    story.happens(ev.ReturnConfirmed(transaction_id="r1", amount=SEND, proof="reply"))
+    story.happens(ev.PayoutPaid(receipt="SG1", source="result"))
+    assert (story.does(), story.balance("mpesa_utility:KES")) == (["probe_payout"], 0)
+    story.happens(ev.PayoutPaid(receipt="SG1", source="status"))
+    assert (story.balance("mpesa_utility:KES"), story.balance("write_off:KES")) == (-249_000, 249_000)
+    assert isinstance(story.happens(ev.PayoutPaid(receipt="SG1", source="status")), Ignored)
+    story.happens(ev.StaffClosed(approval="a,b"))
+    assert story.state is State.COMPLETED
+
+
 def test_a_lost_return_is_resolved_by_the_statement() -> None:
     story = failed_twice("2040")
     story.happens(ev.ReturnOutcomeUnknown(code="dropped", attempt=1))
