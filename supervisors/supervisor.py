@@ -89,7 +89,7 @@ class Supervisor(AsyncioActor):
                 try:
                     async with asyncio.timeout(child.start_timeout_s):
                         await cell.ready()
-                    return
+                    break
                 except TimeoutError as error:
                     await cell.shutdown(0)
                     child.last_failure = f"not ready within {child.start_timeout_s} s"
@@ -104,6 +104,10 @@ class Supervisor(AsyncioActor):
                 await asyncio.sleep(delay_s)
         finally:
             self._booting.discard(child)
+        if cell.last_exit is not None and cell.state is State.WAITING:
+            # It was ready and over in one breath: nobody was told, for it was still ours to start.
+            child.phase = Phase.EXITED
+            self._cell.control(ChildExited(child, cell.incarnation, cell.last_exit))
 
     async def on_stop(self) -> None:
         """Stop the children in reverse order."""

@@ -50,6 +50,8 @@ class Deriv:
         self._dice = dice
         self._now_s = now_s
         self._say = tell
+        self._lag_s = SETTLES_S * dice.choice((0.5, 1.5))
+        """How far statements are behind when they are: longer than the settle window, the balances must tell."""
         self._movements = 1000
         self._codes: dict[str, tuple[str, float]] = {}
         """Mailed code → login and time of its end. Each works once."""
@@ -182,7 +184,7 @@ class Deriv:
 
     def _statement(self, end: ServerEnd, request: Members) -> Members:
         account = self._account(end)
-        lag_s = SETTLES_S * 0.5 if request.get("date_from") and self._odds.hits("deriv.statement_lags") else 0.0
+        lag_s = self._lag_s if request.get("date_from") and self._odds.hits("deriv.statement_lags") else 0.0
         since, until_s = request.get("date_from", 0), self._now_s() - lag_s
         rows = [
             row for row in reversed(account.rows) if row.at_s <= until_s and BEGAN_AT.timestamp() + row.at_s >= since
@@ -192,8 +194,11 @@ class Deriv:
         return {"statement": {"count": len(page), "transactions": [self._row(row) for row in page]}}
 
     def _row(self, row: Movement) -> Members:
-        words = f"Payment agent transfer with {row.other}."
-        if row.description and not self._odds.knows("deriv.hides_reference"):
+        hidden = self._odds.knows("deriv.hides_reference")
+        if hidden:
+            self._odds.saw("deriv.hides_reference")
+        words = "Payment agent transfer." if hidden else f"Payment agent transfer with {row.other}."
+        if row.description and not hidden:
             words += f" Agent note: {row.description}"
         return {
             "transaction_id": row.id,
@@ -201,7 +206,7 @@ class Deriv:
             "action_type": row.action,
             "amount": row.amount_minor / 100,
             "balance_after": row.balance_minor / 100,
-            "longcode": words if not self._odds.knows("deriv.hides_reference") else "Payment agent transfer.",
+            "longcode": words,
         }
 
     # --- money ------------------------------------------------------------------------------------------------------

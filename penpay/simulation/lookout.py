@@ -21,7 +21,7 @@ class Lookout:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.open: set[str] = set()
-        """Transactions that are neither final nor in front of a person."""
+        """Transactions that are neither final nor in front of a person, or still wait for something."""
         self.waiting: set[str] = set()
         """Evidence that nobody has consumed."""
         self.seen = 0
@@ -30,12 +30,13 @@ class Lookout:
 
     @property
     def relayed(self) -> bool:
-        """Followers have seen every event."""
+        """Followers have seen every event, and the relay has written down how far it is."""
         schema, seen = self._world.server.schema, self._world.streams.seen
-        return all(
-            schema.fences.rows[f"shard/{shard}"].outbox_seq <= len(seen.get(shard, ()))
-            for shard in range(self._world.shards)
-        )
+        for shard in range(self._world.shards):
+            newest = schema.fences.rows[f"shard/{shard}"].outbox_seq
+            if newest > len(seen.get(shard, ())) or newest > schema.outbox_cursors.rows[shard].seq:
+                return False
+        return True
 
     @property
     def settled(self) -> bool:
@@ -56,7 +57,7 @@ class Lookout:
 
     def _moved(self, stored: StoredTransaction) -> None:
         row = stored.row
-        if row.state in ENDED:
+        if row.state in ENDED and row.next_wake_at is None:
             self.open.discard(row.id)
         else:
             self.open.add(row.id)

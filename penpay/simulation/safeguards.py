@@ -111,7 +111,10 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
     "frozen_users": Safeguard(
         "a frozen customer gets no new intent",
         ("customer.is_frozen",),
-        _parts((ledger_rules, "_freeze", without.nothing)),
+        _parts(
+            (ledger_rules, "_freeze", without.nothing),
+            (attempts._Wish, "_judged", without.judged_unfrozen),  # noqa: SLF001
+        ),
     ),
     "inbox_dedupe": Safeguard(
         "the same body is one piece of evidence",
@@ -120,7 +123,7 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
     ),
     "inbox_sweep": Safeguard(
         "evidence that no bell rang for is found",
-        ("node.crash_at_point", "node.crash", "callback.nobody_home"),
+        ("node.twin", "callback.before_answer"),
         _parts((InboxActor, "_sweep", without.no_sweep)),
     ),
     "wake_ups": Safeguard(
@@ -131,7 +134,7 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
     "foreign_callbacks": Safeguard(
         "a callback from nowhere credits only what a query confirms",
         ("callback.forged", "payer.ignores"),
-        _parts((MemoryInboxStore, "add", without.add_trusted)),
+        _parts((deposit_evidence, "_stk", without.stk_trusted)),
     ),
     "paid_amount": Safeguard(
         "another amount than asked is looked at",
@@ -226,5 +229,6 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
         "what waits for an actor survives its restart",
         ("actor.breaks", "node.crash"),
         Twists(tree=without.no_mailboxes),
+        behind_it="rows: a mailbox only makes things prompt, and every message in it can be read or asked again",
     ),
 }

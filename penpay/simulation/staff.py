@@ -102,6 +102,7 @@ class Staff:
 
     async def _resolve(self, question: ReviewRow, action: str, evidence: str) -> None:
         approval = approval_of(by="Amina", second="Brian", evidence=evidence, action=action)
+        self._world.odds.saw("staff.resolves")
         self._world.tell(f"staff: {action} {question.transaction_id[-6:]} ({question.kind})")
         message = ResolveReview(item_id=question.id, action=action, approval=approval)
         await self._world.door.ask(saga_of(question.shard, question.transaction_id), message)

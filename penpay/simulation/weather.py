@@ -10,6 +10,8 @@ from penpay.simulation.odds import Odds
 from penpay.simulation.store.weather import POINTS, Moment
 
 _COMMITS = {"ledger.commit"}
+_FENCE = "ledger.open"
+"""Whoever stands still just before it finds another owner there."""
 _CRASHES = {point for point, moment in POINTS.items() if moment is not Moment.BEFORE} | _COMMITS
 
 
@@ -44,8 +46,8 @@ class SeededWeather:
         if point in _CRASHES and odds.hits("node.crash_at_point", often=0.2):
             self._crash()
             await asyncio.get_running_loop().create_future()
-        if moment is not Moment.BEFORE and odds.hits("node.pause_at_point", often=0.2):
-            await self._stand_still(self._dice.choice((2.0, 20.0, 30.0)))
+        if (point == _FENCE or moment is not Moment.BEFORE) and odds.hits("node.pause_at_point", often=0.5):
+            await self._stand_still(self._dice.choice((2.0, 20.0, 40.0)))
         if odds.hits("database.slow", often=0.05):
             await asyncio.sleep(self._dice.choice((0.05, 0.3, 2.0)))
         if moment is Moment.DONE:

@@ -71,7 +71,7 @@ def nothing(*_args: Any) -> None:
 
 # --- evidence ---------------------------------------------------------------------------------------------------
 
-_inbox_add = MemoryInboxStore.add
+_inbox_add, _stk = MemoryInboxStore.add, deposit_evidence._stk  # noqa: SLF001 - what it stands in for
 
 
 async def add_each(self: Any, row: InboxRow, *, dedupe_key: str, source: str) -> bool:
@@ -79,9 +79,9 @@ async def add_each(self: Any, row: InboxRow, *, dedupe_key: str, source: str) ->
     return await _inbox_add(self, row, dedupe_key=f"{dedupe_key[:60]}:{row.id}", source=source)
 
 
-async def add_trusted(self: Any, row: InboxRow, *, dedupe_key: str, source: str) -> bool:
+def stk_trusted(deposit: Any, callback: Any, row: InboxRow) -> Any:
     """Every address is Safaricom's."""
-    return await _inbox_add(self, replace(row, trusted_source=True), dedupe_key=dedupe_key, source=source)
+    return _stk(deposit, callback, replace(row, trusted_source=True))
 
 
 async def never(*_args: Any, **_named: Any) -> Sequence[Any]:
@@ -223,18 +223,28 @@ def first_word_counts(d: Draft[Any], e: withdrawal_events.PayoutFailed) -> None:
 _judged = attempts._Wish._judged  # noqa: SLF001 - the store's own rule is what is taken out
 
 
-def judged_by_state(self: Any) -> Any:
-    """Whatever became of earlier attempts: an intent is an intent."""
-    stored = self._node.server.schema.provider_operations.get(self._operation_id)
+def _judged_as_if(self: Any, **fields: Any) -> Any:
+    """The store's own rule, for a row that says something else."""
+    rows = self._node.server.schema.provider_operations.rows
+    stored = rows.get(self._operation_id)
     if stored is None:
         return None, None
-    made = self._node.server.schema.rail_attempts.under("operation", stored.id)
-    count = max((row.attempt for row in made), default=0)
-    self._node.server.schema.provider_operations.rows[stored.id] = stored._replace(attempts_closed=count)
+    rows[stored.id] = stored._replace(**fields)
     try:
         return _judged(self)
     finally:
-        self._node.server.schema.provider_operations.rows[stored.id] = stored
+        rows[stored.id] = stored
+
+
+def judged_by_state(self: Any) -> Any:
+    """Whatever became of earlier attempts: an intent is an intent."""
+    made = self._node.server.schema.rail_attempts.under("operation", self._operation_id)
+    return _judged_as_if(self, attempts_closed=max((row.attempt for row in made), default=0))
+
+
+def judged_unfrozen(self: Any) -> Any:
+    """Whoever is frozen: it is sent."""
+    return _judged_as_if(self, staff_approved=True)
 
 
 async def begin_unwritten(self: Any, rail: str, epoch: int, operation_id: str, *, watermark: Any) -> Any:

@@ -215,3 +215,20 @@ async def test_supervised_singletons_are_in_pykkas_registry_while_they_live(hous
     assert pykka.ActorRegistry.get_by_class(Worker) == [ref]
     await tree.stop()
     assert pykka.ActorRegistry.get_all() == []
+
+
+class LostAtOnce(Worker):
+    """Notices on its start that what it is for is gone."""
+
+    async def on_start(self):
+        await super().on_start()
+        if self.incarnation == 1:
+            self.exit("lease_lost")
+
+
+async def test_a_child_that_is_ready_and_over_in_one_breath_is_not_taken_for_a_living_one(house, until):
+    lease = house.child("lease", kind=LostAtOnce, restart="transient", significant=True)
+    shard = house.supervisor("shard", "rest_for_one", lease, house.child("writer"), restart="permanent")
+    tree = await house.start(house.supervisor("penpay", "one_for_one", shard))
+    await until(lambda: tree.registry.cell("shard/writer") is None)
+    assert tree.registry.cell("shard/lease") is None

@@ -86,8 +86,9 @@ class Session:
         return self._waits_for
 
     def granted(self, name: Name) -> None:
-        """The server hands a lock over."""
+        """The server hands a lock over: it waits no more, even if its process learns that much later."""
         self._held.append(name)
+        self._waits_for = None
 
     def commit(self, change: "Callable[[list[Change]], Result]") -> Result:
         """Run `change`, which adds what it does to the list, and make all of it durable; or nothing, when it raises.

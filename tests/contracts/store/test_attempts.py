@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -349,3 +350,12 @@ async def test_the_newest_attempt_and_used_references_are_known(rail):
     used = rail.process.attempts.used_references
     assert await used("mpesa_receipt", [ref.ref, "other"]) == {ref.ref: ref.operation_id}
     assert await used("deriv_transaction", [ref.ref]) == {}
+
+
+async def test_a_freeze_counts_from_when_it_is_recorded(rail):
+    """Its unit may have waited for the database; what was attempted meanwhile was allowed."""
+    unit, _ = await rail.intent()
+    frozen = status_changed(unit.transaction.row.user_id, "FROZEN")
+    await rail.commit(replace(frozen, at=frozen.at - timedelta(hours=1)))
+    (stored,) = rail.stage.stored("user_status")
+    assert abs(stored["frozen_at"].replace(tzinfo=UTC) - datetime.now(UTC)) < timedelta(minutes=1)

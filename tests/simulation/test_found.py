@@ -1,0 +1,45 @@
+"""Bugs that seeds found, kept: each as the smallest world that shows it."""
+
+from datetime import timedelta
+
+import pytest
+
+from penpay.domain.unit import UnitOfWork, UserStatusChange
+from penpay.messages import Committed, CommitUnit, ledger_of
+from penpay.simulation.play import BOOT_S, play
+from penpay.simulation.world import Seed, World
+
+KEPT = (67, 1239)
+"""67: a ledger that lost its lease while its shard was starting was taken for a living one, for ever.
+1239: a push without an answer, a callback that denies the payment, and at last the true one.
+"""
+
+
+def test_a_freeze_counts_from_when_it_took_effect_not_from_when_it_was_decided():
+    """Its unit had waited for the database, and an attempt made meanwhile looked like a call after the freeze."""
+    world = World(Seed(1, faults=()))
+    node = world.boot("a")
+    assert world.run(BOOT_S, until=lambda: node.ready)
+    decided_at = world.clock.now() - timedelta(seconds=20)
+    unit = UnitOfWork(
+        unit_id="user:somebody:1",
+        shard=0,
+        at=decided_at,
+        user_status=UserStatusChange(user_id="somebody", status="FROZEN", reason="a match"),
+    )
+    answers: list[object] = []
+
+    async def freeze() -> None:
+        answers.append(await world.door.ask(ledger_of(0), CommitUnit(unit)))
+
+    world.loop.create_task(freeze(), name="freeze")
+    assert world.run(5.0, until=lambda: bool(answers))
+    assert isinstance(answers[0], Committed)
+    frozen = world.server.schema.user_status.rows["somebody"]
+    assert frozen.frozen_at > decided_at + timedelta(seconds=19)
+    world.end()
+
+
+@pytest.mark.parametrize("number", KEPT)
+def test_a_seed_that_once_failed_holds(number):
+    assert play(Seed(number)).wrong == ()
