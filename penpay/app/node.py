@@ -17,7 +17,7 @@ from penpay.adapters.metrics import Metrics
 from penpay.app.crew import ShardPlan, daraja_rail, deriv_rail, fx_feed
 from penpay.app.jobs import Jobs
 from penpay.app.listeners import InternalDoor, NodeReadiness, PublicDoor, edge_of, internal_parts
-from penpay.app.outside import NodeHouse, outside_of
+from penpay.app.outside import Connected, NodeHouse, outside_of
 from penpay.domain.errors import StoreError
 from penpay.http.edge import Admission
 from penpay.http.event_hub import EventHub
@@ -38,10 +38,10 @@ class StartRefused(Exception):
 class Node:
     """One `penpay serve`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, outside: Connected | None = None) -> None:
         self._settings = settings
         self._leaving = asyncio.Event()
-        self._outside = outside_of(settings)
+        self._outside = outside or outside_of(settings)
         self._house = NodeHouse(self._outside, Metrics())
         self._admission = Admission(open=False)
         self._events = EventHub()
