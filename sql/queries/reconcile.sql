@@ -19,10 +19,14 @@ LEFT JOIN (
 WHERE r.kind IN (:kinds) AND (r.created_at >= :since OR r.ref IN (:refs));
 
 -- name: claims
--- Pushes that a payment may name.
-SELECT reference, id, transaction_id, shard
-FROM {ledger}.provider_operations
-WHERE kind = 'STK' AND reference IN (:references);
+-- Pushes that a payment may name, as long as no receipt belongs to them: a second payment is money of nobody.
+SELECT o.reference, o.id, o.transaction_id, o.shard
+FROM {ledger}.provider_operations o
+WHERE o.kind = 'STK'
+  AND o.reference IN (:references)
+  AND NOT EXISTS (
+    SELECT 1 FROM {ledger}.provider_references r WHERE r.operation_id = o.id AND r.kind = 'mpesa_receipt'
+  );
 
 -- name: balances
 -- What our books say that the providers hold, over all shards.
