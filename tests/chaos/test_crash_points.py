@@ -23,7 +23,7 @@ from penpay.demo.rails import SandboxControl
 from penpay.stack import NodeProcess, PrivateInstallation
 from tests.harness.crashing_node import DIED
 
-SAMPLE, SEED = 5, 27
+SAMPLE, SEED = 4, 27
 SETTINGS = {
     **STORMY,
     "PENPAY_TIMING__SPEED": "200",
