@@ -22,7 +22,7 @@ from tests.actors.test_saga import parts_of, row_of
 from tests.faults.stage import SETTINGS, Stage
 from tests.harness.wire import Wire
 
-CUSTOMERS = 150
+CUSTOMERS = 400
 
 
 @pytest.fixture(scope="session")

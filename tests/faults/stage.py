@@ -136,7 +136,9 @@ class Stage:
                 while (state := self.state(transaction_id)) not in states:
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            raise AssertionError(f"{self.state(transaction_id)}, not {states}: {self.path(transaction_id)}") from None
+            why = self.rows("SELECT failure_code FROM {ledger}.transactions WHERE id = %s", transaction_id)
+            words = f"{self.state(transaction_id)} {why[0][0]}, not {states}: {self.path(transaction_id)}"
+            raise AssertionError(words) from None
         return state
 
     async def push_of(self, who: Customer) -> Mapping[str, Any]:
