@@ -14,6 +14,7 @@ import pykka
 import structlog
 
 from actors.base import StartFailed
+from actors.runtime import incarnation
 from penpay.simulation.loop import StepLimit
 from penpay.simulation.scale import scaled
 from penpay.simulation.staff import Staff
@@ -161,6 +162,9 @@ def _is_expected(error: BaseException) -> bool:
     """What the seed wanted, or what follows for a supervisor whose child was late because its machine stood still."""
     if isinstance(error, StartFailed):
         return error.cause is None or isinstance(error.cause, TimeoutError) or _is_expected(error.cause)
+    if isinstance(error, TimeoutError) and error.__traceback__ is not None:
+        # A supervisor that was made to break has a few seconds to stop its children; then they are killed.
+        return error.__traceback__.tb_frame.f_code is incarnation._last_hook.__code__  # noqa: SLF001 - where it is raised
     return isinstance(error, ForcedCrash)
 
 

@@ -98,6 +98,7 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
         "a ledger writes under its own epoch only",
         ("node.twin", "node.pause", "node.pause_at_point"),
         _parts((Commits, "_still_valid", without.always_valid)),
+        behind_it="unit ids, versions and UNIQUE (account, version): the rows refuse what a stale owner would write",
     ),
     "references_unique": Safeguard(
         "a provider's own id is used once",
