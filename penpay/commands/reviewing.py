@@ -43,7 +43,9 @@ def listed(*, as_json: Json = False) -> None:
 def resolve(
     item: Annotated[str, typer.Argument(help="The item's id, as `penpay review list` shows it.")],
     *,
-    action: Annotated[str, typer.Option(help="credit, refund, return, pay, executed, absent, settle or close.")],
+    action: Annotated[
+        str, typer.Option(help="credit, refund, return, pay, executed, absent, settle, own, lost, approve or close.")
+    ],
     by: Annotated[str, typer.Option(help="Who decides.")],
     second: Annotated[str, typer.Option(help="Who agrees: somebody else.")],
     evidence: Annotated[str, typer.Option(help="What it rests on; for `executed` and `settle` the provider's own id.")],

@@ -122,6 +122,10 @@ class Books:
         """Money left by a provider's act that we had given up. Where the customer's does not stand, it is our loss."""
         return self._move(f"unasked:{ref[:24]}", Phase.POSTED, debit=source, credit=asset, amount=left)
 
+    def ended(self, action: str, ref: str, amount: Money, *, debit: AccountCode, credit: AccountCode) -> Posting:
+        """What a movement that nothing explained turned out to be."""
+        return self._move(f"{action}:{ref[:24]}", Phase.POSTED, debit=debit, credit=credit, amount=amount)
+
     def settled_by_hand(self, ref: str, amount: Money, source: AccountCode) -> Posting:
         """Given back outside of this system; `ref` is the provider's id of it."""
         asset = _C.MPESA_PAYBILL if amount.currency is _KES else _C.DERIV_AGENT

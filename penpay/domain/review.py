@@ -22,8 +22,9 @@ class Action(StrEnum):
     """The exits of a review. CREDIT and REFUND belong to deposits, PAY and RETURN to withdrawals.
 
     EXECUTED and ABSENT say how an operation ended whose outcome nobody could prove; SETTLE, that the money was given
-    back by hand. APPROVE belongs to a name that is another on Deriv. The evidence of EXECUTED and SETTLE is the
-    provider's own id.
+    back by hand. OWN and LOST belong to movements that nothing of ours explains: a top-up or withdrawal of the house,
+    or dollars that are gone. APPROVE belongs to a name that is another on Deriv. The evidence of EXECUTED and SETTLE is
+    the provider's own id.
     """
 
     CREDIT = "credit"
@@ -33,6 +34,8 @@ class Action(StrEnum):
     EXECUTED = "executed"
     ABSENT = "absent"
     SETTLE = "settle"
+    OWN = "own"
+    LOST = "lost"
     APPROVE = "approve"
     CLOSE = "close"
 

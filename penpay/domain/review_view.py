@@ -18,7 +18,7 @@ from penpay.domain.ledger import Entry
 from penpay.domain.money import Money
 from penpay.domain.presentation import time_text
 from penpay.domain.review import NAME_MISMATCH, PROOFS, Action, Approval, Attempted, ReviewItem, staff_event, unproven
-from penpay.domain.strays import settled, stray_of
+from penpay.domain.strays import ended, exit_problem, stray_of
 from penpay.domain.unit import NewOperation, TransactionRow, UnitOfWork
 
 NOBODY = Approval("", "", "preview")
@@ -131,11 +131,11 @@ def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, 
 
 
 def _settling(item: ReviewItem, action: str, approval: Approval, at: datetime) -> tuple[Entry, ...]:
-    stray = stray_of(item) if action == Action.SETTLE else None
+    stray = stray_of(item)
     if stray is None:
         return ()
     bare = UnitOfWork(unit_id=item.id, shard=item.shard, at=at)
-    unit = settled(bare, stray, reference=approval.evidence, actor="preview")
+    unit = ended(bare, stray, action, reference=approval.evidence, actor="preview")
     return tuple(entry for posting in unit.postings for entry in posting.entries)
 
 
@@ -144,10 +144,8 @@ def _refusal(subject: Subject, action: str) -> str:
     if item.closed_at is not None:
         return f"the item was closed at {time_text(item.closed_at)}: {item.resolution}"
     if subject.row is None:
-        settles = action == Action.SETTLE and stray_of(item) is not None
         approves = action == Action.APPROVE and item.kind == NAME_MISMATCH
-        possible = action == Action.CLOSE or settles or approves
-        return "" if possible else "the item belongs to no transaction: only close it, or settle money that arrived"
+        return "" if approves else exit_problem(item, action)
     open_ended = unproven(subject.operations)
     if open_ended and action not in PROOFS:
         return f"operations without a proven end: {', '.join(open_ended)}"

@@ -3,13 +3,14 @@
 Source: decisions.md part 3. A movement is known by the provider's own id: whoever finds it first books it, once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Money, parse_amount
 from penpay.domain.postings import Books
-from penpay.domain.review import ReviewItem
+from penpay.domain.review import Action, ReviewItem
 from penpay.domain.unit import AuditRecord, ProviderReference, RejectCode, ReviewOpened, UnitOfWork
 
 SHARD = 0
@@ -20,6 +21,13 @@ ALREADY_KNOWN = frozenset({RejectCode.UNIT_DIFFERS, RejectCode.DUPLICATE_REFEREN
 _REFERENCES = {"payment": "mpesa_receipt", "credit": "deriv_credit", "debit": "deriv_transaction"}
 _GIVEN_BACK = {"payment": "mpesa_reversal", "credit": "deriv_transaction"}
 _UNMATCHED = "_unmatched"
+_C = AccountCode
+EXITS: Mapping[str, Mapping[str, tuple[AccountCode, AccountCode]]] = {
+    "payment": {Action.SETTLE: (_C.SUSPENSE, _C.MPESA_PAYBILL), Action.OWN: (_C.SUSPENSE, _C.EQUITY)},
+    "credit": {Action.SETTLE: (_C.SUSPENSE, _C.DERIV_AGENT), Action.OWN: (_C.SUSPENSE, _C.EQUITY)},
+    "debit": {Action.OWN: (_C.EQUITY, _C.DERIV_AGENT), Action.LOST: (_C.WRITE_OFF, _C.DERIV_AGENT)},
+}
+"""What each kind of movement may turn out to be, as the accounts that are debited and credited then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,20 +70,34 @@ def stray_unit(stray: Stray, *, review_id: str, now: datetime, actor: str) -> Un
 
 
 def stray_of(item: ReviewItem) -> Stray | None:
-    """The money in suspense that a question is about; None when it is about something else."""
+    """The movement that a question is about; None when it is about something else."""
     kind, told = item.kind.removesuffix(_UNMATCHED), item.evidence
-    if item.kind == kind or kind not in _GIVEN_BACK:
+    if item.kind == kind or kind not in EXITS:
         return None
-    amount = parse_amount(told["amount"], told["currency"])
-    return Stray(kind=kind, ref=told["ref"], amount=amount, at=told["at"])
+    return Stray(kind=kind, ref=told["ref"], amount=parse_amount(told["amount"], told["currency"]), at=told["at"])
 
 
-def settled(unit: UnitOfWork, stray: Stray, *, reference: str, actor: str) -> UnitOfWork:
-    """The unit that closes the question, with the money given back by hand. `reference`: the provider's id of that."""
-    told = {"ref": stray.ref, "amount": stray.amount.text(), "given_back": reference}
+def exit_problem(item: ReviewItem, action: str) -> str:
+    """Why a question without a transaction has no such exit, or an empty string. Money never stays behind an answer."""
+    stray = stray_of(item)
+    if stray is None:
+        return "" if action == Action.CLOSE else "the item belongs to no transaction: it can only be closed"
+    exits = EXITS[stray.kind]
+    if action in exits:
+        return ""
+    return f"a {stray.kind} that nothing explains ends as {' or '.join(sorted(exits))}, so that the books follow it"
+
+
+def ended(unit: UnitOfWork, stray: Stray, action: str, *, reference: str, actor: str) -> UnitOfWork:
+    """The unit that closes the question, with what it came to. `reference` is what the two people rest it on."""
+    told = {"ref": stray.ref, "amount": stray.amount.text(), "evidence": reference}
+    debit, credit = EXITS[stray.kind][action]
+    references: tuple[ProviderReference, ...] = ()
+    if action == Action.SETTLE:
+        references = (ProviderReference(kind=_GIVEN_BACK[stray.kind], ref=reference, operation_id=""),)
     return replace(
         unit,
-        postings=(Books(unit.shard, "").settled_by_hand(reference, stray.amount, AccountCode.SUSPENSE),),
-        references=(ProviderReference(kind=_GIVEN_BACK[stray.kind], ref=reference, operation_id=""),),
-        audit=(AuditRecord(actor=actor, action="ledger.settled", subject=stray.ref, detail=told),),
+        postings=(Books(unit.shard, "").ended(action, stray.ref, stray.amount, debit=debit, credit=credit),),
+        references=references,
+        audit=(AuditRecord(actor=actor, action=f"ledger.{action}", subject=stray.ref, detail=told),),
     )

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import is_ulid
 from penpay.domain.presentation import evidence_of, render_transaction
-from penpay.domain.review import NAME_MISMATCH, Action, Approval, ReviewItem, approval_of
-from penpay.domain.strays import settled, stray_of
+from penpay.domain.review import NAME_MISMATCH, Approval, ReviewItem, approval_of
+from penpay.domain.strays import ended, exit_problem, stray_of
 from penpay.domain.unit import ReviewClosed, TransactionRow, UnitOfWork
 from penpay.http.approvals import FourEyes, decided
 from penpay.http.dispatch import read_bytes
@@ -29,7 +29,6 @@ from penpay.messages import Committed, CommitUnit, Refusal, ResolveReview, ledge
 from penpay.ports import Addresses, Clock, Ids
 
 DECISION_BYTES_MAX = 2048
-NO_TRANSACTION = "This item belongs to no transaction: it can be closed, and money that arrived be settled."
 log = structlog.get_logger()
 
 
@@ -106,8 +105,8 @@ class ReviewDesk:
         stray = stray_of(item)
         if item.kind == NAME_MISMATCH:
             await decide_name(self.names, item, action, approval, notice_id=self.ids.ulid(), at=self.clock.now())
-        elif action not in {Action.CLOSE, Action.SETTLE} or (action == Action.SETTLE and stray is None):
-            raise Stop("review_not_resolvable", NO_TRANSACTION)
+        elif problem := exit_problem(item, action):
+            raise Stop("review_not_resolvable", f"{problem[0].upper()}{problem[1:]}.")
         closed = ReviewClosed(transaction_id="", kind=item.kind, resolution=approval.text(), item_id=item.id)
         unit = UnitOfWork(
             unit_id=f"review:{item.id}:closed",
@@ -116,8 +115,8 @@ class ReviewDesk:
             reviews_closed=(closed,),
             staff_resolution=True,
         )
-        if action == Action.SETTLE and stray is not None:
-            unit = settled(unit, stray, reference=approval.evidence, actor=f"staff:{approval.by}")
+        if stray is not None:
+            unit = ended(unit, stray, action, reference=approval.evidence, actor=f"staff:{approval.by}")
         reply = await self.addresses.ask(ledger_of(item.shard), CommitUnit(unit), timeout_s=self.ask_s)
         if not isinstance(reply, Committed):
             raise Stop("review_not_resolvable", "Somebody else has just closed it.")

@@ -77,7 +77,9 @@ class WithdrawalRequest(Request):
 class ReviewDecision(Request):
     """What two people decided about a review item, and what they rest it on. Internal listener only."""
 
-    action: Literal["credit", "refund", "return", "pay", "executed", "absent", "settle", "approve", "close"]
+    action: Literal[
+        "credit", "refund", "return", "pay", "executed", "absent", "settle", "own", "lost", "approve", "close"
+    ]
     by: Annotated[str, Field(max_length=80)]
     second: Annotated[str, Field(max_length=80)]
     evidence: Annotated[str, Field(max_length=160)]

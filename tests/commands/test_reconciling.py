@@ -119,7 +119,7 @@ def test_money_of_nobody_goes_to_suspense_and_before_a_person(installation: Priv
     # The second look finds it in the books, and so does every balance.
     until_clean(installation)
     assert "invariants hold" in installation.run("check")
-    decision = ("--action", "close", "--by", "Achieng", "--second", "Brian", "--evidence", "ticket 1", "--yes")
+    decision = ("--action", "own", "--by", "Achieng", "--second", "Brian", "--evidence", "ticket 1", "--yes")
     assert "done" in installation.run("review", "resolve", item["id"], *decision)
     left = [one["id"] for one in json.loads(installation.run("review", "list", "--json"))]
     assert item["id"] not in left

@@ -160,6 +160,9 @@ def test_a_closed_item_and_one_without_a_transaction():
     assert "was closed" in looked("credit", rows(), item(closed_at=AT, resolution="by evidence")).refusal
     assert "belongs to no transaction" in looked("refund", None, item(transaction_id="")).refusal
     assert "belongs to no transaction" in looked("settle", None, item(transaction_id="")).refusal
+    told = {"ref": "7", "amount": "2.00", "currency": "USD", "at": "2026-11-20T09:00:00.000Z"}
+    debit = item(transaction_id="", kind="debit_unmatched", evidence=told)
+    assert "ends as lost or own" in looked("close", None, debit).refusal
     assert looked("close", None, item(transaction_id="")).refusal == ""
 
 

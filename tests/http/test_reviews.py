@@ -201,6 +201,35 @@ async def test_money_of_nobody_that_was_given_back_by_hand_leaves_suspense(desk:
     assert (reference.kind, reference.ref) == ("mpesa_reversal", "RK9ABCDEFG")
 
 
+@pytest.mark.parametrize(
+    ("kind", "currency", "action", "booked"),
+    [
+        ("payment", "KES", "own", {"suspense": 25_000, "equity": -25_000}),
+        ("credit", "USD", "own", {"suspense": 25_000, "equity": -25_000}),
+        ("debit", "USD", "own", {"equity": 25_000, "deriv_agent": -25_000}),
+        ("debit", "USD", "lost", {"write_off": 25_000, "deriv_agent": -25_000}),
+        ("payment", "KES", "close", None),
+        ("credit", "USD", "lost", None),
+        ("debit", "USD", "settle", None),
+        ("debit", "USD", "close", None),
+    ],
+)
+async def test_a_movement_that_nothing_explains_ends_in_the_books(
+    desk: Desk, module_database, kind: str, currency: str, action: str, booked: dict[str, int] | None
+):
+    told = {"ref": "QK7", "amount": "250.00", "currency": currency, "at": "2026-11-20T09:00:00.000Z"}
+    item = add_item(module_database, shard=0, kind=f"{kind}_unmatched", evidence=told)
+    desk.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
+    status, body = await desk.resolve(item, {**DECISION, "action": action, "evidence": item})
+    if booked is None:
+        assert (status, body["code"], desk.actors.asked) == (409, "review_not_resolvable", [])
+        return
+    assert status == 200, body
+    ((_, asked),) = desk.actors.asked
+    (posting,) = asked.unit.postings
+    assert {entry.account.code.value: entry.amount_minor for entry in posting.entries} == booked
+
+
 async def test_who_closes_second_learns_it(desk: Desk, module_database):
     desk.actors.answers[CommitUnit] = lambda asked: UnitRejected(asked.unit.unit_id, RejectCode.UNIT_DIFFERS)
     status, body = await desk.resolve(add_item(module_database), {**DECISION, "action": "close"})

@@ -14,6 +14,8 @@ const EXITS = {
   executed: "Proven: it was executed (evidence: the provider's id)",
   absent: "Proven: it never happened",
   settle: "Settled: given back by hand (evidence: the provider's id)",
+  own: "Ours: a top-up or withdrawal of the house",
+  lost: "Lost: the dollars are gone",
   approve: "Approve: the account is the customer's",
   close: "Close: nothing remains to be done",
 };
@@ -268,9 +270,7 @@ function drawReview(item) {
         el("fieldset", {}, el("legend", {}, "What is to be done"),
           possible.map((exit) => el("label", { class: "exit", "data-key": exit.action },
             el("input", { type: "radio", name: "action", value: exit.action, required: true }),
-            el("div", {}, el("strong", {}, EXITS[exit.action] || exit.action), effect(exit),
-              exit.action === "close" && /^(payment|credit)_unmatched$/.test(item.kind)
-                ? el("p", { class: "fails" }, "The money stays in suspense, and nobody is asked about it any more.") : null))),
+            el("div", {}, el("strong", {}, EXITS[exit.action] || exit.action), effect(exit)))),
           possible.length ? null : el("p", { class: "quiet" }, "Nothing can be decided now.")),
         el("div", { class: "names" },
           [["by", "Who decides", 80], ["second", "Who agrees (somebody else)", 80], ["evidence", "What it rests on (ticket, receipt, provider's id)", 160]].map(([name, text, size]) =>
