@@ -153,7 +153,8 @@ class PrivateInstallation:
             [sys.executable, "-m", "penpay", *arguments], env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            raise ProcessFailed(f"penpay {' '.join(arguments)} ended with {done.returncode}\n{done.stderr[-2000:]}")
+            last_words = done.stdout[-2000:] + done.stderr[-2000:]
+            raise ProcessFailed(f"penpay {' '.join(arguments)} ended with {done.returncode}\n{last_words}")
         return done.stdout
 
     def stop(self) -> None:
