@@ -34,6 +34,8 @@ NOT_BEGUN = "not_begun"
 _LOOK_AHEAD = 256
 """Queued operations that are looked at for one that may start now."""
 _BACKOFF_FIRST_S = 0.1
+_SENT_WITHIN_S = 5.0
+"""From the wish for an attempt's row to its first byte."""
 _BEGIN = "begin"
 """Name in the watermark that tells one begin from every other one: epoch and count."""
 
@@ -244,15 +246,18 @@ class RailSender(AsyncioActor):
     async def _run(self, submit: Submit, lease: Lease) -> None:
         with with_context(Context(transaction_id=submit.transaction_id)):
             async with self.prepared(submit) as watermark:
+                asked_s = self.parts.clock.monotonic_s()
                 attempt = await self._begin(submit, lease, watermark)
-                result = await self._attempt(submit, lease, attempt) if attempt is not None else None
+                result = await self._attempt(submit, lease, attempt, asked_s) if attempt is not None else None
             if attempt is not None and result is not None:
                 await self.store_end(submit, attempt.number, result)
         self.note(("ended", submit.operation_id), Ended(submit, result))
 
-    async def _attempt(self, submit: Submit, lease: Lease, attempt: Attempt) -> CallResult:
+    async def _attempt(self, submit: Submit, lease: Lease, attempt: Attempt, asked_s: float) -> CallResult:
         owned = self.parts.lease.current()
-        if owned is None or owned.epoch != lease.epoch:
+        # The row says when it was sent, and settle windows count from there: what stood still meanwhile is not sent.
+        late = self.parts.clock.monotonic_s() - asked_s > _SENT_WITHIN_S
+        if late or owned is None or owned.epoch != lease.epoch:
             return CallResult(outcome=Outcome.NOT_SENT, code=LEASE_PASSED, hold=True)
         began_s = self.parts.clock.monotonic_s()
         result = await self.perform(attempt)
