@@ -136,8 +136,9 @@ class Stage:
                 while (state := self.state(transaction_id)) not in states:
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            why = self.rows("SELECT failure_code FROM {ledger}.transactions WHERE id = %s", transaction_id)
-            words = f"{self.state(transaction_id)} {why[0][0]}, not {states}: {self.path(transaction_id)}"
+            why = self.rows("SELECT failure_code FROM {ledger}.transactions WHERE id = %s", transaction_id)[0][0]
+            steps = self.rows("SELECT event, data, created_at FROM {ledger}.transaction_events WHERE transaction_id = %s", transaction_id)
+            words = f"{self.state(transaction_id)} {why}, not {states}: {self.path(transaction_id)} {steps}"
             raise AssertionError(words) from None
         return state
 

@@ -11,8 +11,13 @@ SPEED = 1000
 AWAY_S = 3 * 3600 / SPEED
 
 
+def quarantined(stage: Stage) -> set[int]:
+    """Callbacks that nobody asked for; other tests on this stage leave some behind."""
+    return {int(row) for (row,) in stage.rows("SELECT id FROM {ledger}.callback_inbox WHERE status = 'QUARANTINED'")}
+
+
 async def test_everybody_is_caught_up_with_once(stage: Stage) -> None:
-    crowd = [stage.customer() for _ in range(CROWD)]
+    before, crowd = quarantined(stage), [stage.customer() for _ in range(CROWD)]
     async with configured(stage, PENPAY_TIMING__SPEED=str(SPEED)):
         late = {"answer_delay_s": 0.5, "callback_delay_s": AWAY_S + 4.0, "copies": 2}
         deposits = await asyncio.gather(*(stage.deposit(who, phone=late) for who in crowd))
@@ -29,5 +34,4 @@ async def test_everybody_is_caught_up_with_once(stage: Stage) -> None:
         for who, deposit in zip(crowd, deposits, strict=True):
             await stage.reaches(deposit, "COMPLETED", within_s=60)
             assert (await stage.told(who)).counts == (1, 1, 1)
-    waiting = stage.rows("SELECT COUNT(*) FROM {ledger}.callback_inbox WHERE status = 'QUARANTINED'")
-    assert waiting == [(0,)]
+    assert quarantined(stage) <= before
