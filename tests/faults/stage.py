@@ -136,9 +136,11 @@ class Stage:
                 while (state := self.state(transaction_id)) not in states:
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            why = self.rows("SELECT failure_code FROM {ledger}.transactions WHERE id = %s", transaction_id)[0][0]
-            steps = self.rows("SELECT event, data, created_at FROM {ledger}.transaction_events WHERE transaction_id = %s", transaction_id)
-            words = f"{self.state(transaction_id)} {why}, not {states}: {self.path(transaction_id)} {steps}"
+            steps = self.rows(
+                "SELECT event, data, created_at FROM {ledger}.transaction_events WHERE transaction_id = %s ORDER BY seq",
+                transaction_id,
+            )
+            words = f"{self.state(transaction_id)}, not {states}: {steps}"
             raise AssertionError(words) from None
         return state
 
