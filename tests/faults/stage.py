@@ -137,7 +137,7 @@ class Stage:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             steps = self.rows(
-                "SELECT event, data, created_at FROM {ledger}.transaction_events WHERE transaction_id = %s ORDER BY seq",
+                "SELECT event, data FROM {ledger}.transaction_events WHERE transaction_id = %s ORDER BY seq",
                 transaction_id,
             )
             words = f"{self.state(transaction_id)}, not {states}: {steps}"
