@@ -166,9 +166,9 @@ class TimingSettings(Section):
     fx_poll_s: Seconds = 15.0
     float_poll_s: Seconds = 60.0
     rail_restart_wait_s: Seconds = 10.0
+    """A rail restarted on purpose waits this long for replies in flight."""
     opening_wait_s: Seconds = 30.0
     """How long a new installation waits for a provider's balance before it goes without an opening one."""
-    """A rail restarted on purpose waits this long for replies in flight."""
     drain_s: Seconds = 30.0
     request_s: Seconds = 8.0
     """An HTTP request's wait for an actor."""

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from penpay.domain.errors import Conflict, Unavailable
+from penpay.domain.money import usd
 from penpay.domain.rail_end import decode_rail_end
-from penpay.domain.unit import OperationChange, OperationKind, OperationState, RejectCode
+from penpay.domain.unit import OperationChange, OperationKind, OperationState, RejectCode, TransactionEvent
 from penpay.messages import UnitRejected
 from penpay.ports import AttemptEnd
 from tests.contracts.store.ledgers import ledger
-from tests.contracts.store.units import begun, cancelled, status_changed
+from tests.contracts.store.units import begun, cancelled, confirmed, debited, status_changed, withdrawal
 from tests.ledger.house import fresh_id, paid, stepped, stk
 
 RAIL = "daraja"
@@ -329,6 +330,17 @@ async def test_a_final_operation_is_resolved_whatever_its_attempts(rail):
     await rail.begin(operation_id)
     await rail.move(unit, to=OperationState.CONFIRMED)
     assert await rail.process.attempts.unresolved("STK") == []
+
+
+async def test_debits_that_wait_for_our_side_of_them_are_unwitnessed(rail):
+    first, seen, asked = withdrawal(), withdrawal(), withdrawal()
+    for unit in (first, seen, asked):
+        await rail.commit(unit)
+    steps = (TransactionEvent(from_state="DERIV_SENDING", event="DebitConfirmed", to_state="DEBITED"),)
+    waiting = stepped(first, state="DEBITED", operations=(confirmed(first),))
+    await rail.commit(replace(waiting, transaction=replace(waiting.transaction, events=steps)))
+    await rail.commit(debited(seen))
+    assert await rail.process.attempts.unwitnessed() == [usd(2_000)]
 
 
 async def test_the_newest_attempt_and_used_references_are_known(rail):
