@@ -34,8 +34,6 @@ NOT_BEGUN = "not_begun"
 _LOOK_AHEAD = 256
 """Queued operations that are looked at for one that may start now."""
 _BACKOFF_FIRST_S = 0.1
-_SENT_WITHIN_S = 5.0
-"""From the wish for an attempt's row to its first byte."""
 _BEGIN = "begin"
 """Name in the watermark that tells one begin from every other one: epoch and count."""
 
@@ -51,6 +49,8 @@ class SenderSettings:
     sweep_page: int = 200
     restart_wait_s: float = 10.0
     backoff_max_s: float = 5.0
+    first_byte_s: float = 5.0
+    """From the wish for an attempt's row to the call's beginning; what stood still for longer is not sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +256,7 @@ class RailSender(AsyncioActor):
     async def _attempt(self, submit: Submit, lease: Lease, attempt: Attempt, asked_s: float) -> CallResult:
         owned = self.parts.lease.current()
         # The row says when it was sent, and settle windows count from there: what stood still meanwhile is not sent.
-        late = self.parts.clock.monotonic_s() - asked_s > _SENT_WITHIN_S
+        late = self.parts.clock.monotonic_s() - asked_s > self.parts.settings.first_byte_s
         if late or owned is None or owned.epoch != lease.epoch:
             return CallResult(outcome=Outcome.NOT_SENT, code=LEASE_PASSED, hold=True)
         began_s = self.parts.clock.monotonic_s()

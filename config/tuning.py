@@ -140,13 +140,13 @@ class TimingSettings(Section):
     refund_receipt_wait_s: Seconds = 86_400.0
     """A refund that still lacks the receipt to reverse goes to review after this."""
     refund_poll_ladder_s: Ladder = (60.0, 120.0, 300.0, 900.0, 3_600.0)
-    refund_unknown_s: Seconds = 86_400.0
     deriv_settle_s: Seconds = 600.0
     """Absence from the statement proves something only after this and two reads."""
     deriv_read_ladder_s: Ladder = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
     deriv_held_ladder_s: Ladder = (30.0, 60.0, 120.0, 300.0, 600.0)
     deriv_held_until_s: Seconds = 86_400.0
-    deriv_unknown_until_s: Seconds = 86_400.0
+    unknown_until_s: Seconds = 13_800.0
+    """What a provider leaves unknown is in front of a person after this: invariant i13 allows four hours."""
     recipient_check_cache_s: Seconds = 600.0
     withdrawal_witness_s: Seconds = 600.0
     """Without the agent's side of a debit after this, the resolver takes over."""
@@ -169,7 +169,6 @@ class TimingSettings(Section):
     """A rail restarted on purpose waits this long for replies in flight."""
     opening_wait_s: Seconds = 30.0
     """How long a new installation waits for a provider's balance before it goes without an opening one."""
-    drain_s: Seconds = 30.0
     request_s: Seconds = 8.0
     """An HTTP request's wait for an actor."""
     daraja_call_s: Seconds = 30.0
@@ -186,7 +185,6 @@ class TimingSettings(Section):
     otp_s: Seconds = 600.0
     otp_resend_s: Seconds = 60.0
     deriv_link_state_s: Seconds = 600.0
-    idempotency_keep_s: Seconds = 7_776_000.0
 
     @model_validator(mode="after")
     def _related(self) -> Self:
@@ -194,9 +192,16 @@ class TimingSettings(Section):
             raise ValueError("LEASE_RENEW_S must be below half of SHARD_LEASE_S, or one late renewal loses the lease")
         if self.deriv_pong_s > self.deriv_ping_s:
             raise ValueError("DERIV_PONG_S is above DERIV_PING_S")
+        if self.unknown_until_s <= self.deriv_settle_s + self.deriv_read_ladder_s[-1]:
+            raise ValueError("UNKNOWN_UNTIL_S leaves no time to prove an absence (DERIV_SETTLE_S, DERIV_READ_LADDER_S)")
         if self.stk_grace_s > self.stk_unknown_s:
             raise ValueError("STK_GRACE_S is above STK_UNKNOWN_S")
         return self
+
+    @property
+    def first_byte_s(self) -> float:
+        """How long after its attempt's row a call may still begin; settle windows count from the row."""
+        return min(5.0, self.deriv_settle_s / 4, self.b2c_status_after_s / 4, self.stk_grace_s / 4)
 
     def sped_up(self) -> "TimingSettings":
         """The times as they are to be used: those of sagas divided by `speed`."""
@@ -206,7 +211,7 @@ class TimingSettings(Section):
 SAGA_TIMES = tuple(
     name
     for name in TimingSettings.model_fields
-    if name.startswith(("stk_", "paid_", "refund_", "deriv_settle", "deriv_read", "deriv_held", "deriv_unknown"))
+    if name.startswith(("stk_", "paid_", "refund_", "deriv_settle", "deriv_read", "deriv_held", "unknown"))
     or name in {"withdrawal_witness_s", "b2c_status_after_s", "b2c_resend_s", "pull_every_s"}
 )
 """Names of the times that `speed` divides."""

@@ -239,7 +239,11 @@ def sender_parts(house: House, lease: LeaseHolder) -> SenderParts:
         addresses=house.addresses,
         clock=house.outside.clock,
         board=house.board,
-        settings=SenderSettings(sweep_every_s=timing.submit_sweep_s, restart_wait_s=timing.rail_restart_wait_s),
+        settings=SenderSettings(
+            sweep_every_s=timing.submit_sweep_s,
+            restart_wait_s=timing.rail_restart_wait_s,
+            first_byte_s=timing.first_byte_s,
+        ),
         observe=house.metrics.provider,
     )
 

@@ -26,7 +26,7 @@ STORMY = {
     # Nobody signs in twice, however long it takes.
     "PENPAY_TIMING__ACCESS_TOKEN_S": "14400",
     # What nobody can tell, such as a refusal whose result was lost, goes to a person a minute later.
-    "PENPAY_TIMING__DERIV_UNKNOWN_UNTIL_S": "6000",
+    "PENPAY_TIMING__UNKNOWN_UNTIL_S": "6000",
     "PENPAY_TIMING__REFUND_RECEIPT_WAIT_S": "6000",
     # Calls that get no answer are given up before the next storm.
     "PENPAY_TIMING__DARAJA_CALL_S": "4",

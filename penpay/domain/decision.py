@@ -40,7 +40,8 @@ class Rules:
     held_retry_s: float = 30.0
     held_max_s: float = 86400.0
     resolve_s: float = 30.0
-    unknown_max_s: float = 14400.0
+    unknown_max_s: float = 13800.0
+    """An outcome that nobody could tell is put before a person after this, below the four hours of invariant i13."""
     unknowns_max: int = 2
     refund_probe_s: float = 60.0
     refund_max_s: float = 86400.0

@@ -178,6 +178,8 @@ class Deposit:
     receipt: str = ""
     held_receipt: str = ""
     held_paid_at: datetime | None = None
+    asked_staff_at: datetime | None = None
+    """Since when a person is told that nobody knows whether it was paid; it goes on being asked."""
     money_at: str = ""
     """Where the customer's shillings stand: "", `customer`, `suspense`, `deriv_out`, `refund_out`, `gone`."""
     set_aside: Money | None = None

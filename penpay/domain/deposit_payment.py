@@ -98,9 +98,16 @@ def fail(
     """End without money having moved. An intent that was attempted after all cannot be withdrawn: nothing changes."""
     if stk is _O.WITHDRAWN and d.occasion.attempted:
         return
+    _answered(d)
     d.operation("stk", stk, code=code, attempts_closed=attempts_closed)
     d.step(_S.FAILED, evidence, failure_code=code, completed_at=d.at, next_wake_at=None)
     d.effect("settled")
+
+
+def _answered(d: Draft[Deposit]) -> None:
+    """Evidence came after all: nobody needs to look any more."""
+    if d.now.asked_staff_at is not None:
+        d.close_review("payment_awaited", "answered by evidence")
 
 
 # --- money arrives ----------------------------------------------------------------------------------------------
@@ -150,6 +157,7 @@ def _book(d: Draft[Deposit], e: ev.MpesaPaid, *, late: bool, reviewed: str) -> N
     suspense = late or reviewed in {AMOUNT_MISMATCH, "wrong_payer", "payment_in_review"}
     if receipt:
         d.reference("mpesa_receipt", receipt, d.now.stk)
+    _answered(d)
     d.operation("stk", _O.CONFIRMED, provider_ref=receipt)
     d.post(d.books.suspense(e.amount) if suspense else d.books.deposit_paid(e.amount))
     paid_at = e.paid_at or d.now.held_paid_at or d.now.pushed_at or d.at

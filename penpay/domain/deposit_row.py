@@ -40,7 +40,7 @@ _PACKING = Packing(
         "deriv_transaction_id",
         "refund_receipt",
     ),
-    times=("pushed_at", "paid_at", "held_paid_at", "state_since"),
+    times=("pushed_at", "paid_at", "held_paid_at", "asked_staff_at", "state_since"),
     counts=("failed_queries", "polls", "transfers", "refunds"),
     flags=("verify_first",),
     operations=OPERATIONS,

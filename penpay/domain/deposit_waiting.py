@@ -47,8 +47,12 @@ def _wake_payer(d: Draft[Deposit], _e: ev.Woke) -> None:
         d.effect("settled")
     if d.now.state is _S.STK_UNKNOWN:
         target = _S.STK_UNKNOWN
+    asked_staff_at = d.now.asked_staff_at
+    if asked_staff_at is None and age_s >= d.rules.unknown_max_s:
+        d.review("payment_awaited", "OPS", "the provider has not said for hours whether the customer paid")
+        asked_staff_at = d.at
     probe_payment(d)
-    d.step(target, polls=d.now.polls + 1, next_wake_at=_next_poll(d, since))
+    d.step(target, polls=d.now.polls + 1, asked_staff_at=asked_staff_at, next_wake_at=_next_poll(d, since))
 
 
 def _next_poll(d: Draft[Deposit], since: datetime) -> datetime:
@@ -81,10 +85,11 @@ def _wake_unknown(d: Draft[Deposit], _e: ev.Woke) -> None:
 
 
 def _wake_refund(d: Draft[Deposit], _e: ev.Woke) -> None:
-    if d.age_s(d.now.state_since or d.now.created_at) >= d.rules.refund_max_s:
+    refund = d.now.refund
+    waits = refund is None or refund.state is _O.INTENT
+    if d.age_s(d.now.state_since or d.now.created_at) >= (d.rules.refund_max_s if waits else d.rules.unknown_max_s):
         d.to_review("refund_overdue", "FINANCE", "the refund did not end in time")
         return
-    refund = d.now.refund
     d.step(_S.REFUND_SENDING, polls=d.now.polls + 1, next_wake_at=d.later(d.rules.refund_probe_s))
     if refund is None:
         d.effect("probe_pull", d.now.stk)

@@ -4,7 +4,7 @@ Shown by the timeline route and by `penpay explain`. Source: contract.md, parts 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from penpay.domain.accounts import TimelineStep
 from penpay.domain.fx import Direction
 from penpay.domain.presentation import time_text
-from penpay.domain.unit import TransactionRow
+from penpay.domain.unit import OperationState, TransactionRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +23,13 @@ class Deadlines:
     stk_grace_s: float = 180.0
     stk_unknown_s: float = 86_400.0
     deriv_held_s: float = 86_400.0
-    deriv_unknown_s: float = 14_400.0
+    unknown_s: float = 13_800.0
     refund_s: float = 86_400.0
     """Also of a return."""
     debit_s: float = 120.0
     payout_result_s: float = 600.0
+    same_payout_s: float = 86_400.0
+    """Of a payout that was never acknowledged: it is sent again under its own id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ _DEPOSIT = _Words(
         "DERIV_UNKNOWN": _Wait(
             "the transfer was sent and its reply was lost",
             "proof from Deriv's statement",
-            "deriv_unknown_s",
+            "unknown_s",
             "state_since",
             _TEAM,
         ),
@@ -118,13 +120,11 @@ _WITHDRAWAL = _Words(
         "DERIV_UNKNOWN": _Wait(
             "the debit was sent and its reply was lost",
             "proof from both of Deriv's statements",
-            "deriv_unknown_s",
+            "unknown_s",
             "state_since",
             _TEAM,
         ),
-        "DEBITED": _Wait(
-            "Deriv debited the account", "the same dollars on our side", "deriv_unknown_s", "debited_at", _TEAM
-        ),
+        "DEBITED": _Wait("Deriv debited the account", "the same dollars on our side", "unknown_s", "debited_at", _TEAM),
         "B2C_SENDING": _Wait(
             "the dollars arrived; the payout is being sent",
             "M-Pesa's acknowledgement",
@@ -141,7 +141,7 @@ _WITHDRAWAL = _Words(
         "B2C_UNKNOWN": _Wait(
             "M-Pesa has not said for certain what became of the payout",
             "its result or status",
-            "deriv_unknown_s",
+            "unknown_s",
             "state_since",
             _TEAM,
         ),
@@ -227,7 +227,28 @@ def _deadline(row: TransactionRow, wait: _Wait, data: Mapping[str, Any], deadlin
     if not wait.deadline:
         return None
     since = datetime.fromisoformat(data[wait.since]) if wait.since in data else row.created_at
-    return since + timedelta(seconds=getattr(deadlines, wait.deadline))
+    name = _DEPENDING[row.state](data) if row.state in _DEPENDING else wait.deadline
+    return since + timedelta(seconds=getattr(deadlines, name))
+
+
+def _way_back(slot: str) -> Callable[[Mapping[str, Any]], str]:
+    def deadline(data: Mapping[str, Any]) -> str:
+        _, state, *_ = data.get(slot) or ("", OperationState.INTENT.value)
+        return "refund_s" if state == OperationState.INTENT else "unknown_s"
+
+    return deadline
+
+
+def _payout(data: Mapping[str, Any]) -> str:
+    return "unknown_s" if data.get("conversation_id") or "failed_at" in data else "same_payout_s"
+
+
+_DEPENDING: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "REFUND_SENDING": _way_back("refund"),
+    "RETURN_SENDING": _way_back("back"),
+    "B2C_UNKNOWN": _payout,
+}
+"""Stages that wait longer while nothing was sent, or while the same payout may be sent again."""
 
 
 def render_timeline(row: TransactionRow, steps: Iterable[TimelineStep], deadlines: Deadlines) -> dict[str, Any]:

@@ -66,12 +66,13 @@ def _wake_unknown_payout(d: Draft[Withdrawal], _e: ev.Woke) -> None:
     """Ask for the status; a payout that was never acknowledged is also sent again, under its own id."""
     payout = d.now.payout
     assert payout is not None
-    age_s = d.age_s(d.now.state_since or d.now.created_at)
-    if age_s >= d.rules.unknown_max_s:
+    unheard = not d.now.conversation_id and d.now.failed_at is None
+    limit_s = d.rules.same_payout_id_s if unheard else d.rules.unknown_max_s
+    if d.age_s(d.now.state_since or d.now.created_at) >= limit_s:
         d.to_review("payout_unknown", "OPS", "Safaricom never said what became of the payout")
         return
-    again = not d.now.conversation_id and d.now.failed_at is None and payout.attempt > payout.attempts_closed
-    if again and age_s < d.rules.same_payout_id_s:
+    again = unheard and payout.attempt > payout.attempts_closed
+    if again:
         d.operation("payout", _O.INTENT, attempts_closed=payout.attempt)
     d.step(_S.B2C_UNKNOWN, polls=d.now.polls + 1, next_wake_at=d.later(d.rules.refund_probe_s))
     d.effect("submit" if again else "probe_payout", d.now.payout)
@@ -80,7 +81,8 @@ def _wake_unknown_payout(d: Draft[Withdrawal], _e: ev.Woke) -> None:
 def _wake_return(d: Draft[Withdrawal], _e: ev.Woke) -> None:
     back = d.now.back
     assert back is not None
-    if d.age_s(d.now.state_since or d.now.created_at) >= d.rules.refund_max_s:
+    limit_s = d.rules.refund_max_s if back.state is _O.INTENT else d.rules.unknown_max_s
+    if d.age_s(d.now.state_since or d.now.created_at) >= limit_s:
         d.to_review("return_overdue", "FINANCE", "the return did not end in time")
         return
     d.step(_S.RETURN_SENDING, polls=d.now.polls + 1, next_wake_at=d.later(d.rules.resolve_s))

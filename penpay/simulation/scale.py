@@ -22,7 +22,7 @@ _TIMING = {
     "STK_POLL_SPARSE_S": str(15.0 * SPEED),
     "REFUND_RECEIPT_WAIT_S": str(_LONG_S),
     "DERIV_HELD_UNTIL_S": str(_LONG_S),
-    "DERIV_UNKNOWN_UNTIL_S": str(_LONG_S),
+    "UNKNOWN_UNTIL_S": str(_LONG_S * 0.8),
     "B2C_RESEND_S": str(_LONG_S),
     "PULL_EVERY_S": str(15.0 * SPEED),
     "DARAJA_CALL_S": "1.5",

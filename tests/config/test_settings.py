@@ -268,6 +268,19 @@ def test_speed_divides_the_times_of_sagas_and_nothing_else(development):
     assert {"shard_lease_s", "deriv_ping_s", "access_token_s"}.isdisjoint(SAGA_TIMES)
 
 
+@pytest.mark.parametrize("speed", ["1", "30", "1000"])
+def test_a_call_begins_well_within_the_windows_that_count_from_its_row(development, speed):
+    timing = load({**development, "PENPAY_TIMING__SPEED": speed}).timing
+    windows = (timing.deriv_settle_s, timing.b2c_status_after_s, timing.stk_grace_s)
+    assert 0 < timing.first_byte_s <= min(5.0, *(window / 4 for window in windows))
+
+
+def test_an_unknown_outcome_is_with_a_person_before_the_invariant_tells(development):
+    assert TimingSettings().unknown_until_s < 4 * 3600
+    line = refusal({**PRODUCTION, "PENPAY_TIMING__UNKNOWN_UNTIL_S": "600"})
+    assert "UNKNOWN_UNTIL_S leaves no time to prove an absence" in line
+
+
 def test_the_defaults_are_the_published_ones():
     limits, timing = LimitSettings(), TimingSettings()
     assert (limits.deposit_min_usd, limits.deposit_max_usd, limits.deposit_day_usd) == (2, 1000, 2000)

@@ -88,6 +88,8 @@ class Story:
     references: dict[tuple[str, str], str] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
     reviews: list[str] = field(default_factory=list)
+    answered: set[str] = field(default_factory=set)
+    """Kinds of questions that evidence closed."""
     edges: set[tuple[str, str]] = field(default_factory=set)
     operations: dict[str, str] = field(default_factory=lambda: {"op-1": "INTENT"})
     ids: int = 0
@@ -147,6 +149,7 @@ class Story:
         self.edges |= {(step.from_state, step.to_state) for step in decision.steps}
         self.effects = list(decision.effects)
         self.reviews += [review.kind for review in decision.reviews]
+        self.answered |= {closed.kind for closed in decision.reviews_closed}
         row = self.there(decision.saga, base_row(decision.saga))
         assert self.back(row) == decision.saga, "the row does not carry the whole saga"
         self.saga = decision.saga

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penpay.domain import deposit_events as ev
-from penpay.domain.decision import Ignored, Rejected
+from penpay.domain.decision import Ignored, Rejected, Rules
 from penpay.domain.deposit import FINAL, TRANSITIONS, State, edges
 from penpay.domain.deposit_row import STATUS
 from penpay.domain.deposit_rules import HANDLERS
@@ -123,6 +123,25 @@ def test_a_push_that_nobody_knows_fails_only_after_a_quarter_of_an_hour_and_a_cl
     assert story.state is State.STK_UNKNOWN, "the list must reach beyond the quarter of an hour"
     story.happens(ev.PullClean(until=story.at), after_s=1)
     assert story.state is State.FAILED
+
+
+def test_a_push_unknown_for_hours_is_shown_to_a_person_once_and_still_asked_about() -> None:
+    story = started()
+    story.happens(ev.StkOutcomeUnknown(code="timeout", attempted_at=story.at))
+    story.happens(ev.Woke(), after_s=Rules().unknown_max_s)
+    story.happens(ev.Woke(), after_s=3600)
+    assert (story.state, story.reviews, story.answered) == (State.STK_UNKNOWN, ["payment_awaited"], set())
+    assert story.does() in (["probe_stk"], ["probe_pull"])
+    story.happens(callback(), after_s=60)
+    assert (story.state, story.answered) == (State.DERIV_SENDING, {"payment_awaited"})
+
+
+def test_a_push_unknown_for_a_day_is_with_a_person() -> None:
+    story = started()
+    story.happens(ev.StkOutcomeUnknown(code="timeout", attempted_at=story.at))
+    story.happens(ev.Woke(), after_s=Rules().unknown_max_s)
+    story.happens(ev.Woke(), after_s=Rules().stk_watch_max_s)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["payment_awaited", "payment_unknown"])
 
 
 def test_an_intent_too_old_to_be_sent_fails_without_a_push() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penpay.domain import withdrawal_events as ev
-from penpay.domain.decision import Ignored, Operation, Rejected
+from penpay.domain.decision import Ignored, Operation, Rejected, Rules
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.money import kes, usd
 from penpay.domain.payout_codes import payout_fee
@@ -150,6 +150,34 @@ def test_a_lost_acknowledgement_sends_the_same_payout_again_under_its_own_id() -
     assert story.saga.payout.attempts_closed == 1
     story.happens(ev.PayoutAccepted(conversation_id="AG_1"))
     assert story.state is State.AWAITING_RESULT
+
+
+def test_a_payout_without_an_acknowledgement_is_sent_again_for_a_day() -> None:
+    story = sending()
+    story.happens(ev.PayoutOutcomeUnknown(code="timeout", attempt=1))
+    story.happens(ev.Woke(), after_s=Rules().unknown_max_s)
+    assert (story.state, story.does()) == (State.B2C_UNKNOWN, ["submit"])
+    story.happens(ev.Woke(), after_s=Rules().same_payout_id_s)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["payout_unknown"])
+
+
+def test_an_acknowledged_payout_whose_result_is_lost_is_with_a_person_within_four_hours() -> None:
+    story = awaiting()
+    story.happens(ev.Woke(), after_s=600)
+    story.happens(ev.Woke(), after_s=Rules().unknown_max_s - 1)
+    assert (story.state, story.does()) == (State.B2C_UNKNOWN, ["probe_payout"])
+    story.happens(ev.Woke(), after_s=60)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["payout_unknown"])
+    assert story.clearing() == 2000
+
+
+def test_a_return_of_unknown_outcome_is_with_a_person_within_four_hours() -> None:
+    story = failed_twice("2040")
+    story.happens(ev.Woke(), after_s=Rules().unknown_max_s + 60)
+    assert story.state is State.RETURN_SENDING, "nothing was sent: it waits for the rail"
+    story.happens(ev.ReturnOutcomeUnknown(code="dropped", attempt=1))
+    story.happens(ev.Woke(), after_s=60)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["return_overdue"])
 
 
 def test_a_queue_timeout_is_no_failure_and_the_result_wins() -> None:

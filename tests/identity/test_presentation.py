@@ -17,7 +17,7 @@ from penpay.domain.presentation import (
     time_text,
 )
 from penpay.domain.problems import PROBLEMS, problem
-from penpay.domain.timeline import Deadlines, outlook, render_timeline
+from penpay.domain.timeline import Deadlines, outlook, render_timeline, standing
 from penpay.domain.unit import TransactionRow
 
 AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -156,6 +156,24 @@ def test_the_timeline_and_the_sentence_of_explain_agree(type_: str, saga, state)
     assert all(part.lower() in said for name, part in timeline["now"].items() if part and name != "then")
     assert timeline["now"]["next_look_at"] == "2026-11-20T09:00:20.000Z"
     assert (timeline["now"]["then"] is None) == (timeline["now"]["deadline_at"] is None) == (state == "IN_REVIEW")
+
+
+@pytest.mark.parametrize(
+    ("type_", "state", "data", "hours"),
+    [
+        ("WITHDRAWAL", "B2C_UNKNOWN", "{}", 4.0),
+        ("WITHDRAWAL", "B2C_UNKNOWN", '{"conversation_id":"AG_1"}', 3.0),
+        ("WITHDRAWAL", "RETURN_SENDING", '{"back":["op","INTENT",0,0,0]}', 2.0),
+        ("WITHDRAWAL", "RETURN_SENDING", '{"back":["op","UNKNOWN",0,0,0]}', 3.0),
+        ("DEPOSIT", "REFUND_SENDING", "{}", 2.0),
+        ("DEPOSIT", "REFUND_SENDING", '{"refund":["op","SENT",0,0,0]}', 3.0),
+    ],
+)
+def test_what_was_sent_waits_for_another_time_than_what_was_not(type_: str, state: str, data: str, hours: float):
+    deadlines = Deadlines(refund_s=2 * 3600, unknown_s=3 * 3600, same_payout_s=4 * 3600)
+    open_ = standing(row(type=type_, state=state, data=data), deadlines)
+    assert open_ is not None
+    assert open_.deadline_at == AT + timedelta(hours=hours)
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,20 @@ async def test_a_lease_that_passes_after_the_attempt_row_sends_nothing(gate):
     assert gate.daraja.pushed == []
 
 
+async def test_what_stood_still_between_its_row_and_its_first_byte_is_not_sent(gate):
+    """Settle windows count from the row: a call that begins late could execute behind them."""
+    async with gate.running() as ref:
+        await until(lambda: inside(ref).observable_state()["epoch"])
+        gate.attempts.begun = lambda: gate.clock.turn(SenderSettings().first_byte_s + 0.1)
+        ref.tell(stk_intent(gate.attempts))
+        end = await gate.post.next_end()
+        assert (end.outcome, end.code) == (Outcome.NOT_SENT, LEASE_PASSED)
+        gate.attempts.begun = lambda: gate.clock.turn(SenderSettings().first_byte_s - 0.1)
+        ref.tell(stk_intent(gate.attempts))
+        assert (await gate.post.next_end()).outcome is Outcome.CONFIRMED
+    assert len(gate.daraja.pushed) == 1
+
+
 async def test_an_end_waits_for_the_database_and_is_not_lost(gate):
     gate.daraja.hold.clear()
     async with gate.running() as ref:
