@@ -10,7 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from config.sections import Settings
-    from penpay.reconcile import Report
+    from penpay.app.outside import Connected
+    from penpay.reconcile import Report, Sides
 
 CHECK_FAILED = 1
 
@@ -48,14 +49,26 @@ def reconcile(
 
 
 async def _compared(settings: "Settings", *, act: bool, say: Callable[[str], None]) -> "Report":
+    from penpay.app.outside import outside_of  # noqa: PLC0415
+    from penpay.reconcile import reconcile  # noqa: PLC0415
+
+    outside = outside_of(settings)
+    try:
+        return await reconcile(sides_of(settings, outside, act=act, say=say))
+    finally:
+        await outside.close()
+
+
+def sides_of(
+    settings: "Settings", outside: "Connected", *, act: bool = True, say: Callable[[str], None] = lambda _: None
+) -> "Sides":
+    """The books, the providers and the running node of this configuration."""
     from penpay.adapters.agent_account import DialedAgentAccount  # noqa: PLC0415
     from penpay.adapters.rail_reads import MySqlRailReads  # noqa: PLC0415
     from penpay.adapters.reconcile_store import MySqlReconciliation  # noqa: PLC0415
-    from penpay.app.outside import outside_of  # noqa: PLC0415
     from penpay.operator import Node  # noqa: PLC0415
-    from penpay.reconcile import Sides, reconcile  # noqa: PLC0415
+    from penpay.reconcile import Sides  # noqa: PLC0415
 
-    outside = outside_of(settings)
     database, timing = outside.database, settings.timing
     agent = DialedAgentAccount(
         outside.dialer,
@@ -64,7 +77,7 @@ async def _compared(settings: "Settings", *, act: bool, say: Callable[[str], Non
         call_s=timing.deriv_call_s,
         reads_per_minute=settings.limits.deriv_reads_per_minute,
     )
-    sides = Sides(
+    return Sides(
         payments=outside.daraja,
         agent=agent,
         books=MySqlReconciliation(database),
@@ -76,10 +89,6 @@ async def _compared(settings: "Settings", *, act: bool, say: Callable[[str], Non
         act=act,
         say=say,
     )
-    try:
-        return await reconcile(sides)
-    finally:
-        await outside.close()
 
 
 def register(app: typer.Typer) -> None:
