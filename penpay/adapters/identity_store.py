@@ -5,15 +5,25 @@ Personal fields are sealed with the customer's data key; e-mail and phone are fo
 
 from collections.abc import Sequence
 from datetime import datetime
-from hmac import compare_digest
 
 from config.limits import REQUESTS_MAX
 from penpay.adapters.batching import Batcher
+from penpay.adapters.code_store import SentCodes
 from penpay.adapters.database import Database
 from penpay.adapters.kyc_store import take_snapshot
 from penpay.adapters.mysql import Connection, Row
-from penpay.domain.accounts import Credentials, Identity, NewAccount, Profile, Snapshot, Verification
-from penpay.domain.identity import CODE_ATTEMPTS_MAX, CODE_CANDIDATES_MAX, mask_phone
+from penpay.domain.accounts import (
+    CodeTry,
+    Credentials,
+    Identity,
+    NewAccount,
+    NewCode,
+    Profile,
+    Purpose,
+    Snapshot,
+    Verification,
+)
+from penpay.domain.identity import mask_phone
 from penpay.domain.kyc import Reason
 from penpay.domain.notices import NoticeKind
 from penpay.ports import Duplicate, Sealer
@@ -29,6 +39,7 @@ class MySqlIdentities:
         self._database = database
         self._sealer = sealer
         self._queries = database.queries("users")
+        self._codes = SentCodes(database)
         self._notices = database.queries("notices")
         self._kyc = database.queries("kyc")
         self._lookups: Batcher[tuple[str, str], tuple[Row, bool] | None] = Batcher(
@@ -71,11 +82,12 @@ class MySqlIdentities:
         rows = await self._database.rows(self._queries("profile", user_id=user_id))
         if not rows:
             return None
-        email_sealed, name_sealed, created_at, held_until, data_key = rows[0]
+        email_sealed, name_sealed, created_at, email_verified, held_until, data_key = rows[0]
         return Profile(
             email=self._open("email_sealed", user_id, email_sealed, data_key),
             full_name=self._open("name_sealed", user_id, name_sealed, data_key),
             created_at=created_at,
+            email_verified=bool(email_verified),
             withdrawals_held_until=held_until,
         )
 
@@ -87,21 +99,23 @@ class MySqlIdentities:
         async def work(connection: Connection) -> bool:
             for statement in statements:
                 await connection.query(statement)
-            email_index = self._email_index(new.email)
+            email_index, phone_index = self._email_index(new.email), self._phone_index(new.phone)
+            await self._codes.put(connection, new.user_id, Purpose.PHONE, new.phone_code, target_index=phone_index)
+            if new.email_code is not None:
+                await self._codes.put(connection, new.user_id, Purpose.EMAIL, new.email_code, target_index=email_index)
             ((owner,),) = await connection.rows(self._queries("user_of_email", email_index=email_index))
             return bool(owner == new.user_id)
 
         return await self._database.transact(work)
 
-    def _registration(self, new: NewAccount, data_key: bytes) -> tuple[str, str, str]:
-        phone_index = self._phone_index(new.phone)
+    def _registration(self, new: NewAccount, data_key: bytes) -> tuple[str, str]:
         return (
             self._queries(
                 "add_user",
                 id=new.user_id,
                 shard=new.shard,
                 email_index=self._email_index(new.email),
-                phone_index=phone_index,
+                phone_index=self._phone_index(new.phone),
                 email_sealed=self._seal("email_sealed", new.user_id, new.email, data_key),
                 phone_sealed=self._seal("phone_sealed", new.user_id, new.phone, data_key),
                 name_sealed=self._seal("name_sealed", new.user_id, new.full_name, data_key),
@@ -110,60 +124,54 @@ class MySqlIdentities:
                 at=new.created_at,
             ),
             self._queries("add_data_key", user_id=new.user_id, wrapped=data_key, at=new.created_at),
-            self._queries(
-                "add_code",
-                user_id=new.user_id,
-                phone_index=phone_index,
-                code_hash=new.code_hash,
-                resend_at=new.resend_at,
-                expires_at=new.code_expires_at,
-                at=new.created_at,
-            ),
         )
 
-    async def renew_code(
-        self, phone: str, *, code_hash: bytes, expires_at: datetime, resend_at: datetime, at: datetime
-    ) -> bool:
-        waiting = self._queries("waiting_code", phone_index=self._phone_index(phone))
+    async def renew_phone_code(self, phone: str, new: NewCode) -> bool:
+        phone_index = self._phone_index(phone)
+        waiting = self._queries("waiting_for_phone", phone_index=phone_index)
 
         async def work(connection: Connection) -> bool:
-            rows = await connection.rows(waiting)
-            user_id = rows[0][0] if rows and rows[0][1] <= at else ""
-            renewal = self._queries(
-                "replace_code",
-                user_id=user_id,
-                code_hash=code_hash,
-                resend_at=resend_at,
-                expires_at=expires_at,
-                at=at,
-            )
-            await connection.query(renewal)
-            return bool(user_id)
+            user_id = await _first(connection, waiting)
+            return await self._codes.put(connection, user_id, Purpose.PHONE, new, target_index=phone_index)
+
+        return await self._database.transact(work)
+
+    async def renew_email_code(self, email: str, new: NewCode) -> bool:
+        email_index = self._email_index(email)
+        waiting = self._queries("waiting_for_email", email_index=email_index)
+
+        async def work(connection: Connection) -> bool:
+            user_id = await _first(connection, waiting)
+            return await self._codes.put(connection, user_id, Purpose.EMAIL, new, target_index=email_index)
 
         return await self._database.transact(work)
 
     async def verify_phone(self, phone: str, *, code_hash: bytes, at: datetime) -> Verification:
         """Repeating a right code while it is valid is right again, so a lost answer costs nothing."""
-        candidates = self._queries(
-            "codes",
-            phone_index=self._phone_index(phone),
-            at=at,
-            attempts_max=CODE_ATTEMPTS_MAX,
-            limit=CODE_CANDIDATES_MAX,
-        )
+        tried = CodeTry(purpose=Purpose.PHONE, code_hash=code_hash, at=at)
 
         async def work(connection: Connection) -> Verification:
-            rows = await connection.rows(candidates)
-            matching = [user_id for user_id, stored in rows if compare_digest(stored, code_hash)]
-            if not matching:
-                await connection.query(self._queries("count_attempt", user_ids=[user_id for user_id, _ in rows]))
+            owner = await self._codes.owner(connection, self._phone_index(phone), tried)
+            if not owner:
                 return Verification.WRONG
             try:
-                await connection.query(self._queries("set_phone_verified", user_id=matching[0], at=at))
+                await connection.query(self._queries("set_phone_verified", user_id=owner, at=at))
             except Duplicate:
                 return Verification.TAKEN
-            await take_snapshot(connection, self._kyc, matching[0], Reason.PHONE_VERIFIED, at=at)
+            await take_snapshot(connection, self._kyc, owner, Reason.PHONE_VERIFIED, at=at)
             return Verification.VERIFIED
+
+        return await self._database.transact(work)
+
+    async def verify_email(self, email: str, *, code_hash: bytes, at: datetime) -> bool:
+        """As for a phone, but an address is one account's from the beginning."""
+        tried = CodeTry(purpose=Purpose.EMAIL, code_hash=code_hash, at=at)
+
+        async def work(connection: Connection) -> bool:
+            owner = await self._codes.owner(connection, self._email_index(email), tried)
+            if owner:
+                await connection.query(self._queries("set_email_verified", user_id=owner, at=at))
+            return bool(owner)
 
         return await self._database.transact(work)
 
@@ -204,3 +212,9 @@ class MySqlIdentities:
     def _open(self, column: str, user_id: str, sealed: bytes, data_key: bytes) -> str:
         aad = f"users|{column}|{user_id}"
         return self._sealer.open(sealed, aad=aad, user_id=user_id, data_key=data_key).decode()
+
+
+async def _first(connection: Connection, query: str) -> str:
+    """Whom a look-up finds; empty for nobody."""
+    rows = await connection.rows(query)
+    return str(rows[0][0]) if rows else ""

@@ -64,9 +64,10 @@ async def migrate(admin_url: str, *, runtime_url: str, prefix: str, shards: int,
 
 
 async def schema_problem(database: Database) -> str:
-    """Why this version must not run on this database yet, or empty. A newer schema is fine: migrations only add.
+    """Why this version must not run on this database yet, or empty.
 
-    Raises `Unavailable`.
+    A newer schema is fine: migrations add, and take away only what is worth nothing after minutes. Raises
+    `Unavailable`.
     """
     try:
         history: dict[str, str] = dict(await database.rows(database.queries("migrations")("history")))

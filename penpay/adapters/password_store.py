@@ -4,17 +4,14 @@ Every change of a password ends sessions, holds withdrawals and leaves a notice,
 """
 
 from datetime import datetime
-from hmac import compare_digest
 
+from penpay.adapters.code_store import SentCodes
 from penpay.adapters.database import Database
 from penpay.adapters.mysql import Connection
 from penpay.adapters.notice_store import notice_query
-from penpay.domain.identity import CODE_ATTEMPTS_MAX
+from penpay.domain.accounts import CodeTry, NewCode, Purpose
 from penpay.domain.notices import NoticeKind
 from penpay.ports import Sealer
-
-_NOTHING = b"\0" * 32
-_NOBODY = ("", None, "")
 
 
 class MySqlPasswordChanges:
@@ -24,25 +21,22 @@ class MySqlPasswordChanges:
         self._database = database
         self._sealer = sealer
         self._queries = database.queries("recovery")
+        self._codes = SentCodes(database)
         self._notices = database.queries("notices")
 
-    async def ask_reset(
-        self, email: str, *, code_hash: bytes, expires_at: datetime, resend_at: datetime, at: datetime
-    ) -> str:
+    async def ask_reset(self, email: str, new: NewCode) -> str:
         email_index = self._email_index(email)
-        put = self._queries(
-            "put_code",
-            email_index=email_index,
-            code_hash=code_hash,
-            expires_at=expires_at,
-            resend_at=resend_at,
-            at=at,
-        )
-        await self._database.write(put)
-        rows = await self._database.rows(self._queries("contact", email_index=email_index, code_hash=code_hash))
-        if not rows:
+        contact = self._queries("phone_of_email", email_index=email_index)
+
+        async def work(connection: Connection) -> tuple[bool, str, bytes, bytes]:
+            rows = await connection.rows(contact)
+            user_id, phone_sealed, data_key = rows[0] if rows else ("", b"", b"")
+            sends = await self._codes.put(connection, user_id, Purpose.PASSWORD, new, target_index=email_index)
+            return sends, user_id, phone_sealed, data_key
+
+        sends, user_id, phone_sealed, data_key = await self._database.transact(work)
+        if not sends:
             return ""
-        user_id, phone_sealed, data_key = rows[0]
         aad = f"users|phone_sealed|{user_id}"
         return self._sealer.open(phone_sealed, aad=aad, user_id=user_id, data_key=data_key).decode()
 
@@ -56,20 +50,18 @@ class MySqlPasswordChanges:
         notice_id: str,
         at: datetime,
     ) -> bool:
-        locked = self._queries("lock_code", email_index=self._email_index(email), at=at, attempts_max=CODE_ATTEMPTS_MAX)
+        locked = self._queries("lock_password", email_index=self._email_index(email))
+        tried = CodeTry(purpose=Purpose.PASSWORD, code_hash=code_hash, at=at)
 
         async def work(connection: Connection) -> bool:
             rows = await connection.rows(locked)
-            user_id, stored, present = rows[0] if rows else _NOBODY
+            user_id, present = rows[0] if rows else ("", "")
             if present == password_hash:
                 # Run again after a lost answer of the commit: it was done.
                 return True
-            if not compare_digest(stored or _NOTHING, code_hash):
-                await connection.query(
-                    self._queries("count_try", user_id=user_id, attempts_max=CODE_ATTEMPTS_MAX, at=at)
-                )
+            if not await self._codes.opens(connection, user_id, tried):
                 return False
-            await connection.query(self._queries("use_code", user_id=user_id, attempts_max=CODE_ATTEMPTS_MAX, at=at))
+            await self._codes.use_up(connection, user_id, tried)
             await self._replace(connection, user_id, password_hash, held_until, at)
             await connection.query(
                 self._queries("end_sessions", user_id=user_id, keep="", reason="password_reset", at=at)

@@ -12,7 +12,7 @@ from penpay.domain.review import Approval, folded_reference, person_key
 VALID = timedelta(hours=24)
 """How long an approval may be repeated for the very same act, after a lost answer for instance."""
 _FORGOTTEN = (
-    *("forget_tokens", "forget_sessions", "forget_notices", "forget_phone_codes", "forget_password_codes"),
+    *("forget_tokens", "forget_sessions", "forget_notices", "forget_codes"),
     *("forget_names", "forget_link", "forget_link_states", "forget_key"),
 )
 

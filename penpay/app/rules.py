@@ -75,6 +75,7 @@ def edge_settings_of(settings: Settings) -> EdgeSettings:
         hosts=() if settings.is_relaxed else (urlsplit(settings.http.public_url).hostname or "",),
         deriv_oauth_url=settings.deriv.oauth_url,
         deriv_app_id=settings.deriv.app_id,
+        sends_mail=bool(settings.smtp.host),
         simulator_url=_simulator_of(settings),
         trusted_proxies=settings.http.trusted_proxies,
         callback_allowlist=settings.daraja.callback_allowlist,

@@ -52,6 +52,14 @@ class Client(Transport):
         """Ask for another code."""
         return cast("JSON", await self.call("POST", "/auth/phone/resend", {"phone": phone}))
 
+    async def verify_email(self, email: str, code: str) -> JSON:
+        """The code of the mail shows that mail arrives."""
+        return cast("JSON", await self.call("POST", "/auth/email/verify", {"email": email, "code": code}))
+
+    async def resend_email_code(self, email: str) -> JSON:
+        """Ask for another code by mail."""
+        return cast("JSON", await self.call("POST", "/auth/email/resend", {"email": email}))
+
     async def login(
         self, *, email: str, password: str, device_id: str, device_name: str = "phone", platform: str = "android"
     ) -> Tokens:

@@ -34,6 +34,7 @@ class Profile:
     email: str = field(repr=False)
     full_name: str = field(repr=False)
     created_at: datetime
+    email_verified: bool
     withdrawals_held_until: datetime | None = None
     """Set for a while after a change of PIN or device."""
 
@@ -51,9 +52,37 @@ class PinTry:
     """Until when withdrawals are held, if they are."""
 
 
+class Purpose(StrEnum):
+    """What a code that was sent is for; a customer has one of each at most. The names are stored."""
+
+    PHONE = "phone"
+    EMAIL = "email"
+    PASSWORD = "password"  # noqa: S105 - the name of a purpose
+    NEW_PHONE = "new_phone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCode:
+    """A code on its way, as its keyed hash. Until `resend_at` no other one takes its place."""
+
+    code_hash: bytes = field(repr=False)
+    sent_at: datetime
+    resend_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeTry:
+    """Somebody enters a code."""
+
+    purpose: Purpose
+    code_hash: bytes = field(repr=False)
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:
-    """A registration. `code_hash` is the keyed hash of the code that goes to the phone."""
+    """A registration, with the codes that go to the phone and, where mail is sent, to the address."""
 
     user_id: str
     shard: int
@@ -61,9 +90,8 @@ class NewAccount:
     phone: str = field(repr=False)
     full_name: str = field(repr=False)
     password_hash: str = field(repr=False)
-    code_hash: bytes = field(repr=False)
-    code_expires_at: datetime
-    resend_at: datetime
+    phone_code: NewCode
+    email_code: NewCode | None
     created_at: datetime
 
 

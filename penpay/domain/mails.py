@@ -1,4 +1,7 @@
-"""The mail about a transaction that has ended. Pure words; nothing in it lets a stranger do anything."""
+"""Mails: what became of a transaction, a code, and a registration of an address that is known. Pure words.
+
+Nothing in them lets a stranger do anything but the code, which works for its one purpose and for minutes.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -47,3 +50,29 @@ def mail_of(transaction: Mapping[str, Any], name: str) -> tuple[str, str]:
 
 
 _PROOFS = {"mpesa_receipt": "M-Pesa:", "deriv_transaction_id": "Deriv:", "refund_receipt": "Refund:"}
+
+
+def code_mail(code: str, minutes: int, language: str) -> tuple[str, str]:
+    """Subject and text of a code that verifies an address."""
+    if language == "sw":
+        return "PenPay: nambari ya kuthibitisha barua pepe", (
+            f"Nambari yako ya kuthibitisha barua pepe ni {code}. Itatumika kwa dakika {minutes}.\n\n"
+            "Hakuna mtu kutoka PenPay atakayeiuliza. Kama hukuiomba, puuza ujumbe huu.\n"
+        )
+    return "PenPay: your e-mail code", (
+        f"Your code to verify this address is {code}. It is valid for {minutes} minutes.\n\n"
+        "Nobody from PenPay will ever ask for it. If you did not ask for it, ignore this message.\n"
+    )
+
+
+def address_known_mail(language: str) -> tuple[str, str]:
+    """Subject and text for the owner of an address that somebody tried to register again."""
+    if language == "sw":
+        return "PenPay: tayari una akaunti", (
+            "Mtu amejaribu kufungua akaunti ya PenPay kwa barua pepe hii, ambayo tayari ina akaunti.\n\n"
+            "Kama ni wewe, ingia, au weka nenosiri jipya. Kama si wewe, huhitaji kufanya chochote.\n"
+        )
+    return "PenPay: you have an account already", (
+        "Somebody tried to open a PenPay account with this address, which has one already.\n\n"
+        "If it was you, sign in, or set a new password. If not, there is nothing to do.\n"
+    )

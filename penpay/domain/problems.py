@@ -241,6 +241,15 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
         ),
     )
     | _types(
+        501,
+        (
+            "mail_not_sent",
+            "No mail is sent from here",
+            False,
+            "Go on without: no call asks for a verified address.",
+        ),
+    )
+    | _types(
         503,
         ("rates_unavailable", "There is no reliable exchange rate now", True, _SAME),
         ("float_low", "This cannot be delivered now", True, "Try a smaller amount, or the same later."),

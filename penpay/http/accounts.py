@@ -13,6 +13,7 @@ from penpay.domain.accounts import (
     Identity,
     LinkStatus,
     NewAccount,
+    NewCode,
     NewSession,
     PinTry,
     Profile,
@@ -37,14 +38,20 @@ class Accounts(Protocol):
         """False when the address is known; nothing was changed then, after the same work."""
         ...
 
-    async def renew_code(
-        self, phone: str, *, code_hash: bytes, expires_at: datetime, resend_at: datetime, at: datetime
-    ) -> bool:
+    async def renew_phone_code(self, phone: str, new: NewCode) -> bool:
         """Replace the code of the newest unverified account with this phone. False: nobody waits, or too soon."""
+        ...
+
+    async def renew_email_code(self, email: str, new: NewCode) -> bool:
+        """Replace the code of an unverified address. False: nobody waits, or too soon."""
         ...
 
     async def verify_phone(self, phone: str, *, code_hash: bytes, at: datetime) -> Verification:
         """Use a code up. Wrong tries are counted in the database before anything is answered."""
+        ...
+
+    async def verify_email(self, email: str, *, code_hash: bytes, at: datetime) -> bool:
+        """The same for an address. False: wrong, expired, used up, or nobody waits for one."""
         ...
 
     async def notices(self, user_id: str, *, limit: int) -> Sequence[tuple[NoticeKind, datetime]]:
@@ -121,9 +128,7 @@ class PasswordChanges(Protocol):
     All methods raise `Unavailable`, and do the same work for an address that nobody has.
     """
 
-    async def ask_reset(
-        self, email: str, *, code_hash: bytes, expires_at: datetime, resend_at: datetime, at: datetime
-    ) -> str:
+    async def ask_reset(self, email: str, new: NewCode) -> str:
         """The phone that the code goes to; empty when nobody has the address or a fresh code is on its way."""
         ...
 

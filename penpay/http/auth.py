@@ -1,4 +1,4 @@
-"""Registering, verifying a phone, and sessions. No answer tells whether an address or a number is known.
+"""Registering, verifying phone and address, and sessions. No answer tells whether an address or a number is known.
 
 Source: decisions.md part 7, faults.md S1-S8. Hashing happens off the loop, in bounded lanes.
 """
@@ -10,10 +10,21 @@ from aiohttp import web
 from config.passwords import COMMON_PASSWORDS
 from penpay.domain.accounts import Claims, NewAccount, NewSession, Verification
 from penpay.domain.errors import BadInput
-from penpay.domain.identity import email_address, mask_phone, password_problem, phone_e164
+from penpay.domain.identity import email_address, mask_email, mask_phone, password_problem, phone_e164
 from penpay.domain.ids import shard_of
 from penpay.domain.throttle import Hit
-from penpay.http.codes import code_hash, key_of, limit_sending, send_code, verification_of
+from penpay.http.codes import (
+    code_hash,
+    key_of,
+    limit_mailing,
+    limit_sending,
+    mail_code,
+    mail_known,
+    new_code,
+    send_code,
+    verification,
+    verification_of,
+)
 from penpay.http.dispatch import Call
 from penpay.http.edge import Edge
 from penpay.http.replies import Stop, json_response
@@ -23,6 +34,7 @@ from penpay.http.schemas_identity import (
     RefreshRequest,
     RegisterRequest,
     ResendRequest,
+    VerifyEmailRequest,
     VerifyPhoneRequest,
 )
 
@@ -40,7 +52,11 @@ async def register(call: Call) -> web.Response:
     rates = edge.settings.rates
     await call.limit(Hit(rates.register_address, call.address_key()))
     await limit_sending(call, key_of(edge, "limit", phone))
-    code = edge.secrets.code()
+    mails = edge.settings.sends_mail
+    if mails:
+        await limit_mailing(call, email)
+    code, phone_code = new_code(edge, phone, at)
+    mailed, email_code = new_code(edge, email, at)
     user_id = edge.ids.ulid()
     new = NewAccount(
         user_id=user_id,
@@ -49,12 +65,16 @@ async def register(call: Call) -> web.Response:
         phone=phone,
         full_name=" ".join(body.full_name.split()),
         password_hash=await edge.passwords.hash_password(body.password),
-        code_hash=code_hash(edge, phone, code),
-        code_expires_at=at + timedelta(seconds=edge.settings.code_s),
-        resend_at=at + timedelta(seconds=edge.settings.code_resend_s),
+        phone_code=phone_code,
+        email_code=email_code if mails else None,
         created_at=at,
     )
-    await edge.accounts.register(new)
+    fresh = await edge.accounts.register(new)
+    # Only who reads the owner's mail learns the difference.
+    if mails and fresh:
+        mail_code(call, email, mailed)
+    elif mails:
+        mail_known(call, email)
     # For a known address this code opens nothing: its hash was not stored.
     send_code(edge, phone, code)
     return json_response(
@@ -85,17 +105,37 @@ async def resend_code(call: Call) -> web.Response:
     phone = phone_e164(body.phone)
     await call.limit(Hit(edge.settings.rates.login_address, call.address_key()))
     await limit_sending(call, key_of(edge, "limit", phone))
-    code = edge.secrets.code()
-    renewed = await edge.accounts.renew_code(
-        phone,
-        code_hash=code_hash(edge, phone, code),
-        expires_at=at + timedelta(seconds=edge.settings.code_s),
-        resend_at=at + timedelta(seconds=edge.settings.code_resend_s),
-        at=at,
-    )
-    if renewed:
+    code, new = new_code(edge, phone, at)
+    if await edge.accounts.renew_phone_code(phone, new):
         send_code(edge, phone, code)
     return json_response(verification_of(edge, phone, at), status=202)
+
+
+async def verify_email(call: Call) -> web.Response:
+    """Mail to the address reaches its owner. Nothing depends on it but what the customer sees."""
+    body: VerifyEmailRequest = call.body
+    edge, email = call.edge, email_address(call.body.email)
+    rates = edge.settings.rates
+    await call.limit(Hit(rates.login_address, call.address_key()), Hit(rates.code, key_of(edge, "mail", email)))
+    right = await edge.accounts.verify_email(email, code_hash=code_hash(edge, email, body.code), at=edge.clock.now())
+    edge.metrics.authenticated(kind="code", accepted=right)
+    if not right:
+        raise Stop("code_invalid")
+    return json_response({"email": email, "verified": True})
+
+
+async def resend_email_code(call: Call) -> web.Response:
+    """Another code by mail, if somebody waits for one; the answer is the same if not."""
+    edge, at = call.edge, call.edge.clock.now()
+    email = email_address(call.body.email)
+    if not edge.settings.sends_mail:
+        raise Stop("mail_not_sent")
+    await call.limit(Hit(edge.settings.rates.login_address, call.address_key()))
+    await limit_mailing(call, email)
+    code, new = new_code(edge, email, at)
+    if await edge.accounts.renew_email_code(email, new):
+        mail_code(call, email, code)
+    return json_response({"sent_to": mask_email(email), **verification(edge, at)}, status=202)
 
 
 async def login(call: Call) -> web.Response:

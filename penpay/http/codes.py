@@ -1,16 +1,19 @@
-"""Codes by SMS: how they are hashed, how often they are sent, and what is said about them."""
+"""Codes by SMS and mail: how they are hashed, how often they are sent, and what is said about them."""
 
 from datetime import datetime, timedelta
 
 import structlog
 
+from penpay.domain.accounts import NewCode
 from penpay.domain.errors import Unavailable
+from penpay.domain.failures import language_of
 from penpay.domain.identity import mask_phone
+from penpay.domain.mails import address_known_mail, code_mail
 from penpay.domain.presentation import time_text
 from penpay.domain.throttle import Hit
 from penpay.http.dispatch import Call
 from penpay.http.edge import Edge
-from penpay.messages_rails import SMS, SendSms
+from penpay.messages_rails import MAIL, SMS, SendMail, SendSms
 
 log = structlog.get_logger()
 
@@ -25,10 +28,27 @@ def code_hash(edge: Edge, whom: str, code: str) -> bytes:
     return edge.sealer.blind_index(f"code|{whom}|{code}")
 
 
+def new_code(edge: Edge, whom: str, at: datetime) -> tuple[str, NewCode]:
+    """A fresh code, and what is stored of it."""
+    code = edge.secrets.code()
+    return code, NewCode(
+        code_hash=code_hash(edge, whom, code),
+        sent_at=at,
+        resend_at=at + timedelta(seconds=edge.settings.code_resend_s),
+        expires_at=at + timedelta(seconds=edge.settings.code_s),
+    )
+
+
 async def limit_sending(call: Call, key: str) -> None:
     """Each message costs money and rings at somebody's bed: per receiver and minute, per day, and in all."""
     rates = call.edge.settings.rates
     await call.limit(Hit(rates.resend, key), Hit(rates.codes_day, key), Hit(rates.codes_all, "all"))
+
+
+async def limit_mailing(call: Call, email: str) -> None:
+    """Mail costs nothing, but nobody's letter box is filled by strangers."""
+    key, rates = key_of(call.edge, "mail", email), call.edge.settings.rates
+    await call.limit(Hit(rates.resend, key), Hit(rates.codes_day, key))
 
 
 def verification(edge: Edge, at: datetime) -> dict[str, str]:
@@ -53,3 +73,25 @@ def send_code(edge: Edge, phone: str, code: str, *, reference: str = "phone-code
     except Unavailable:
         # Another code can be asked for.
         log.warning("a code could not be handed to the SMS rail")
+
+
+def mail_code(call: Call, email: str, code: str) -> None:
+    """Hand the code to the mail rail, in the language that the request asked for; nobody waits for it."""
+    _mail(call, email, *code_mail(code, call.edge.settings.code_s // 60, _language(call)))
+
+
+def mail_known(call: Call, email: str) -> None:
+    """Tell the owner of an address that somebody tried to register it; the caller hears nothing of it."""
+    _mail(call, email, *address_known_mail(_language(call)))
+
+
+def _mail(call: Call, email: str, subject: str, text: str) -> None:
+    edge = call.edge
+    try:
+        edge.addresses.tell(MAIL, SendMail(to=email, subject=subject, text=text, reference=edge.ids.ulid()))
+    except Unavailable:
+        log.warning("a message could not be handed to the mail rail")
+
+
+def _language(call: Call) -> str:
+    return language_of(call.request.headers.get("Accept-Language", ""))

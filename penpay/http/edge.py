@@ -100,6 +100,8 @@ class EdgeSettings:
     deriv_app_id: str
     hosts: tuple[str, ...] = ()
     """Host names that we answer to, in lower case; none in development and testing, where any will do."""
+    sends_mail: bool = False
+    """Whether there is a mail server: without one nobody can verify an address, and nobody has to."""
     simulator_url: str = ""
     """Where the simulated rails of a development stack are steered, for the documentation; else empty."""
     trusted_proxies: tuple[Network, ...] = ()

@@ -21,6 +21,7 @@ _WAY = """
 ### From a registration to a withdrawal
 
 1. `POST /api/v1/auth/register`, then `POST /api/v1/auth/phone/verify` with the code that arrives by SMS.
+   Where mail is sent, another code arrives there for `POST /api/v1/auth/email/verify`; nothing waits for it.
 2. `POST /api/v1/auth/login`. On this page the access token is then used for every further call by itself; elsewhere it
    goes into `Authorization: Bearer …`.
 3. `POST /api/v1/deriv/link`, and open the `authorize_url` in a browser. `PUT /api/v1/me/pin`.

@@ -34,6 +34,7 @@ async def rendered_profile(call: Call, known: Profile) -> dict[str, object]:
     return {
         "id": who.user_id,
         "email": known.email,
+        "email_verified": known.email_verified,
         "phone": who.phone_mask,
         "phone_verified": who.phone_verified,
         "full_name": known.full_name,

@@ -11,7 +11,7 @@ from config.passwords import COMMON_PASSWORDS
 from penpay.domain.errors import BadInput
 from penpay.domain.identity import email_address, password_problem
 from penpay.domain.throttle import Hit
-from penpay.http.codes import code_hash, key_of, limit_sending, send_code, verification
+from penpay.http.codes import code_hash, key_of, limit_sending, new_code, send_code, verification
 from penpay.http.dispatch import Call
 from penpay.http.replies import Stop, json_response
 from penpay.http.schemas_identity import ForgotPasswordRequest, PasswordRequest, ResetPasswordRequest
@@ -25,15 +25,8 @@ async def forgot(call: Call) -> web.Response:
     key = key_of(edge, "forgot", email)
     await call.limit(Hit(edge.settings.rates.login_address, call.address_key()))
     await limit_sending(call, key)
-    code = edge.secrets.code()
-    phone = await edge.password_changes.ask_reset(
-        email,
-        code_hash=code_hash(edge, f"reset|{email}", code),
-        expires_at=at + timedelta(seconds=edge.settings.code_s),
-        resend_at=at + timedelta(seconds=edge.settings.code_resend_s),
-        at=at,
-    )
-    if phone:
+    code, new = new_code(edge, f"reset|{email}", at)
+    if phone := await edge.password_changes.ask_reset(email, new):
         send_code(edge, phone, code, reference="password-code")
     return json_response(verification(edge, at), status=202)
 

@@ -5,6 +5,7 @@ from penpay.http.dispatch import Route
 
 FIELDS = ("invalid_request", "malformed_json", "payload_too_large", "unsupported_media_type")
 SIGNED = ("unauthorized", "rate_limited")
+SPOKEN = "`en` or `sw`: the language of the message."
 
 AUTH = (
     Route(
@@ -39,6 +40,29 @@ AUTH = (
         answers={202: schemas_identity.Verification},
         signed_in=False,
         problems=(*FIELDS, "rate_limited"),
+    ),
+    Route(
+        method="POST",
+        path="/auth/email/verify",
+        handle=auth.verify_email,
+        summary="Verify the e-mail address with the code; no other call asks for it",
+        tag="Sign-in",
+        body=schemas_identity.VerifyEmailRequest,
+        answers={200: schemas_identity.EmailVerified},
+        signed_in=False,
+        problems=(*FIELDS, "code_invalid", "rate_limited"),
+    ),
+    Route(
+        method="POST",
+        path="/auth/email/resend",
+        handle=auth.resend_email_code,
+        summary="Ask for another code by mail",
+        tag="Sign-in",
+        body=schemas_identity.ResendEmailRequest,
+        answers={202: schemas_identity.Verification},
+        headers={"Accept-Language": SPOKEN},
+        signed_in=False,
+        problems=(*FIELDS, "mail_not_sent", "rate_limited"),
     ),
     Route(
         method="POST",

@@ -311,6 +311,8 @@ class Me(Answer):
 
     id: Ulid
     email: str
+    email_verified: bool
+    """No call asks for it."""
     phone: str
     phone_verified: bool
     full_name: str

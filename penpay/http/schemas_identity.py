@@ -37,6 +37,19 @@ class ResendRequest(Request):
     phone: PhoneText
 
 
+class VerifyEmailRequest(Request):
+    """The code that arrived by mail."""
+
+    email: EmailText
+    code: CodeText
+
+
+class ResendEmailRequest(Request):
+    """Ask for another code by mail."""
+
+    email: EmailText
+
+
 class Device(Request):
     """The device that signs in. Two may be signed in at once."""
 
@@ -117,6 +130,13 @@ class PhoneVerified(Answer):
     """The phone belongs to the account now."""
 
     phone: str
+    verified: bool
+
+
+class EmailVerified(Answer):
+    """Mail to this address reaches the customer."""
+
+    email: str
     verified: bool
 
 

@@ -39,7 +39,7 @@ LIMIT 5;
 -- Nothing personal is left in the row, and nobody finds it any more: the indexes are drawn at random.
 UPDATE {users}.users
 SET
-  email_index = :email_index, phone_index = :phone_index, verified_phone_index = NULL, phone_verified_at = NULL,
+  email_index = :email_index, phone_index = :phone_index, verified_phone_index = NULL, phone_verified_at = NULL, email_verified_at = NULL,
   email_sealed = '', phone_sealed = '', name_sealed = '', phone_mask = '', password_hash = '', pin_hash = '',
   pin_failures = 0, pin_locked_until = NULL, withdrawals_held_until = NULL, kyc_tier = 0,
   erased_at = COALESCE(erased_at, :at), updated_at = :at
@@ -49,13 +49,9 @@ WHERE id = :user_id;
 -- Without it, everything that was sealed for this customer, in whatever table or copy, is noise.
 DELETE FROM {users}.data_keys WHERE user_id = :user_id;
 
--- name: forget_phone_codes
+-- name: forget_codes
 -- Codes of an account that is gone.
-DELETE FROM {users}.phone_codes WHERE user_id = :user_id;
-
--- name: forget_password_codes
--- The same for a forgotten password.
-DELETE FROM {users}.password_codes WHERE user_id = :user_id;
+DELETE FROM {users}.sent_codes WHERE user_id = :user_id;
 
 -- name: forget_names
 -- Names that the rails told. What remains of the snapshots is figures.

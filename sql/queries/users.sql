@@ -14,7 +14,7 @@ WHERE u.id IN (:user_ids);
 
 -- name: profile
 -- What a customer may see of themselves.
-SELECT u.email_sealed, u.name_sealed, u.created_at, u.withdrawals_held_until, k.wrapped
+SELECT u.email_sealed, u.name_sealed, u.created_at, u.email_verified_at IS NOT NULL, u.withdrawals_held_until, k.wrapped
 FROM {users}.users u
 JOIN {users}.data_keys k ON k.user_id = u.id
 WHERE u.id = :user_id;
@@ -38,14 +38,6 @@ FROM {users}.users u
 WHERE u.id = :user_id
 ON DUPLICATE KEY UPDATE user_id = VALUES(user_id);
 
--- name: add_code
--- The first code of a registration.
-INSERT INTO {users}.phone_codes (user_id, phone_index, code_hash, attempts, resend_at, expires_at, updated_at)
-SELECT u.id, :phone_index, :code_hash, 0, :resend_at, :expires_at, :at
-FROM {users}.users u
-WHERE u.id = :user_id
-ON DUPLICATE KEY UPDATE user_id = VALUES(user_id);
-
 -- name: user_of_email
 -- Who has this address.
 SELECT id FROM {users}.users WHERE email_index = :email_index;
@@ -65,40 +57,28 @@ SELECT
 FROM {users}.users u
 WHERE u.email_index = :email_index;
 
--- name: codes
--- Codes that may still be used for this phone, the newest accounts first. Locked: wrong tries are counted one by one.
-SELECT c.user_id, c.code_hash
-FROM {users}.phone_codes c
-WHERE c.phone_index = :phone_index AND c.expires_at > :at AND c.attempts < :attempts_max
-ORDER BY c.updated_at DESC
-LIMIT :limit
-FOR UPDATE;
-
--- name: count_attempt
--- A wrong try counts for every account that the code could have been for. It runs for unknown phones too.
-UPDATE {users}.phone_codes SET attempts = attempts + 1 WHERE user_id IN (:user_ids);
-
 -- name: set_phone_verified
 -- The number belongs to this account alone from now on. Repeating it changes nothing.
 UPDATE {users}.users
 SET verified_phone_index = phone_index, phone_verified_at = COALESCE(phone_verified_at, :at), updated_at = :at
 WHERE id = :user_id;
 
--- name: waiting_code
+-- name: waiting_for_phone
 -- The newest account that waits for a code on this phone.
-SELECT u.id, c.resend_at
+SELECT u.id
 FROM {users}.users u
-JOIN {users}.phone_codes c ON c.user_id = u.id
 WHERE u.phone_index = :phone_index AND u.phone_verified_at IS NULL
 ORDER BY u.created_at DESC
 LIMIT 1
 FOR UPDATE;
 
--- name: replace_code
--- Another code; the former one is worth nothing any more. It runs for unknown phones too, and finds nobody.
-UPDATE {users}.phone_codes
-SET code_hash = :code_hash, attempts = 0, resend_at = :resend_at, expires_at = :expires_at, updated_at = :at
-WHERE user_id = :user_id;
+-- name: waiting_for_email
+-- The account that waits for a code on this address.
+SELECT u.id FROM {users}.users u WHERE u.email_index = :email_index AND u.email_verified_at IS NULL FOR UPDATE;
+
+-- name: set_email_verified
+-- Mail to this address reaches the customer. Repeating it changes nothing.
+UPDATE {users}.users SET email_verified_at = COALESCE(email_verified_at, :at), updated_at = :at WHERE id = :user_id;
 
 -- name: password_hash
 -- What a password is checked against.

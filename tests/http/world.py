@@ -12,7 +12,7 @@ from penpay.domain.accounts import AccountFacts
 from penpay.domain.errors import GatewayError, Refused
 from penpay.http.edge import Edge
 from penpay.http.site import Site
-from penpay.messages_rails import SMS, SendSms
+from penpay.messages_rails import MAIL, SMS, SendMail, SendSms
 
 PASSWORD = "correct horse battery"
 _phones = itertools.count(712_000_001)
@@ -44,7 +44,19 @@ class Actors:
     def last_code(self) -> str:
         """Digits of the newest SMS."""
         texts = [message.text for address, message in self.told if address == SMS and isinstance(message, SendSms)]
-        return next(word for word in texts[-1].replace(".", " ").split() if word.isdigit() and len(word) == 6)
+        return _code_in(texts[-1])
+
+    def mails(self) -> list[SendMail]:
+        """What was mailed, the newest last."""
+        return [message for address, message in self.told if address == MAIL and isinstance(message, SendMail)]
+
+    def last_mailed_code(self) -> str:
+        """Digits of the newest mail."""
+        return _code_in(self.mails()[-1].text)
+
+
+def _code_in(text: str) -> str:
+    return next(word for word in text.replace(".", " ").split() if word.isdigit() and len(word) == 6)
 
 
 @dataclass

@@ -3,10 +3,12 @@
 Times are not measured: the same hashes and the same statements, in the same order, are what makes them equal.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from penpay.http.edge import EdgeSettings
 from tests.http.world import Answer, Customer, World, new_phone
 from tests.security.work import Work, work_done
 
@@ -92,3 +94,40 @@ async def test_a_wrong_code_for_a_forgotten_password(world: World, customer: Cus
     )
     alike(answers, works)
     assert works[0].hashes == 1
+
+
+class TestWithMail:
+    @pytest.fixture
+    def edge_settings(self, edge_settings: EdgeSettings) -> EdgeSettings:
+        return replace(edge_settings, sends_mail=True)
+
+    async def test_registering(self, world: World, customer: Customer, monkeypatch, clock):
+        clock.ahead = timedelta(seconds=5)
+        body = {"email": customer.email, "phone": new_phone(), "password": PASSWORD, "full_name": "Achieng Otieno"}
+        other = {**body, "email": "other@example.com", "phone": new_phone()}
+        answers, works = await both(world, monkeypatch, "/auth/register", body, other)
+        alike(answers, works, but=("email", "phone", "verification"))
+        assert [mail.to for mail in world.actors.mails()[-2:]] == [customer.email, "other@example.com"]
+
+    @pytest.mark.parametrize("verified", [True, False])
+    async def test_another_code_for_an_address(self, world: World, customer: Customer, monkeypatch, clock, *, verified):
+        if verified:
+            await verify_email(world, customer.email)
+        clock.ahead = timedelta(seconds=90)
+        known, unknown = ({"email": one} for one in (customer.email, "nobody@example.com"))
+        answers, works = await both(world, monkeypatch, "/auth/email/resend", known, unknown)
+        alike(answers, works, but=("sent_to", "expires_at", "resend_at"))
+
+    @pytest.mark.parametrize("verified", [True, False])
+    async def test_a_wrong_code_for_an_address(self, world: World, customer: Customer, monkeypatch, *, verified):
+        code = world.actors.last_mailed_code()
+        if verified:
+            await verify_email(world, customer.email)
+        wrong = f"{(int(code) + 1) % 1_000_000:06d}"
+        known, unknown = ({"email": one, "code": wrong} for one in (customer.email, "nobody@example.com"))
+        alike(*await both(world, monkeypatch, "/auth/email/verify", known, unknown))
+
+
+async def verify_email(world: World, email: str) -> None:
+    body = {"email": email, "code": world.actors.last_mailed_code()}
+    assert (await world.call("POST", "/auth/email/verify", body)).status == 200

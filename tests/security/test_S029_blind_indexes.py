@@ -11,8 +11,8 @@ GUESSED_KEYS = (b"", b"penpay", b"secret", bytes(32), b"\xff" * 32)
 
 def indexes(module_database, customer: Customer) -> set[bytes]:
     (row,) = module_database.rows(
-        "SELECT u.email_index, u.phone_index, u.verified_phone_index, c.phone_index, c.code_hash"
-        " FROM {users}.users u JOIN {users}.phone_codes c ON c.user_id = u.id WHERE u.id = %s",
+        "SELECT u.email_index, u.phone_index, u.verified_phone_index, c.target_index, c.code_hash"
+        " FROM {users}.users u JOIN {users}.sent_codes c ON c.user_id = u.id WHERE u.id = %s",
         (customer.id,),
     )
     return {bytes(one) for one in row}

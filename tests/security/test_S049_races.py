@@ -41,7 +41,9 @@ async def test_five_tries_at_a_code(world: World, module_database):
     at = world.edge.clock.now()
     tries = (world.edge.accounts.verify_phone(phone, code_hash=bytes([n]) * 32, at=at) for n in range(MANY))
     assert {str(one) for one in await asyncio.gather(*tries)} == {"wrong"}
-    counts = module_database.rows("SELECT attempts FROM {users}.phone_codes ORDER BY updated_at DESC LIMIT 1")
+    counts = module_database.rows(
+        "SELECT attempts FROM {users}.sent_codes WHERE purpose = 'phone' ORDER BY updated_at DESC LIMIT 1"
+    )
     assert counts == [(5,)]
 
 
@@ -60,7 +62,9 @@ async def test_five_tries_at_a_forgotten_password(world: World, customer: Custom
         )
 
     assert not any(await asyncio.gather(*(guess(number) for number in range(MANY))))
-    counts = module_database.rows("SELECT attempts FROM {users}.password_codes WHERE user_id = %s", (customer.id,))
+    counts = module_database.rows(
+        "SELECT attempts FROM {users}.sent_codes WHERE purpose = 'password' AND user_id = %s", (customer.id,)
+    )
     assert counts == [(5,)]
 
 

@@ -1,0 +1,2 @@
+-- The same for codes of forgotten passwords.
+DROP TABLE IF EXISTS {users}.password_codes;
