@@ -90,11 +90,17 @@ FAULTS: Mapping[str, float] = {
     "customer.same_amount": 0.5,
     "customer.is_frozen": 0.4,
     "staff.resolves": 0.7,
+    # --- later ones
+    "actor.breaks_with_mail": 0.5,
 }
 """Kind → how often it strikes where it can, at full intensity."""
+LATER = frozenset({"actor.breaks_with_mail"})
+"""Kinds that came when seeds were known by their numbers: dice of their own leave those of all others as they were."""
 _INTENSITIES = (0.2, 0.5, 1.0)
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8)
 """Share of the kinds that a seed knows."""
+SHARE_LATER = 0.25
+"""Of the seeds, for each of the later kinds."""
 _THEMES = (0, 0, 0, 1, 1, 1, 2, 2, 3)
 """In how many rooms of the world everything goes wrong at once."""
 
@@ -105,15 +111,17 @@ class Odds:
     def __init__(
         self,
         dice: random.Random,
+        later: random.Random,
         *,
         only: Iterable[str] | None = None,
         also: Iterable[str] = (),
         always: Iterable[str] = (),
     ) -> None:
         self._dice = dice
+        self._later = later
         self.calm = False
         self.reached: Counter[str] = Counter()
-        drawn = _drawn(dice) if only is None else {}
+        drawn = {**_drawn(dice), **_drawn_later(later)} if only is None else {}
         wanted = {*(only or ()), *also}
         self.known: Mapping[str, float] = {
             **drawn,
@@ -128,7 +136,10 @@ class Odds:
     def hits(self, kind: str, *, often: float = 1.0) -> bool:
         """Whether it strikes now. `often` makes it rarer where it could strike very often."""
         chance = self.known.get(kind)
-        if chance is None or self.calm or self._dice.random() >= chance * often:
+        if chance is None or self.calm:
+            return False
+        dice = self._later if kind in LATER else self._dice
+        if dice.random() >= chance * often:
             return False
         self.reached[kind] += 1
         return True
@@ -145,9 +156,20 @@ def _drawn(dice: random.Random) -> Mapping[str, float]:
     share = dice.choice(_SHARES)
     known = {}
     for kind, chance in FAULTS.items():
+        if kind in LATER:
+            continue
         met, intensity = dice.random() < share, dice.choice(_INTENSITIES)
         if kind.partition(".")[0] in themes:
             known[kind] = chance
         elif met:
             known[kind] = chance * intensity
     return known
+
+
+def _drawn_later(dice: random.Random) -> Mapping[str, float]:
+    """Each of the later kinds by itself."""
+    return {
+        kind: chance * dice.choice(_INTENSITIES)
+        for kind, chance in FAULTS.items()
+        if kind in LATER and dice.random() < SHARE_LATER
+    }

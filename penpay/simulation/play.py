@@ -16,10 +16,11 @@ import structlog
 from actors.base import StartFailed
 from actors.runtime import incarnation
 from penpay.simulation.loop import StepLimit
+from penpay.simulation.mail import ForcedCrash
 from penpay.simulation.scale import scaled
 from penpay.simulation.staff import Staff
 from penpay.simulation.story import shortened
-from penpay.simulation.town import SPREAD_S, ForcedCrash, Town
+from penpay.simulation.town import SPREAD_S, Town
 from penpay.simulation.verdict import verdict
 from penpay.simulation.world import Seed, World
 

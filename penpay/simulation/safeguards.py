@@ -97,8 +97,7 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
     "fence": Safeguard(
         "a ledger writes under its own epoch only",
         ("node.twin", "node.pause", "node.pause_at_point"),
-        _parts((Commits, "_still_valid", without.always_valid)),
-        behind_it="unit ids, versions and UNIQUE (account, version): the rows refuse what a stale owner would write",
+        _parts((Commits, "_still_valid", without.whoever_owns)),
     ),
     "references_unique": Safeguard(
         "a provider's own id is used once",
@@ -228,8 +227,7 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
     ),
     "mailboxes": Safeguard(
         "what waits for an actor survives its restart",
-        ("actor.breaks", "node.crash"),
+        ("actor.breaks_with_mail",),
         Twists(tree=without.no_mailboxes),
-        behind_it="rows: a mailbox only makes things prompt, and every message in it can be read or asked again",
     ),
 }

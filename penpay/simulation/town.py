@@ -14,6 +14,7 @@ from penpay.domain.fx import Direction
 from penpay.domain.money import Money, kes, usd
 from penpay.domain.unit import UnitOfWork, UserStatusChange
 from penpay.messages import CommitUnit, ForgetUser, ledger_of, user_of
+from penpay.simulation.mail import ForcedCrash
 from penpay.simulation.people import Person, Told
 from penpay.simulation.scale import scaled
 
@@ -24,10 +25,6 @@ TRANSACTIONS_MAX = 4
 SPREAD_S = 30.0
 """Within this everybody begins."""
 TRIES_MAX = 8
-
-
-class ForcedCrash(Exception):
-    """Not a bug: the seed wanted it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ def ends(row: TransactionRow, did: Effects) -> Iterator[str]:
 
 def verdict(world: "World") -> list[str]:
     """Everything that is wrong, one line each."""
-    looks = (_invariants, _open, _truth, _sums, _people, _evidence, _streams, _crashes)
+    looks = (_invariants, _open, _truth, _sums, _people, _evidence, _streams, _mail, _crashes)
     return [line for look in looks for line in look(world)]
 
 
@@ -203,6 +203,11 @@ def _streams(world: "World") -> Iterator[str]:
     for entry in world.server.schema.outbox:
         if world.streams.seen.get(entry.shard, {}).get(entry.seq) != entry.event_id:
             yield f"event {entry.shard}-{entry.seq} was never published"
+
+
+def _mail(world: "World") -> Iterator[str]:
+    """What waited for an actor that broke was there for the next incarnation."""
+    yield from world.mail.lost()
 
 
 def _crashes(world: "World") -> Iterator[str]:

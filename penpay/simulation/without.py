@@ -6,6 +6,7 @@ from typing import Any
 
 from actors import deposit_evidence, ledger_rules, withdrawal_evidence
 from actors.deriv_resolver import DerivResolverActor
+from actors.ledger_commits import Commits
 from penpay.domain import (
     deposit_events,
     deposit_payment,
@@ -59,10 +60,12 @@ async def commit_believed(self: Any, batch: Any) -> None:
 _commit = MemoryLedgerTransaction.commit
 
 
-def always_valid(self: Any, fence: Any) -> bool:
-    """Whoever owns the shard now: we go on, and believe what we remember."""
-    self.fence = replace(fence, heads=self.fence.heads)
-    return True
+_still_valid = Commits._still_valid  # noqa: SLF001 - what is taken out is a part of it
+
+
+def whoever_owns(self: Any, fence: Any) -> bool:
+    """The row is locked and its heads are believed; whose it is, and in which epoch, is not looked at."""
+    return _still_valid(self, replace(fence, owner=self.fence.owner, epoch=self.fence.epoch))
 
 
 def nothing(*_args: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from actors.base import ActorCrashed
 from penpay.domain.fx import Direction
 from penpay.messages_rails import DARAJA_GATE, ResumePayouts
 from penpay.ports import Addresses
@@ -17,6 +18,7 @@ from penpay.simulation.door import Door
 from penpay.simulation.feeds import SimAnchors, SimStreams
 from penpay.simulation.lookout import Lookout
 from penpay.simulation.loop import NodeLoop, Universe
+from penpay.simulation.mail import Mail
 from penpay.simulation.mpesa import Mpesa
 from penpay.simulation.node import SimNode, tokens_of
 from penpay.simulation.odds import Odds
@@ -58,7 +60,13 @@ class World:
         plan = self.dice_of("plan")
         self.shards = 2 if plan.random() < 0.15 else 1
         self.twists = seed.twists
-        self.odds = Odds(self.dice_of("faults"), only=seed.faults, also=seed.also, always=seed.always)
+        self.odds = Odds(
+            self.dice_of("faults"),
+            self.dice_of("later faults"),
+            only=seed.faults,
+            also=seed.also,
+            always=seed.always,
+        )
         self.loop = NodeLoop(self.universe, "world")
         self.clock = WorldClock(self.universe)
         self.ids = DiceUlids(self.clock, self.dice_of("ids"))
@@ -82,6 +90,7 @@ class World:
         self.share_slow = plan.choice((0.0, 0.1, 0.3, 0.8))
         self.books = Watch(self.server)
         self.lookout = Lookout(self)
+        self.mail = Mail(self)
         self.town = Town(self)
         self.staff_done = True
         seed.twists.began(self)
@@ -183,7 +192,7 @@ class World:
 
     def heard(self, node: SimNode, registry: Addresses) -> Addresses:
         """A node's addresses, with an ear at them."""
-        return Ears(self, node.name, registry)
+        return Ears(self, node, registry)
 
     # --- healing --------------------------------------------------------------------------------------------------
 
@@ -216,11 +225,11 @@ class World:
 class Ears:
     """`Addresses` that leave a trace of who was told what."""
 
-    __slots__ = ("_name", "_registry", "_world")
+    __slots__ = ("_node", "_registry", "_world")
 
-    def __init__(self, world: World, name: str, registry: Addresses) -> None:
+    def __init__(self, world: World, node: SimNode, registry: Addresses) -> None:
         self._world = world
-        self._name = name
+        self._node = node
         self._registry = registry
 
     def tell(self, address: str, message: object) -> None:
@@ -231,12 +240,17 @@ class Ears:
     async def ask(self, address: str, message: object, *, timeout_s: float = 5.0) -> Any:
         """See `Addresses`."""
         self._hear(address, message)
-        return await self._registry.ask(address, message, timeout_s=timeout_s)
+        try:
+            return await self._registry.ask(address, message, timeout_s=timeout_s)
+        except ActorCrashed as error:
+            self._world.mail.ask_failed(address, message, error)
+            raise
 
     def _hear(self, address: str, message: object) -> None:
         self._world.universe.note(address + type(message).__name__)
         if self._world.seed.storied:
-            self._world.lookout.overhear(self._name, address, message)
+            self._world.lookout.overhear(self._node.name, address, message)
+        self._world.mail.is_sent(self._node, address)
 
 
 def _nothing() -> None:

@@ -8,6 +8,8 @@ from penpay.simulation.safeguards import SAFEGUARDS
 SEEDS_MAX = 60
 PLANTED = (
     "commit_unknown",
+    "fence",
+    "mailboxes",
     "inbox_dedupe",
     "wake_ups",
     "paid_amount",

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from penpay.domain import deposit, withdrawal
-from penpay.simulation.store.rows import AccountRow, AuditRow, EntryRow, FenceRow, PostingRow
+from penpay.simulation.store.rows import AccountRow, AuditRow, EntryRow, FenceRow, PostingRow, UnitRow
 from penpay.simulation.store.schema import Schema
 
 CREDIT_SIDE = frozenset(
@@ -13,6 +13,12 @@ CREDIT_SIDE = frozenset(
 DEBIT_SIDE = frozenset({"deriv_in", "mpesa_fees", "write_off"})
 ASSETS = frozenset({"mpesa_paybill", "mpesa_utility", "deriv_agent"})
 EDGES = {"DEPOSIT": deposit.edges(), "WITHDRAWAL": withdrawal.edges()}
+
+
+def of_unit(schema: Schema, row: UnitRow) -> Iterator[str]:
+    """Written by whoever owned the shard at that moment. To be asked when it is written."""
+    if row.epoch != schema.fences.rows[f"shard/{row.shard}"].epoch:
+        yield "w01_written_by_an_earlier_owner"
 
 
 def of_posting(schema: Schema, row: PostingRow) -> Iterator[str]:

@@ -44,6 +44,16 @@ def of_transaction(schema: Schema, stored: StoredTransaction) -> Iterator[str]:
         yield "i19_daily_limit"
 
 
+def of_admission(schema: Schema, stored: StoredTransaction) -> Iterator[str]:
+    """Two withdrawals of one customer are never open at once. To be asked when one is admitted."""
+    row = stored.row
+    if row.type != "WITHDRAWAL":
+        return
+    others = (other.row for other in schema.transactions.under("user", row.user_id) if other.row.id != row.id)
+    if any(other.type == row.type and other.state not in FINAL for other in others):
+        yield "w02_two_open_withdrawals"
+
+
 def _executed(operations: Sequence[StoredOperation]) -> Iterator[str]:
     confirmed = Counter(operation.kind for operation in operations if operation.state == "CONFIRMED")
     if confirmed["DERIV_TRANSFER"] > 1:

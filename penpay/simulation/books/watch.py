@@ -12,9 +12,10 @@ from penpay.simulation.books.journal import (
     of_entry,
     of_heads,
     of_posting,
+    of_unit,
     stands_at_last_entry,
 )
-from penpay.simulation.books.sagas import nobody_wakes, of_operation, of_transaction
+from penpay.simulation.books.sagas import nobody_wakes, of_admission, of_operation, of_transaction
 from penpay.simulation.store.rows import AccountRow, StoredOperation
 from penpay.simulation.store.server import MemoryServer
 from penpay.simulation.store.tables import Change
@@ -41,6 +42,7 @@ class Watch:
         self._trial: defaultdict[str, int] = defaultdict(int)
         self._heaps: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._looks: dict[str, Callable[[Change], Iterator[str]]] = {
+            "units": lambda change: of_unit(self._schema, change.after),
             "postings": lambda change: of_posting(self._schema, change.after),
             "ledger_entries": lambda change: of_entry(self._schema, change.after),
             "accounts": self._account,
@@ -60,6 +62,8 @@ class Watch:
             name = change.table.spec.name
             if (look := self._looks.get(name)) is not None:
                 self.broken += [Broken(rule, change.key) for rule in look(change)]
+            if name == "transactions" and change.before is None:
+                self.broken += [Broken(rule, change.key) for rule in of_admission(self._schema, change.after)]
             touched = self._transaction_of(name, change.after)
             if touched:
                 transactions[touched] = None
