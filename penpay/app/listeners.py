@@ -15,6 +15,7 @@ from penpay.adapters.kyc_store import MySqlKyc
 from penpay.adapters.overview import MySqlOverview
 from penpay.adapters.password_store import MySqlPasswordChanges
 from penpay.adapters.passwords import Argon2Passwords
+from penpay.adapters.phone_store import MySqlPhoneChanges
 from penpay.adapters.pin_store import MySqlPins
 from penpay.adapters.rate_limits import RedisRateLimits
 from penpay.adapters.receipts import Ed25519Receipts
@@ -63,6 +64,7 @@ def edge_of(house: NodeHouse, admission: Admission, events: EventHub) -> Edge:
         pins=MySqlPins(database),
         sessions=MySqlSessions(database, outside.sealer, idle_s=settings.timing.refresh_idle_s),
         password_changes=MySqlPasswordChanges(database, outside.sealer),
+        phone_changes=MySqlPhoneChanges(database, outside.sealer),
         links=MySqlDerivLinks(database, outside.sealer),
         reads=MySqlReads(database),
         inbox=outside.stores.inbox,

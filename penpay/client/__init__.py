@@ -112,6 +112,15 @@ class Client(Transport):
         """Set or change the PIN of withdrawals."""
         await self.call("PUT", "/me/pin", {"pin": pin, "password": password})
 
+    async def change_phone(self, phone: str, *, password: str, pin: str | None = None) -> JSON:
+        """Have a code sent to another number; the PIN is needed once one is set."""
+        body = {"phone": phone, "password": password, **({"pin": pin} if pin is not None else {})}
+        return cast("JSON", await self.call("POST", "/me/phone", body))
+
+    async def confirm_phone(self, phone: str, code: str) -> JSON:
+        """The code of the SMS makes the other number the account's own; other sessions end."""
+        return cast("JSON", await self.call("POST", "/me/phone/verify", {"phone": phone, "code": code}))
+
     async def link_deriv(self) -> str:
         """Where the customer's browser must go to authorise us at Deriv."""
         return str((await self.call("POST", "/deriv/link"))["authorize_url"])

@@ -81,6 +81,18 @@ class CodeTry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneChange:
+    """Another number, and the code that reached it. Every session but `keep_session` ends."""
+
+    user_id: str
+    phone: str = field(repr=False)
+    code_hash: bytes = field(repr=False)
+    keep_session: str
+    held_until: datetime
+    notice_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:
     """A registration, with the codes that go to the phone and, where mail is sent, to the address."""
 

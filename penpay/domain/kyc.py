@@ -23,6 +23,7 @@ class Reason(StrEnum):
     """Why a snapshot was taken. The names are stored."""
 
     PHONE_VERIFIED = "phone_verified"
+    PHONE_CHANGED = "phone_changed"
     DERIV_LINKED = "deriv_linked"
     NAME_DIFFERS = "name_differs"
     NAME_APPROVED = "name_approved"

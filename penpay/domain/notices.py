@@ -19,6 +19,7 @@ class NoticeKind(StrEnum):
     PIN_CHANGED = "pin_changed"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of an event
     PASSWORD_RESET = "password_reset"  # noqa: S105
+    PHONE_CHANGED = "phone_changed"
     DERIV_LINKED = "deriv_linked"
     DERIV_REFUSED = "deriv_refused"
 
@@ -29,6 +30,10 @@ _SAYS = {
     NoticeKind.PIN_CHANGED: "Your PenPay withdrawal PIN was changed. Withdrawals are held for a while.",
     NoticeKind.PASSWORD_CHANGED: "Your PenPay password was changed and other devices were signed out.",
     NoticeKind.PASSWORD_RESET: "Your PenPay password was reset and every device was signed out.",
+    NoticeKind.PHONE_CHANGED: (
+        "Another phone number was set on your PenPay account and other devices were signed out. "
+        "Withdrawals are held for a while."
+    ),
     NoticeKind.DERIV_LINKED: "Your Deriv account was linked to PenPay.",
     NoticeKind.DERIV_REFUSED: "Your Deriv account could not be linked: it is in another name.",
 }

@@ -15,6 +15,7 @@ from penpay.domain.accounts import (
     NewAccount,
     NewCode,
     NewSession,
+    PhoneChange,
     PinTry,
     Profile,
     Rotation,
@@ -156,6 +157,21 @@ class PasswordChanges(Protocol):
         at: datetime,
     ) -> None:
         """A signed-in customer's new password; their other sessions end."""
+        ...
+
+
+class PhoneChanges(Protocol):
+    """Another phone number. The change holds withdrawals, ends other sessions and is told to the former number.
+
+    All methods raise `Unavailable`.
+    """
+
+    async def ask(self, user_id: str, phone: str, new: NewCode) -> bool:
+        """Expect this code from the customer. False: a fresh one is on its way."""
+        ...
+
+    async def change(self, change: PhoneChange, *, at: datetime) -> Verification:
+        """Use the code. Wrong tries are counted before anything is said; a number of two accounts is impossible."""
         ...
 
 

@@ -19,6 +19,7 @@ from penpay.http.accounts import (
     DerivLinks,
     PasswordChanges,
     Passwords,
+    PhoneChanges,
     Pins,
     Sessions,
 )
@@ -151,6 +152,7 @@ class Edge:
     pins: Pins
     sessions: Sessions
     password_changes: PasswordChanges
+    phone_changes: PhoneChanges
     links: DerivLinks
     reads: Reads
     inbox: InboxStore

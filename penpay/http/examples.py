@@ -102,6 +102,7 @@ EXAMPLES: Mapping[type[BaseModel], Any] = {
     schemas_identity.ForgotPasswordRequest: {"email": EMAIL},
     schemas_identity.ResetPasswordRequest: {"email": EMAIL, "code": "123456", "password": "another long sentence"},
     schemas_identity.PasswordRequest: {"password": PASSWORD, "new_password": "another long sentence"},
+    schemas_identity.ChangePhoneRequest: {"phone": "254722000111", "password": PASSWORD, "pin": "274913"},
     schemas_identity.PinRequest: {"pin": "274913", "password": PASSWORD},
     schemas_identity.Registered: {
         "email": "w*****u@example.com",

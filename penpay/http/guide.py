@@ -27,6 +27,12 @@ _WAY = """
 3. `POST /api/v1/deriv/link`, and open the `authorize_url` in a browser. `PUT /api/v1/me/pin`.
 4. `POST /api/v1/deposits`, and answer the prompt on the phone. Follow with `GET /api/v1/transactions/{id}/timeline`.
 5. `POST /api/v1/withdrawals/code`: Deriv mails a code. `POST /api/v1/withdrawals` with that code and the PIN.
+
+### Another phone number
+
+`POST /api/v1/me/phone` with password and PIN, then `POST /api/v1/me/phone/verify` with the code that the new number
+gets. The session that asks goes on, every other one ends. Withdrawals are held for 24 hours, and the former number is
+told. What is under way keeps the number that it began with: an open payment prompt, a payout, a refund.
 """
 _SIMULATED = """
 ### On this development stack

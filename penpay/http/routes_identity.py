@@ -1,6 +1,6 @@
 """The calls around a customer's identity: sign-in, devices, password and PIN. Part of `penpay.http.routes`."""
 
-from penpay.http import auth, devices, export, me, passwords, schemas_identity
+from penpay.http import auth, devices, export, me, passwords, phones, schemas_identity
 from penpay.http.dispatch import Route
 
 FIELDS = ("invalid_request", "malformed_json", "payload_too_large", "unsupported_media_type")
@@ -151,6 +151,26 @@ OWN = (
         body=schemas_identity.PasswordRequest,
         answers={204: None},
         problems=(*FIELDS, *SIGNED, "password_wrong"),
+    ),
+    Route(
+        method="POST",
+        path="/me/phone",
+        handle=phones.ask,
+        summary="Change the phone number; a code goes to the new one",
+        tag="Customer",
+        body=schemas_identity.ChangePhoneRequest,
+        answers={202: schemas_identity.Verification},
+        problems=(*FIELDS, *SIGNED, "account_frozen", "password_wrong", "pin_wrong", "pin_locked"),
+    ),
+    Route(
+        method="POST",
+        path="/me/phone/verify",
+        handle=phones.confirm,
+        summary="Use the code: other sessions end, withdrawals are held for 24 hours, the former number is told",
+        tag="Customer",
+        body=schemas_identity.VerifyPhoneRequest,
+        answers={200: schemas_identity.PhoneVerified},
+        problems=(*FIELDS, *SIGNED, "account_frozen", "code_invalid", "phone_taken"),
     ),
     Route(
         method="GET",

@@ -321,7 +321,7 @@ class Me(Answer):
     pin_set: bool
     deriv: DerivLinkAnswer
     withdrawals_held_until: Time | None
-    """Set for a while after a change of PIN, password or device."""
+    """Set for a while after a change of PIN, password, phone or device."""
     limits: dict[str, LimitsLeft]
     created_at: Time
 

@@ -37,6 +37,14 @@ class ResendRequest(Request):
     phone: PhoneText
 
 
+class ChangePhoneRequest(Request):
+    """Another phone number. The PIN is needed once one is set."""
+
+    phone: PhoneText
+    password: Annotated[str, Field(min_length=1, max_length=PASSWORD_MAX)]
+    pin: CodeText | None = None
+
+
 class VerifyEmailRequest(Request):
     """The code that arrived by mail."""
 

@@ -4,18 +4,16 @@ Source: contract.md part 3, decisions.md parts 4 and 7. A repeated request gets 
 looked at, so it costs no try; a try is counted in the database before its PIN is compared.
 """
 
-import math
-
 from aiohttp import web
 
-from penpay.domain.accounts import DerivLink, LinkStatus, PinTry
+from penpay.domain.accounts import DerivLink, LinkStatus
 from penpay.domain.answers import ROUTE_WITHDRAWALS
-from penpay.domain.errors import BadInput, Unavailable
-from penpay.domain.identity import PIN_TRIES_MAX
+from penpay.domain.errors import BadInput
 from penpay.domain.money import Money
 from penpay.domain.throttle import Hit
 from penpay.http.dispatch import Call
 from penpay.http.idempotent import as_response, replay, stored_answer
+from penpay.http.pins import check_pin
 from penpay.http.quotes import money_of
 from penpay.http.replies import Stop
 from penpay.http.schemas import WithdrawalCodeRequest, WithdrawalRequest
@@ -53,7 +51,7 @@ async def create(call: Call) -> web.Response:
     fingerprint = call.fingerprint()
     if known := await replay(call, ROUTE_WITHDRAWALS, fingerprint):
         return known
-    tried = await _check_pin(call, body.pin)
+    tried = await check_pin(call, body.pin)
     link = await _link(call)
     command = AcceptWithdrawal(
         customer=call.customer,
@@ -74,38 +72,6 @@ async def create(call: Call) -> web.Response:
     except edge.lost_answers:
         return await stored_answer(call, ROUTE_WITHDRAWALS, fingerprint)
     return as_response(answer)
-
-
-async def _check_pin(call: Call, pin: str) -> PinTry:
-    """Counted first, compared then. Wrong PINs are never stored as answers: the same key may come again.
-
-    It is counted when its turn has come and not before: a node that dies would cost everybody in the queue a try, and
-    five of those lock a PIN.
-    """
-    async with call.edge.passwords.pin_turn():
-        return await _count_and_compare(call, pin)
-
-
-async def _count_and_compare(call: Call, pin: str) -> PinTry:
-    edge, user_id = call.edge, call.who.user_id
-    at = edge.clock.now()
-    tried = await edge.pins.begin_try(user_id, at=at)
-    if not tried.pin_hash:
-        raise Stop("pin_not_set")
-    if tried.locked_until is not None:
-        left_s = math.ceil((tried.locked_until - at).total_seconds())
-        raise Stop("pin_locked", retry_after_s=max(1, left_s))
-    try:
-        right = await edge.passwords.check_pin(user_id, tried.pin_hash, pin)
-    except Unavailable:
-        await edge.pins.give_back(user_id, tried, at=at)
-        raise
-    edge.metrics.authenticated(kind="pin", accepted=right)
-    if not right:
-        left = max(0, PIN_TRIES_MAX - tried.number)
-        raise Stop("pin_wrong", f"The PIN is wrong; {left} {'try is' if left == 1 else 'tries are'} left.")
-    await edge.pins.passed(user_id, tried, at=at)
-    return tried
 
 
 def _amount(body: WithdrawalCodeRequest | WithdrawalRequest) -> Money | None:

@@ -21,7 +21,7 @@ WHERE id IN (:ids);
 
 -- name: claimed
 -- What is sent to whom.
-SELECT n.id, n.user_id, n.kind, n.created_at, n.tries, u.phone_sealed, k.wrapped
+SELECT n.id, n.user_id, n.kind, n.created_at, n.tries, IF(n.phone_sealed = '', u.phone_sealed, n.phone_sealed), k.wrapped
 FROM {users}.notices n
 JOIN {users}.users u ON u.id = n.user_id
 JOIN {users}.data_keys k ON k.user_id = n.user_id

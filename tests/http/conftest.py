@@ -14,6 +14,7 @@ from penpay.adapters.inbox_store import MySqlInboxStore
 from penpay.adapters.metrics import Metrics
 from penpay.adapters.password_store import MySqlPasswordChanges
 from penpay.adapters.passwords import Argon2Passwords
+from penpay.adapters.phone_store import MySqlPhoneChanges
 from penpay.adapters.pin_store import MySqlPins
 from penpay.adapters.rate_limits import RedisRateLimits
 from penpay.adapters.receipts import Ed25519Receipts
@@ -75,6 +76,7 @@ async def world(stores, sealer, clock, redis, edge_settings) -> AsyncIterator[Wo
         pins=MySqlPins(stores),
         sessions=MySqlSessions(stores, sealer),
         password_changes=MySqlPasswordChanges(stores, sealer),
+        phone_changes=MySqlPhoneChanges(stores, sealer),
         links=MySqlDerivLinks(stores, sealer),
         reads=MySqlReads(stores),
         inbox=MySqlInboxStore(stores, sealer),

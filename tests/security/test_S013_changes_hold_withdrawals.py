@@ -1,15 +1,19 @@
-"""S13: a new device, a new PIN and a new password hold withdrawals for a day, counted from the change.
+"""S13: a new device, PIN, password or phone number holds withdrawals for a day, counted from the change.
 
-A phone number cannot be changed. The hold stands in the customer's row and reaches every admission.
+The hold stands in the customer's row and reaches every admission.
 """
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
 
+from penpay.bench.seed import seed
 from penpay.messages import AcceptWithdrawal, HttpAnswer
+from tests.faults.stage import Stage
 from tests.http.test_passwords import ask_code, reset
-from tests.http.world import PASSWORD, Customer, World, login
+from tests.http.test_phones import change_phone
+from tests.http.world import PASSWORD, Customer, World, login, new_phone
 
 PIN, OTHER_PIN = "480375", "715926"
 NEW_PASSWORD = "a quite different sentence"
@@ -35,6 +39,10 @@ async def forgotten_password(world: World, customer: Customer) -> None:
     customer.access = (await world.call("POST", "/auth/login", body)).body["access_token"]
 
 
+async def new_phone_number(world: World, customer: Customer) -> None:
+    assert (await change_phone(customer, new_phone(), pin=PIN)).status == 200
+
+
 @pytest.fixture
 async def payee(customer: Customer) -> Customer:
     assert (await customer.call("PUT", "/me/pin", {"pin": PIN, "password": PASSWORD})).status == 204
@@ -56,7 +64,7 @@ async def held_until(world: World, customer: Customer, pin: str) -> datetime | N
     return told[-1]
 
 
-@pytest.mark.parametrize("change", [new_device, new_pin, new_password, forgotten_password])
+@pytest.mark.parametrize("change", [new_device, new_pin, new_password, forgotten_password, new_phone_number])
 async def test_a_change_holds_withdrawals_for_a_day(world: World, payee: Customer, clock, change):
     assert await held_until(world, payee, PIN) is None
     before = clock.now()
@@ -95,3 +103,36 @@ async def test_so_is_one_whose_token_was_copied(world: World, payee: Customer):
     assert (await world.call("POST", "/auth/refresh", copied)).status == 401
     payee.access = (await login(world, payee.email, payee.device))["access_token"]
     assert await held_until(world, payee, PIN) is not None
+
+
+async def test_an_open_prompt_stays_with_the_number_that_it_was_sent_to(stage: Stage):
+    """On a running node: the number changes while the payer looks at the prompt; later deposits ring the new one."""
+    (who,) = await seed(stage.installation.node.env or {}, 1, first=9_001, password=PASSWORD)
+    other = f"2547110{who.number:05d}"
+    await stage.control.script_phone(who.msisdn, {"answer_delay_s": 4.0})
+    await stage.control.script_phone(other, {"answer_delay_s": 0.1})
+    first = await stage.ask(who)
+    assert first.status == 202, first.body
+    push = await stage.push_of(who)
+    asked = await stage.post(who, "/me/phone", {"phone": other, "password": PASSWORD}, key=None)
+    assert asked.status == 202, asked.body
+    code = await code_at(stage, other)
+    changed = await stage.post(who, "/me/phone/verify", {"phone": other, "code": code}, key=None)
+    assert changed.status == 200, changed.body
+    await stage.reaches(first.body["id"], "COMPLETED")
+    assert push["msisdn"] == who.msisdn
+    assert [one["msisdn"] for one in (await stage.told(who)).payments] == [who.msisdn]
+    shown = (await stage.get(who, f"/transactions/{first.body['id']}")).body
+    assert shown["phone"].endswith(who.msisdn[-3:])
+    second = await stage.ask(who, stage.amount_of(who) + 1)
+    assert second.status == 202, second.body
+    await stage.reaches(second.body["id"], "COMPLETED")
+    truth = await stage.control.get("/truth")
+    assert [one["msisdn"] for one in truth["payments"] if one["msisdn"] in {who.msisdn, other}] == [who.msisdn, other]
+
+
+async def code_at(stage: Stage, phone: str) -> str:
+    async with asyncio.timeout(10):
+        while not (text := await stage.control.newest_sms(phone)):
+            await asyncio.sleep(0.05)
+    return next(word for word in text.replace(".", " ").split() if word.isdigit() and len(word) == 6)

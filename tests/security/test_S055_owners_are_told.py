@@ -15,7 +15,8 @@ from penpay.app.identity_jobs import IdentityJobs
 from penpay.domain.errors import Refused, Unavailable
 from penpay.domain.notices import TRIES_MAX
 from tests.http.test_passwords import ask_code, reset
-from tests.http.world import PASSWORD, Customer, World, login
+from tests.http.test_phones import change_phone
+from tests.http.world import PASSWORD, Customer, World, login, new_phone
 
 
 class Gateway:
@@ -53,9 +54,10 @@ async def test_every_change_leaves_its_message_and_the_first_device_none(world: 
     await customer.call("PUT", "/me/pin", {"pin": "480375", "password": PASSWORD})
     await customer.call("PUT", "/me/pin", {"pin": "715926", "password": PASSWORD})
     await customer.call("PUT", "/me/password", {"password": PASSWORD, "new_password": "a different sentence"})
+    await change_phone(customer, new_phone(), password="a different sentence", pin="715926")
     await reset(world, customer.email, await ask_code(world, customer.email))
     assert sorted(kinds(module_database, customer)) == sorted(
-        ["device_added", "pin_set", "pin_changed", "password_changed", "password_reset"]
+        ["device_added", "pin_set", "pin_changed", "password_changed", "phone_changed", "password_reset"]
     )
 
 
@@ -67,6 +69,18 @@ async def test_the_message_reaches_the_owners_phone_once(world: World, jobs, gat
     assert to == customer.phone
     assert "new device" in text
     assert customer.email not in text
+
+
+async def test_a_changed_number_is_told_to_the_one_before(world: World, jobs, gateway, customer):
+    """With it goes what was still to be said: a thief who changes the number silences nothing."""
+    await login(world, customer.email, "second")
+    assert (await change_phone(customer, new_phone())).status == 200
+    assert await jobs.send_notices() == "2 tried"
+    assert {to for to, _ in gateway.sent} == {customer.phone}
+    assert any("phone number" in text for _, text in gateway.sent)
+    await customer.call("PUT", "/me/pin", {"pin": "480375", "password": PASSWORD})
+    await jobs.send_notices()
+    assert gateway.sent[-1][0] != customer.phone
 
 
 async def test_a_gateway_that_is_away_postpones_and_loses_nothing(world: World, jobs, gateway, customer, clock):
