@@ -13,7 +13,7 @@ from config.environment import SettingsError
 from config.sections import Settings
 from config.settings import load_settings
 from penpay.adapters.database import Database
-from penpay.adapters.overview import MySqlOverview
+from penpay.adapters.migrations import schema_problem
 from penpay.adapters.redis_streams import redis_client
 from penpay.adapters.server_check import login_problems, server_advice, server_problems
 from penpay.domain.errors import StoreError
@@ -71,7 +71,7 @@ def _programs() -> Iterator[Finding]:
 async def _servers(settings: Settings) -> Sequence[Finding]:
     database = Database(settings.database.url.get_secret_value(), prefix=settings.database.prefix)
     try:
-        found = [*await _database(database, relaxed=settings.is_relaxed)]
+        found = [*await _database(database, settings)]
     finally:
         database.close()
     redis = redis_client(settings.redis.url.get_secret_value())
@@ -87,17 +87,19 @@ async def _servers(settings: Settings) -> Sequence[Finding]:
     return found
 
 
-async def _database(database: Database, *, relaxed: bool) -> Sequence[Finding]:
+async def _database(database: Database, settings: Settings) -> Sequence[Finding]:
     try:
         problems, advice = await server_problems(database), await server_advice(database)
         excesses = await login_problems(database)
-        await MySqlOverview(database).ping()
+        schema = await schema_problem(database, shards=settings.node.shards)
     except StoreError as error:
-        return [Finding("database", Level.FAIL, f"cannot be used: {error}; `penpay migrate` prepares the schemas")]
+        return [Finding("database", Level.FAIL, f"cannot be used: {error}")]
     return [
-        Finding("database", Level.OK, "answers, and has the schema of this version"),
+        Finding(
+            "database", Level.FAIL if schema else Level.OK, schema or "answers, and has the schema of this version"
+        ),
         *(Finding("database", Level.FAIL, line) for line in problems),
-        *(Finding("database", Level.NOTE if relaxed else Level.FAIL, line) for line in excesses),
+        *(Finding("database", Level.NOTE if settings.is_relaxed else Level.FAIL, line) for line in excesses),
         *(Finding("database", Level.NOTE, line) for line in advice),
     ]
 

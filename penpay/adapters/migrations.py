@@ -63,14 +63,15 @@ async def migrate(admin_url: str, *, runtime_url: str, prefix: str, shards: int,
         connection.close()
 
 
-async def schema_problem(database: Database) -> str:
+async def schema_problem(database: Database, *, shards: int) -> str:
     """Why this version must not run on this database yet, or empty.
 
-    A newer schema is fine: migrations add, and take away only what is worth nothing after minutes. Raises
-    `Unavailable`.
+    A newer schema is fine: migrations add, and take away only what is worth nothing after minutes. Another number of
+    shards would look for customers and their open payments where they are not. Raises `Unavailable`.
     """
+    queries = database.queries("migrations")
     try:
-        history: dict[str, str] = dict(await database.rows(database.queries("migrations")("history")))
+        history: dict[str, str] = dict(await database.rows(queries("history")))
     except StoreError as error:
         if isinstance(error, Unavailable):
             raise
@@ -80,7 +81,14 @@ async def schema_problem(database: Database) -> str:
             return f"migration {path.stem} is not applied: run penpay migrate"
         if history[path.stem] != hashlib.sha256(path.read_bytes()).hexdigest():
             return f"migration {path.stem} was edited after it was applied"
-    return ""
+    installed = [int(count) for _, count in await database.rows(queries("installation"))]
+    return "" if installed == [shards] else _other_shards(installed, shards)
+
+
+def _other_shards(installed: Sequence[int], shards: int) -> str:
+    if not installed:
+        return "this database was never migrated to its end: run penpay migrate"
+    return f"this installation has {installed[0]} shards for ever, not {shards}: see PENPAY_NODE__SHARDS"
 
 
 async def _apply_missing(connection: Connection, queries: Queries, prefix: str) -> list[str]:
@@ -107,7 +115,7 @@ async def _seed(connection: Connection, queries: Queries, *, shards: int, new_in
     await connection.query(queries("draw_installation", id=new_installation_id, shards=shards))
     installation_id, installed_shards = (await connection.rows(queries("installation")))[0]
     if installed_shards != shards:
-        raise MigrationRefused(f"this installation has {installed_shards} shards for ever, not {shards}")
+        raise MigrationRefused(_other_shards([installed_shards], shards))
     for name in (*(f"shard/{shard}" for shard in range(shards)), *RAILS):
         await connection.query(queries("seed_lease", name=name))
         await connection.query(queries("seed_fence", name=name, genesis=GENESIS))

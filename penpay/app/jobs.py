@@ -84,7 +84,7 @@ class Jobs:
         await self._overview.ping()
         database, settings = self._house.outside.database, self._house.outside.settings
         refused = list(await server_problems(database))
-        if problem := await schema_problem(database):
+        if problem := await schema_problem(database, shards=settings.node.shards):
             refused.append(problem)
         login, advised = await login_problems(database), await server_advice(database)
         if settings.is_relaxed:

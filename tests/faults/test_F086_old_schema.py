@@ -39,8 +39,10 @@ async def started(stage: Stage, database: MigratedDatabase) -> tuple[int, str]:
         ("DELETE FROM {ledger}.schema_migrations WHERE name = '043_outbox'", "043_outbox is not applied"),
         ("UPDATE {ledger}.schema_migrations SET sha256 = 'x' WHERE name = '021_units'", "021_units was edited"),
         ("DROP TABLE {ledger}.schema_migrations", "never migrated"),
+        ("UPDATE {ledger}.installation SET shards = 7", "has 7 shards for ever"),
+        ("DELETE FROM {ledger}.installation", "never migrated to its end"),
     ],
-    ids=["half applied", "edited", "empty"],
+    ids=["half applied", "edited", "empty", "other shards", "interrupted"],
 )
 async def test_it_is_refused_in_one_line(stage: Stage, database: MigratedDatabase, breaking: str, words: str) -> None:
     database.rows(breaking)
