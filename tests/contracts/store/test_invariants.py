@@ -1,5 +1,6 @@
 """The invariants over the simulation's rows say what the SQL ones say, of sound books and of broken ones."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -223,4 +224,15 @@ async def test_a_commit_that_breaks_a_rule_is_seen_at_once(world, name):
 
 
 def test_a_phone_is_what_the_database_takes_for_one():
-    assert sweeping._PHONE.pattern == "254[17][0-9]{8}"
+    asked = set(re.findall(r"REGEXP '(.*?)'", invariants.queries("")["i31_phone_in_clear"]))
+    assert asked == {sweeping._PHONE.pattern}
+
+
+@pytest.mark.parametrize("text", ['{"phone":"254712345678"}', "254112345678", '["a",254712345678]'])
+def test_a_whole_number_is_a_phone(text):
+    assert sweeping._PHONE.search(text)
+
+
+@pytest.mark.parametrize("text", ["ws_CO_271120261447058155254712345678", '{"n":25471234567890}', "2547****678"])
+def test_digits_within_a_longer_number_are_no_phone(text):
+    assert not sweeping._PHONE.search(text)
