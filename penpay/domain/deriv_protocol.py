@@ -282,8 +282,9 @@ def balance(frame: Frame) -> tuple[str, Money]:
 
 
 def account_transaction(frame: Frame) -> AccountTransaction | None:
-    """A movement of the account; None for the stream's first answer, which holds only the subscription."""
-    if "transaction" not in frame.members:
+    """A movement of the account; None for the stream's first answer, which holds only the subscription and its id."""
+    told = frame.members.get("transaction", {})
+    if isinstance(told, dict) and told.keys() <= {"id"}:
         return None
     told = _object(frame, "transaction")
     return AccountTransaction(

@@ -99,8 +99,9 @@ def test_balances_and_movements_are_exact():
     assert moved.at == datetime.fromtimestamp(1_760_000_000, UTC)
 
 
-def test_the_first_answer_of_a_stream_is_no_movement():
-    assert deriv.account_transaction(frame(subscription={"id": "a"})) is None
+@pytest.mark.parametrize("members", [{}, {"transaction": {"id": "a"}}, {"transaction": {}}])
+def test_the_first_answer_of_a_stream_is_no_movement(members):
+    assert deriv.account_transaction(frame(subscription={"id": "a"}, **members)) is None
 
 
 @pytest.mark.parametrize("balance", [1.001, float("1e300"), "5", None, True, -1e-9])
