@@ -4,12 +4,12 @@ from typing import Protocol
 
 from actors.recording import record
 from penpay.domain.admission import No
-from penpay.domain.answers import answer_aad
+from penpay.domain.answers import ROUTE_WITHDRAWAL_CODES, answer_aad
 from penpay.domain.presentation import json_bytes
 from penpay.domain.problems import CONTENT_TYPE as PROBLEM_TYPE
 from penpay.domain.problems import PROBLEMS, problem
 from penpay.domain.unit import StoredAnswer, UnitOfWork
-from penpay.messages import AcceptDeposit, AcceptWithdrawal, Committed, HttpAnswer
+from penpay.messages import AcceptDeposit, AcceptWithdrawal, Committed, HttpAnswer, RequestWithdrawalCode
 from penpay.ports import Addresses, Clock, Sealer, UserStore
 
 Asked = AcceptDeposit | AcceptWithdrawal
@@ -39,9 +39,12 @@ def location(transaction_id: str) -> str:
     return f"/api/v1/transactions/{transaction_id}"
 
 
-def problem_answer(code: str, detail: str = "", retry_after_s: int = 0) -> HttpAnswer:
-    """A refusal that is not stored."""
-    body = json_bytes(problem(code, detail, retry_after_s=retry_after_s))
+def problem_answer(
+    asked: Asked | RequestWithdrawalCode, code: str, detail: str = "", retry_after_s: int = 0
+) -> HttpAnswer:
+    """A refusal that is not stored. Its `instance` is the path that was called."""
+    route = ROUTE_WITHDRAWAL_CODES if isinstance(asked, RequestWithdrawalCode) else asked.route
+    body = json_bytes(problem(code, detail, route.partition(" ")[2], retry_after_s=retry_after_s))
     return HttpAnswer(status=PROBLEMS[code].status, body=body, content_type=PROBLEM_TYPE, retry_after_s=retry_after_s)
 
 
@@ -52,7 +55,7 @@ async def replay(parts: AnswerParts, asked: Asked) -> HttpAnswer | None:
     if stored is None:
         return None
     if stored.fingerprint != asked.fingerprint:
-        return problem_answer("idempotency_key_reused")
+        return problem_answer(asked, "idempotency_key_reused")
     body = parts.sealer.open(
         stored.sealed_body,
         aad=answer_aad(asked.route, asked.key_hash),
@@ -69,7 +72,7 @@ async def refuse(parts: AnswerParts, asked: Asked, no: No) -> HttpAnswer:
     known = await replay(parts, asked)
     if known is not None:
         return known
-    fresh = problem_answer(no.code, no.detail, no.retry_after_s)
+    fresh = problem_answer(asked, no.code, no.detail, no.retry_after_s)
     if fresh.status not in STORED or no.code in NEVER_STORED:
         return fresh
     user_id = asked.customer.user_id

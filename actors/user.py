@@ -145,14 +145,14 @@ class UserActor(EntityActor):
         except Unavailable:
             self._rows = None
             known = await replay(self._parts, asked)
-            return known or problem_answer("outcome_unknown", "the request may have been taken", 2)
+            return known or problem_answer(asked, "outcome_unknown", "the request may have been taken", 2)
 
     async def _send_code(self, asked: RequestWithdrawalCode) -> HttpAnswer:
         """What admission would refuse later is refused before Deriv is asked for a code. No answer is stored."""
         quote = await self._terms(asked.quote_id, asked.amount, Direction.WITHDRAWAL)
         no = quote if isinstance(quote, adm.No) else await self._judge(asked, quote, WITHDRAWALS, reload=True)
         if no is not None:
-            return problem_answer(no.code, no.detail, no.retry_after_s)
+            return problem_answer(asked, no.code, no.detail, no.retry_after_s)
         assert isinstance(quote, Quote)
         return await send_code(self._parts, asked, quote)
 
@@ -218,7 +218,7 @@ class UserActor(EntityActor):
         self._rows = None
         match code:
             case RejectCode.KEY_REUSED:
-                return await replay(self._parts, asked) or problem_answer("request_in_progress", retry_after_s=1)
+                return await replay(self._parts, asked) or problem_answer(asked, "request_in_progress", retry_after_s=1)
             case RejectCode.QUOTE_USED:
                 return await refuse(self._parts, asked, adm.No("quote_used"))
             case RejectCode.ACCOUNT_FROZEN:

@@ -30,7 +30,7 @@ async def send_code(parts: UserParts, asked: RequestWithdrawalCode, quote: Quote
     )
     answer = await parts.addresses.ask(DERIV_WITHDRAWALS, order, timeout_s=MAIL_S)
     if isinstance(answer, Refusal):
-        return problem_answer(answer.code, answer.detail, answer.retry_after_s)
+        return problem_answer(asked, answer.code, answer.detail, answer.retry_after_s)
     code = CodeRequest(quote.send, parts.sealer.blind_index(customer.phone), parts.clock.now())
     await parts.store.remember_code(parts.ids.ulid(), customer.user_id, code)
     body = {"amount": quote.send.wire(), "receive": quote.receive.wire(), "phone": customer.phone_mask}

@@ -9,6 +9,7 @@ from hashlib import sha256
 from penpay.domain.presentation import canonical_bytes
 
 ROUTE_DEPOSITS = "POST /api/v1/deposits"
+ROUTE_WITHDRAWAL_CODES = "POST /api/v1/withdrawals/code"
 ROUTE_WITHDRAWALS = "POST /api/v1/withdrawals"
 """Routes as they are stored with keys and answers."""
 _NEVER_COMPARED = frozenset({"pin", "verification_code"})

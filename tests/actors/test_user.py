@@ -116,6 +116,7 @@ async def test_a_refusal_of_the_business_is_replayed_although_the_reason_has_gon
     first = await user.aask(asked(deriv_loginid=""))
     again = await user.aask(asked())
     assert (first.status, code(first)) == (403, "deriv_not_linked")
+    assert json.loads(first.body)["instance"] == "/deposits"
     assert (again.body, again.replayed) == (first.body, True)
 
 
