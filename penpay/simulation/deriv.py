@@ -19,6 +19,7 @@ from penpay.simulation.truth import Account, Movement, Transfer, Truth
 Members = dict[str, Any]
 SETTLES_S = scaled(600.0)
 """What Deriv has received it executes within this, or not at all."""
+ODD_MINOR = 100
 _MONEY = {"paymentagent_transfer", "paymentagent_withdraw"}
 
 
@@ -52,6 +53,8 @@ class Deriv:
         self._say = tell
         self._lag_s = SETTLES_S * dice.choice((0.5, 1.5))
         """How far statements are behind when they are: longer than the settle window, the balances must tell."""
+        self._off_minor = 0
+        """What the movement of this moment is short of."""
         self._movements = 1000
         self._codes: dict[str, tuple[str, float]] = {}
         """Mailed code → login and time of its end. Each works once."""
@@ -110,8 +113,23 @@ class Deriv:
             end.say(_error(name, request, Fault(code, "not allowed")))
         elif name == "paymentagent_transfer" and odds.hits("deriv.agent_short"):
             end.say(_error(name, request, Fault("PaymentAgentTransferError", "Your balance is insufficient.")))
+        elif not odds.knows("deriv.hides_reference") and odds.hits("deriv.moves_another_amount"):
+            self._play_oddly(end, name, request)
         else:
             self._reply_somehow(end, self._answer(end, name, request), call_s)
+
+    def _play_oddly(self, end: ServerEnd, name: str, request: Members) -> None:
+        """A transfer of less than was asked, and no word of it; or a debit that arrives without a fee nobody knew of.
+
+        A reply names no amount: where one comes and the transfer is another, only a comparison with the books shows it.
+        """
+        self._off_minor = ODD_MINOR
+        reply = self._answer(end, name, request)
+        self._off_minor = 0
+        if name == "paymentagent_transfer":
+            end.drop()
+        else:
+            end.say(reply)
 
     def _reply_somehow(self, end: ServerEnd, reply: str, call_s: float) -> None:
         odds = self._odds
@@ -231,7 +249,9 @@ class Deriv:
         return {"paymentagent_withdraw": 1, "transaction_id": moved.id}
 
     def _move(self, payer: Account, payee: Account, request: Members) -> Transfer:
-        amount_minor = int(request["amount"] * 100)
+        asked_minor = int(request["amount"] * 100)
+        arrived_minor = asked_minor - self._off_minor
+        amount_minor = arrived_minor if payer.loginid == AGENT else asked_minor
         if payer.balance_minor < amount_minor:
             code = "PaymentAgentTransferError" if payer.loginid == AGENT else "PaymentAgentWithdrawError"
             raise Fault(code, "Your account balance is insufficient.")
@@ -243,11 +263,13 @@ class Deriv:
             amount_minor,
             request["description"],
             self._now_s(),
+            asked_minor,
+            arrived_minor,
         )
         self._truth.transfers.append(moved)
         self._say(f"Deriv moves {amount_minor} cents from {payer.loginid} to {payee.loginid}: {moved.description}")
         self._post_row(payer, moved.id, "withdrawal", -amount_minor, moved)
-        self._post_row(payee, moved.other_id, "deposit", amount_minor, moved)
+        self._post_row(payee, moved.other_id, "deposit", arrived_minor, moved)
         return moved
 
     def _number(self) -> int:

@@ -27,6 +27,8 @@ PROMPT_S = scaled(60.0)
 """How long a prompt stays on a phone."""
 LAG_MAX_S = scaled(500.0)
 """Statements are never further behind."""
+CLOCK_ERROR_S = scaled(50.0)
+"""How far its clock is off: less than the margin with which its list is asked."""
 LATE_S = scaled(170.0)
 """Who pays later than this may have been told to have failed: then the callback is what finds the money."""
 
@@ -59,6 +61,8 @@ class Mpesa:
         self._now_s = now_s
         self._say = tell
         self._numbers = 0
+        self._ahead_s = CLOCK_ERROR_S * payers.dice.choice((-1, 1)) if odds.hits("daraja.clock_is_wrong") else 0.0
+        """Of what it writes on payments."""
         self.stopped = ""
         """Code with which everything of our initiator is refused, until staff have repaired it."""
 
@@ -109,7 +113,7 @@ class Mpesa:
             contradicted = self._odds.hits("callback.contradicts")
             if contradicted:
                 self._tell_later(push.url, _stk_body(push, "1032"))
-            items = _metadata(payment, self._payers.visible_phone(push))
+            items = _metadata(payment, self._payers.visible_phone(push), payment.at_s + self._ahead_s)
             if self._odds.hits("callback.without_receipt"):
                 items = [item for item in items if item["Name"] != "MpesaReceiptNumber"]
             body = _stk_body(push, "0", items)
@@ -120,7 +124,7 @@ class Mpesa:
         """Somebody who knows the URL, or guesses one; never from an address of Safaricom's."""
         payment = Payment("FORGED0001", push.checkout_id, push.phone, push.amount_minor, "", self._now_s())
         url = push.url if self._number() % 2 else push.url[:-8] + "00000000"
-        self._deliver(url, _stk_body(push, "0", _metadata(payment, push.phone)), genuine=False)
+        self._deliver(url, _stk_body(push, "0", _metadata(payment, push.phone, payment.at_s)), genuine=False)
 
     def query(self, checkout_id: str) -> StkStatus:
         """A result code, which may be a failure while the customer still looks at the prompt."""
@@ -144,9 +148,10 @@ class Mpesa:
         lag_s = LAG_MAX_S * 0.5 if self._odds.hits("pull.lags") else 0.0
         upto_s = min(until_s, self._now_s() - lag_s)
         return tuple(
-            PullRow(one.receipt, one.reference, kes(one.amount_minor), BEGAN_AT + timedelta(seconds=one.at_s))
+            PullRow(one.receipt, one.reference, kes(one.amount_minor), BEGAN_AT + timedelta(seconds=at_s))
             for one in self._truth.payments.values()
-            if since_s <= one.at_s <= upto_s
+            for at_s in (one.at_s + self._ahead_s,)
+            if since_s <= at_s <= upto_s
         )
 
     # --- Reversals ----------------------------------------------------------------------------------------------
@@ -292,11 +297,11 @@ def _nairobi(at_s: float) -> int:
     return int((BEGAN_AT + timedelta(seconds=at_s)).astimezone(EAT).strftime("%Y%m%d%H%M%S"))
 
 
-def _metadata(payment: Payment, phone: str) -> list[dict[str, Any]]:
+def _metadata(payment: Payment, phone: str, at_s: float) -> list[dict[str, Any]]:
     return [
         {"Name": "Amount", "Value": payment.amount_minor // 100},
         {"Name": "MpesaReceiptNumber", "Value": payment.receipt},
-        {"Name": "TransactionDate", "Value": _nairobi(payment.at_s)},
+        {"Name": "TransactionDate", "Value": _nairobi(at_s)},
         {"Name": "PhoneNumber", "Value": phone},
     ]
 

@@ -92,9 +92,14 @@ FAULTS: Mapping[str, float] = {
     "staff.resolves": 0.7,
     # --- later ones
     "actor.breaks_with_mail": 0.5,
+    "node.clock_is_wrong": 0.7,
+    "daraja.clock_is_wrong": 0.7,
+    "deriv.moves_another_amount": 0.2,
 }
 """Kind → how often it strikes where it can, at full intensity."""
-LATER = frozenset({"actor.breaks_with_mail"})
+LATER = frozenset(
+    {"actor.breaks_with_mail", "node.clock_is_wrong", "daraja.clock_is_wrong", "deriv.moves_another_amount"}
+)
 """Kinds that came when seeds were known by their numbers: dice of their own leave those of all others as they were."""
 _INTENSITIES = (0.2, 0.5, 1.0)
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8)

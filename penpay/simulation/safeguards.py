@@ -6,15 +6,17 @@ Parts are replaced for as long as a world runs, in this process only. Production
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from actors import deposit_evidence, ledger_plan, ledger_rules, withdrawal_evidence
+from actors import daraja_pollers, deposit_evidence, ledger_plan, ledger_rules, withdrawal_evidence
 from actors.daraja_payouts import Payouts
 from actors.deriv_equals import Equals
 from actors.inbox import InboxActor
 from actors.ledger_commits import Commits
 from actors.rail_lease import LeaseHolder
 from actors.rail_sender import RailSender
+from penpay.domain import credits as credits_
 from penpay.domain import (
     deposit,
     deposit_events,
@@ -154,6 +156,11 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
             *_edges(deposit.TRANSITIONS, deposit_events.Woke, deposit.State.FAILED),
         ),
     ),
+    "list_margin": Safeguard(
+        "the list of payments is asked from well before the push: clocks differ",
+        ("daraja.clock_is_wrong", "daraja.lost_answer", "callback.lost", "query.pending"),
+        _parts((daraja_pollers, "_PULL_MARGIN", timedelta(0))),
+    ),
     "late_success": Safeguard(
         "money that arrives reopens what had failed",
         ("payer.pays_late", "callback.contradicts"),
@@ -178,6 +185,14 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
         "absence counts only where balances join without a gap",
         ("deriv.executes_late", "deriv.statement_lags"),
         _parts((statement, "_absence", without.always_clean)),
+    ),
+    "moved_amount": Safeguard(
+        "a credit of another amount is no debit's witness, and pays nothing out",
+        ("deriv.moves_another_amount",),
+        _parts(
+            (credits_, "_fits", without.fits_whatever_amount),
+            (withdrawal_rules.HANDLERS, withdrawal_events.WitnessSeen, without.witness_believed),
+        ),
     ),
     "one_open_equal": Safeguard(
         "no two equal transfers are open at once",

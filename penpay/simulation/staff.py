@@ -55,10 +55,14 @@ class Staff:
         """What to do about it, judged by the truth alone."""
         operations = [one for one in self._world.server.schema.provider_operations if one.transaction_id == row.id]
         open_ = next((one for one in reversed(operations) if one.state in {"INTENT", "SENT", "UNKNOWN"}), None)
-        if open_ is not None:
+        if open_ is not None and not self._is_odd(open_):
             executed = self._executed(open_)
             return (Action.EXECUTED, executed) if executed else (Action.ABSENT, "portal-says-no")
         return self._money(row, operations)
+
+    def _is_odd(self, operation: StoredOperation) -> bool:
+        did = effects_of([operation], self._world.truth)
+        return any(one.is_odd for one in (*did.transfers, *did.debits))
 
     def _executed(self, operation: StoredOperation) -> str:
         """The provider's id of what it did for this operation; empty when it did nothing."""
@@ -88,6 +92,8 @@ class Staff:
     def _money(self, row: TransactionRow, operations: list[StoredOperation]) -> tuple[str, str]:
         """Nothing is open: give back what is held, or close."""
         did = effects_of(operations, self._world.truth)
+        if any(one.is_odd for one in (*did.transfers, *did.debits)):
+            return "", ""  # they talk to Deriv first
         self._numbers += 1
         held = '"money_at":"customer"' in row.data or '"money_at":"suspense"' in row.data
         if '"money_at":"deriv_in"' in row.data:

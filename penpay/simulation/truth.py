@@ -97,6 +97,13 @@ class Transfer:
     amount_minor: int
     description: str
     at_s: float
+    asked_minor: int
+    arrived_minor: int
+
+    @property
+    def is_odd(self) -> bool:
+        """Not what was asked: another amount, or less than was taken."""
+        return not self.asked_minor == self.amount_minor == self.arrived_minor
 
 
 @dataclass(slots=True)

@@ -7,11 +7,13 @@ from typing import Any
 from actors import deposit_evidence, ledger_rules, withdrawal_evidence
 from actors.deriv_resolver import DerivResolverActor
 from actors.ledger_commits import Commits
+from penpay.domain import credits as credits_
 from penpay.domain import (
     deposit_events,
     deposit_payment,
     deposit_waiting,
     statement,
+    withdrawal_debit,
     withdrawal_events,
 )
 from penpay.domain.decision import Draft
@@ -183,6 +185,19 @@ def no_mailboxes(spec: SupervisorSpec) -> SupervisorSpec:
         else:
             children.append(child)
     return replace(spec, children=children)
+
+
+def fits_whatever_amount(row: Any, debit: Any) -> bool:
+    """A new credit is the debit's, however much it is."""
+    return bool(_fits(row, replace(debit, amount=row.amount)))
+
+
+_fits = credits_._fits  # noqa: SLF001 - all of it but the amount
+
+
+def witness_believed(d: Draft[Any], e: withdrawal_events.WitnessSeen) -> None:
+    """Whatever arrived is taken for what was asked."""
+    withdrawal_debit.witness_seen(d, replace(e, amount=d.now.send))
 
 
 def always_clean(read: Any, lost: Any) -> Any:

@@ -32,6 +32,8 @@ from penpay.simulation.twists import NONE, Twists
 from penpay.simulation.weather import SeededWeather
 
 STEPS_MAX = 600_000
+CLOCK_ERROR_S = 0.9
+"""The most by which a machine's clock is wrong: what is compared between clocks allows for a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class World:
         self.deriv = Deriv(self.truth, self.odds, self.post, self.dice_of("deriv"), now_s=now_s, tell=self.tell)
         self.deriv.mailed = self._mailed
         self.truth.accounts[AGENT] = Account(AGENT, AGENT_TOKEN, 5_000_000)
+        self.clocks = {name: self._clock_error(name) for name in ("a", "b")}
+        """By how many seconds each machine's clock is ahead of the database's."""
         self.share_slow = plan.choice((0.0, 0.1, 0.3, 0.8))
         self.books = Watch(self.server)
         self.lookout = Lookout(self)
@@ -120,6 +124,10 @@ class World:
         self.universe.note(text)
         if self.seed.storied:
             self.story.append((self.universe.now_s, text))
+
+    def _clock_error(self, name: str) -> float:
+        wrong = self.odds.hits("node.clock_is_wrong")
+        return self.dice_of(f"clock of {name}").uniform(-CLOCK_ERROR_S, CLOCK_ERROR_S) if wrong else 0.0
 
     # --- people ---------------------------------------------------------------------------------------------------
 
