@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 CHECK_FAILED = 1
 USAGE = 2
 STORIES_MAX = 3
+SEEDS, ABLATED_SEEDS = 200, 1000
 
 
 def register(app: typer.Typer) -> None:
@@ -20,13 +21,14 @@ def register(app: typer.Typer) -> None:
     app.command()(simulate)
 
 
-def simulate(
+def simulate(  # noqa: PLR0913 - one parameter per option
     *,
-    seeds: Annotated[int, typer.Option(help="How many worlds.")] = 200,
+    seeds: Annotated[int, typer.Option(help="How many worlds; 200, or 1,000 without each safeguard.")] = 0,
     first_seed: Annotated[int, typer.Option(help="The first one's number; each number is one world, for ever.")] = 1,
     jobs: Annotated[int, typer.Option(help="Processes.")] = 1,
     without: Annotated[str, typer.Option(help="Take this safeguard out of every world.")] = "",
     ablations: Annotated[bool, typer.Option("--ablations", help="Take out one safeguard after the other.")] = False,
+    until_failed: Annotated[int, typer.Option(help="With --ablations: enough failing seeds of one; 0: all run.")] = 0,
     sweep: Annotated[bool, typer.Option("--sweep", help="Crash once at every step of both sagas.")] = False,
     pairs: Annotated[bool, typer.Option("--pairs", help="With --sweep: crash twice, at every pair of steps.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
@@ -35,13 +37,16 @@ def simulate(
     if sweep:
         raise typer.Exit(CHECK_FAILED if _swept(pairs=pairs, as_json=as_json) else 0)
     if ablations:
-        raise typer.Exit(CHECK_FAILED if _ablated(range(first_seed, first_seed + seeds), jobs, as_json=as_json) else 0)
+        numbers = range(first_seed, first_seed + (seeds or ABLATED_SEEDS))
+        unmissed = _ablated(numbers, without, jobs=jobs, until_failed=until_failed, as_json=as_json)
+        raise typer.Exit(CHECK_FAILED if unmissed else 0)
     from penpay.simulation.runs import run  # noqa: PLC0415 - `penpay --help` must answer at once
     from penpay.simulation.safeguards import SAFEGUARDS  # noqa: PLC0415
 
     if without and without not in SAFEGUARDS:
         sys.stderr.write(f"penpay: --without is one of {', '.join(SAFEGUARDS)}\n")
         raise typer.Exit(USAGE)
+    seeds = seeds or SEEDS
     report = run(range(first_seed, first_seed + seeds), jobs=jobs, without=without, progress=_progress(seeds))
     if as_json:
         typer.echo(_json(report))
@@ -114,33 +119,32 @@ def _swept(*, pairs: bool, as_json: bool) -> int:
     return len(broken)
 
 
-def _ablated(seeds: range, jobs: int, *, as_json: bool) -> int:
-    """The table of safeguards; how many of them nobody missed."""
+def _ablated(seeds: range, only: str, *, jobs: int, until_failed: int, as_json: bool) -> int:
+    """The table of safeguards, or the line of one; how many of them nobody missed."""
     import orjson  # noqa: PLC0415
 
     from penpay.simulation.runs import run  # noqa: PLC0415
     from penpay.simulation.safeguards import SAFEGUARDS  # noqa: PLC0415
 
-    rows: list[dict[str, object]] = []
-    for name, safeguard in SAFEGUARDS.items():
-        report = run(seeds, jobs=jobs, without=name)
+    if not as_json:
+        typer.echo("| safeguard | failing seeds | first failing seed |\n|---|---|---|")
+    unmissed = 0
+    for name in [only] if only else SAFEGUARDS:
+        report = run(seeds, jobs=jobs, without=name, progress=_progress(len(seeds)), until_failed=until_failed)
         first = report.failing[0] if report.failing else None
-        rows.append(
-            {
-                "safeguard": name,
-                "purpose": safeguard.purpose,
-                "failed": report.failed,
-                "seeds": report.seeds,
-                "first": first.seed if first else None,
-                "wrong": first.wrong[0] if first else "nobody missed it",
-                "behind_it": safeguard.behind_it,
-            }
-        )
-        if not as_json:
-            typer.echo("{safeguard:<20} {failed:4} of {seeds}  first {first}  {wrong}".format(**rows[-1]))
-    if as_json:
-        typer.echo(orjson.dumps(rows).decode())
-    return sum(not row["failed"] and not row["behind_it"] for row in rows)
+        unmissed += first is None
+        row = {
+            "safeguard": name,
+            "purpose": SAFEGUARDS[name].purpose,
+            "failed": report.failed,
+            "seeds": report.seeds,
+            "first": first.seed if first else None,
+            "wrong": first.wrong[0] if first else "nobody missed it",
+        }
+        plain = f"| {name}: {row['purpose']} | {report.failed} of {report.seeds} | {first.seed if first else 'none'} |"
+        typer.echo(orjson.dumps(row).decode() if as_json else plain)
+        sys.stdout.flush()
+    return unmissed
 
 
 def _json(report: "Report") -> str:

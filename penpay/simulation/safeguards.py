@@ -45,8 +45,6 @@ class Safeguard:
     faults: tuple[str, ...]
     """What it is made for: every world without it knows these, besides its own."""
     twists: Twists
-    behind_it: str = ""
-    """What holds when it is gone, where nothing may break without it."""
 
 
 def _parts(*changes: tuple[Any, Any, Any]) -> Twists:
