@@ -296,6 +296,7 @@ class DarajaGateActor(RailSender):
             health = RailHealth(up=True)
         self.parts.board.rails[self.RAIL] = health
         self.parts.board.rails[PAYOUTS] = self._payout_health(health)
+        self.parts.board.backlogs[self.RAIL] = self._buckets[OperationKind.STK].seconds_for(self.waiting)
 
     def _payout_health(self, rail: RailHealth) -> RailHealth:
         if self.RAIL in self.parts.board.unopened or self.parts.lease.current() is None:

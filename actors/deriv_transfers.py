@@ -192,6 +192,12 @@ class DerivTransfersActor(RailSender):
     def pump(self) -> None:
         """Transfers of money that was paid go first; what they leave of the provider's limit is for checks."""
         super().pump()
+        self._check_some()
+        # Whoever passes the check will want a transfer too.
+        calls = self.waiting + 2 * len(self._unchecked)
+        self.parts.board.backlogs[self.RAIL] = self._bucket.seconds_for(calls)
+
+    def _check_some(self) -> None:
         while self._unchecked:
             now_s = self.parts.clock.monotonic_s()
             if not self._witness.ready:

@@ -30,6 +30,10 @@ class TokenBucket:
         self._fill(now_s)
         return 0.0 if self._tokens >= 1.0 else (1.0 - self._tokens) / self.per_s
 
+    def seconds_for(self, calls: int) -> float:
+        """How long so many calls take at the rate in force; nothing when unpaced."""
+        return calls / self.per_s if self._nominal_per_s else 0.0
+
     def take(self, now_s: float) -> None:
         """Count one call."""
         self._fill(now_s)

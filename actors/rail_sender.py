@@ -186,6 +186,11 @@ class RailSender(AsyncioActor):
                 raise AssertionError(f"{type(self).__name__} does not take {type(message).__name__}")
         self.pump()
 
+    @property
+    def waiting(self) -> int:
+        """Operations that wait for their turn."""
+        return len(self._queue)
+
     def observable_state(self) -> Mapping[str, object]:
         """Queue, calls in flight, epoch."""
         return {"queued": len(self._queue), "in_flight": len(self._running), "epoch": self._epoch}

@@ -27,6 +27,7 @@ def limits_of(settings: Settings) -> Limits:
         b2c_max_kes_minor=minor(given.b2c_max_kes),
         stk_min_interval_s=given.stk_min_interval_s,
         stk_open_s=settings.timing.stk_grace_s,
+        stk_max_age_s=settings.timing.stk_max_age_s,
         quote_ttl_s=given.quote_ttl_s,
         fx_max_age_s=given.fx_max_age_s,
         spread_e6=settings.fx.spread_e6,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from math import ceil
 
 from penpay.domain.board import Board
 from penpay.domain.fx import Direction, LockedRate, asked_kes, credited_usd, disbursed_kes
@@ -33,6 +34,8 @@ class Limits:
     b2c_max_kes_minor: int = 25_000_000
     stk_min_interval_s: float = 60.0
     stk_open_s: float = 180.0
+    stk_max_age_s: float = 120.0
+    """A push that could not be sent by then is not sent at all."""
     quote_ttl_s: float = 900.0
     fx_max_age_s: float = 60.0
     spread_e6: int = 5_000_000
@@ -211,6 +214,9 @@ def _rails(of: Terms, board: Board) -> No | None:
         health = board.rail(name)
         if not health.up:
             return No("rail_down", f"{name}: {health.reason}", health.retry_after_s)
+        if (backlog_s := board.backlogs.get(name, 0.0)) >= limits.stk_max_age_s:
+            # Its prompt would come too late to be sent: better to say so at once.
+            return No("overloaded", f"{name} takes no more for now", ceil(backlog_s / 4))
     agent = board.floats.get("deriv_agent")
     if agent is not None and agent.balance_minor - agent.reserved_minor < of.receive.minor:
         return No("float_low", "deposits are paused until our account is topped up", 60)

@@ -42,6 +42,8 @@ class Board:
     """What the last probe of the database and of Redis found wrong; empty text means well."""
     unopened: set[str] = field(default_factory=set)
     """Rails whose opening balance is not booked yet: they take no money call before."""
+    backlogs: dict[str, float] = field(default_factory=dict)
+    """Seconds of work that wait for a rail's pace, by rail: what a deposit accepted now has before it."""
     closed_shards: dict[int, str] = field(default_factory=dict)
     """Shards whose recovery gate is closed, and why: no rail sends anything for them."""
 

@@ -120,6 +120,17 @@ async def test_a_refusal_of_the_business_is_replayed_although_the_reason_has_gon
     assert (again.body, again.replayed) == (first.body, True)
 
 
+@pytest.mark.parametrize("rail", ["daraja", "deriv"])
+async def test_a_deposit_whose_prompt_would_come_too_late_is_refused_at_once(
+    house: House, user: AsyncioActorRef, rail: str
+) -> None:
+    house.board.backlogs[rail] = Limits().stk_max_age_s
+    first = await user.aask(asked())
+    house.board.backlogs[rail] = Limits().stk_max_age_s - 1
+    again = await user.aask(asked())
+    assert (first.status, code(first), first.retry_after_s, again.status) == (503, "overloaded", 30, 202)
+
+
 async def test_a_rail_that_is_down_is_not_remembered_under_the_key(house: House, user: AsyncioActorRef) -> None:
     house.board.rails["deriv"] = RailHealth(up=False, reason="closed", retry_after_s=7)
     first = await user.aask(asked())

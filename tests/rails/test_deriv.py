@@ -522,7 +522,9 @@ async def test_paid_transfers_go_before_checks_of_new_requests(rail):
         while isinstance(await rail.post.next(), ProbeAnswered):
             pass
         assert len(await rail.moved()) == 1
-        assert inside(rail.post.bound[DERIV_TRANSFERS]).observable_state()["unchecked"] > 20
+        state = inside(rail.post.bound[DERIV_TRANSFERS]).observable_state()
+        assert state["unchecked"] > 20
+        assert rail.board.backlogs["deriv"] >= state["unchecked"], "two calls each, two a second"
 
 
 # --- the resolver ---
