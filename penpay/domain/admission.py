@@ -144,7 +144,7 @@ def refusal(of: Terms, standing: Standing, *, board: Board, limits: Limits, now:
         or amount_problem(Direction.DEPOSIT, of, limits)
         or _daily(of.receive, standing.today_usd_minor, limits.daily_usd_minor)
         or _push(standing, limits, now)
-        or _rails(of, board)
+        or _rails(of, board, limits)
     )
 
 
@@ -209,7 +209,7 @@ def _push(standing: Standing, limits: Limits, now: datetime) -> No | None:
     return No("stk_open", "a payment prompt for this phone is open or was sent a moment ago", int(left_s) + 1)
 
 
-def _rails(of: Terms, board: Board) -> No | None:
+def _rails(of: Terms, board: Board, limits: Limits) -> No | None:
     for name in ("daraja", "deriv"):
         health = board.rail(name)
         if not health.up:
