@@ -76,6 +76,14 @@ class Sealer(Protocol):
     def fingerprint(self, value: bytes) -> str: ...
 
 
+class SessionBell(Protocol):
+    """Rung when sessions of a customer ended, or their standing changed: open streams look whether they may go on."""
+
+    def ring(self, user_id: str) -> None:
+        """Never waits and never fails. What counts stands in the database already."""
+        ...
+
+
 class CallbackTokens(Protocol):
     """Unguessable single-purpose callback URLs (decisions, part 7)."""
 

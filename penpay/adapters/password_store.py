@@ -11,15 +11,16 @@ from penpay.adapters.mysql import Connection
 from penpay.adapters.notice_store import notice_query
 from penpay.domain.accounts import CodeTry, NewCode, Purpose
 from penpay.domain.notices import NoticeKind
-from penpay.ports import Sealer
+from penpay.ports import Sealer, SessionBell
 
 
 class MySqlPasswordChanges:
     """`penpay.http.accounts.PasswordChanges` on the database. Raises `Unavailable`."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Database, sealer: Sealer, bell: SessionBell) -> None:
         self._database = database
         self._sealer = sealer
+        self._bell = bell
         self._queries = database.queries("recovery")
         self._codes = SentCodes(database)
         self._notices = database.queries("notices")
@@ -53,23 +54,26 @@ class MySqlPasswordChanges:
         locked = self._queries("lock_password", email_index=self._email_index(email))
         tried = CodeTry(purpose=Purpose.PASSWORD, code_hash=code_hash, at=at)
 
-        async def work(connection: Connection) -> bool:
+        async def work(connection: Connection) -> str:
             rows = await connection.rows(locked)
             user_id, present = rows[0] if rows else ("", "")
             if present == password_hash:
                 # Run again after a lost answer of the commit: it was done.
-                return True
+                return str(user_id)
             if not await self._codes.opens(connection, user_id, tried):
-                return False
+                return ""
             await self._codes.use_up(connection, user_id, tried)
             await self._replace(connection, user_id, password_hash, held_until, at)
             await connection.query(
                 self._queries("end_sessions", user_id=user_id, keep="", reason="password_reset", at=at)
             )
             await connection.query(notice_query(self._notices, notice_id, user_id, NoticeKind.PASSWORD_RESET, at=at))
-            return True
+            return str(user_id)
 
-        return await self._database.transact(work)
+        user_id = await self._database.transact(work)
+        if user_id:
+            self._bell.ring(user_id)
+        return bool(user_id)
 
     async def change(
         self,
@@ -89,6 +93,7 @@ class MySqlPasswordChanges:
             await connection.query(notice_query(self._notices, notice_id, user_id, NoticeKind.PASSWORD_CHANGED, at=at))
 
         await self._database.transact(work)
+        self._bell.ring(user_id)
 
     async def _replace(
         self, connection: Connection, user_id: str, password_hash: str, held_until: datetime, at: datetime

@@ -14,15 +14,16 @@ from penpay.domain.accounts import CodeTry, NewCode, PhoneChange, Purpose, Verif
 from penpay.domain.identity import mask_phone
 from penpay.domain.kyc import Reason
 from penpay.domain.notices import NoticeKind
-from penpay.ports import Duplicate, Sealer
+from penpay.ports import Duplicate, Sealer, SessionBell
 
 
 class MySqlPhoneChanges:
     """`penpay.http.accounts.PhoneChanges` on the database. Raises `Unavailable`."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Database, sealer: Sealer, bell: SessionBell) -> None:
         self._database = database
         self._sealer = sealer
+        self._bell = bell
         self._queries = database.queries("phones")
         self._notices = database.queries("notices")
         self._kyc = database.queries("kyc")
@@ -54,7 +55,10 @@ class MySqlPhoneChanges:
                 return Verification.TAKEN
             return Verification.VERIFIED
 
-        return await self._database.transact(work)
+        result = await self._database.transact(work)
+        if result is Verification.VERIFIED:
+            self._bell.ring(user_id)
+        return result
 
     async def _replace(
         self, connection: Connection, change: PhoneChange, data_key: bytes, *, told: bool, at: datetime

@@ -11,7 +11,7 @@ from penpay.adapters.mysql import Connection
 from penpay.adapters.notice_store import notice_query
 from penpay.domain.accounts import NewSession, Rotation, SignedIn
 from penpay.domain.notices import NoticeKind
-from penpay.ports import Sealer
+from penpay.ports import Sealer, SessionBell
 
 REPEAT_GRACE = timedelta(seconds=10)
 """A device whose answer got lost may repeat its exchange this long; it gets the very same successor."""
@@ -21,9 +21,10 @@ log = structlog.get_logger()
 class MySqlSessions:
     """`penpay.http.accounts.Sessions` on the database. Raises `Unavailable`."""
 
-    def __init__(self, database: Database, sealer: Sealer, *, idle_s: float = 604_800.0) -> None:
+    def __init__(self, database: Database, sealer: Sealer, bell: SessionBell, *, idle_s: float = 604_800.0) -> None:
         self._database = database
         self._sealer = sealer
+        self._bell = bell
         self._idle = timedelta(seconds=idle_s)
         self._queries = database.queries("users")
         self._notices = database.queries("notices")
@@ -66,16 +67,20 @@ class MySqlSessions:
             await connection.query(queries("add_token", token_hash=token_hash, session_id=new.id, at=new.created_at))
             return True
 
-        return await self._database.transact(work)
+        opened = await self._database.transact(work)
+        if opened:
+            # The device's older session has ended.
+            self._bell.ring(new.user_id)
+        return opened
 
     async def rotate(self, token: str, *, device_id: str, successor: str, at: datetime) -> Rotation | None:
-        async def work(connection: Connection) -> Rotation | None:
+        async def work(connection: Connection) -> tuple[Rotation | None, str]:
             rows = await connection.rows(self._queries("token", token_hash=_hash(token)))
             if not rows:
-                return None
+                return None, ""
             session_id, spent_at, successor_sealed, user_id, owner, expires_at, ended_at, used_at = rows[0]
             if ended_at is not None or expires_at <= at or used_at + self._idle <= at:
-                return None
+                return None, ""
             following = successor
             if spent_at is not None and owner == device_id and at - spent_at <= REPEAT_GRACE:
                 following = await self._same_successor(connection, token, successor_sealed)
@@ -87,10 +92,14 @@ class MySqlSessions:
                 # Two hold this token: one of them is not the customer, and nobody can tell which.
                 log.warning("refresh_token_reused", user_id=user_id, session_id=session_id)
                 await connection.query(self._queries("end_session", id=session_id, reason="token_reused", at=at))
-                return None
-            return Rotation(user_id=user_id, session_id=session_id, token=following, expires_at=expires_at)
+                return None, user_id
+            rotation = Rotation(user_id=user_id, session_id=session_id, token=following, expires_at=expires_at)
+            return rotation, ""
 
-        return await self._database.transact(work)
+        rotation, ended = await self._database.transact(work)
+        if ended:
+            self._bell.ring(ended)
+        return rotation
 
     async def _same_successor(self, connection: Connection, token: str, sealed: bytes) -> str:
         """What the first exchange of this token answered; empty once that was exchanged itself: then it did arrive."""
@@ -112,18 +121,21 @@ class MySqlSessions:
     async def close_sessions(self, token: str, *, device_id: str, everywhere: bool, at: datetime) -> bool:
         """False when the token is nobody's, or another device's."""
 
-        async def work(connection: Connection) -> bool:
+        async def work(connection: Connection) -> str:
             rows = await connection.rows(self._queries("token", token_hash=_hash(token)))
             if not rows or rows[0][4] != device_id:
-                return False
+                return ""
             session_id, user_id = rows[0][0], rows[0][3]
             if everywhere:
                 await connection.query(self._queries("end_sessions", user_id=user_id, reason="signed_out", at=at))
             else:
                 await connection.query(self._queries("end_session", id=session_id, reason="signed_out", at=at))
-            return True
+            return str(user_id)
 
-        return await self._database.transact(work)
+        user_id = await self._database.transact(work)
+        if user_id:
+            self._bell.ring(user_id)
+        return bool(user_id)
 
     async def devices(self, user_id: str, *, at: datetime) -> Sequence[SignedIn]:
         rows = await self._database.rows(self._queries("signed_in", user_id=user_id, at=at, used_after=at - self._idle))
@@ -142,6 +154,8 @@ class MySqlSessions:
     async def remove_device(self, user_id: str, device_id: str, *, at: datetime) -> bool:
         """After a lost answer of the database it may say that there was nothing to remove."""
         ended = await self._database.write(self._queries("remove_device", user_id=user_id, device_id=device_id, at=at))
+        if ended:
+            self._bell.ring(user_id)
         return ended > 0
 
 

@@ -37,16 +37,32 @@ def blocking_client(url: str) -> Redis:
     )
 
 
+def _unheard(_user_id: str) -> None:
+    """For who shows no streams to anybody."""
+
+
 class StreamReader:
-    """`Listener` that feeds `publish` with every new event of these shards. Missed ones are in SQL."""
+    """`Listener` that feeds `publish` with every new event of these shards. Missed ones are in SQL.
+
+    `ring` hears the customers whose sessions ended on other nodes.
+    """
 
     def __init__(
-        self, client: Redis, *, shards: int, publish: Callable[[OutboxRow], None], prefix: str = "penpay."
+        self,
+        client: Redis,
+        *,
+        shards: int,
+        publish: Callable[[OutboxRow], None],
+        ring: Callable[[str], None] = _unheard,
+        prefix: str = "penpay.",
     ) -> None:
         self._client = client
         self._publish = publish
+        self._ring = ring
+        self._sessions = f"{prefix}sessions"
         # Only what comes from now on: open streams have read the rest from SQL.
         self._names = [f"{prefix}{name}:{shard}" for name in _STREAMS for shard in range(shards)]
+        self._names.append(self._sessions)
         self._places: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -93,6 +109,11 @@ class StreamReader:
         return list(answer or ())
 
     def _hand_on(self, stream: str, entries: Sequence[tuple[str, Mapping[str, str]]]) -> None:
+        if stream == self._sessions:
+            for entry_id, fields in entries:
+                self._places[stream] = entry_id
+                self._ring(fields["user_id"])
+            return
         shard = int(stream.rpartition(":")[2])
         for entry_id, fields in entries:
             self._places[stream] = entry_id

@@ -21,6 +21,7 @@ from penpay.adapters.rate_limits import RedisRateLimits
 from penpay.adapters.receipts import Ed25519Receipts
 from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.secrets import SystemSecrets
+from penpay.adapters.session_bells import RedisSessionBells
 from penpay.adapters.session_store import MySqlSessions
 from penpay.adapters.staff_store import MySqlApprovals, MySqlCustomerRecords
 from penpay.adapters.statement_pdf import FpdfStatements
@@ -44,13 +45,32 @@ from penpay.http.readiness import Dependency
 from penpay.http.reconciling import ReconcileDesk
 from penpay.http.reviews import ReviewDesk
 from penpay.http.site import Site
-from penpay.ports import Listener, OutboxRow
+from penpay.ports import Listener, OutboxRow, SessionBell
 
 LOST_ANSWERS = (AskTimeout, ActorCrashed, OutcomeUnknown, TimeoutError)
 """What an ask may raise although the message may have been executed."""
 
 
-def edge_of(house: NodeHouse, admission: Admission, events: EventHub) -> Edge:
+class Bells:
+    """`SessionBell`: streams of this node at once, those of others through Redis."""
+
+    def __init__(self, events: EventHub, others: RedisSessionBells) -> None:
+        self._bells: Sequence[SessionBell] = (events, others)
+
+    def ring(self, user_id: str) -> None:
+        """See `SessionBell`."""
+        for bell in self._bells:
+            bell.ring(user_id)
+
+
+def bells_of(house: NodeHouse, events: EventHub) -> Bells:
+    """What is rung when sessions end or somebody is frozen."""
+    others = RedisSessionBells(house.outside.redis)
+    house.outside.closing.push_async_callback(others.close)
+    return Bells(events, others)
+
+
+def edge_of(house: NodeHouse, admission: Admission, events: EventHub, bells: Bells) -> Edge:
     """Everything that the public routes work with."""
     outside = house.outside
     settings, database = outside.settings, outside.database
@@ -62,9 +82,9 @@ def edge_of(house: NodeHouse, admission: Admission, events: EventHub) -> Edge:
         addresses=house.addresses,
         accounts=MySqlIdentities(database, outside.sealer),
         pins=MySqlPins(database),
-        sessions=MySqlSessions(database, outside.sealer, idle_s=settings.timing.refresh_idle_s),
-        password_changes=MySqlPasswordChanges(database, outside.sealer),
-        phone_changes=MySqlPhoneChanges(database, outside.sealer),
+        sessions=MySqlSessions(database, outside.sealer, bells, idle_s=settings.timing.refresh_idle_s),
+        password_changes=MySqlPasswordChanges(database, outside.sealer, bells),
+        phone_changes=MySqlPhoneChanges(database, outside.sealer, bells),
         links=MySqlDerivLinks(database, outside.sealer),
         reads=MySqlReads(database),
         inbox=outside.stores.inbox,
@@ -109,7 +129,10 @@ class PublicDoor:
         )
         site = Site("public", public_app(self._edge), host=bind.host, port=bind.port, bounds=bounds)
         reader = StreamReader(
-            blocking_client(settings.redis.url.get_secret_value()), shards=settings.node.shards, publish=self._publish
+            blocking_client(settings.redis.url.get_secret_value()),
+            shards=settings.node.shards,
+            publish=self._publish,
+            ring=self._edge.events.ring,
         )
         await _open(self._stack, reader)
         await _open(self._stack, site)
@@ -191,10 +214,11 @@ def internal_parts(
     before_scrape: Callable[[], None],
     alive: Callable[[], bool],
     last_check: Callable[[], Check | None],
+    bells: Bells,
 ) -> InternalParts:
     """What the internal listener works with."""
     outside = house.outside
-    review, reconciliation, customers = _desks(house)
+    review, reconciliation, customers = _desks(house, bells)
     return InternalParts(
         readiness=readiness,
         operations=operations,
@@ -231,7 +255,7 @@ def _console(house: NodeHouse, readiness: NodeReadiness, last_check: Callable[[]
     )
 
 
-def _desks(house: NodeHouse) -> tuple[ReviewDesk, ReconcileDesk, CustomerDesk]:
+def _desks(house: NodeHouse, bells: Bells) -> tuple[ReviewDesk, ReconcileDesk, CustomerDesk]:
     """Where staff decide, all of them with four eyes and one log."""
     outside, database = house.outside, house.outside.database
     ask_s = outside.settings.timing.request_s
@@ -261,6 +285,7 @@ def _desks(house: NodeHouse) -> tuple[ReviewDesk, ReconcileDesk, CustomerDesk]:
     customers = CustomerDesk(
         records=MySqlCustomerRecords(database),
         tiers=kyc,
+        bell=bells,
         four_eyes=four_eyes,
         addresses=house.addresses,
         clock=outside.clock,

@@ -16,7 +16,7 @@ from penpay.adapters.mail import SmtpMail
 from penpay.adapters.metrics import Metrics
 from penpay.app.crew import ShardPlan, daraja_rail, deriv_rail, fx_feed
 from penpay.app.jobs import Jobs
-from penpay.app.listeners import InternalDoor, NodeReadiness, PublicDoor, edge_of, internal_parts
+from penpay.app.listeners import InternalDoor, NodeReadiness, PublicDoor, bells_of, edge_of, internal_parts
 from penpay.app.outside import Connected, NodeHouse, outside_of
 from penpay.domain.errors import StoreError
 from penpay.http.edge import Admission
@@ -102,7 +102,8 @@ class Node:
     def _crew(self) -> Crew:
         house, outside = self._house, self._outside
         timing = self._settings.timing
-        edge = edge_of(house, self._admission, self._events)
+        bells = bells_of(house, self._events)
+        edge = edge_of(house, self._admission, self._events, bells)
         deriv, daraja = deriv_rail(house, self._jobs.balance_seen), daraja_rail(house)
         readiness = NodeReadiness(
             house.board, self._admission, lambda: self._plan.owned, self._settings.node.shards, house.gate.closed
@@ -115,6 +116,7 @@ class Node:
             before_scrape=self._before_scrape,
             alive=lambda: True,
             last_check=lambda: self._jobs.last_check,
+            bells=bells,
         )
         return Crew(
             internal=InternalDoor(parts, self._settings),

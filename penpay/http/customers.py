@@ -22,7 +22,7 @@ from penpay.http.replies import Stop, json_response
 from penpay.http.schemas_staff import EraseDecision, StatusDecision, TierDecision
 from penpay.messages import CommitUnit, UnitRejected, ledger_of
 from penpay.messages_rails import DERIV_CUSTOMERS, CloseCustomer
-from penpay.ports import Addresses, Clock, Ids
+from penpay.ports import Addresses, Clock, Ids, SessionBell
 
 log = structlog.get_logger()
 ACTIVE, FROZEN = "ACTIVE", "FROZEN"
@@ -54,6 +54,7 @@ class CustomerDesk:
     records: CustomerRecords
     tiers: Tiers
     four_eyes: FourEyes
+    bell: SessionBell
     addresses: Addresses
     clock: Clock
     ids: Ids
@@ -115,6 +116,7 @@ class CustomerDesk:
                 await self._commit(self._status_unit(user_id, standing.shard, ACTIVE, "not erased", approval))
             raise
         await self.records.forget(user_id, at=self.clock.now())
+        self.bell.ring(user_id)
         self.addresses.tell(DERIV_CUSTOMERS, CloseCustomer(user_id))
 
     async def _still_possible(self, user_id: str) -> None:
@@ -131,6 +133,7 @@ class CustomerDesk:
         detail = {"reason": body.reason}
         await self.four_eyes.record(approval, action=action, subject=user_id, detail=detail, at=self.clock.now())
         await self._commit(self._status_unit(user_id, standing.shard, status, body.reason, approval))
+        self.bell.ring(user_id)
         log.info("user_status_decided", user_id=user_id, status=status)
         return json_response({"user": user_id, "status": status})
 

@@ -24,13 +24,15 @@ class LiveEvent:
 class Subscription:
     """One open stream. `lagged`: it was too slow and lost events; its reader must read them from SQL.
 
-    None in the queue only wakes the reader, to see that the stream `ended`.
+    None in the queue only wakes the reader, to see that the stream `ended` or is `doubted`.
     """
 
     user_id: str
     queue: asyncio.Queue[LiveEvent | None] = field(default_factory=lambda: asyncio.Queue(EVENT_QUEUE_MAX))
     lagged: bool = False
     ended: bool = False
+    doubted: bool = False
+    """Somebody changed this customer's sessions or standing: the reader looks before it goes on."""
 
 
 class EventHub:
@@ -66,6 +68,13 @@ class EventHub:
         """The listener closes: every stream ends now. New ones may be opened later."""
         for subscription in [one for mine in self._by_user.values() for one in mine]:
             subscription.ended = True
+            if not subscription.queue.full():
+                subscription.queue.put_nowait(None)
+
+    def ring(self, user_id: str) -> None:
+        """The customer's streams look now whether they may go on. `penpay.ports.SessionBell` for this node."""
+        for subscription in self._by_user.get(user_id, ()):
+            subscription.doubted = True
             if not subscription.queue.full():
                 subscription.queue.put_nowait(None)
 

@@ -24,6 +24,8 @@ _EVENT_ID = re.compile(r"([0-9]{1,5})-([0-9]{1,18})", re.ASCII)
 async def stream(call: Call) -> web.StreamResponse:
     """Events until either side leaves."""
     edge, who = call.edge, call.who
+    if who.status != "ACTIVE":
+        raise Stop("account_frozen")
     after_seq = await _place(call)
     subscription = edge.events.subscribe(who.user_id)
     if subscription is None:
@@ -65,6 +67,8 @@ class _Feed:
 
     async def run(self) -> None:
         who = self._call.who
+        # What ended between the look at the request and the subscription rang for nobody.
+        await self._still_signed_in()
         await self._write(f"retry: 2000\nid: {who.shard}-{self._seq}\nevent: ready\ndata: {{}}\n\n".encode())
         await self._catch_up()
         while not self._subscription.ended:
@@ -76,8 +80,8 @@ class _Feed:
                 await self._still_signed_in()
                 await self._catch_up()
                 continue
-            # A stream that is never silent ends with its session all the same.
-            if self._call.edge.clock.monotonic_s() - self._signed_in_at_s >= HEARTBEAT_S:
+            # Rung for; and a stream that is never silent ends with its session also when no bell was heard.
+            if self._subscription.doubted or self._call.edge.clock.monotonic_s() - self._signed_in_at_s >= HEARTBEAT_S:
                 await self._still_signed_in()
             if self._subscription.lagged:
                 await self._catch_up()
@@ -87,11 +91,12 @@ class _Feed:
     async def _still_signed_in(self) -> None:
         claims = self._call.claims
         assert claims is not None
+        self._subscription.doubted = False
         try:
             identity = await self._call.edge.accounts.identity(claims.user_id, claims.session_id)
         except Unavailable:
             return
-        if identity is None or not identity.session_live:
+        if identity is None or not identity.session_live or identity.status != "ACTIVE":
             raise ConnectionResetError("the session has ended")
         self._signed_in_at_s = self._call.edge.clock.monotonic_s()
 

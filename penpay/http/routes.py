@@ -83,13 +83,13 @@ CUSTOMER = (
         method="GET",
         path="/events",
         handle=events.stream,
-        summary="Server-Sent Events; `Last-Event-ID` replays. A stream does not end: use `curl -N`",
+        summary="Server-Sent Events; `Last-Event-ID` replays. A stream ends with its session only: use `curl -N`",
         tag="Customer",
         answers={200: None},
         media_types=("text/event-stream",),
         headers={"Last-Event-ID": "The id of the last event that was seen: everything after it is told again."},
         rules=lambda rates: (rates.read,),
-        problems=(*SIGNED, "overloaded"),
+        problems=(*SIGNED, "account_frozen", "overloaded"),
     ),
 )
 

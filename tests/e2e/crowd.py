@@ -113,6 +113,14 @@ class Operator:
         async with self._call("POST", f"/ops/tree/{path}/restart") as answer:
             return answer.status
 
+    async def decide(self, user_id: str, act: str, **said: str) -> int:
+        """The status of a decision about a customer; a body that names people who are allowed to decide."""
+        people = {"by": "Achieng Otieno", "second": "Brian Kamau", **said}
+        url = f"{self.node.internal_url}/admin/v1/users/{user_id}/{act}"
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with self.session.post(url, json=people, headers=headers) as answer:
+            return answer.status
+
     async def drain(self) -> None:
         """Tell the node to leave."""
         async with self._call("POST", "/ops/drain") as answer:

@@ -66,7 +66,7 @@ def edge_settings() -> EdgeSettings:
 
 @pytest.fixture
 async def world(stores, sealer, clock, redis, edge_settings) -> AsyncIterator[World]:
-    actors, deriv = Actors(), Deriv()
+    actors, deriv, hub = Actors(), Deriv(), EventHub()
     counters = redis_client(redis.url())
     passwords = Argon2Passwords(pepper=b"pepper", memory_kib=64, passes=1)
     edge = Edge(
@@ -74,9 +74,9 @@ async def world(stores, sealer, clock, redis, edge_settings) -> AsyncIterator[Wo
         addresses=actors,
         accounts=MySqlIdentities(stores, sealer),
         pins=MySqlPins(stores),
-        sessions=MySqlSessions(stores, sealer),
-        password_changes=MySqlPasswordChanges(stores, sealer),
-        phone_changes=MySqlPhoneChanges(stores, sealer),
+        sessions=MySqlSessions(stores, sealer, hub),
+        password_changes=MySqlPasswordChanges(stores, sealer, hub),
+        phone_changes=MySqlPhoneChanges(stores, sealer, hub),
         links=MySqlDerivLinks(stores, sealer),
         reads=MySqlReads(stores),
         inbox=MySqlInboxStore(stores, sealer),
@@ -88,7 +88,7 @@ async def world(stores, sealer, clock, redis, edge_settings) -> AsyncIterator[Wo
         rate_limits=RedisRateLimits(counters, clock),
         receipts=Ed25519Receipts(bytes(range(1, 33))),
         statement_pages=FpdfStatements(),
-        events=EventHub(),
+        events=hub,
         clock=clock,
         ids=RandomUlids(),
         secrets=SystemSecrets(),

@@ -16,6 +16,7 @@ from penpay.adapters.system import RandomUlids
 from penpay.domain.unit import RejectCode
 from penpay.http.approvals import FourEyes
 from penpay.http.customers import CustomerDesk
+from penpay.http.event_hub import EventHub
 from penpay.http.internal import InternalParts, internal_app
 from penpay.http.site import Site
 from penpay.messages import Committed, CommitUnit, UnitRejected
@@ -63,6 +64,7 @@ async def staff(stores, sealer) -> AsyncIterator[Staff]:
         customers=CustomerDesk(
             records=MySqlCustomerRecords(stores),
             tiers=MySqlKyc(stores, sealer),
+            bell=EventHub(),
             four_eyes=FourEyes(MySqlApprovals(stores), MySqlSysAudit(stores)),
             addresses=actors,
             clock=clock,

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from penpay.adapters.redis_streams import RedisStreams, redis_client
+from penpay.adapters.session_bells import RedisSessionBells
 from penpay.adapters.stream_reader import StreamReader, blocking_client
 from penpay.http import events
 from penpay.http.event_hub import NO_PLACE, EventHub, LiveEvent
@@ -142,7 +143,10 @@ async def test_events_without_any_bell_are_found_at_the_next_heartbeat(
         assert (await stream.next())[0] == f"{shard}-{newest + 1}"
 
 
-async def test_a_stream_ends_with_its_session(world: World, customer: Customer, monkeypatch):
+async def test_a_stream_ends_with_its_session_also_when_no_bell_was_heard(
+    world: World, customer: Customer, monkeypatch
+):
+    monkeypatch.setattr(world.edge.events, "ring", lambda _: None)
     monkeypatch.setattr(events, "HEARTBEAT_S", 0.05)
     async with opened(customer) as stream:
         await stream.next()
@@ -195,6 +199,7 @@ def test_a_slow_reader_is_marked_and_nobody_waits():
 
 async def test_the_reader_hands_on_what_the_relay_publishes(redis):
     got: asyncio.Queue[OutboxRow] = asyncio.Queue()
+    rung: list[str] = []
     client = redis_client(redis.url())
     streams = RedisStreams(client)
     rows = [
@@ -202,7 +207,7 @@ async def test_the_reader_hands_on_what_the_relay_publishes(redis):
         for n in (1, 2, 3)
     ]
     await streams.publish(1, rows[:1])
-    reader = StreamReader(blocking_client(redis.url()), shards=2, publish=got.put_nowait)
+    reader = StreamReader(blocking_client(redis.url()), shards=2, publish=got.put_nowait, ring=rung.append)
     await reader.open()
     try:
         async with asyncio.timeout(10):
@@ -215,6 +220,35 @@ async def test_the_reader_hands_on_what_the_relay_publishes(redis):
         await reader.close()
         await streams.close()
     assert got.empty()
+    assert rung == []
+
+
+async def test_a_bell_of_one_node_is_heard_by_the_streams_of_another(redis):
+    client = redis_client(redis.url())
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    reader = StreamReader(
+        blocking_client(redis.url()), shards=1, publish=lambda _: None, ring=heard.put_nowait, prefix="bells."
+    )
+    bells = RedisSessionBells(client, prefix="bells.")
+    await reader.open()
+    try:
+        async with asyncio.timeout(10):
+            while not reader._places:
+                await asyncio.sleep(0)
+            bells.ring("somebody")
+            assert await heard.get() == "somebody"
+    finally:
+        await reader.close()
+        await bells.close()
+        await client.aclose()
+
+
+async def test_a_bell_fails_nobody_while_redis_is_away(tmp_path):
+    client = redis_client(f"unix://{tmp_path}/nobody")
+    bells = RedisSessionBells(client)
+    bells.ring("somebody")
+    await bells.close()
+    await client.aclose()
 
 
 @pytest.mark.parametrize("given", ["x", "1-", "-1", "1-99999999999999999999", "1 -1"])

@@ -32,7 +32,8 @@ async def test_it_is_enough_for_limits_and_streams(url: str):
     assert [await limits.wait_s([Hit(plain, "u")]) > 0 for _ in range(2)] == [False, True]
     assert await limits.wait_s([Hit(once, "u", "k")]) == 0
     got: asyncio.Queue[OutboxRow] = asyncio.Queue()
-    reader = StreamReader(blocking_client(url), shards=1, publish=got.put_nowait)
+    rung: list[str] = []
+    reader = StreamReader(blocking_client(url), shards=1, publish=got.put_nowait, ring=rung.append)
     streams = RedisStreams(client)
     await reader.open()
     async with asyncio.timeout(10):
