@@ -2,7 +2,19 @@
 -- Append-only tables get INSERT and nothing else. `{login}` is the account of PENPAY_DATABASE__URL.
 GRANT SELECT ON {ledger}.* TO {login};
 GRANT SELECT ON {audit}.* TO {login};
-GRANT SELECT, INSERT, UPDATE, DELETE ON {users}.* TO {login};
+GRANT SELECT ON {users}.* TO {login};
+GRANT INSERT ON {users}.kyc_snapshots TO {login};
+GRANT INSERT, UPDATE, DELETE ON {users}.users TO {login};
+GRANT INSERT, UPDATE, DELETE ON {users}.data_keys TO {login};
+GRANT INSERT, UPDATE, DELETE ON {users}.sent_codes TO {login};
+GRANT INSERT, UPDATE, DELETE ON {users}.sessions TO {login};
+GRANT INSERT, UPDATE, DELETE ON {users}.refresh_tokens TO {login};
+GRANT INSERT, UPDATE, DELETE ON {users}.deriv_links TO {login};
+GRANT INSERT, UPDATE, DELETE ON {users}.deriv_link_states TO {login};
+GRANT INSERT, UPDATE, DELETE ON {users}.notices TO {login};
+GRANT INSERT, UPDATE, DELETE ON {users}.approvals TO {login};
+GRANT INSERT, UPDATE, DELETE ON {users}.name_matches TO {login};
+GRANT INSERT, UPDATE, DELETE ON {users}.mail_cursors TO {login};
 GRANT INSERT ON {ledger}.units TO {login};
 GRANT INSERT ON {ledger}.postings TO {login};
 GRANT INSERT ON {ledger}.ledger_entries TO {login};

@@ -13,6 +13,7 @@ from tests.ledger.house import fresh_id
 APPEND_ONLY = {
     "ledger": ["units", "postings", "ledger_entries", "transaction_events", "provider_references"],
     "audit": ["audit_log"],
+    "users": ["kyc_snapshots"],
 }
 DENIED = (1142, 1143, 1044, 1370)
 TABLES = [(schema, table) for schema, tables in APPEND_ONLY.items() for table in tables]
@@ -111,7 +112,9 @@ async def test_every_shard_and_rail_has_its_rows(database):
 )
 def test_the_runtime_login_can_only_add_to_append_only_tables(module_database, schema, table, statement):
     column = "chain" if table == "audit_log" else "unit_id" if table in {"units", "postings"} else ""
-    column = column or {"ledger_entries": "line", "transaction_events": "seq", "provider_references": "ref"}[table]
+    column = column or {"ledger_entries": "line", "transaction_events": "seq", "provider_references": "ref"}.get(
+        table, "version"
+    )
     full = f"{{{schema}}}.{table}"
     filled = statement.format(table=full, schema=f"{{{schema}}}", name=table, column=column)
     with pytest.raises(pymysql.err.MySQLError) as refused:
@@ -145,7 +148,12 @@ def test_the_runtime_login_owns_nothing(module_database, statement):
 
 @pytest.mark.parametrize(("schema", "table"), TABLES)
 def test_triggers_are_a_second_lock_for_whoever_has_the_rights(database, schema, table):
-    column = {"ledger_entries": "line", "transaction_events": "seq", "provider_references": "kind"}.get(table, "")
+    column = {
+        "ledger_entries": "line",
+        "transaction_events": "seq",
+        "provider_references": "kind",
+        "kyc_snapshots": "tier",
+    }.get(table, "")
     column = column or ("seq" if table != "units" else "shard")
     with database.server.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SET SESSION check_constraint_checks = 0, sql_mode = ''")
