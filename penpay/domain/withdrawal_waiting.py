@@ -63,7 +63,10 @@ def _wake_result(d: Draft[Withdrawal], _e: ev.Woke) -> None:
 
 
 def _wake_unknown_payout(d: Draft[Withdrawal], _e: ev.Woke) -> None:
-    """Ask for the status; a payout that was never acknowledged is also sent again, under its own id."""
+    """Ask for the status; a payout that was never acknowledged is also sent again, under its own id.
+
+    The rail may have died with an intent that it was told: then it is told again, and asked all the same.
+    """
     payout = d.now.payout
     assert payout is not None
     unheard = not d.now.conversation_id and d.now.failed_at is None
@@ -71,11 +74,15 @@ def _wake_unknown_payout(d: Draft[Withdrawal], _e: ev.Woke) -> None:
     if d.age_s(d.now.state_since or d.now.created_at) >= limit_s:
         d.to_review("payout_unknown", "OPS", "Safaricom never said what became of the payout")
         return
+    stands = unheard and payout.state is _O.INTENT
     again = unheard and payout.attempt > payout.attempts_closed
-    if again:
+    if again and not stands:
         d.operation("payout", _O.INTENT, attempts_closed=payout.attempt)
     d.step(_S.B2C_UNKNOWN, polls=d.now.polls + 1, next_wake_at=d.later(d.rules.refund_probe_s))
-    d.effect("submit" if again else "probe_payout", d.now.payout)
+    if stands or again:
+        d.effect("submit", d.now.payout)
+    if not again:
+        d.effect("probe_payout", d.now.payout)
 
 
 def _wake_return(d: Draft[Withdrawal], _e: ev.Woke) -> None:

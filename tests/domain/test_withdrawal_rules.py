@@ -152,6 +152,15 @@ def test_a_lost_acknowledgement_sends_the_same_payout_again_under_its_own_id() -
     assert story.state is State.AWAITING_RESULT
 
 
+def test_a_payout_that_the_rail_forgot_to_send_again_is_told_again() -> None:
+    story = sending()
+    story.happens(ev.PayoutOutcomeUnknown(code="timeout", attempt=1))
+    story.happens(ev.Woke(), after_s=60)
+    story.happens(ev.Woke(), after_s=60)
+    assert (story.state, story.does()) == (State.B2C_UNKNOWN, ["submit", "probe_payout"])
+    assert (story.saga.payout.state, story.saga.payout.attempts_closed) == (OperationState.INTENT, 1)
+
+
 def test_a_payout_without_an_acknowledgement_is_sent_again_for_a_day() -> None:
     story = sending()
     story.happens(ev.PayoutOutcomeUnknown(code="timeout", attempt=1))
