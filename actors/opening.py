@@ -30,8 +30,10 @@ ACCOUNTS = (
 class OpeningActor(AsyncioActor):
     """Until it has booked an account, the account's rail counts as down.
 
-    A provider that does not tell its balance within `patience_s` is opened without one: a missing optional call must
-    not stop deposits; `doctor` and reconciliation show the gap.
+    Booked is what the provider has beyond the books. Nothing is recorded as well: the next start would take what was
+    paid meanwhile for an opening balance. A provider that does not tell its balance within `patience_s` is opened
+    without one, and the next start looks again: a missing optional call must not stop deposits; `doctor` and
+    reconciliation show the gap.
     """
 
     KIND = "opening"
@@ -44,6 +46,7 @@ class OpeningActor(AsyncioActor):
         board: Board,
         clock: Clock,
         is_booked: Callable[[str], Awaitable[bool]],
+        in_the_books: Callable[[AccountCode, Currency], Awaitable[int]],
         every_s: float = 0.25,
         patience_s: float = 30.0,
     ) -> None:
@@ -52,6 +55,7 @@ class OpeningActor(AsyncioActor):
         self._board = board
         self._clock = clock
         self._is_booked = is_booked
+        self._in_the_books = in_the_books
         self._every_s = every_s
         self._patience_s = patience_s
         self._missing = list(ACCOUNTS)
@@ -88,15 +92,12 @@ class OpeningActor(AsyncioActor):
             if late:
                 log.error("opening_balance_unknown", account=code.value, rail=rail)
             return late
-        if seen.balance_minor == 0:
-            return True
-        posting = opening(SHARD, code, Money(seen.balance_minor, currency))
-        audit = AuditRecord(
-            actor="opening", action="ledger.opening", subject=code.value, detail={"minor": str(seen.balance_minor)}
-        )
-        unit = UnitOfWork(unit_id=unit_id, shard=SHARD, at=self._clock.now(), postings=(posting,), audit=(audit,))
+        minor = seen.balance_minor - await self._in_the_books(code, currency)
+        postings = (opening(SHARD, code, Money(minor, currency)),) if minor else ()
+        audit = AuditRecord(actor="opening", action="ledger.opening", subject=code.value, detail={"minor": str(minor)})
+        unit = UnitOfWork(unit_id=unit_id, shard=SHARD, at=self._clock.now(), postings=postings, audit=(audit,))
         answer = await record(self._addresses, unit)
         if isinstance(answer, UnitRejected) and answer.code is not RejectCode.UNIT_DIFFERS:
             raise RuntimeError(f"{unit_id} rejected: {answer.code} {answer.detail}")
-        log.info("opening_balance_booked", account=code.value, minor=seen.balance_minor)
+        log.info("opening_balance_booked", account=code.value, minor=minor)
         return True

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from penpay.adapters.database import Database
+from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Currency, Money
 from penpay.domain.overview import Backlog, Desk, Late, Unfinished
 
@@ -34,6 +35,11 @@ class MySqlOverview:
     async def is_recorded(self, unit_id: str) -> bool:
         """Whether this unit of work is durable."""
         return bool(await self._database.rows(self._queries("unit_exists", unit_id=unit_id)))
+
+    async def account_minor(self, code: AccountCode, currency: Currency) -> int:
+        """What stands on an account of ours, over all shards."""
+        total = self._queries("account_total", code=code.value, currency=currency.value)
+        return int((await self._database.rows(total))[0][0])
 
     async def waiting(self) -> Waiting:
         """Ages and counts for the gauges."""

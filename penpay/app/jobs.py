@@ -21,6 +21,8 @@ from penpay.app.mail_jobs import MailJobs
 from penpay.app.name_questions import NAME_QUESTIONS_S, NameQuestions
 from penpay.app.outside import NodeHouse
 from penpay.domain.errors import StoreError, Unavailable
+from penpay.domain.ledger import AccountCode
+from penpay.domain.money import Currency
 from penpay.domain.overview import Check
 from penpay.domain.presentation import json_bytes, time_text
 from penpay.http.event_hub import NO_PLACE, EventHub, LiveEvent
@@ -126,6 +128,10 @@ class Jobs:
     async def is_booked(self, unit_id: str) -> bool:
         """Whether an opening balance is in the books."""
         return await self._overview.is_recorded(unit_id)
+
+    async def in_the_books(self, code: AccountCode, currency: Currency) -> int:
+        """Minor units on an account of ours, over all shards."""
+        return await self._overview.account_minor(code, currency)
 
     async def check_invariants(self) -> str:
         """Every invariant; a violation is an error in the log and a gauge above zero."""

@@ -151,8 +151,8 @@ class Node:
     def _opening(self) -> Blueprint:
         house = self._house
         parts = {"addresses": house.addresses, "board": house.board, "clock": self._outside.clock}
-        patience_s = self._settings.timing.opening_wait_s
-        return OpeningActor, {**parts, "is_booked": self._jobs.is_booked, "patience_s": patience_s}
+        books = {"is_booked": self._jobs.is_booked, "in_the_books": self._jobs.in_the_books}
+        return OpeningActor, {**parts, **books, "patience_s": self._settings.timing.opening_wait_s}
 
     def _before_scrape(self) -> None:
         """Bring gauges up to date."""

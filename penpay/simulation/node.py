@@ -178,7 +178,8 @@ class SimNode:
 
     def _opening(self) -> Blueprint:
         parts = {"addresses": self.house.addresses, "board": self.house.board, "clock": self.outside.clock}
-        return OpeningActor, {**parts, "is_booked": self.stores.overview.is_recorded}
+        overview = self.stores.overview
+        return OpeningActor, {**parts, "is_booked": overview.is_recorded, "in_the_books": overview.account_minor}
 
     async def _probe(self) -> str:
         await self.stores.overview.ping()

@@ -2,6 +2,12 @@
 -- Whether a unit of work is recorded.
 SELECT 1 FROM {ledger}.units WHERE unit_id = :unit_id;
 
+-- name: account_total
+-- What stands on an account of ours, over all shards.
+SELECT COALESCE(SUM(balance_minor), 0)
+FROM {ledger}.accounts
+WHERE code = :code AND currency = :currency AND user_id = '';
+
 -- name: ping
 -- Whether the database answers.
 SELECT 1;

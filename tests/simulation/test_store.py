@@ -13,7 +13,8 @@ from actors.ledger_cache import LedgerCache
 from actors.ledger_plan import Plan
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.incoming import taken_in
-from penpay.domain.money import usd
+from penpay.domain.ledger import AccountCode
+from penpay.domain.money import Currency, usd
 from penpay.domain.unit import UnitOfWork
 from penpay.ports import AttemptEnd, CodeRequest, ConnectionLost, Deadlock, Lease, LockTimeout
 from penpay.ports_ledger import DeadUnit, Found, LedgerBatch, Wanted
@@ -339,5 +340,6 @@ async def _reads(stores: MemoryStores, id_: str, operation: str, now: datetime) 
     await stores.heads.look()
     await stores.overview.ping()
     await stores.overview.is_recorded("u")
+    await stores.overview.account_minor(AccountCode.MPESA_PAYBILL, Currency.KES)
     await stores.users.add_quote(quote("u" * 26))
     await stores.users.remember_code(fresh_id(), "u" * 26, CodeRequest(usd(1), b"", now))

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from penpay.domain.chain import GENESIS
+from penpay.domain.ledger import AccountCode
+from penpay.domain.money import Currency
 from penpay.ports import OperationRow
 from penpay.ports_audit import AUDIT, POSTINGS, SYS, ChainHead, Sighting
 from penpay.simulation.store.node import MemoryNode
@@ -68,3 +70,10 @@ class MemoryOverview:
     async def is_recorded(self, unit_id: str) -> bool:
         """Whether this unit of work is durable."""
         return (await self._node.look("overview.is_recorded")).units.get(unit_id) is not None
+
+    async def account_minor(self, code: AccountCode, currency: Currency) -> int:
+        """What stands on an account of ours, over all shards."""
+        accounts = (await self._node.look("overview.account_minor")).accounts
+        return sum(
+            row.balance_minor for row in accounts if (row.code, row.currency, row.user_id) == (code, currency, "")
+        )

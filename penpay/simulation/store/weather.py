@@ -43,7 +43,8 @@ _READS = (
     *("attempts.newest", "attempts.used_references"),
     *("outbox.after", "outbox.cursor"),
     *("rail_reads.operations", "rail_reads.reserved_payouts_minor", "rail_reads.booked_since"),
-    *("ledger.read", "heads.look", "overview.ping", "overview.is_recorded", "leases.claim"),
+    *("ledger.read", "heads.look", "overview.ping", "overview.is_recorded", "overview.account_minor"),
+    "leases.claim",
 )
 """One look each. `sagas.load.more` lies between the row and what belongs to it: others may commit meanwhile."""
 _WRITES = (

@@ -9,7 +9,7 @@ import pytest
 from penpay.domain.errors import Unavailable
 from penpay.domain.fx import Direction
 from penpay.domain.ledger import AccountCode
-from penpay.domain.money import kes, usd
+from penpay.domain.money import Currency, kes, usd
 from penpay.domain.unit import OperationChange, OperationState, UnitOfWork
 from penpay.messages import Quote
 from penpay.ports import CodeRequest
@@ -302,8 +302,11 @@ async def test_the_books_speak_of_an_account_since_its_opening_balance(stage):
     async with ledger(stage) as (process, commit):
         installed = await process.rail_reads.booked_since("mpesa_paybill")
         assert not await process.overview.is_recorded("opening:mpesa_paybill")
+        assert await process.overview.account_minor(AccountCode.MPESA_PAYBILL, Currency.KES) == 0
         opening = booked(AccountCode.MPESA_PAYBILL, kes(100))
         await commit(opening)
+        assert await process.overview.account_minor(AccountCode.MPESA_PAYBILL, Currency.KES) == 100
+        assert await process.overview.account_minor(AccountCode.MPESA_PAYBILL, Currency.USD) == 0
         assert await process.rail_reads.booked_since("mpesa_paybill") == opening.at > installed
         assert await process.rail_reads.booked_since("deriv_agent") == installed
         assert await process.overview.is_recorded("opening:mpesa_paybill")
