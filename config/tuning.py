@@ -200,8 +200,8 @@ class TimingSettings(Section):
 
     @property
     def first_byte_s(self) -> float:
-        """How long after its attempt's row a call may still begin; settle windows count from the row."""
-        return min(5.0, self.deriv_settle_s / 4, self.b2c_status_after_s / 4, self.stk_grace_s / 4)
+        """How long after its attempt's row a call may still begin: proofs of absence count from the row."""
+        return min(5.0, self.deriv_settle_s / 2, self.b2c_status_after_s / 2)
 
     def sped_up(self) -> "TimingSettings":
         """The times as they are to be used: those of sagas divided by `speed`."""

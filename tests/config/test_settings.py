@@ -271,8 +271,8 @@ def test_speed_divides_the_times_of_sagas_and_nothing_else(development):
 @pytest.mark.parametrize("speed", ["1", "30", "1000"])
 def test_a_call_begins_well_within_the_windows_that_count_from_its_row(development, speed):
     timing = load({**development, "PENPAY_TIMING__SPEED": speed}).timing
-    windows = (timing.deriv_settle_s, timing.b2c_status_after_s, timing.stk_grace_s)
-    assert 0 < timing.first_byte_s <= min(5.0, *(window / 4 for window in windows))
+    windows = (timing.deriv_settle_s, timing.b2c_status_after_s)
+    assert 0 < timing.first_byte_s <= min(5.0, *(window / 2 for window in windows))
 
 
 def test_an_unknown_outcome_is_with_a_person_before_the_invariant_tells(development):
