@@ -89,14 +89,14 @@ def _phases(world: World) -> list[str]:
     town = world.town = Town(world)
     town.live()
     storm_s = 0.0 if world.seed.only is not None else 2.0 * SPREAD_S
-    world.run(STORM_S, until=lambda: town.quiet and world.now_s() > storm_s and _has_begun(world))
+    world.run(STORM_S, until=lambda: world.given_up or (town.quiet and world.now_s() > storm_s and _has_begun(world)))
     world.heal()
-    world.run(HOUR_S, until=lambda: world.at_rest)
-    if not world.at_rest:
-        world.run(DAY_S, until=lambda: world.at_rest)
-    if world.odds.knows("staff.resolves"):
+    world.run(HOUR_S, until=lambda: world.over)
+    if not world.over:
+        world.run(DAY_S, until=lambda: world.over)
+    if not world.given_up and world.odds.knows("staff.resolves"):
         Staff(world).work()
-        world.run(HOUR_S, until=lambda: world.at_rest and world.staff_done)
+        world.run(HOUR_S, until=lambda: world.given_up or (world.at_rest and world.staff_done))
     return verdict(world)
 
 

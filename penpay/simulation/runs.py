@@ -78,7 +78,7 @@ def seed_of(number: int, *, without: str = "", storied: bool = False) -> Seed:
     if not without:
         return Seed(number, storied=storied)
     missing = SAFEGUARDS[without]
-    return Seed(number, also=missing.faults, twists=missing.twists, storied=storied)
+    return Seed(number, also=missing.faults, twists=missing.twists, storied=storied, until_broken=not storied)
 
 
 def _chunks(seeds: Iterable[int], jobs: int, without: str) -> Iterator[list[Outcome]]:

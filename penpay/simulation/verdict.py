@@ -1,7 +1,7 @@
 """What must be true when a world has come to rest: truth and books say the same, and nobody was lied to."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -114,7 +114,11 @@ def ends(row: TransactionRow, did: Effects) -> Iterator[str]:
 
 def verdict(world: "World") -> list[str]:
     """Everything that is wrong, one line each."""
-    looks = (_invariants, _open, _truth, _sums, _people, _evidence, _streams, _mail, _crashes)
+    looks: Sequence[Callable[[World], Iterator[str]]]
+    if world.given_up:
+        looks = (_invariants, _mail, _crashes)
+    else:
+        looks = (_invariants, _open, _truth, _sums, _people, _evidence, _streams, _mail, _crashes)
     return [line for look in looks for line in look(world)]
 
 

@@ -52,6 +52,8 @@ class Seed:
     only: Direction | None = None
     twists: Twists = field(default=NONE, repr=False)
     storied: bool = False
+    until_broken: bool = False
+    """Whether the first broken promise is enough to know; then the rest of the world is not played."""
 
 
 class World:
@@ -99,6 +101,21 @@ class World:
         self.town = Town(self)
         self.staff_done = True
         seed.twists.began(self)
+
+    @property
+    def over(self) -> bool:
+        """At rest, or not worth another step."""
+        return self.at_rest or self.given_up
+
+    @property
+    def given_up(self) -> bool:
+        """Something is broken already, and nobody asks for more."""
+        return self.seed.until_broken and bool(
+            self.books.broken
+            or self.truth.mistakes
+            or self.mail.dropped
+            or any(error is not None for _, error in self.universe.complaints)
+        )
 
     @property
     def at_rest(self) -> bool:
