@@ -143,7 +143,8 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, str | bytes]]:
 def _line(error: ValidationError, section: str = "") -> str:
     """One line for the first fault, naming its variable. Values stay out of it: they may be secrets."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    first = min(faults, key=lambda fault: fault["type"] != "missing")
+    # What is missing depends on the environment: a wrong name of it is the fault to mend.
+    first = min(faults, key=lambda fault: (fault["loc"] != ("app_env",), fault["type"] != "missing"))
     path = [*([section] if section else []), *(str(part) for part in first["loc"])]
     name = (
         ENVIRONMENT if path == ["app_env"] else variable(path[0], path[1]) if len(path) > 1 else variable(path[0], "…")

@@ -24,7 +24,7 @@ from penpay.commands import (
     serving,
     simulating,
 )
-from penpay.domain.errors import Unavailable
+from penpay.domain.errors import StoreError, Unavailable
 
 app = typer.Typer(
     name="penpay",
@@ -122,9 +122,15 @@ def sandbox(context: typer.Context) -> None:
 
 
 def main() -> None:
-    """Entry point: a configuration that cannot be used is one line and status 2."""
+    """Entry point: a configuration that cannot be used is one line and status 2, a database that refuses one and 1."""
     try:
         app()
     except SettingsError as error:
         sys.stderr.write(f"penpay: {error}\n")
         sys.exit(USAGE)
+    except Unavailable as error:
+        sys.stderr.write(f"penpay: {error} is away\n")
+        sys.exit(CHECK_FAILED)
+    except StoreError as error:
+        sys.stderr.write(f"penpay: the database refused: {error}; `penpay doctor` says what it lacks\n")
+        sys.exit(CHECK_FAILED)

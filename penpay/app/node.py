@@ -11,6 +11,7 @@ import structlog
 from actors.base import Blueprint, StartFailed
 from actors.opening import ACCOUNTS, OpeningActor
 from config import limits
+from config.environment import variable
 from config.sections import Settings
 from penpay.adapters.mail import SmtpMail
 from penpay.adapters.metrics import Metrics
@@ -18,7 +19,7 @@ from penpay.app.crew import ShardPlan, daraja_rail, deriv_rail, fx_feed
 from penpay.app.jobs import Jobs
 from penpay.app.listeners import InternalDoor, NodeReadiness, PublicDoor, bells_of, edge_of, internal_parts
 from penpay.app.outside import Connected, NodeHouse, outside_of
-from penpay.domain.errors import StoreError
+from penpay.domain.errors import StoreError, Unavailable
 from penpay.http.edge import Admission
 from penpay.http.event_hub import EventHub
 from supervisors.root import SupervisionTree
@@ -88,6 +89,9 @@ class Node:
                 if await self._outside.stores.leases.claim_node():
                     return
                 await asyncio.sleep(CLAIM_PAUSE_S)
+        except Unavailable as error:
+            wanted = f"{error.dependency} does not answer: see {variable(error.dependency, 'url')}"
+            raise StartRefused(wanted) from error
         except StoreError as error:
             raise StartRefused(f"the database cannot be used: {error}") from error
         except ValueError as error:

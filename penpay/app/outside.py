@@ -1,5 +1,6 @@
 """What a node talks to, made from the settings: database, Redis, providers, keys. Nothing is connected yet."""
 
+import os
 import random
 import secrets
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from config.environment import SettingsError, variable
 from config.keys import VersionedKey
 from config.sections import Settings
 from penpay.adapters.attempt_store import MySqlAttemptStore
@@ -155,6 +157,16 @@ def _daraja_account(settings: Settings) -> DarajaAccount:
         paying_shortcode=daraja.paying_shortcode,
         passkey=daraja.passkey.get_secret_value(),
         initiator_name=daraja.initiator_name,
-        security_credential=security_credential(Path(daraja.certificate).read_bytes(), password),
+        security_credential=_credential(daraja.certificate, password),
         call_timeout_s=settings.timing.daraja_call_s,
     )
+
+
+def _credential(certificate: Path, password: str) -> str:
+    name = variable("daraja", "certificate")
+    try:
+        return security_credential(certificate.read_bytes(), password)
+    except OSError as error:
+        raise SettingsError(f"{name}: cannot read the file: {os.strerror(error.errno or 0)}") from None
+    except ValueError:
+        raise SettingsError(f"{name}: the file holds neither a certificate nor a public RSA key in PEM") from None

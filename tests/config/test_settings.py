@@ -53,6 +53,11 @@ def development(tmp_path: Path) -> dict[str, str]:
     return {"APP_ENV": "development", "HOME": str(tmp_path), **MANDATORY}
 
 
+def test_a_wrong_environment_is_named_before_what_it_would_want():
+    said = refusal({**MANDATORY, "APP_ENV": "prod"})
+    assert said.startswith("APP_ENV: Input should be 'development', 'testing', 'staging' or 'production'")
+
+
 def load(environ: dict[str, str]) -> Settings:
     return load_settings(environ, dotenv=None)
 
