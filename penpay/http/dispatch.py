@@ -115,6 +115,13 @@ class Route:
     """Parameters that the handler reads by itself, for the documentation."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Request header fields that the handler reads, for the documentation."""
+    only_itself: bool = False
+    """A GET that changes something or never ends: HEAD, which promises neither, is not answered."""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Under which methods it is reached. HEAD belongs to every GET (RFC 9110, 9.1); nobody sends its body."""
+        return (self.method, "HEAD") if self.method == "GET" and not self.only_itself else (self.method,)
 
 
 def bound(edge: Edge, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

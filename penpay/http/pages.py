@@ -14,7 +14,7 @@ _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 def add(app: web.Application, pages: Mapping[str, str], *, policy: str, cache: str) -> None:
     """Put these files on a listener, by path; nothing else of the folder can be reached."""
     for path, name in pages.items():
-        app.router.add_route("GET", path, _page(STATIC / name, policy, cache))
+        app.router.add_get(path, _page(STATIC / name, policy, cache))
 
 
 def _page(file: Path, policy: str, cache: str) -> Handler:

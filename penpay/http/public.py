@@ -26,7 +26,9 @@ def public_app(edge: Edge) -> web.Application:
 
     app.on_shutdown.append(end_streams)
     for route in ROUTES:
-        app.router.add_route(route.method, PREFIX + route.path, bound(edge, route))
+        handler = bound(edge, route)
+        for method in route.methods:
+            app.router.add_route(method, PREFIX + route.path, handler)
     _add_callbacks(app, edge)
     _add_documents(app, edge)
     return app
@@ -67,6 +69,6 @@ def _add_documents(app: web.Application, edge: Edge) -> None:
             }
         )
 
-    app.router.add_route("GET", "/openapi.json", openapi_document)
-    app.router.add_route("GET", "/problems/{code}", problem_type)
+    app.router.add_get("/openapi.json", openapi_document)
+    app.router.add_get("/problems/{code}", problem_type)
     docs.add(app)

@@ -37,9 +37,22 @@ async def test_an_unknown_route_and_a_wrong_method_are_problems(world: World):
         assert answer.body["instance"].startswith("/api/v1/")
 
 
-@pytest.mark.parametrize("method", ["TRACE", "OPTIONS", "HEAD", "PROPFIND"])
+@pytest.mark.parametrize("method", ["TRACE", "OPTIONS", "PROPFIND"])
 async def test_other_methods_are_not_answered(world: World, method: str):
-    assert (await world.call(method, "/me")).status == 405
+    answer = await world.call(method, "/me")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET,HEAD")
+
+
+async def test_what_can_be_read_can_be_asked_for_its_headers(world: World, customer: Customer):
+    read, asked = await customer.call("GET", "/me"), await customer.call("HEAD", "/me")
+    assert (asked.status, asked.raw) == (200, b"")
+    assert asked.headers["Content-Length"] == read.headers["Content-Length"]
+    assert (await world.call("HEAD", "/me")).status == 401
+
+
+@pytest.mark.parametrize("path", ["/events", "/deriv/callback", "/deposits"])
+async def test_what_changes_something_or_never_ends_is_not_asked_for_headers(world: World, path: str):
+    assert (await world.call("HEAD", path)).status == 405
 
 
 async def test_too_much_at_once_is_refused_before_any_work(world: World, customer: Customer):
