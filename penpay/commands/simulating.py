@@ -30,12 +30,12 @@ def simulate(  # noqa: PLR0913 - one parameter per option
     ablations: Annotated[bool, typer.Option("--ablations", help="Take out one safeguard after the other.")] = False,
     until_failed: Annotated[int, typer.Option(help="With --ablations: enough failing seeds of one; 0: all run.")] = 0,
     sweep: Annotated[bool, typer.Option("--sweep", help="Crash once at every step of both sagas.")] = False,
-    pairs: Annotated[bool, typer.Option("--pairs", help="With --sweep: crash twice, at every pair of steps.")] = False,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Crash twice, at every pair of steps: a night.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Run simulated worlds of both rails, faults and crashes from their seeds; 1 when one of them breaks a promise."""
-    if sweep:
-        raise typer.Exit(CHECK_FAILED if _swept(pairs=pairs, as_json=as_json) else 0)
+    if sweep or pairs:
+        raise typer.Exit(CHECK_FAILED if _swept(pairs=pairs, jobs=jobs, as_json=as_json) else 0)
     if ablations:
         numbers = range(first_seed, first_seed + (seeds or ABLATED_SEEDS))
         unmissed = _ablated(numbers, without, jobs=jobs, until_failed=until_failed, as_json=as_json)
@@ -94,26 +94,30 @@ def _tell(outcome: "Outcome", without: str) -> None:
     typer.echo(f"again: penpay simulate --seeds 1 --first-seed {outcome.seed}{option}")
 
 
-def _swept(*, pairs: bool, as_json: bool) -> int:
+def _swept(*, pairs: bool, jobs: int, as_json: bool) -> int:
     """Walk and crash; how many walks broke a promise."""
     import orjson  # noqa: PLC0415
 
     from penpay.simulation.sweep import sweep  # noqa: PLC0415
 
     crashes: dict[str, int] = {}
+    unreached = 0
     broken: list[dict[str, object]] = []
-    for walked in sweep(pairs=pairs):
+    for walked in sweep(pairs=pairs, jobs=jobs):
         crashes[walked.way.name] = crashes.get(walked.way.name, 0) + bool(walked.points)
+        unreached += bool(walked.missed)
         if walked.outcome.wrong:
             at = [str(point) for point in walked.points]
             broken.append({"way": walked.way.name, "at": at, "wrong": walked.outcome.wrong})
         print(f"  {sum(crashes.values())} walks, {len(broken)} broken", end="\r", file=sys.stderr, flush=True)  # noqa: T201
     print(file=sys.stderr)  # noqa: T201 - progress of a command
     if as_json:
-        typer.echo(orjson.dumps({"crashes": crashes, "broken": broken}).decode())
+        typer.echo(orjson.dumps({"crashes": crashes, "unreached": unreached, "broken": broken}).decode())
         return len(broken)
     for name, count in crashes.items():
         typer.echo(f"{name:<45} {count:5} crashes")
+    if unreached:
+        typer.echo(f"{'of them, a second crash was not come to in':<45} {unreached:5}")
     for one in broken:
         typer.echo(f"BROKEN {one['way']}, killed {one['at']}: {one['wrong']}")
     return len(broken)

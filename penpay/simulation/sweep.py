@@ -5,6 +5,7 @@ of a transaction is walked once without a crash to learn its steps, and then onc
 """
 
 import asyncio
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -211,11 +212,20 @@ def walk(way: Way, points: Sequence[Point] = ()) -> tuple[Crashed, Trap]:
     return Crashed(way, tuple(points), play(seed), len(trap.armed)), trap
 
 
-def sweep(*, pairs: bool = False, ways: Sequence[Way] = WAYS) -> Iterator[Crashed]:
-    """All single crashes of all ways, or all pairs of them."""
+def sweep(*, pairs: bool = False, ways: Sequence[Way] = WAYS, jobs: int = 1) -> Iterator[Crashed]:
+    """All single crashes of all ways, or all pairs of them; on several processes, in the same order."""
     for way in ways:
         found, trap = walk(way)
         yield found
         points = list(trap.passed)
-        for chosen in combinations(points, 2) if pairs else ((point,) for point in points):
-            yield walk(way, chosen)[0]
+        chosen = combinations(points, 2) if pairs else ((point,) for point in points)
+        tasks = [(way, crashes) for crashes in chosen]
+        if jobs <= 1:
+            yield from map(_crashed, tasks)
+            continue
+        with multiprocessing.get_context("fork").Pool(jobs) as pool:
+            yield from pool.imap(_crashed, tasks)
+
+
+def _crashed(task: tuple[Way, Sequence[Point]]) -> Crashed:
+    return walk(*task)[0]
