@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from penpay.domain.money import Money
+from penpay.domain.saga_events import CancelRequested, Event, Parked, StaffClosed, StaffProved, StaffSettled, Woke
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something that happened; `decide` says what follows from it."""
+__all__ = ["CancelRequested", "Event", "Parked", "StaffClosed", "StaffProved", "StaffSettled", "Woke"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,25 +177,6 @@ class RefundOutcomeUnknown(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CancelRequested(Event):
-    """The customer asked to cancel. It works only while nothing was attempted; the ledger checks that."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Woke(Event):
-    """A waiting state's time came. `attempted`: the rail has made an attempt of the current operation."""
-
-    attempted: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parked(Event):
-    """The saga crashed too often to be run again by itself."""
-
-    error: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StaffCredited(Event):
     """Two named people decided: the customer gets the dollars."""
 
@@ -208,28 +187,4 @@ class StaffCredited(Event):
 class StaffRefunded(Event):
     """Two named people decided: the shillings go back."""
 
-    approval: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StaffClosed(Event):
-    """Two named people decided: nothing is held, nothing more will be done."""
-
-    approval: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StaffProved(Event):
-    """Two named people know how the operation ended that is still open. `reference` is the provider's id of it."""
-
-    executed: bool
-    reference: str
-    approval: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StaffSettled(Event):
-    """Two named people gave the money back by hand, outside of this system. `reference` is the provider's id of it."""
-
-    reference: str
     approval: str

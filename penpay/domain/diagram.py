@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from penpay.domain import deposit, withdrawal
-from penpay.domain.deposit_events import MpesaPaid, Parked
-from penpay.domain.withdrawal_events import Parked as WithdrawalParked
+from penpay.domain.deposit_events import MpesaPaid
+from penpay.domain.saga_events import Parked
 
-_QUIET: frozenset[type] = frozenset({Parked, WithdrawalParked})
+_QUIET: frozenset[type] = frozenset({Parked})
 """True of every open state alike; drawn once as a note instead of once per state."""
 
 

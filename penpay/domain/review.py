@@ -11,6 +11,7 @@ from typing import Protocol
 from penpay.domain import deposit_events, withdrawal_events
 from penpay.domain.errors import BadInput
 from penpay.domain.fx import Direction
+from penpay.domain.saga_events import Event, StaffClosed, StaffProved, StaffSettled
 from penpay.domain.unit import OperationState
 
 _NAME = re.compile(r"[\w.@' -]{2,60}")
@@ -87,34 +88,23 @@ def approval_of(*, by: str, second: str, evidence: str, action: str) -> Approval
     return Approval(names["by"], names["second"], reference)
 
 
-_Decided = deposit_events.Event | withdrawal_events.Event
-_EVENTS: Mapping[tuple[str, str], Callable[..., _Decided]] = {
+_EVENTS: Mapping[tuple[str, str], Callable[..., Event]] = {
     (Direction.DEPOSIT, Action.CREDIT): deposit_events.StaffCredited,
     (Direction.DEPOSIT, Action.REFUND): deposit_events.StaffRefunded,
-    (Direction.DEPOSIT, Action.CLOSE): deposit_events.StaffClosed,
+    (Direction.DEPOSIT, Action.CLOSE): StaffClosed,
     (Direction.WITHDRAWAL, Action.PAY): withdrawal_events.StaffPaid,
     (Direction.WITHDRAWAL, Action.RETURN): withdrawal_events.StaffReturned,
-    (Direction.WITHDRAWAL, Action.CLOSE): withdrawal_events.StaffClosed,
+    (Direction.WITHDRAWAL, Action.CLOSE): StaffClosed,
 }
 
 
-_PROVED: Mapping[str, Callable[..., _Decided]] = {
-    Direction.DEPOSIT: deposit_events.StaffProved,
-    Direction.WITHDRAWAL: withdrawal_events.StaffProved,
-}
-_SETTLED: Mapping[str, Callable[..., _Decided]] = {
-    Direction.DEPOSIT: deposit_events.StaffSettled,
-    Direction.WITHDRAWAL: withdrawal_events.StaffSettled,
-}
-
-
-def staff_event(type_: str, action: str, approval: Approval) -> _Decided | None:
+def staff_event(type_: str, action: str, approval: Approval) -> Event | None:
     """The saga's event for a decision, or None when a transaction of this type has no such exit."""
     if action in PROOFS:
         executed, evidence = action == Action.EXECUTED, approval.evidence
-        return _PROVED[type_](executed=executed, reference=evidence if executed else "", approval=approval.text())
+        return StaffProved(executed=executed, reference=evidence if executed else "", approval=approval.text())
     if action == Action.SETTLE:
-        return _SETTLED[type_](reference=approval.evidence, approval=approval.text())
+        return StaffSettled(reference=approval.evidence, approval=approval.text())
     made = _EVENTS.get((type_, action))
     return made(approval=approval.text()) if made is not None else None
 

@@ -1,0 +1,51 @@
+"""What can happen to any transaction, whichever way the money goes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened; `decide` says what follows from it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested(Event):
+    """The customer asked to cancel. It works only while nothing was attempted; the ledger checks that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Woke(Event):
+    """A waiting state's time came. `attempted`: the rail has made an attempt of the operation that is current."""
+
+    attempted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked(Event):
+    """The saga crashed too often to be run again by itself."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffClosed(Event):
+    """Two named people decided: nothing is held, nothing more will be done."""
+
+    approval: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffProved(Event):
+    """Two named people know how the operation ended that is still open. `reference` is the provider's id of it."""
+
+    executed: bool
+    reference: str
+    approval: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffSettled(Event):
+    """Two named people gave the money back by hand, outside of this system. `reference` is the provider's id of it."""
+
+    reference: str
+    approval: str
