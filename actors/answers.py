@@ -54,7 +54,7 @@ async def replay(parts: AnswerParts, asked: Asked) -> HttpAnswer | None:
     stored = await parts.store.answer(user_id, asked.route, asked.key_hash)
     if stored is None:
         return None
-    if stored.fingerprint != asked.fingerprint:
+    if stored.fingerprint not in {asked.fingerprint, *asked.former_fingerprints}:
         return problem_answer(asked, "idempotency_key_reused")
     body = parts.sealer.open(
         stored.sealed_body,

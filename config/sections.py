@@ -202,7 +202,8 @@ class SecuritySettings(Section):
     jwt_key: KeyRing
     """Seeds of the Ed25519 keys of access tokens: the first signs, all are taken."""
     field_keys: KeyRing
-    blind_index_key: Key
+    blind_index_key: KeyRing
+    """The first makes indexes, all are looked for."""
     callback_key: KeyRing
     password_pepper: Key
     audit_signing_key: Key

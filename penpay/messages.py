@@ -135,6 +135,8 @@ class AcceptDeposit:
     amount: Money | None
     phone: str = field(repr=False)
     request_id: str
+    former_fingerprints: tuple[str, ...] = ()
+    """The same hash under keys that are going: how the first answer may have been stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +172,7 @@ class AcceptWithdrawal:
     deriv_token: str = field(default="", repr=False)
     request_id: str = ""
     held_until: datetime | None = None
+    former_fingerprints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

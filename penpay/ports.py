@@ -76,6 +76,13 @@ class Sealer(Protocol):
     def fingerprint(self, value: bytes) -> str: ...
 
 
+class IndexSealer(Sealer, Protocol):
+    """A sealer that also knows the former keys of indexes and fingerprints: the one in use first, then what is read."""
+
+    def blind_indexes(self, value: str) -> tuple[bytes, ...]: ...
+    def fingerprints(self, value: bytes) -> tuple[str, ...]: ...
+
+
 class SessionBell(Protocol):
     """Rung when sessions of a customer ended, or their standing changed: open streams look whether they may go on."""
 

@@ -45,11 +45,11 @@ class SentCodes:
         )
         return bool(await self._owner(connection, await connection.rows(query), tried))
 
-    async def owner(self, connection: Connection, target_index: bytes, tried: CodeTry) -> str:
+    async def owner(self, connection: Connection, target_indexes: Sequence[bytes], tried: CodeTry) -> str:
         """Whose code it is among those that went to this place; empty when it is nobody's."""
         query = self._queries(
             "of_target",
-            target_index=target_index,
+            target_indexes=target_indexes,
             purpose=tried.purpose,
             at=tried.at,
             attempts_max=CODE_ATTEMPTS_MAX,

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cryptography import x509
 from cryptography.exceptions import InvalidTag
@@ -39,15 +39,23 @@ class KeySealer:
     data key once that was adopted, so that no row depends on a field key directly.
     """
 
-    def __init__(self, *, keys: Mapping[int, bytes], current: int, blind_index_key: bytes) -> None:
+    def __init__(
+        self,
+        *,
+        keys: Mapping[int, bytes],
+        current: int,
+        blind_index_key: bytes,
+        former_index_keys: Sequence[bytes] = (),
+    ) -> None:
         if current not in keys or any(len(key) != _KEY_BYTES for key in keys.values()):
             raise ValueError("field keys are 32 bytes each, and the current one is among them")
-        if len(blind_index_key) < _KEY_BYTES:
+        index_keys = (blind_index_key, *former_index_keys)
+        if any(len(key) < _KEY_BYTES for key in index_keys):
             raise ValueError("the blind index key has at least 32 bytes")
         self._current = current.to_bytes(_ID_BYTES)
         self._ciphers = {number.to_bytes(_ID_BYTES): AESGCM(key) for number, key in keys.items()}
-        self._blind_key = _derive(blind_index_key, b"blind index")
-        self._fingerprint_key = _derive(blind_index_key, b"fingerprint")
+        self._blind_keys = [_derive(key, b"blind index") for key in index_keys]
+        self._fingerprint_keys = [_derive(key, b"fingerprint") for key in index_keys]
         self._own: tuple[bytes, AESGCM] | None = None
         self._opened: OrderedDict[bytes, tuple[bytes, AESGCM]] = OrderedDict()
 
@@ -97,11 +105,24 @@ class KeySealer:
 
     def blind_index(self, value: str) -> bytes:
         """32 bytes that stand for a value in a UNIQUE index."""
-        return hmac.digest(self._blind_key, value.encode(), "sha256")
+        return self.blind_indexes(value)[0]
+
+    def blind_indexes(self, value: str) -> tuple[bytes, ...]:
+        """The same under the key in use, then under former ones: what a look-up must try."""
+        return tuple(hmac.digest(key, value.encode(), "sha256") for key in self._blind_keys)
 
     def fingerprint(self, value: bytes) -> str:
         """64 hex digits that stand for a request's body."""
-        return hmac.new(self._fingerprint_key, value, "sha256").hexdigest()
+        return self.fingerprints(value)[0]
+
+    def fingerprints(self, value: bytes) -> tuple[str, ...]:
+        """The same under the key in use, then under former ones: how an answer may have been stored."""
+        return tuple(hmac.digest(key, value, "sha256").hex() for key in self._fingerprint_keys)
+
+    @property
+    def turns_indexes(self) -> bool:
+        """Whether rows may still be indexed under a former key."""
+        return len(self._blind_keys) > 1
 
     def _seal(self, kind: bytes, key_id: bytes, plaintext: bytes, aad: str, cipher: AESGCM | None = None) -> bytes:
         nonce = secrets.token_bytes(_NONCE_BYTES)

@@ -26,7 +26,7 @@ from penpay.domain.accounts import (
 from penpay.domain.identity import mask_phone
 from penpay.domain.kyc import Reason
 from penpay.domain.notices import NoticeKind
-from penpay.ports import Duplicate, Sealer
+from penpay.ports import Duplicate, IndexSealer
 
 LOOKUPS_MAX = 64
 """Requests whose senders are looked up together."""
@@ -35,7 +35,7 @@ LOOKUPS_MAX = 64
 class MySqlIdentities:
     """`penpay.http.accounts.Accounts` on the database. Raises `Unavailable`."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Database, sealer: IndexSealer) -> None:
         self._database = database
         self._sealer = sealer
         self._queries = database.queries("users")
@@ -99,11 +99,12 @@ class MySqlIdentities:
         async def work(connection: Connection) -> bool:
             for statement in statements:
                 await connection.query(statement)
-            email_index, phone_index = self._email_index(new.email), self._phone_index(new.phone)
+            email_index, phone_index = self._email_indexes(new.email)[0], self._phone_indexes(new.phone)[0]
             await self._codes.put(connection, new.user_id, Purpose.PHONE, new.phone_code, target_index=phone_index)
             if new.email_code is not None:
                 await self._codes.put(connection, new.user_id, Purpose.EMAIL, new.email_code, target_index=email_index)
-            ((owner,),) = await connection.rows(self._queries("user_of_email", email_index=email_index))
+            same = self._queries("user_of_email", email_indexes=self._email_indexes(new.email))
+            ((owner,),) = await connection.rows(same)
             return bool(owner == new.user_id)
 
         return await self._database.transact(work)
@@ -114,8 +115,9 @@ class MySqlIdentities:
                 "add_user",
                 id=new.user_id,
                 shard=new.shard,
-                email_index=self._email_index(new.email),
-                phone_index=self._phone_index(new.phone),
+                email_index=self._email_indexes(new.email)[0],
+                email_indexes=self._email_indexes(new.email),
+                phone_index=self._phone_indexes(new.phone)[0],
                 email_sealed=self._seal("email_sealed", new.user_id, new.email, data_key),
                 phone_sealed=self._seal("phone_sealed", new.user_id, new.phone, data_key),
                 name_sealed=self._seal("name_sealed", new.user_id, new.full_name, data_key),
@@ -127,8 +129,8 @@ class MySqlIdentities:
         )
 
     async def renew_phone_code(self, phone: str, new: NewCode) -> bool:
-        phone_index = self._phone_index(phone)
-        waiting = self._queries("waiting_for_phone", phone_index=phone_index)
+        phone_index, *former = self._phone_indexes(phone)
+        waiting = self._queries("waiting_for_phone", phone_indexes=(phone_index, *former))
 
         async def work(connection: Connection) -> bool:
             user_id = await _first(connection, waiting)
@@ -137,8 +139,8 @@ class MySqlIdentities:
         return await self._database.transact(work)
 
     async def renew_email_code(self, email: str, new: NewCode) -> bool:
-        email_index = self._email_index(email)
-        waiting = self._queries("waiting_for_email", email_index=email_index)
+        email_index, *former = self._email_indexes(email)
+        waiting = self._queries("waiting_for_email", email_indexes=(email_index, *former))
 
         async def work(connection: Connection) -> bool:
             user_id = await _first(connection, waiting)
@@ -151,11 +153,16 @@ class MySqlIdentities:
         tried = CodeTry(purpose=Purpose.PHONE, code_hash=code_hash, at=at)
 
         async def work(connection: Connection) -> Verification:
-            owner = await self._codes.owner(connection, self._phone_index(phone), tried)
+            phone_indexes = self._phone_indexes(phone)
+            owner = await self._codes.owner(connection, phone_indexes, tried)
             if not owner:
                 return Verification.WRONG
+            holder = self._queries("holder_of_phone", phone_indexes=phone_indexes, user_id=owner)
+            if await connection.rows(holder):
+                return Verification.TAKEN
+            verified = self._queries("set_phone_verified", user_id=owner, phone_index=phone_indexes[0], at=at)
             try:
-                await connection.query(self._queries("set_phone_verified", user_id=owner, at=at))
+                await connection.query(verified)
             except Duplicate:
                 return Verification.TAKEN
             await take_snapshot(connection, self._kyc, owner, Reason.PHONE_VERIFIED, at=at)
@@ -168,7 +175,7 @@ class MySqlIdentities:
         tried = CodeTry(purpose=Purpose.EMAIL, code_hash=code_hash, at=at)
 
         async def work(connection: Connection) -> bool:
-            owner = await self._codes.owner(connection, self._email_index(email), tried)
+            owner = await self._codes.owner(connection, self._email_indexes(email), tried)
             if owner:
                 await connection.query(self._queries("set_email_verified", user_id=owner, at=at))
             return bool(owner)
@@ -184,7 +191,7 @@ class MySqlIdentities:
         return [Snapshot(version=version, tier=tier, reason=reason, at=at) for version, tier, reason, at in rows]
 
     async def credentials(self, email: str, *, device_id: str) -> Credentials | None:
-        query = self._queries("credentials", email_index=self._email_index(email), device_id=device_id)
+        query = self._queries("credentials", email_indexes=self._email_indexes(email), device_id=device_id)
         rows = await self._database.rows(query)
         if not rows:
             return None
@@ -200,11 +207,11 @@ class MySqlIdentities:
             self._queries("set_password_hash", user_id=user_id, password_hash=password_hash, at=at)
         )
 
-    def _email_index(self, email: str) -> bytes:
-        return self._sealer.blind_index(f"email|{email}")
+    def _email_indexes(self, email: str) -> Sequence[bytes]:
+        return self._sealer.blind_indexes(f"email|{email}")
 
-    def _phone_index(self, phone: str) -> bytes:
-        return self._sealer.blind_index(f"phone|{phone}")
+    def _phone_indexes(self, phone: str) -> Sequence[bytes]:
+        return self._sealer.blind_indexes(f"phone|{phone}")
 
     def _seal(self, column: str, user_id: str, value: str, data_key: bytes) -> bytes:
         return self._sealer.seal(value.encode(), aad=f"users|{column}|{user_id}", user_id=user_id, data_key=data_key)

@@ -3,6 +3,7 @@
 Every change of a password ends sessions, holds withdrawals and leaves a notice, in one transaction.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from penpay.adapters.code_store import SentCodes
@@ -11,13 +12,13 @@ from penpay.adapters.mysql import Connection
 from penpay.adapters.notice_store import notice_query
 from penpay.domain.accounts import CodeTry, NewCode, Purpose
 from penpay.domain.notices import NoticeKind
-from penpay.ports import Sealer, SessionBell
+from penpay.ports import IndexSealer, SessionBell
 
 
 class MySqlPasswordChanges:
     """`penpay.http.accounts.PasswordChanges` on the database. Raises `Unavailable`."""
 
-    def __init__(self, database: Database, sealer: Sealer, bell: SessionBell) -> None:
+    def __init__(self, database: Database, sealer: IndexSealer, bell: SessionBell) -> None:
         self._database = database
         self._sealer = sealer
         self._bell = bell
@@ -26,8 +27,8 @@ class MySqlPasswordChanges:
         self._notices = database.queries("notices")
 
     async def ask_reset(self, email: str, new: NewCode) -> str:
-        email_index = self._email_index(email)
-        contact = self._queries("phone_of_email", email_index=email_index)
+        email_index, *former = self._email_indexes(email)
+        contact = self._queries("phone_of_email", email_indexes=(email_index, *former))
 
         async def work(connection: Connection) -> tuple[bool, str, bytes, bytes]:
             rows = await connection.rows(contact)
@@ -51,7 +52,7 @@ class MySqlPasswordChanges:
         notice_id: str,
         at: datetime,
     ) -> bool:
-        locked = self._queries("lock_password", email_index=self._email_index(email))
+        locked = self._queries("lock_password", email_indexes=self._email_indexes(email))
         tried = CodeTry(purpose=Purpose.PASSWORD, code_hash=code_hash, at=at)
 
         async def work(connection: Connection) -> str:
@@ -104,5 +105,5 @@ class MySqlPasswordChanges:
             )
         )
 
-    def _email_index(self, email: str) -> bytes:
-        return self._sealer.blind_index(f"email|{email}")
+    def _email_indexes(self, email: str) -> Sequence[bytes]:
+        return self._sealer.blind_indexes(f"email|{email}")

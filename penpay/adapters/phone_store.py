@@ -3,6 +3,7 @@
 The message goes to the number that was there before. Payees of open transactions were copied at admission and stay.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from penpay.adapters.code_store import SentCodes
@@ -14,17 +15,18 @@ from penpay.domain.accounts import CodeTry, NewCode, PhoneChange, Purpose, Verif
 from penpay.domain.identity import mask_phone
 from penpay.domain.kyc import Reason
 from penpay.domain.notices import NoticeKind
-from penpay.ports import Duplicate, Sealer, SessionBell
+from penpay.ports import Duplicate, IndexSealer, SessionBell
 
 
 class MySqlPhoneChanges:
     """`penpay.http.accounts.PhoneChanges` on the database. Raises `Unavailable`."""
 
-    def __init__(self, database: Database, sealer: Sealer, bell: SessionBell) -> None:
+    def __init__(self, database: Database, sealer: IndexSealer, bell: SessionBell) -> None:
         self._database = database
         self._sealer = sealer
         self._bell = bell
         self._queries = database.queries("phones")
+        self._users = database.queries("users")
         self._notices = database.queries("notices")
         self._kyc = database.queries("kyc")
         self._codes = SentCodes(database)
@@ -32,14 +34,14 @@ class MySqlPhoneChanges:
     async def ask(self, user_id: str, phone: str, new: NewCode) -> bool:
         async def work(connection: Connection) -> bool:
             return await self._codes.put(
-                connection, user_id, Purpose.NEW_PHONE, new, target_index=self._phone_index(phone)
+                connection, user_id, Purpose.NEW_PHONE, new, target_index=self._phone_indexes(phone)[0]
             )
 
         return await self._database.transact(work)
 
     async def change(self, change: PhoneChange, *, at: datetime) -> Verification:
         """Repeating a right code while it is valid changes nothing more."""
-        user_id, phone_index = change.user_id, self._phone_index(change.phone)
+        user_id, phone_indexes = change.user_id, self._phone_indexes(change.phone)
         tried = CodeTry(purpose=Purpose.NEW_PHONE, code_hash=change.code_hash, at=at)
 
         async def work(connection: Connection) -> Verification:
@@ -47,8 +49,11 @@ class MySqlPhoneChanges:
             if not rows or not await self._codes.opens(connection, user_id, tried):
                 return Verification.WRONG
             present_index, verified, data_key = rows[0]
-            if verified and present_index == phone_index:
+            if verified and present_index in phone_indexes:
                 return Verification.VERIFIED
+            holder = self._users("holder_of_phone", phone_indexes=phone_indexes, user_id=user_id)
+            if await connection.rows(holder):
+                return Verification.TAKEN
             try:
                 await self._replace(connection, change, data_key, told=bool(verified), at=at)
             except Duplicate:
@@ -75,7 +80,7 @@ class MySqlPhoneChanges:
             self._queries(
                 "set_phone",
                 user_id=user_id,
-                phone_index=self._phone_index(change.phone),
+                phone_index=self._phone_indexes(change.phone)[0],
                 phone_sealed=sealed,
                 phone_mask=mask_phone(change.phone),
                 held_until=change.held_until,
@@ -88,5 +93,5 @@ class MySqlPhoneChanges:
         reason = Reason.PHONE_CHANGED if told else Reason.PHONE_VERIFIED
         await take_snapshot(connection, self._kyc, user_id, reason, at=at)
 
-    def _phone_index(self, phone: str) -> bytes:
-        return self._sealer.blind_index(f"phone|{phone}")
+    def _phone_indexes(self, phone: str) -> Sequence[bytes]:
+        return self._sealer.blind_indexes(f"phone|{phone}")

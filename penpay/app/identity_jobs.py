@@ -1,17 +1,19 @@
-"""Jobs around customers' identities: telling them what happened to their account, and changing the field key."""
+"""Jobs around customers' identities: telling them what happened to their account, and changing keys."""
 
 from collections.abc import Sequence
 
 import structlog
 
 from actors.periodic import Job
+from penpay.adapters.crypto import KeySealer
 from penpay.adapters.database import Database
+from penpay.adapters.index_store import MySqlIndexes
 from penpay.adapters.key_store import MySqlKeys
 from penpay.adapters.notice_store import MySqlNotices
 from penpay.adapters.upkeep_store import MySqlUpkeep
 from penpay.domain.errors import Refused, Unavailable
 from penpay.domain.notices import TRIES_MAX, Notice, notice_text
-from penpay.ports import Clock, Sealer
+from penpay.ports import Clock
 from penpay.ports_rails import SmsGateway
 
 log = structlog.get_logger()
@@ -21,6 +23,7 @@ REWRAP_S = 10.0
 SIGN_INS_S = 5.0
 RETENTION_S = 300.0
 REWRAP_BATCHES_MAX = 50
+REINDEX_BATCHES_MAX = 10
 NOTICES_MAX = 50
 """Messages of one run."""
 
@@ -28,8 +31,9 @@ NOTICES_MAX = 50
 class IdentityJobs:
     """The jobs of one node; what one node has begun is passed over by the others."""
 
-    def __init__(self, database: Database, sealer: Sealer, sms: SmsGateway, clock: Clock, keys: MySqlKeys) -> None:
+    def __init__(self, database: Database, sealer: KeySealer, sms: SmsGateway, clock: Clock, keys: MySqlKeys) -> None:
         self._keys = keys
+        self._indexes = MySqlIndexes(database, sealer)
         self._upkeep = MySqlUpkeep(database)
         self._sms = sms
         self._clock = clock
@@ -40,6 +44,7 @@ class IdentityJobs:
         return [
             ("notices", self.send_notices, NOTICES_S),
             ("rewrapping", self.rewrap_keys, REWRAP_S),
+            ("reindexing", self.reindex, REWRAP_S),
             ("sign-ins", self.record_sign_ins, SIGN_INS_S),
             ("retention", self.forget_old, RETENTION_S),
         ]
@@ -61,6 +66,11 @@ class IdentityJobs:
         if run.unreadable:
             log.error("field_key_missing", data_keys=run.unreadable)
         return f"{run.done} wrapped anew, {run.unreadable} left behind"
+
+    async def reindex(self) -> str:
+        """Index customers under the key in use. Once no node has anything left behind, the former key finds nobody."""
+        run = await self._indexes.reindex(batches_max=REINDEX_BATCHES_MAX)
+        return f"{run.done} indexed anew, {run.left} left behind, {'complete' if run.complete else 'going on'}"
 
     async def record_sign_ins(self) -> str:
         """Bring sign-ins into the chain. Nobody who signs in waits for the lock on its head."""

@@ -14,7 +14,7 @@ from penpay.adapters.mail_store import Happened, MySqlMails
 from penpay.domain.errors import Unavailable
 from penpay.domain.mails import is_end, mail_of
 from penpay.messages_rails import MAIL, SendMail
-from penpay.ports import Addresses, Clock, Sealer
+from penpay.ports import Addresses, Clock, IndexSealer
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class MailJobs:
     away nothing moves, and the next run begins where this one stopped.
     """
 
-    def __init__(self, database: Database, sealer: Sealer, addresses: Addresses, clock: Clock) -> None:
+    def __init__(self, database: Database, sealer: IndexSealer, addresses: Addresses, clock: Clock) -> None:
         self._addresses = addresses
         self._clock = clock
         self._mails = MySqlMails(database)

@@ -38,6 +38,7 @@ from penpay.app.house import House, Outside, Stores
 class Connected(Outside):
     """The outside of a real process: ports on top, and the connections that only composition knows."""
 
+    sealer: KeySealer
     database: Database
     redis: Redis
     keys: MySqlKeys
@@ -75,7 +76,8 @@ def token_seeds(settings: Settings) -> list[bytes]:
 def sealer_of(settings: Settings) -> KeySealer:
     """The sealer of this installation's fields."""
     ring, current = keyring(settings.security.field_keys)
-    return KeySealer(keys=ring, current=current, blind_index_key=settings.security.blind_index_key.get_secret_value())
+    index_key, *former = [entry.key.get_secret_value() for entry in settings.security.blind_index_key]
+    return KeySealer(keys=ring, current=current, blind_index_key=index_key, former_index_keys=former)
 
 
 async def opened_sealer(settings: Settings, database: Database) -> KeySealer:

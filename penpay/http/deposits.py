@@ -18,11 +18,13 @@ async def create(call: Call) -> web.Response:
     if (body.quote_id is None) == (body.amount is None):
         raise BadInput("amount", "send either quote_id or amount")
     who = call.who
+    fingerprint, *former = call.fingerprints()
     command = AcceptDeposit(
         customer=call.customer,
         route=ROUTE_DEPOSITS,
         key_hash=call.key_hash,
-        fingerprint=call.fingerprint(),
+        fingerprint=fingerprint,
+        former_fingerprints=tuple(former),
         quote_id=body.quote_id or "",
         amount=money_of(body.amount) if body.amount else None,
         phone=phone_e164(body.phone) if body.phone else "",
@@ -33,5 +35,5 @@ async def create(call: Call) -> web.Response:
             user_of(who.shard, who.user_id), command, timeout_s=call.edge.settings.ask_s
         )
     except call.edge.lost_answers:
-        return await stored_answer(call, command.route, command.fingerprint)
+        return await stored_answer(call, command.route)
     return as_response(answer)

@@ -68,9 +68,9 @@ class Call:
             data_key=who.data_key,
         )
 
-    def fingerprint(self) -> str:
-        """Keyed hash of the body, the same for every order of its fields."""
-        return self.edge.sealer.fingerprint(comparable(self.raw))
+    def fingerprints(self) -> tuple[str, ...]:
+        """Keyed hashes of the body, the same for every order of its fields: under the key in use, then former ones."""
+        return self.edge.sealer.fingerprints(comparable(self.raw))
 
     def path_id(self) -> str:
         """The id in the path; what cannot be an id was never given out."""

@@ -26,7 +26,7 @@ from penpay.http.accounts import (
 from penpay.http.event_hub import EventHub
 from penpay.http.rates import RateRules, rate_rules
 from penpay.http.reads import Reads
-from penpay.ports import Addresses, CallbackTokens, Clock, Ids, InboxStore, Sealer
+from penpay.ports import Addresses, CallbackTokens, Clock, Ids, InboxStore, IndexSealer
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -157,7 +157,7 @@ class Edge:
     reads: Reads
     inbox: InboxStore
     callback_tokens: CallbackTokens
-    sealer: Sealer
+    sealer: IndexSealer
     tokens: AccessTokens
     passwords: Passwords
     deriv_accounts: DerivAccounts

@@ -8,13 +8,13 @@ from penpay.http.replies import Stop
 from penpay.messages import HttpAnswer
 
 
-async def replay(call: Call, route: str, fingerprint: str) -> web.Response | None:
+async def replay(call: Call, route: str) -> web.Response | None:
     """The stored first answer to this key, if there is one. Another body under the same key is refused."""
     who = call.who
     stored = await call.edge.reads.answer(who.user_id, route, call.key_hash)
     if stored is None:
         return None
-    if stored.fingerprint != fingerprint:
+    if stored.fingerprint not in call.fingerprints():
         raise Stop("idempotency_key_reused")
     aad = answer_aad(route, call.key_hash)
     body = call.edge.sealer.open(stored.sealed_body, aad=aad, user_id=who.user_id, data_key=who.data_key)
@@ -29,9 +29,9 @@ async def replay(call: Call, route: str, fingerprint: str) -> web.Response | Non
     )
 
 
-async def stored_answer(call: Call, route: str, fingerprint: str) -> web.Response:
+async def stored_answer(call: Call, route: str) -> web.Response:
     """The reply got lost: what was committed decides. Nothing committed: 503, and the same key is safe."""
-    found = await replay(call, route, fingerprint)
+    found = await replay(call, route)
     if found is None:
         raise Stop("outcome_unknown", retry_after_s=2)
     return found

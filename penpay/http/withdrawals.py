@@ -48,16 +48,17 @@ async def create(call: Call) -> web.Response:
     body: WithdrawalRequest = call.body
     edge, who = call.edge, call.who
     amount = _amount(body)
-    fingerprint = call.fingerprint()
-    if known := await replay(call, ROUTE_WITHDRAWALS, fingerprint):
+    if known := await replay(call, ROUTE_WITHDRAWALS):
         return known
     tried = await check_pin(call, body.pin)
     link = await _link(call)
+    fingerprint, *former = call.fingerprints()
     command = AcceptWithdrawal(
         customer=call.customer,
         route=ROUTE_WITHDRAWALS,
         key_hash=call.key_hash,
         fingerprint=fingerprint,
+        former_fingerprints=tuple(former),
         quote_id=body.quote_id or "",
         amount=amount,
         verification_code=body.verification_code,
@@ -70,7 +71,7 @@ async def create(call: Call) -> web.Response:
             user_of(who.shard, who.user_id), command, timeout_s=edge.settings.ask_s
         )
     except edge.lost_answers:
-        return await stored_answer(call, ROUTE_WITHDRAWALS, fingerprint)
+        return await stored_answer(call, ROUTE_WITHDRAWALS)
     return as_response(answer)
 
 

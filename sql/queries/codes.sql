@@ -31,7 +31,7 @@ FOR UPDATE;
 -- Codes that went to one place and may still be used, the newest first. Locked like a customer's own.
 SELECT c.user_id, c.code_hash
 FROM {users}.sent_codes c
-WHERE c.target_index = :target_index AND c.purpose = :purpose AND c.expires_at > :at AND c.attempts < :attempts_max
+WHERE c.target_index IN (:target_indexes) AND c.purpose = :purpose AND c.expires_at > :at AND c.attempts < :attempts_max
 ORDER BY c.updated_at DESC
 LIMIT :limit
 FOR UPDATE;

@@ -3,11 +3,11 @@
 SELECT u.id, u.phone_sealed, k.wrapped
 FROM {users}.users u
 JOIN {users}.data_keys k ON k.user_id = u.id
-WHERE u.email_index = :email_index;
+WHERE u.email_index IN (:email_indexes);
 
 -- name: lock_password
 -- The password that would be replaced.
-SELECT u.id, u.password_hash FROM {users}.users u WHERE u.email_index = :email_index FOR UPDATE;
+SELECT u.id, u.password_hash FROM {users}.users u WHERE u.email_index IN (:email_indexes) FOR UPDATE;
 
 -- name: replace_password
 -- A new password, and a while without withdrawals. A hold is never shortened.

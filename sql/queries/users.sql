@@ -20,15 +20,17 @@ JOIN {users}.data_keys k ON k.user_id = u.id
 WHERE u.id = :user_id;
 
 -- name: add_user
--- A registration. The address is unique, the phone only once it is verified. A known address changes nothing, and the
+-- A registration. The address is unique under whatever key it was indexed, the phone only once it is verified. A known address changes nothing, and the
 -- statements after this one then find nobody: they run all the same.
 INSERT INTO {users}.users
   (id, shard, email_index, phone_index, email_sealed, phone_sealed, name_sealed, phone_mask, password_hash, kyc_tier,
    created_at, updated_at)
-VALUES
-  (:id, :shard, :email_index, :phone_index, :email_sealed, :phone_sealed, :name_sealed, :phone_mask, :password_hash, 0,
-   :at, :at)
-ON DUPLICATE KEY UPDATE id = id;
+SELECT
+  :id, :shard, :email_index, :phone_index, :email_sealed, :phone_sealed, :name_sealed, :phone_mask, :password_hash, 0,
+  :at, :at
+FROM (SELECT 1) AS one
+WHERE NOT EXISTS (SELECT 1 FROM {users}.users present WHERE present.email_index IN (:email_indexes))
+ON DUPLICATE KEY UPDATE email_index = VALUES(email_index);
 
 -- name: add_data_key
 -- The customer's own key, wrapped.
@@ -40,7 +42,7 @@ ON DUPLICATE KEY UPDATE user_id = VALUES(user_id);
 
 -- name: user_of_email
 -- Who has this address.
-SELECT id FROM {users}.users WHERE email_index = :email_index;
+SELECT id FROM {users}.users WHERE email_index IN (:email_indexes);
 
 -- name: credentials
 -- What a sign-in is checked against, and whether the account knows this device. One that its owner has removed, or whose
@@ -55,26 +57,32 @@ SELECT
     LIMIT 1
   ), 0)
 FROM {users}.users u
-WHERE u.email_index = :email_index;
+WHERE u.email_index IN (:email_indexes);
+
+-- name: holder_of_phone
+-- Another account that holds this number, under whatever key it was indexed.
+SELECT id FROM {users}.users WHERE verified_phone_index IN (:phone_indexes) AND id <> :user_id;
 
 -- name: set_phone_verified
 -- The number belongs to this account alone from now on. Repeating it changes nothing.
 UPDATE {users}.users
-SET verified_phone_index = phone_index, phone_verified_at = COALESCE(phone_verified_at, :at), updated_at = :at
+SET
+  phone_index = :phone_index, verified_phone_index = :phone_index,
+  phone_verified_at = COALESCE(phone_verified_at, :at), updated_at = :at
 WHERE id = :user_id;
 
 -- name: waiting_for_phone
 -- The newest account that waits for a code on this phone.
 SELECT u.id
 FROM {users}.users u
-WHERE u.phone_index = :phone_index AND u.phone_verified_at IS NULL
+WHERE u.phone_index IN (:phone_indexes) AND u.phone_verified_at IS NULL
 ORDER BY u.created_at DESC
 LIMIT 1
 FOR UPDATE;
 
 -- name: waiting_for_email
 -- The account that waits for a code on this address.
-SELECT u.id FROM {users}.users u WHERE u.email_index = :email_index AND u.email_verified_at IS NULL FOR UPDATE;
+SELECT u.id FROM {users}.users u WHERE u.email_index IN (:email_indexes) AND u.email_verified_at IS NULL FOR UPDATE;
 
 -- name: set_email_verified
 -- Mail to this address reaches the customer. Repeating it changes nothing.
