@@ -1,7 +1,5 @@
 """From stored evidence and rails' answers to the events that `decide` knows. Reads, judges trust, changes nothing."""
 
-from collections.abc import Sequence
-
 from actors.flow import Unusable
 from penpay.domain import deposit_events as ev
 from penpay.domain.deposit import Deposit
@@ -16,8 +14,8 @@ NOT_FINAL = frozenset({"4999"})
 REVERSED_ALREADY = "R000001"
 
 
-def events_of(deposit: Deposit, row: InboxRow) -> Sequence[ev.Event] | Unusable:
-    """What a stored row says. An empty sequence: nothing that changes anything."""
+def event_of(deposit: Deposit, row: InboxRow) -> ev.Event | Unusable | None:
+    """What a stored row says. None: nothing that changes anything."""
     try:
         match row.kind:
             case "rail":
@@ -29,14 +27,14 @@ def events_of(deposit: Deposit, row: InboxRow) -> Sequence[ev.Event] | Unusable:
             case "txstatus":
                 return _transaction_status(deposit, parse_result(row.body), row)
             case "timeout":
-                return ()
+                return None
             case _:
                 return Unusable(f"a deposit takes no {row.kind}")
     except BadInput as error:
         return Unusable(str(error.detail))
 
 
-def _rail(deposit: Deposit, end: RailEnd) -> Sequence[ev.Event] | Unusable:
+def _rail(deposit: Deposit, end: RailEnd) -> ev.Event | Unusable | None:
     match end.kind:
         case OperationKind.STK:
             return _stk_end(end)
@@ -47,82 +45,80 @@ def _rail(deposit: Deposit, end: RailEnd) -> Sequence[ev.Event] | Unusable:
     return Unusable(f"a deposit has no {end.kind}")
 
 
-def _stk_end(end: RailEnd) -> Sequence[ev.Event]:
+def _stk_end(end: RailEnd) -> ev.Event:
     match end.outcome:
         case Outcome.CONFIRMED:
-            return (ev.StkAccepted(checkout_request_id=end.facts.get("checkout_request_id", ""), pushed_at=end.at),)
+            return ev.StkAccepted(checkout_request_id=end.facts.get("checkout_request_id", ""), pushed_at=end.at)
         case Outcome.REFUSED if not end.hold:
-            return (ev.StkRefused(code=end.code),)
+            return ev.StkRefused(code=end.code)
         case Outcome.UNKNOWN:
-            return (ev.StkOutcomeUnknown(code=end.code, attempted_at=end.at),)
-    return (ev.StkNotSent(code=end.code, attempt=end.attempt, expired=end.code == EXPIRED),)
+            return ev.StkOutcomeUnknown(code=end.code, attempted_at=end.at)
+    return ev.StkNotSent(code=end.code, attempt=end.attempt, expired=end.code == EXPIRED)
 
 
-def _transfer_end(deposit: Deposit, end: RailEnd) -> Sequence[ev.Event]:
+def _transfer_end(deposit: Deposit, end: RailEnd) -> ev.Event:
     match end.outcome:
         case Outcome.CONFIRMED:
-            return (ev.DerivConfirmed(transaction_id=end.provider_ref, amount=deposit.receive, proof="reply"),)
+            return ev.DerivConfirmed(transaction_id=end.provider_ref, amount=deposit.receive, proof="reply")
         case Outcome.REFUSED:
-            return (ev.DerivRefused(code=end.code, attempt=end.attempt, hold=end.hold),)
+            return ev.DerivRefused(code=end.code, attempt=end.attempt, hold=end.hold)
         case Outcome.UNKNOWN:
-            return (ev.DerivOutcomeUnknown(code=end.code, attempt=end.attempt),)
-    return (ev.DerivNotSent(code=end.code, attempt=end.attempt),)
+            return ev.DerivOutcomeUnknown(code=end.code, attempt=end.attempt)
+    return ev.DerivNotSent(code=end.code, attempt=end.attempt)
 
 
-def _refund_end(end: RailEnd) -> Sequence[ev.Event]:
+def _refund_end(end: RailEnd) -> ev.Event:
     match end.outcome:
         case Outcome.CONFIRMED:
-            return (ev.RefundAccepted(),)
+            return ev.RefundAccepted()
         case Outcome.REFUSED if not end.hold:
-            return (ev.RefundRefused(code=end.code),)
+            return ev.RefundRefused(code=end.code)
         case Outcome.UNKNOWN:
-            return (ev.RefundOutcomeUnknown(code=end.code),)
-    return (ev.RefundNotSent(code=end.code, attempt=end.attempt),)
+            return ev.RefundOutcomeUnknown(code=end.code)
+    return ev.RefundNotSent(code=end.code, attempt=end.attempt)
 
 
-def _stk(deposit: Deposit, callback: StkCallback, row: InboxRow) -> Sequence[ev.Event] | Unusable:
+def _stk(deposit: Deposit, callback: StkCallback, row: InboxRow) -> ev.Event | Unusable | None:
     known = deposit.checkout_request_id
     if known and callback.checkout_request_id != known:
         return Unusable("the callback speaks of another CheckoutRequestID")
     if callback.result_code != "0" and not callback.receipt:
         final = callback.result_code not in NOT_FINAL
-        return (ev.MpesaRefused(source="callback", code=callback.result_code, final=final and row.trusted_source),)
+        return ev.MpesaRefused(source="callback", code=callback.result_code, final=final and row.trusted_source)
     if callback.amount is None or not callback.receipt:
         # Success without a receipt or an amount is a claim: an authenticated query decides.
-        return (ev.MpesaPaid(source="callback", amount=deposit.send, trusted=False),)
+        return ev.MpesaPaid(source="callback", amount=deposit.send, trusted=False)
     tail = callback.phone_tail
-    return (
-        ev.MpesaPaid(
-            source="callback",
-            amount=callback.amount,
-            receipt=callback.receipt,
-            paid_at=callback.paid_at,
-            trusted=row.trusted_source and bool(known),
-            payer_matches=not tail or tail.endswith(deposit.phone_mask[-3:]) or deposit.phone_mask.endswith(tail),
-        ),
+    return ev.MpesaPaid(
+        source="callback",
+        amount=callback.amount,
+        receipt=callback.receipt,
+        paid_at=callback.paid_at,
+        trusted=row.trusted_source and bool(known),
+        payer_matches=not tail or tail.endswith(deposit.phone_mask[-3:]) or deposit.phone_mask.endswith(tail),
     )
 
 
-def _reversal(result: ResultCallback, row: InboxRow) -> Sequence[ev.Event]:
+def _reversal(result: ResultCallback, row: InboxRow) -> ev.Event | None:
     if result.result_type == "1" or not row.trusted_source:
-        return ()  # not final, or from a stranger: the wake-up asks Safaricom for the status
+        return None  # not final, or from a stranger: the wake-up asks Safaricom for the status
     if result.result_code == "0":
-        return (ev.RefundConfirmed(receipt=result.transaction_id or f"reversal-{row.operation_id}"),)
+        return ev.RefundConfirmed(receipt=result.transaction_id or f"reversal-{row.operation_id}")
     if result.result_code == REVERSED_ALREADY:
-        return (ev.RefundConfirmed(receipt=f"reversed-{row.operation_id}"),)
-    return (ev.RefundRefused(code=result.result_code),)
+        return ev.RefundConfirmed(receipt=f"reversed-{row.operation_id}")
+    return ev.RefundRefused(code=result.result_code)
 
 
-def _transaction_status(deposit: Deposit, result: ResultCallback, row: InboxRow) -> Sequence[ev.Event]:
+def _transaction_status(deposit: Deposit, result: ResultCallback, row: InboxRow) -> ev.Event | None:
     """The query's own success is code 0; the verdict is the status of the Reversal it asked about.
 
     The payment's own receipt says nothing: a payment stays `Completed` whether or not it was given back.
     """
     if result.result_code != "0" or result.transaction_status != "Completed" or not row.trusted_source:
-        return ()
+        return None
     if result.receipt in {deposit.receipt, deposit.held_receipt}:
-        return ()
-    return (ev.RefundConfirmed(receipt=result.receipt),) if result.receipt else ()
+        return None
+    return ev.RefundConfirmed(receipt=result.receipt) if result.receipt else None
 
 
 def event_of_probe(deposit: Deposit, answer: ProbeAnswered) -> ev.Event | None:

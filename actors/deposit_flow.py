@@ -1,8 +1,7 @@
 """The flow of a deposit: what its effects say to the rails, and the functions that make it one."""
 
-from actors.deposit_evidence import event_of_probe, events_of
+from actors.deposit_evidence import event_of, event_of_probe
 from actors.flow import Flow
-from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Effect
 from penpay.domain.deposit import OPERATIONS, Deposit
 from penpay.domain.deposit_row import STATUS, from_row, to_row
@@ -85,10 +84,7 @@ DEPOSIT = Flow(
     from_row=from_row,
     to_row=to_row,
     status=STATUS,
-    events_of=events_of,
+    event_of=event_of,
     event_of_probe=event_of_probe,
     message=message,
-    woke=lambda attempted: ev.Woke(attempted=attempted),
-    parked=lambda error: ev.Parked(error=error),
-    cancelled=ev.CancelRequested,
 )

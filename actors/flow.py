@@ -1,6 +1,6 @@
 """What makes a saga a deposit or a withdrawal: its rules, its row, its evidence, and what its effects say to whom."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ class Flow:
     """One type of saga as plain functions; `saga` is its own frozen dataclass, its events are its own.
 
     `operations` are the fields that hold operations; the first one is what admission intends. `begin` is the effect
-    that follows admission. `woke(attempted)`, `parked(error)` and `cancelled()` make its events of these names.
+    that follows admission.
     """
 
     type: str
@@ -31,12 +31,9 @@ class Flow:
     from_row: Callable[[TransactionRow], Any]
     to_row: Callable[[Any, TransactionRow], TransactionRow]
     status: Mapping[Any, str]
-    events_of: Callable[[Any, InboxRow], Sequence[Any] | Unusable]
+    event_of: Callable[[Any, InboxRow], Any | Unusable | None]
     event_of_probe: Callable[[Any, ProbeAnswered], Any | None]
     message: Callable[[Any, Effect], tuple[str, object]]
-    woke: Callable[[bool], Any]
-    parked: Callable[[str], Any]
-    cancelled: Callable[[], Any]
 
     def known(self, saga: Any) -> frozenset[str]:
         """Ids of the operations that the saga is about now."""

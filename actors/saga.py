@@ -18,6 +18,7 @@ from actors.withdrawal_flow import WITHDRAWAL
 from penpay.domain.decision import IN_REVIEW, Act, Decision, Effect, Ignored, Occasion, Rejected, Rules
 from penpay.domain.errors import Unavailable
 from penpay.domain.review import PROOFS, staff_event, unproven
+from penpay.domain.saga_events import CancelRequested, Parked, Woke
 from penpay.domain.unit import NewOperation, OperationKind, RejectCode, ReviewOpened, TransactionRow, UnitOfWork
 from penpay.messages import (
     CancelTransaction,
@@ -146,17 +147,13 @@ class SagaActor(EntityActor):
     async def _consume(self, row: InboxRow) -> None:
         if row.id in self._consumed:
             return
-        events = self._flow.events_of(self._saga, row)
-        if not isinstance(events, Unusable) and events and row.operation_id not in self._flow.known(self._saga):
-            events = Unusable(REPLACED)
-        if isinstance(events, Unusable):
-            await self._quarantine(row, events.reason)
-        else:
-            consumed = False
-            for event in events:
-                consumed = isinstance(await self._apply(event, consumes=(row.id,)), Decision) or consumed
-            if not consumed:
-                await self._mark(row)
+        event = self._flow.event_of(self._saga, row)
+        if event is not None and row.operation_id not in self._flow.known(self._saga):
+            event = Unusable(REPLACED)
+        if isinstance(event, Unusable):
+            await self._quarantine(row, event.reason)
+        elif event is None or not isinstance(await self._apply(event, consumes=(row.id,)), Decision):
+            await self._mark(row)
         self._consumed.add(row.id)
 
     async def _apply(
@@ -191,7 +188,7 @@ class SagaActor(EntityActor):
                     self._remember((await self._read()).row)
                 case RejectCode.ACCOUNT_FROZEN:
                     frozen = True
-                case RejectCode.ATTEMPT_EXISTS if isinstance(event, type(self._flow.cancelled())):
+                case RejectCode.ATTEMPT_EXISTS if isinstance(event, CancelRequested):
                     return Rejected("not_cancellable")
                 case RejectCode.ATTEMPT_EXISTS:
                     attempted = True
@@ -240,7 +237,7 @@ class SagaActor(EntityActor):
         first = self._flow.first(self._saga)
         operations = rows.operations if rows else ()
         attempted = any(held.id == first and held.attempts > held.attempts_closed for held in operations)
-        await self._apply(self._flow.woke(attempted))
+        await self._apply(Woke(attempted=attempted))
 
     # --- people -------------------------------------------------------------------------------------------------
 
@@ -248,7 +245,7 @@ class SagaActor(EntityActor):
         await self._load()
         if self._saga.user_id != user_id:
             return Refusal("not_found")
-        outcome = await self._apply(self._flow.cancelled())
+        outcome = await self._apply(CancelRequested())
         return self._row if isinstance(outcome, Decision) and self._row is not None else Refusal("not_cancellable")
 
     async def _resolve(self, asked: ResolveReview) -> TransactionRow | Refusal:
@@ -351,7 +348,7 @@ async def park(transaction_id: str, error: BaseException, parts: SagaParts) -> N
         flow = FLOWS[rows.row.type]
         fresh = tuple(parts.ids.ulid() for _ in range(FRESH_IDS))
         occasion = Occasion(parts.clock.now(), fresh, attempted=attempted)
-        result = flow.decide(flow.from_row(rows.row), flow.parked(type(error).__name__), occasion, parts.rules)
+        result = flow.decide(flow.from_row(rows.row), Parked(error=type(error).__name__), occasion, parts.rules)
         if not isinstance(result, Decision):
             return
         answer = await record(parts.addresses, unit_of(flow, result, rows.row, actor="saga_host"))

@@ -1,7 +1,5 @@
 """From stored evidence and rails' answers to the events of a withdrawal. Reads, judges trust, changes nothing."""
 
-from collections.abc import Sequence
-
 from actors.flow import Unusable
 from penpay.domain import withdrawal_events as ev
 from penpay.domain.errors import BadInput
@@ -16,8 +14,8 @@ NOT_COMPLETED = frozenset({"Cancelled", "Declined", "Expired", "Failed"})
 """Final verdicts of a payout's status that say that the customer has no shillings."""
 
 
-def events_of(withdrawal: Withdrawal, row: InboxRow) -> Sequence[ev.Event] | Unusable:
-    """What a stored row says. An empty sequence: nothing that changes anything."""
+def event_of(withdrawal: Withdrawal, row: InboxRow) -> ev.Event | Unusable | None:
+    """What a stored row says. None: nothing that changes anything."""
     try:
         match row.kind:
             case "rail":
@@ -27,21 +25,21 @@ def events_of(withdrawal: Withdrawal, row: InboxRow) -> Sequence[ev.Event] | Unu
             case "txstatus":
                 return _status(parse_result(row.body), row)
             case "timeout":
-                return (ev.PayoutTimedOut(),)
+                return ev.PayoutTimedOut()
             case _:
                 return Unusable(f"a withdrawal takes no {row.kind}")
     except BadInput as error:
         return Unusable(str(error.detail))
 
 
-def _rail(withdrawal: Withdrawal, end: RailEnd) -> Sequence[ev.Event] | Unusable:
+def _rail(withdrawal: Withdrawal, end: RailEnd) -> ev.Event | Unusable | None:
     match end.kind:
         case OperationKind.DERIV_WITHDRAW:
-            return (_debit_end(withdrawal, end),)
+            return _debit_end(withdrawal, end)
         case OperationKind.B2C:
-            return (_payout_end(end),)
+            return _payout_end(end)
         case OperationKind.DERIV_RETURN:
-            return (_return_end(withdrawal, end),)
+            return _return_end(withdrawal, end)
     return Unusable(f"a withdrawal has no {end.kind}")
 
 
@@ -76,27 +74,27 @@ def _return_end(withdrawal: Withdrawal, end: RailEnd) -> ev.Event:
     return ev.ReturnNotSent(code=end.code, attempt=end.attempt)
 
 
-def _result(withdrawal: Withdrawal, result: ResultCallback, row: InboxRow) -> Sequence[ev.Event] | Unusable:
+def _result(withdrawal: Withdrawal, result: ResultCallback, row: InboxRow) -> ev.Event | Unusable | None:
     if result.result_type == "1" or not row.trusted_source:
-        return ()  # not final, or from a stranger: the status is asked for
+        return None  # not final, or from a stranger: the status is asked for
     if result.result_code != "0":
-        return (ev.PayoutFailed(code=result.result_code, at=row.received_at),)
+        return ev.PayoutFailed(code=result.result_code, at=row.received_at)
     if result.amount is not None and result.amount != withdrawal.receive:
         return Unusable(f"the result speaks of {result.amount.text()} KES")
     if not result.receipt:
-        return ()
-    return (ev.PayoutPaid(receipt=result.receipt, source="result"),)
+        return None
+    return ev.PayoutPaid(receipt=result.receipt, source="result")
 
 
-def _status(result: ResultCallback, row: InboxRow) -> Sequence[ev.Event]:
+def _status(result: ResultCallback, row: InboxRow) -> ev.Event | None:
     """The query's own success is code 0; the verdict is the status of the payout that it asked about."""
     if result.result_code != "0" or not row.trusted_source:
-        return ()
+        return None
     if result.transaction_status == COMPLETED and result.receipt:
-        return (ev.PayoutPaid(receipt=result.receipt, source="status"),)
+        return ev.PayoutPaid(receipt=result.receipt, source="status")
     if result.transaction_status in NOT_COMPLETED:
-        return (ev.PayoutNotCompleted(status=result.transaction_status, at=row.received_at),)
-    return ()
+        return ev.PayoutNotCompleted(status=result.transaction_status, at=row.received_at)
+    return None
 
 
 def event_of_probe(withdrawal: Withdrawal, answer: ProbeAnswered) -> ev.Event | None:

@@ -1,8 +1,7 @@
 """The flow of a withdrawal: what its effects say to the rails, and the functions that make it one."""
 
 from actors.flow import Flow
-from actors.withdrawal_evidence import event_of_probe, events_of
-from penpay.domain import withdrawal_events as ev
+from actors.withdrawal_evidence import event_of, event_of_probe
 from penpay.domain.decision import Effect
 from penpay.domain.fx import Direction
 from penpay.domain.ids import account_reference
@@ -98,10 +97,7 @@ WITHDRAWAL = Flow(
     from_row=from_row,
     to_row=to_row,
     status=STATUS,
-    events_of=events_of,
+    event_of=event_of,
     event_of_probe=event_of_probe,
     message=message,
-    woke=lambda attempted: ev.Woke(attempted=attempted),
-    parked=lambda error: ev.Parked(error=error),
-    cancelled=ev.CancelRequested,
 )

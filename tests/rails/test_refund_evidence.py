@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from actors.deposit_evidence import events_of
+from actors.deposit_evidence import event_of
 from penpay.domain.deposit_events import RefundConfirmed
 from penpay.messages import InboxRow
 from tests.domain.books import new_deposit
@@ -34,11 +34,11 @@ def deposit():
 
 
 def test_the_reversal_s_own_receipt_confirms_the_refund(deposit):
-    assert events_of(deposit, status(REFUND)) == (RefundConfirmed(receipt=REFUND),)
+    assert event_of(deposit, status(REFUND)) == RefundConfirmed(receipt=REFUND)
 
 
 @pytest.mark.parametrize(
     "row", [status(PAYMENT), status(REFUND, "Declined"), status(REFUND, trusted=False), status("")]
 )
 def test_the_payment_itself_a_decline_or_a_stranger_confirms_nothing(deposit, row):
-    assert events_of(deposit, row) == ()
+    assert event_of(deposit, row) is None
