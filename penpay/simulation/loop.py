@@ -84,6 +84,7 @@ class Universe:
         self._number = 0
         self._steps_max = steps_max
         self._codes: dict[str, int] = {}
+        self._steps_of: dict[tuple[str, str], int] = {}
         self._buried: list[object] = []
         self.now_s = 0.0
         self.steps = 0
@@ -108,14 +109,19 @@ class Universe:
         heapq.heappush(self._armed, (step._when, self._number, step))  # noqa: SLF001 - asyncio's own name for it
 
     def run(self, *, until: Callable[[], bool]) -> bool:
-        """Run until it is so; False when nothing is ready or armed any more before that."""
+        """Run until it is so; False when nothing is ready or armed any more before that.
+
+        Asked whenever nothing is ready at a moment: between those, time hardly passes.
+        """
         ready, armed, dice = self._ready, self._armed, self._random
         running: NodeLoop | None = None
         try:
-            while not until():
+            while True:
                 if armed and armed[0][0] <= self.now_s:
                     self._wake()
                 if not ready:
+                    if until():
+                        return True
                     if not self._jump():
                         return False
                     continue
@@ -134,18 +140,22 @@ class Universe:
                 if loop is not running:
                     events._set_running_loop(loop)  # noqa: SLF001 - what every loop does
                     running = loop
-                self._count(step)
+                self._count(loop.name, step._callback)  # noqa: SLF001
                 step.run()
         finally:
             events._set_running_loop(None)  # noqa: SLF001
-        return True
 
-    def _count(self, step: Step) -> None:
+    def _count(self, where: str, callback: Callable[..., Any]) -> None:
         self.steps += 1
         if self.steps > self._steps_max:
             raise StepLimit(f"{self.steps} steps, at {self.now_s:.1f} s")
-        self.now_s += STEP_S
-        self.note(step.loop.name + step.name)
+        self.now_s = now_s = self.now_s + STEP_S
+        # As `note` of both names, which would put them together first.
+        names = where, _name(callback)
+        code = self._steps_of.get(names)
+        if code is None:
+            code = self._steps_of[names] = crc32("".join(names).encode())
+        self.hash = ((self.hash ^ code) * _PRIME ^ int(now_s * 1e6)) & _MASK
 
     def _wake(self) -> None:
         while self._armed and self._armed[0][0] <= self.now_s:
