@@ -9,14 +9,12 @@ import structlog
 from actors.base import AsyncioActor
 from config.limits import ANCHOR_ROWS
 from penpay.domain.errors import Unavailable
-from penpay.domain.gate import RecoveryGate, reasons_to_close
+from penpay.domain.gate import NOT_COMPARED, RecoveryGate, reasons_to_close
 from penpay.messages import AcceptRecovery, Refusal
 from penpay.ports import Clock
 from penpay.ports_audit import Anchor, AnchorBook, HeadsStore, Sighting, Witness, standing
 
 log = structlog.get_logger()
-
-NOT_COMPARED = "not compared with the witness yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

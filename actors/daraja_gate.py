@@ -18,7 +18,7 @@ from actors.rail_call import CallResult, result_of, unsealed
 from actors.rail_sender import LEASE_PASSED, NOT_BEGUN, RailSender, SenderParts, tell_saga
 from penpay.domain.board import RailHealth
 from penpay.domain.errors import GatewayError, StoreError
-from penpay.domain.rail_end import DUPLICATE, EXPIRED, RATE_LIMITED, WRONG_CREDENTIALS, Outcome
+from penpay.domain.rail_end import DUPLICATE, EXPIRED, RATE_LIMITED, RECOVERED, WRONG_CREDENTIALS, Outcome
 from penpay.domain.unit import OperationKind
 from penpay.messages import ProbeAnswered
 from penpay.messages_rails import (
@@ -42,7 +42,7 @@ _Question = ProbeStk | ProbeReversal | ProbePayout
 _OF_OUR_SIDE = frozenset({WRONG_CREDENTIALS})
 _ANSWERED = frozenset({DUPLICATE, RATE_LIMITED})
 """Codes of calls that failed and yet show that Daraja is there."""
-_NOT_CALLED = frozenset({EXPIRED, LEASE_PASSED, NOT_BEGUN, PAYEE_UNREADABLE})
+_NOT_CALLED = frozenset({EXPIRED, LEASE_PASSED, NOT_BEGUN, PAYEE_UNREADABLE, RECOVERED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

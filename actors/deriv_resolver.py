@@ -8,7 +8,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -18,7 +18,9 @@ from actors.deriv_statement import AgentStatement, CustomerStatements
 from actors.rail_sender import tell_saga
 from penpay.domain.debit_proof import is_unmarked, marks_from_text, story_of
 from penpay.domain.errors import BadInput, GatewayError, StoreError
-from penpay.domain.ids import account_reference
+from penpay.domain.ids import account_reference, ulid_ms
+from penpay.domain.money import Currency, Money
+from penpay.domain.rail_end import RECOVERED
 from penpay.domain.statement import (
     Found,
     LostTransfer,
@@ -26,6 +28,7 @@ from penpay.domain.statement import (
     StatementRead,
     StatementRow,
     Watermark,
+    mark_before,
     read_for_transfer,
 )
 from penpay.messages import ProbeAnswered
@@ -193,13 +196,20 @@ class DerivResolverActor(AsyncioActor):
         attempt = facts.attempts[question.operation_id]
         settled_at = attempt.sent_at + timedelta(seconds=self._parts.settings.settle_s)
         if isinstance(question, ResolveTransfer):
+            mark = _mark(question, attempt)
+            forgotten = RECOVERED in attempt.watermark
             lost = LostTransfer(
                 amount=question.amount,
                 reference=question.reference,
-                watermark=Watermark.from_text(attempt.watermark),
+                watermark=mark_before(facts.agent, mark.server_time_at, Currency.USD) if forgotten else mark,
                 settled_at=settled_at,
+                forgotten=forgotten,
             )
             used = _others(facts.sent_by, question.operation_id)
+            if forgotten:
+                # What was filed as nobody's may be this very transfer.
+                strays = frozenset(int(ref) for ref, owner in facts.sent_by.items() if not owner)
+                lost, used = replace(lost, strays=strays), used - strays
             reading = read_for_transfer(facts.agent, lost, used=used)
             return _Judged(question, reading, attempt.number, settled_at)
         try:
@@ -302,13 +312,24 @@ def _marks(
             unmarked.append(_Judged(question, unsent="no socket was ready when the attempt was made: nothing was sent"))
         else:
             try:
-                transfer = isinstance(question, ResolveTransfer)
-                mark = attempt.watermark
-                marks[question] = Watermark.from_text(mark) if transfer else marks_from_text(mark)[1]
+                marks[question] = _mark(question, attempt)
             except BadInput:
                 # Nobody could see where the account stood: no statement proves anything about this one.
                 unmarked.append(_Judged(question, code="no_watermark"))
     return marks, unmarked
+
+
+def _mark(question: _Question, attempt: SentAttempt) -> Watermark:
+    """Where the agent's account stood before the attempt. Raises `BadInput` where nobody could see it.
+
+    What the books may have forgotten can have been sent at any time since its transaction began.
+    """
+    if isinstance(question, ResolveDebit):
+        return marks_from_text(attempt.watermark)[1]
+    if RECOVERED not in attempt.watermark:
+        return Watermark.from_text(attempt.watermark)
+    began_at = datetime.fromtimestamp(ulid_ms(question.transaction_id) / 1000, UTC)
+    return Watermark(transaction_id=0, balance=Money(0, Currency.USD), server_time_at=began_at)
 
 
 def _others(owners: Mapping[str, str], operation_id: str) -> frozenset[int]:

@@ -16,8 +16,8 @@ from actors.deriv_agent import AgentWitness
 from actors.deriv_calls import NO_SOCKET, Call, CallEnd, LateReply, SessionReady
 from actors.deriv_equals import Equals, unresolved_rows
 from actors.pacing import TokenBucket
-from actors.rail_call import CallResult
-from actors.rail_sender import Pump, RailSender, SenderParts, submit_of, tell_saga
+from actors.rail_call import CallResult, submit_of
+from actors.rail_sender import Pump, RailSender, SenderParts, tell_saga
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import account_reference

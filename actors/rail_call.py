@@ -6,6 +6,8 @@ from typing import Protocol
 
 from penpay.domain.errors import GatewayError, NotSent, Refused
 from penpay.domain.rail_end import Outcome
+from penpay.domain.unit import OperationKind
+from penpay.messages_rails import Submit
 from penpay.ports import OperationRow, Sealer
 
 
@@ -53,3 +55,15 @@ class CallObserver(Protocol):
 def nobody_observes(*, provider: str, operation: str, outcome: str, seconds: float) -> None:
     """No metrics."""
     del provider, operation, outcome, seconds
+
+
+def submit_of(row: OperationRow) -> Submit:
+    """The submission that a stored operation stands for."""
+    return Submit(
+        operation_id=row.id,
+        kind=OperationKind(row.kind),
+        shard=row.shard,
+        transaction_id=row.transaction_id,
+        loginid=row.recipient,
+        amount=row.amount,
+    )

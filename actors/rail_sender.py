@@ -15,11 +15,12 @@ from typing import Any, ClassVar
 import structlog
 
 from actors.base import AsyncioActor, Context, MailboxFull, Unavailable, with_context
-from actors.rail_call import CallObserver, CallResult, nobody_observes
+from actors.rail_call import CallObserver, CallResult, nobody_observes, submit_of
 from actors.rail_lease import LeaseHolder
 from penpay.domain.board import Board
 from penpay.domain.errors import Conflict, StoreError
-from penpay.domain.rail_end import ABANDONED, Outcome
+from penpay.domain.gate import is_doubted
+from penpay.domain.rail_end import ABANDONED, RECOVERED, Outcome
 from penpay.domain.unit import OperationKind
 from penpay.messages import EvidenceArrived, saga_of
 from penpay.messages_rails import Submit
@@ -202,7 +203,7 @@ class RailSender(AsyncioActor):
         if (
             submit.operation_id in self._queue
             or submit.kind not in self.KINDS
-            or submit.shard in self.parts.board.closed_shards
+            or (submit.shard in self.parts.board.closed_shards and not self._is_doubted(submit))
         ):
             return
         if len(self._queue) >= self.parts.settings.queue_max:
@@ -220,7 +221,8 @@ class RailSender(AsyncioActor):
         room = self.parts.settings.in_flight_max - len(self._running)
         waits: list[float] = []
         for submit in list(islice(self._queue.values(), _LOOK_AHEAD)) if room > 0 else ():
-            wait_s = None if submit.shard in self.parts.board.closed_shards else self.wait_s(submit)
+            closed = submit.shard in self.parts.board.closed_shards and not self._is_doubted(submit)
+            wait_s = None if closed else self.wait_s(submit)
             if wait_s == 0.0:
                 del self._queue[submit.operation_id]
                 self.started(submit)
@@ -237,6 +239,10 @@ class RailSender(AsyncioActor):
         if waits:
             self.timers.once("pump", min(waits), Pump())
 
+    def _is_doubted(self, submit: Submit) -> bool:
+        """Whether it may have been sent by what these rows have forgotten."""
+        return is_doubted(submit.kind, self.parts.board.closed_shards.get(submit.shard, ""))
+
     def observe(self, operation: str, outcome: str, began_s: float) -> None:
         """Count one call to the provider."""
         seconds = self.parts.clock.monotonic_s() - began_s
@@ -250,19 +256,27 @@ class RailSender(AsyncioActor):
 
     async def _run(self, submit: Submit, lease: Lease) -> None:
         with with_context(Context(transaction_id=submit.transaction_id)):
-            async with self.prepared(submit) as watermark:
+            async with self.prepared(submit) as account:
+                # Where the account stands now says nothing about what may have been sent long before.
+                watermark = {RECOVERED: "yes"} if self._is_doubted(submit) else account
                 asked_s = self.parts.clock.monotonic_s()
                 attempt = await self._begin(submit, lease, watermark)
-                result = await self._attempt(submit, lease, attempt, asked_s) if attempt is not None else None
+                result = (
+                    await self._attempt(submit, lease, attempt, asked_s, watermark) if attempt is not None else None
+                )
             if attempt is not None and result is not None:
                 await self.store_end(submit, attempt.number, result)
         self.note(("ended", submit.operation_id), Ended(submit, result))
 
-    async def _attempt(self, submit: Submit, lease: Lease, attempt: Attempt, asked_s: float) -> CallResult:
+    async def _attempt(
+        self, submit: Submit, lease: Lease, attempt: Attempt, asked_s: float, watermark: Mapping[str, str]
+    ) -> CallResult:
+        if RECOVERED in watermark:
+            return CallResult(outcome=Outcome.UNKNOWN, code=RECOVERED)
         owned = self.parts.lease.current()
         # The row says when it was sent, and settle windows count from there: what stood still meanwhile is not sent.
         late = self.parts.clock.monotonic_s() - asked_s > self.parts.settings.first_byte_s
-        if late or owned is None or owned.epoch != lease.epoch:
+        if late or owned is None or owned.epoch != lease.epoch or self._is_doubted(submit):
             return CallResult(outcome=Outcome.NOT_SENT, code=LEASE_PASSED, hold=True)
         began_s = self.parts.clock.monotonic_s()
         result = await self.perform(attempt)
@@ -380,15 +394,3 @@ def tell_saga(addresses: Addresses, shard: int, transaction_id: str, message: ob
         addresses.tell(saga_of(shard, transaction_id), message)
     except MailboxFull:
         log.debug("saga is busy", shard=shard, message_type=type(message).__name__)
-
-
-def submit_of(row: OperationRow) -> Submit:
-    """The submission that a stored operation stands for."""
-    return Submit(
-        operation_id=row.id,
-        kind=OperationKind(row.kind),
-        shard=row.shard,
-        transaction_id=row.transaction_id,
-        loginid=row.recipient,
-        amount=row.amount,
-    )

@@ -2,6 +2,21 @@
 
 from collections.abc import Mapping
 
+from penpay.domain.unit import OperationKind
+
+NOT_COMPARED = "not compared with the witness yet"
+"""The reason at every start. Any other one means that these rows may have gone back in time."""
+_K = OperationKind
+_DOUBTED = frozenset({_K.DERIV_TRANSFER, _K.DERIV_RETURN, _K.B2C, _K.REVERSAL})
+
+
+def is_doubted(kind: OperationKind, reason: str) -> bool:
+    """Whether an intent of a shard that is closed for this reason may have been carried out by what its rows forgot.
+
+    It is looked for and not sent. A push grows too old to be sent, and the code of a debit works once.
+    """
+    return reason not in {"", NOT_COMPARED} and kind in _DOUBTED
+
 
 class RecoveryGate:
     """Why each shard may not call providers. Lost on restart by design: what closed it is found again from outside."""

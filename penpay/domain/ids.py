@@ -28,6 +28,11 @@ def ulid_bytes(text: str) -> bytes:
     return number.to_bytes(16)
 
 
+def ulid_ms(text: str) -> int:
+    """When it was drawn, in milliseconds since 1970."""
+    return int.from_bytes(ulid_bytes(text)[:6])
+
+
 def ulid_from_bytes(raw: bytes) -> str:
     """The text of 16 bytes."""
     number = int.from_bytes(raw)

@@ -38,6 +38,8 @@ EXPIRED = "expired"
 """Code of an STK push that was too old to be sent (decisions, part 3)."""
 ABANDONED = "abandoned"
 """Code of an attempt whose rail died before its end was stored: it may have been executed."""
+RECOVERED = "recovered"
+"""Code of an attempt that was not made: the books went back in time, and what they had forgotten may have made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,7 +105,9 @@ class StatementRead:
 class LostTransfer:
     """What is known of the attempt. `settled_at`: from then on Deriv cannot still be executing it.
 
-    `credit`: the account that is read is the one that receives.
+    `credit`: the account that is read is the one that receives. `forgotten`: the books went back in time, so movements
+    may speak of operations that they no longer know. `strays`: movements that were filed as nobody's; only a person can
+    say that one of them is ours.
     """
 
     amount: Money
@@ -113,6 +115,8 @@ class LostTransfer:
     watermark: Watermark
     settled_at: datetime
     credit: bool = False
+    forgotten: bool = False
+    strays: frozenset[int] = frozenset()
 
 
 def read_for_transfer(read: StatementRead, lost: LostTransfer, *, used: frozenset[int]) -> Reading:
@@ -124,16 +128,31 @@ def read_for_transfer(read: StatementRead, lost: LostTransfer, *, used: frozense
     moved = lost.amount if lost.credit else Money(-lost.amount.minor, lost.amount.currency)
     free = [row for row in read.rows if row.id not in used]
     ours = [row for row in free if speaks_of(row, lost.reference)]
-    if len(ours) > 1 or any(row.amount != moved for row in ours):
+    if len(ours) > 1 or any(row.amount != moved or row.id in lost.strays for row in ours):
         return Reading(Found.AMBIGUOUS, f"our reference stands in {_names(ours)}")
     if ours:
         return Reading(Found.CONFIRMED, f"reference in the description of {ours[0].id}", ours[0])
-    candidates = [row for row in free if row.amount == moved and _is_in_window(row, lost) and not shows_reference(row)]
-    if candidates and (len(candidates) > 1 or any(shows_reference(row) for row in read.rows)):
-        return Reading(Found.AMBIGUOUS, f"movements of this amount without a reference: {_names(candidates)}")
+    candidates = [
+        row
+        for row in free
+        if row.amount == moved and _is_in_window(row, lost) and (lost.forgotten or not shows_reference(row))
+    ]
+    doubtful = len(candidates) > 1 or any(shows_reference(row) or row.id in lost.strays for row in read.rows)
+    if candidates and doubtful:
+        return Reading(Found.AMBIGUOUS, f"movements of this amount without our reference: {_names(candidates)}")
     if candidates:
         return Reading(Found.CONFIRMED, f"the only new movement of this amount is {candidates[0].id}", candidates[0])
     return _absence(read, lost)
+
+
+def mark_before(read: StatementRead, since: datetime, currency: Currency) -> Watermark:
+    """Where the account stood before everything that a complete read shows since then."""
+    rows = [row for row in read.rows if row.at >= since - CLOCK_MARGIN]
+    if not rows:
+        return Watermark(transaction_id=0, balance=Money(min(read.balances_minor), currency), server_time_at=since)
+    oldest = min(rows, key=lambda row: row.id)
+    before = Money(oldest.balance_after.minor - oldest.amount.minor, oldest.amount.currency)
+    return Watermark(transaction_id=oldest.id - 1, balance=before, server_time_at=since)
 
 
 def _is_in_window(row: StatementRow, lost: LostTransfer) -> bool:

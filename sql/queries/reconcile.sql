@@ -1,14 +1,26 @@
 -- name: booked
 -- Ids of providers that the books used up: the asked ones, and all that were recorded since then. The amount is what the
--- unit moved on the provider's account; a receipt that was attached later counts as what the payment was booked with.
+-- unit moved on the provider's account, or what people later booked of what left without a reason; a receipt that was
+-- attached later counts as what the payment was booked with.
 SELECT
   r.ref, r.created_at, o.kind, t.data, a.sent_at,
-  (
-    SELECT SUM(e.amount_minor)
-    FROM {ledger}.postings p
-    JOIN {ledger}.ledger_entries e ON e.posting_id = p.id
-    JOIN {ledger}.accounts c ON c.id = e.account_id
-    WHERE p.unit_id = r.unit_id AND c.code = :account AND p.posting_key <> 'opening'
+  COALESCE(
+    (
+      SELECT SUM(e.amount_minor)
+      FROM {ledger}.postings p
+      JOIN {ledger}.ledger_entries e ON e.posting_id = p.id
+      JOIN {ledger}.accounts c ON c.id = e.account_id
+      WHERE p.unit_id = r.unit_id AND c.code = :account AND p.posting_key <> 'opening'
+    ),
+    (
+      SELECT SUM(e.amount_minor)
+      FROM {ledger}.postings p
+      JOIN {ledger}.ledger_entries e ON e.posting_id = p.id
+      JOIN {ledger}.accounts c ON c.id = e.account_id
+      WHERE p.transaction_id IS NULL
+        AND p.posting_key IN (CONCAT('own:', LEFT(r.ref, 24)), CONCAT('lost:', LEFT(r.ref, 24)))
+        AND c.code = :account
+    )
   ) AS moved_minor
 FROM {ledger}.provider_references r
 LEFT JOIN {ledger}.provider_operations o ON o.id = r.operation_id
@@ -45,12 +57,12 @@ GROUP BY o.kind;
 
 -- name: awaited
 -- What the agent's account may still show for operations of ours: what has no proven end, and debits without a witness.
+-- Also what was not sent as far as these books know: they may have been put back from a copy.
 SELECT o.kind, o.amount_minor
 FROM {ledger}.provider_operations o
 JOIN {ledger}.transactions t ON t.id = o.transaction_id
 WHERE o.kind IN ('DERIV_TRANSFER', 'DERIV_RETURN', 'DERIV_WITHDRAW')
   AND t.completed_at IS NULL
-  AND EXISTS (SELECT 1 FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id)
   AND NOT EXISTS (
     SELECT 1
     FROM {ledger}.provider_references r

@@ -4,5 +4,4 @@ from collections.abc import Mapping
 
 NOT_YET: Mapping[int, str] = {
     83: "needs two servers; the fence is tests/ledger/test_faults.py, another server tests/ledger/test_anchors.py",
-    85: "the drill is F82; what moved since the copy is found as F37, F38 and F108 find it",
 }

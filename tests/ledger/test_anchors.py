@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from actors.anchors import NOT_COMPARED, AnchorActor, AnchorParts
+from actors.anchors import AnchorActor, AnchorParts
 from penpay.adapters.anchor_files import AnchorFiles
 from penpay.domain.errors import Unavailable
-from penpay.domain.gate import RecoveryGate
+from penpay.domain.gate import NOT_COMPARED, RecoveryGate
 from penpay.messages import AcceptRecovery, Refusal
 from penpay.ports_audit import Anchor, ChainHead, Sighting, standing
 

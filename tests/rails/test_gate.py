@@ -15,9 +15,10 @@ from actors.rail_lease import LeaseHolder
 from actors.rail_sender import LEASE_PASSED, NOT_BEGUN, SenderParts, SenderSettings
 from penpay.domain.board import Board
 from penpay.domain.errors import NotSent, OutcomeUnknown, Refused
+from penpay.domain.gate import NOT_COMPARED
 from penpay.domain.money import kes
 from penpay.domain.mpesa_callbacks import parse_stk_callback
-from penpay.domain.rail_end import ABANDONED, EXPIRED, NOT_CONNECTED, RATE_LIMITED, TIMED_OUT, Outcome
+from penpay.domain.rail_end import ABANDONED, EXPIRED, NOT_CONNECTED, RATE_LIMITED, RECOVERED, TIMED_OUT, Outcome
 from penpay.domain.unit import OperationKind
 from penpay.messages_rails import DARAJA_POLLERS, ProbePull, ProbeReversal, ProbeStk
 from penpay.ports_rails import StkAck, StkStatus
@@ -339,6 +340,30 @@ async def test_a_shard_behind_a_closed_recovery_gate_is_not_served(gate):
         ref.tell(stk_intent(gate.attempts))
         await asyncio.sleep(0.1)
     assert gate.daraja.pushed == []
+
+
+async def test_what_may_have_been_forgotten_is_not_sent_but_called_unknown(gate):
+    gate.board.closed_shards[0] = "at unit 7, but unit 9 was committed"
+    async with gate.running() as ref:
+        submit = reversal_intent(gate)
+        ref.tell(submit)
+        end = await gate.post.next_end()
+        assert gate.board.rail("daraja").up
+    assert (end.outcome, end.code) == (Outcome.UNKNOWN, RECOVERED)
+    assert gate.attempts.outcomes(submit.operation_id) == ["UNKNOWN"]
+    assert gate.daraja.reversed == []
+
+
+async def test_what_waits_for_the_first_comparison_after_a_start_is_sent_afterwards(gate):
+    gate.board.closed_shards[0] = NOT_COMPARED
+    async with gate.running() as ref:
+        submit = reversal_intent(gate)
+        ref.tell(submit)
+        await asyncio.sleep(0.1)
+        assert gate.daraja.reversed == []
+        del gate.board.closed_shards[0]
+        ref.tell(submit)
+        assert (await gate.post.next_end()).outcome is Outcome.CONFIRMED
 
 
 async def test_nothing_is_sent_before_the_opening_balance_is_booked(gate):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penpay.domain.errors import BadInput
-from penpay.domain.money import usd
+from penpay.domain.money import Currency, usd
 from penpay.domain.statement import (
     Found,
     LostTransfer,
@@ -13,6 +14,7 @@ from penpay.domain.statement import (
     StatementRow,
     Watermark,
     description,
+    mark_before,
     read_for_transfer,
 )
 
@@ -120,6 +122,31 @@ def test_on_an_account_that_never_moved_the_first_rows_must_explain_everything()
     assert read_for_transfer(nothing, fresh, used=frozenset()).found is Found.CLEAN
     moved = StatementRead(rows=[], balances_minor=frozenset({MARK.balance.minor - 966}))
     assert read_for_transfer(moved, fresh, used=frozenset()).found is Found.INCOMPLETE
+
+
+def test_books_that_forgot_ask_a_person_about_a_reference_that_they_do_not_know():
+    shown = statement((-966, f"Agent note: {description(OTHER)}"))
+    assert read_for_transfer(shown, LOST, used=frozenset()).found is Found.CLEAN
+    forgotten = replace(LOST, forgotten=True)
+    assert read_for_transfer(shown, forgotten, used=frozenset()).found is Found.AMBIGUOUS
+    assert read_for_transfer(statement((-965, "")), forgotten, used=frozenset()).found is Found.CLEAN
+
+
+@pytest.mark.parametrize("words", ["", description(OURS)])
+def test_books_that_forgot_ask_a_person_about_what_was_filed_as_nobodys(words):
+    forgotten = replace(LOST, forgotten=True)
+    assert read_for_transfer(statement((-966, words)), forgotten, used=frozenset()).found is Found.CONFIRMED
+    filed = replace(forgotten, strays=frozenset({101}))
+    assert read_for_transfer(statement((-966, words)), filed, used=frozenset()).found is Found.AMBIGUOUS
+
+
+def test_the_mark_of_what_was_forgotten_lies_before_all_rows_since_then():
+    rows = statement((-5, ""), (-966, ""), (7, ""))
+    mark = mark_before(rows, T0, Currency.USD)
+    assert (mark.transaction_id, mark.balance) == (100, MARK.balance)
+    assert read_for_transfer(rows, replace(LOST, watermark=mark), used=frozenset()).row.id == 102
+    nothing = StatementRead(rows=[], balances_minor=frozenset({77}))
+    assert mark_before(nothing, T0, Currency.USD) == Watermark(transaction_id=0, balance=usd(77), server_time_at=T0)
 
 
 @given(
