@@ -105,6 +105,14 @@ class OutboxActor(AsyncioActor):
         self._checked_s = now_s
         marker = await self._streams.marker(self._shard)
         cursor = max(await self._store.cursor(self._shard), self._sent or 0)
+        if max(marker or 0, cursor) > self._known:
+            self._known = max(self._known, await self._store.newest(self._shard))
+            cursor = min(cursor, self._known)
+        if marker is not None and marker > self._known:
+            # Redis outlived a database that was restored or made anew: its places would hide our events.
+            log.warning("streams_of_another_history", shard=self._shard, marker=marker, newest=self._known)
+            await self._streams.forget(self._shard)
+            marker = None
         if marker is None or marker < cursor:
             start = max(0, cursor - WINDOW)
             if cursor:

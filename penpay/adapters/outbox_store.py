@@ -20,6 +20,11 @@ class MySqlOutboxStore:
             for owner, place, stream, event_id, type_, user_id, body in rows
         ]
 
+    async def newest(self, shard: int) -> int:
+        """Place of the shard's newest event; 0 before the first."""
+        rows = await self._database.rows(self._queries("newest", fence=f"shard/{shard}"))
+        return int(rows[0][0]) if rows else 0
+
     async def cursor(self, shard: int) -> int:
         """0 when the relay has never recorded one."""
         rows = await self._database.rows(self._queries("cursor", shard=shard))

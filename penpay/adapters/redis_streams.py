@@ -15,6 +15,7 @@ from redis.typing import EncodableT, FieldT
 from penpay.domain.errors import Unavailable
 from penpay.ports import OutboxRow
 
+STREAMS = ("transactions", "balances", "audit")
 _KEEP = 10_000
 _CALL_S = 5.0
 _IS_THERE_ALREADY = "equal or smaller than the target stream top item"
@@ -70,6 +71,14 @@ class RedisStreams:
         except (RedisError, OSError, TimeoutError) as error:
             raise Unavailable("redis") from error
         return int(found) if found is not None and str(found).isdigit() else None
+
+    async def forget(self, shard: int) -> None:
+        """An emptied stream would still refuse lower places: its key goes. Raises `Unavailable`."""
+        keys = [self.stream(name, shard) for name in (*STREAMS, "marker")]
+        try:
+            await self._client.delete(*keys)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise Unavailable("redis") from error
 
     async def close(self) -> None:
         """Close the connections."""

@@ -37,6 +37,10 @@ def blocking_client(url: str) -> Redis:
     )
 
 
+def _place(entry_id: str) -> tuple[int, ...]:
+    return tuple(map(int, entry_id.split("-")))
+
+
 def _unheard(_user_id: str) -> None:
     """For who shows no streams to anybody."""
 
@@ -84,8 +88,11 @@ class StreamReader:
             try:
                 if not self._places:
                     await self._begin()
-                for stream, entries in await self._page():
+                page = await self._page()
+                for stream, entries in page:
                     self._hand_on(stream, entries)
+                if not page:
+                    await self._begin_again()
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("event_streams_are_away", reason=type(error).__name__)
                 # A flush forgets the streams; their ids go on from the shard's own order all the same.
@@ -94,11 +101,22 @@ class StreamReader:
 
     async def _begin(self) -> None:
         """Start behind the newest entry of each stream: `$` would skip what arrives between two reads."""
+        self._places = {name: newest or "0-0" for name, newest in await self._newest()}
+
+    async def _begin_again(self) -> None:
+        """A stream whose newest entry lies before our place was made anew: its events are read from the first one."""
+        for name, newest in await self._newest():
+            if newest and _place(newest) < _place(self._places[name]):
+                log.warning("event_stream_was_made_anew", stream=name)
+                self._places[name] = "0-0"
+
+    async def _newest(self) -> Sequence[tuple[str, str]]:
+        """The id of the newest entry of each stream; empty without one."""
         async with self._client.pipeline(transaction=False) as batch:
             for name in self._names:
                 batch.xrevrange(name, count=1)
-            newest = await batch.execute()
-        self._places = {name: found[0][0] if found else "0-0" for name, found in zip(self._names, newest, strict=True)}
+            found = await batch.execute()
+        return [(name, entries[0][0] if entries else "") for name, entries in zip(self._names, found, strict=True)]
 
     async def _page(self) -> Sequence[tuple[str, Sequence[tuple[str, Mapping[str, str]]]]]:
         places: dict[Any, Any] = dict(self._places)

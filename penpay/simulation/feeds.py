@@ -47,6 +47,10 @@ class SimStreams:
         """FLUSHALL."""
         self._markers.clear()
 
+    def forgotten(self, shard: int) -> None:
+        """What a shard of this installation never asks for: its database does not go back."""
+        self.gaps.append(f"shard {shard}: Redis is ahead of the database")
+
     def published(self, shard: int, rows: Sequence[OutboxRow]) -> None:
         """One write: events and marker together."""
         seen = self.seen.setdefault(shard, {})
@@ -79,6 +83,11 @@ class NodeStreams:
         if self._odds.hits("streams.flushed", often=0.1):
             self._streams.flush()
         return self._streams.marked(shard)
+
+    async def forget(self, shard: int) -> None:
+        """See `Streams`."""
+        self._reach()
+        self._streams.forgotten(shard)
 
     def _reach(self) -> None:
         if self._odds.hits("streams.away", often=0.3):

@@ -9,3 +9,7 @@ LIMIT :limit;
 -- name: cursor
 -- How far the relay has come.
 SELECT seq FROM {ledger}.outbox_cursors WHERE shard = :shard;
+
+-- name: newest
+-- Place of the newest event of a shard.
+SELECT outbox_seq FROM {ledger}.fences WHERE name = :fence;

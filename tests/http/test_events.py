@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import aiohttp
 import pytest
 
+from penpay.adapters import stream_reader
 from penpay.adapters.redis_streams import RedisStreams, redis_client
 from penpay.adapters.session_bells import RedisSessionBells
 from penpay.adapters.stream_reader import StreamReader, blocking_client
@@ -221,6 +222,29 @@ async def test_the_reader_hands_on_what_the_relay_publishes(redis):
         await streams.close()
     assert got.empty()
     assert rung == []
+
+
+async def test_the_reader_follows_a_stream_that_was_made_anew(redis, monkeypatch):
+    monkeypatch.setattr(stream_reader, "_BLOCK_MS", 20)
+    got: asyncio.Queue[OutboxRow] = asyncio.Queue()
+    streams = RedisStreams(redis_client(redis.url()), prefix="anew.")
+    rows = [
+        OutboxRow(shard=0, seq=n, stream="transactions", event_id=f"e{n}", type="t", user_id="u", body="{}")
+        for n in (1, 2, 9)
+    ]
+    await streams.publish(0, rows[2:])
+    reader = StreamReader(blocking_client(redis.url()), shards=1, publish=got.put_nowait, prefix="anew.")
+    await reader.open()
+    try:
+        async with asyncio.timeout(10):
+            while not reader._places:
+                await asyncio.sleep(0)
+            await streams.forget(0)
+            await streams.publish(0, rows[:2])
+            assert [await got.get(), await got.get()] == rows[:2]
+    finally:
+        await reader.close()
+        await streams.close()
 
 
 async def test_a_bell_of_one_node_is_heard_by_the_streams_of_another(redis):

@@ -57,6 +57,15 @@ async def test_after_a_flush_the_window_can_be_refilled(streams, redis):
     assert await seqs(streams, "transactions") == ["4", "5", "7"]
 
 
+async def test_what_was_forgotten_takes_lower_places_again(streams):
+    await streams.publish(3, rows(1, 9))
+    await streams.publish(4, rows(1, 2, shard=4))
+    await streams.forget(3)
+    assert (await streams.marker(3), await streams.marker(4)) == (None, 2)
+    await streams.publish(3, rows(1, 4))
+    assert await seqs(streams, "transactions") == ["1", "2", "4"]
+
+
 async def test_without_redis_it_is_unavailable_and_not_repeated(private_redis):
     adapter = RedisStreams(redis_client(private_redis.url()))
     await adapter.publish(3, rows(1, 1))
@@ -65,6 +74,8 @@ async def test_without_redis_it_is_unavailable_and_not_repeated(private_redis):
         await adapter.publish(3, rows(2, 2))
     with pytest.raises(Unavailable):
         await adapter.marker(3)
+    with pytest.raises(Unavailable):
+        await adapter.forget(3)
     await adapter.close()
 
 

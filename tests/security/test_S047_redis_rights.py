@@ -14,7 +14,7 @@ from penpay.ports import OutboxRow
 
 RIGHTS = (
     *("+@connection", "+ping", "+eval", "+incr", "+get", "+set", "+expire", "+sadd", "+scard", "+sismember"),
-    *("+xadd", "+xread", "+xrevrange", "+xtrim", "+multi", "+exec", "~penpay.*"),
+    *("+xadd", "+xread", "+xrevrange", "+xtrim", "+del", "+multi", "+exec", "~penpay.*"),
 )
 ROW = OutboxRow(shard=0, seq=1, stream="transactions", event_id="e", type="t", user_id="u", body="{}")
 

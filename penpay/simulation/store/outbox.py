@@ -31,6 +31,10 @@ class MemoryOutboxStore:
             )
         return found
 
+    async def newest(self, shard: int) -> int:
+        """Place of the shard's newest event; 0 before the first."""
+        return (await self._node.look("outbox.newest")).fences.rows[f"shard/{shard}"].outbox_seq
+
     async def cursor(self, shard: int) -> int:
         """0 when the relay has never recorded one."""
         found = (await self._node.look("outbox.cursor")).outbox_cursors.get(shard)

@@ -41,7 +41,7 @@ _READS = (
     *("inbox.waiting", "inbox.transactions_of"),
     *("attempts.abandoned", "attempts.intents", "attempts.unresolved", "attempts.unwitnessed"),
     *("attempts.newest", "attempts.used_references"),
-    *("outbox.after", "outbox.cursor"),
+    *("outbox.after", "outbox.cursor", "outbox.newest"),
     *("rail_reads.operations", "rail_reads.reserved_payouts_minor", "rail_reads.booked_since"),
     *("ledger.read", "heads.look", "overview.ping", "overview.is_recorded", "overview.account_minor"),
     "leases.claim",

@@ -250,6 +250,7 @@ async def test_events_come_in_the_order_of_the_shard_from_the_cursor_on(stage):
         assert [one.seq for one in await process.outbox.after(0, 2, limit=2)] == [3, 4]
         assert list(await process.outbox.after(0, 5, limit=2)) == []
         assert list(await process.outbox.after(1, 0, limit=2)) == []
+        assert (await process.outbox.newest(0), await process.outbox.newest(1)) == (5, 0)
         for seq, expected in ((4, 4), (2, 4), (5, 5)):
             await commit(plain_with(outbox_cursor=seq))
             assert await process.outbox.cursor(0) == expected, "never backwards"
