@@ -95,10 +95,17 @@ FAULTS: Mapping[str, float] = {
     "node.clock_is_wrong": 0.7,
     "daraja.clock_is_wrong": 0.7,
     "deriv.moves_another_amount": 0.2,
+    "customer.spends_much": 0.7,
 }
 """Kind → how often it strikes where it can, at full intensity."""
 LATER = frozenset(
-    {"actor.breaks_with_mail", "node.clock_is_wrong", "daraja.clock_is_wrong", "deriv.moves_another_amount"}
+    {
+        "actor.breaks_with_mail",
+        "customer.spends_much",
+        "daraja.clock_is_wrong",
+        "deriv.moves_another_amount",
+        "node.clock_is_wrong",
+    }
 )
 """Kinds that came when seeds were known by their numbers: dice of their own leave those of all others as they were."""
 _INTENSITIES = (0.2, 0.5, 1.0)

@@ -16,6 +16,7 @@ from actors.inbox import InboxActor
 from actors.ledger_commits import Commits
 from actors.rail_lease import LeaseHolder
 from actors.rail_sender import RailSender
+from actors.user import UserActor
 from penpay.domain import credits as credits_
 from penpay.domain import (
     deposit,
@@ -115,6 +116,16 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
             (ledger_rules, "_freeze", without.nothing),
             (attempts._Wish, "_judged", without.judged_unfrozen),  # noqa: SLF001
         ),
+    ),
+    "daily_limit": Safeguard(
+        "a day's deposits stay below the limit, however many there are at once",
+        ("customer.spends_much",),
+        _parts((UserActor, "_standing", without.nothing_spent)),
+    ),
+    "one_withdrawal": Safeguard(
+        "one withdrawal of a customer at a time",
+        ("deriv.silent", "status.lags"),
+        _parts((UserActor, "_standing", without.nothing_open)),
     ),
     "inbox_dedupe": Safeguard(
         "the same body is one piece of evidence",

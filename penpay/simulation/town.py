@@ -25,6 +25,8 @@ TRANSACTIONS_MAX = 4
 SPREAD_S = 30.0
 """Within this everybody begins."""
 TRIES_MAX = 8
+MUCH = kes(11_500_000)
+"""Two of them a day are allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,11 @@ class Town:
                 dice.choice(people), direction, money, SPREAD_S * dice.random(), f"key-{number}", dice.random() < 0.3
             )
             self._begin(self._want(wish), f"wish {number}")
+        if world.odds.hits("customer.spends_much"):
+            for number in range(TRANSACTIONS_MAX):
+                begins_s = SPREAD_S * (number + 0.5 * world.payers.dice.random()) / TRANSACTIONS_MAX
+                wish = Wish(people[0], Direction.DEPOSIT, MUCH, begins_s, f"much-{number}", quoted=False)
+                self._begin(self._want(wish), f"much {number}")
         if world.odds.hits("customer.is_frozen"):
             self._begin(self._freeze(dice.choice(people)), "freeze")
         self._accidents()

@@ -7,6 +7,7 @@ from typing import Any
 from actors import deposit_evidence, ledger_rules, withdrawal_evidence
 from actors.deriv_resolver import DerivResolverActor
 from actors.ledger_commits import Commits
+from actors.user import UserActor
 from penpay.domain import credits as credits_
 from penpay.domain import (
     deposit_events,
@@ -72,6 +73,19 @@ def whoever_owns(self: Any, fence: Any) -> bool:
 
 def nothing(*_args: Any) -> None:
     """No objection."""
+
+
+_standing = UserActor._standing  # noqa: SLF001 - all of it but one line
+
+
+def nothing_spent(self: Any, asked: Any) -> Any:
+    """Every deposit is the first one of its day."""
+    return replace(_standing(self, asked), today_usd_minor=0, today_kes_minor=0)
+
+
+def nothing_open(self: Any, asked: Any) -> Any:
+    """Whatever else this customer has under way."""
+    return replace(_standing(self, asked), withdrawal_open=False)
 
 
 # --- evidence ---------------------------------------------------------------------------------------------------

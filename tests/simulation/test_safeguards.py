@@ -17,6 +17,8 @@ PLANTED = (
     "no_blind_transfer",
     "no_blind_debit",
     "settle_window",
+    "one_withdrawal",
+    "daily_limit",
 )
 """Those that a minute finds; the others take hundreds of seeds: `penpay simulate --ablations`."""
 
