@@ -104,7 +104,9 @@ class OutboxActor(AsyncioActor):
             return self._sent
         self._checked_s = now_s
         marker = await self._streams.marker(self._shard)
-        cursor = max(await self._store.cursor(self._shard), self._sent or 0)
+        recorded = await self._store.cursor(self._shard)
+        self._recorded = max(self._recorded, recorded)
+        cursor = max(recorded, self._sent or 0)
         if max(marker or 0, cursor) > self._known:
             self._known = max(self._known, await self._store.newest(self._shard))
             cursor = min(cursor, self._known)

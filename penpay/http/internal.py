@@ -32,7 +32,8 @@ from penpay.http.reviews import ReviewDesk
 from penpay.ports import Ids
 
 log = structlog.get_logger()
-OUR_OWN_ANSWER = ("penpay", "penpay/ops", "penpay/ops/http")
+ROOT = "penpay"
+OUR_OWN_ANSWER = (ROOT, "penpay/ops", "penpay/ops/http")
 """Restarting these would cut the connection that asks for it: 202 first."""
 LOOKS_PER_DECISION = 10
 """Pages that refresh themselves look more often than anybody decides, and must not keep anybody from deciding."""
@@ -208,6 +209,11 @@ class _Routes:
             "start": operations.start_child,
         }[command]
         log.info("operator_command", command=command, path=path)
+        if path == ROOT and command != "restart":
+            # Nobody would be there to start it again: to stop everything is to leave. And who can ask for it runs.
+            if command == "stop":
+                self._parts.drain()
+            return json_response({"path": path, "command": command, "accepted": True}, status=202)
         if path in OUR_OWN_ANSWER or f"penpay/{path}" in OUR_OWN_ANSWER:
             self._after_answering(run, path)
             return json_response({"path": path, "command": command, "accepted": True}, status=202)

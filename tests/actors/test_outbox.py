@@ -1,6 +1,7 @@
 """The outbox relay: where it begins when Redis and the database do not tell the same story."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -66,3 +67,18 @@ async def test_every_event_is_sent_once_whatever_is_remembered(
     await ref.aask("look")
     await ref.shutdown(1)
     assert (memory.sent, memory.forgotten) == (sent, forgotten)
+
+
+async def test_a_cursor_that_is_recorded_is_not_recorded_again() -> None:
+    house, memory = House(), Memory(newest=5, cursor=5, marker=5)
+    ref = OutboxActor.start(
+        shard=3, addresses=house, store=memory, streams=memory, clock=house.clock, look_s=3600.0, cursor_s=3600.0
+    )
+    await ref.aask("look")
+    await ref.aask("cursor")
+    assert house.units == {}
+    memory.rows.append(replace(memory.rows[-1], seq=6))
+    await ref.aask("look")
+    await ref.aask("cursor")
+    await ref.shutdown(1)
+    assert list(house.units) == ["shard:3:cursor:6"]

@@ -168,6 +168,14 @@ async def test_draining_begins_and_is_answered(internal: Internal):
     assert internal.node.draining
 
 
+async def test_to_stop_everything_is_to_leave(internal: Internal):
+    assert (await internal.call("POST", "/ops/tree/penpay/start"))[0] == 202
+    assert not internal.node.draining
+    assert (await internal.call("POST", "/ops/tree/penpay/stop"))[0] == 202
+    assert internal.node.draining
+    assert internal.node.commands == []
+
+
 async def test_metrics_come_in_both_formats(internal: Internal):
     internal.metrics.restarted("penpay/rails", "crashed")
     internal.metrics.violations({"I1": 0})
