@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from penpay.adapters.database import Database
-from penpay.adapters.mysql import Connection
+from penpay.adapters.mysql import Connection, Row
 from penpay.adapters.notice_store import notice_query
 from penpay.adapters.sql_text import Queries
 from penpay.domain.kyc import Reason
@@ -58,6 +58,7 @@ class MySqlKyc:
         self._sealer = sealer
         self._queries = database.queries("kyc")
         self._notices = database.queries("notices")
+        self._payees = database.queries("payees")
 
     async def set_tier(self, user_id: str, tier: int, *, actor: str, reference: str, at: datetime) -> None:
         async def work(connection: Connection) -> None:
@@ -108,15 +109,20 @@ class MySqlKyc:
     async def both_names(self, review_id: str) -> tuple[str, str] | None:
         """The registered name and Deriv's, opened for people who compare them."""
         rows = await self._database.rows(self._queries("both_names", review_id=review_id))
-        if not rows:
-            return None
-        user_id, ours, theirs, data_key = rows[0]
+        return self._opened(rows[0], f"deriv_links|fullname_sealed|{rows[0][0]}") if rows else None
 
-        def opened(table: str, column: str, sealed: bytes) -> str:
-            aad = f"{table}|{column}|{user_id}"
-            return self._sealer.open(sealed, aad=aad, user_id=user_id, data_key=data_key).decode()
+    async def payee_names(self, review_id: str) -> tuple[str, str] | None:
+        """The registered name and M-Pesa's; the question has the id of the name that it is about."""
+        rows = await self._database.rows(self._payees("both_names", id=review_id))
+        return self._opened(rows[0], f"name_matches|name_sealed|{review_id}") if rows else None
 
-        return opened("users", "name_sealed", ours), opened("deriv_links", "fullname_sealed", theirs)
+    def _opened(self, row: Row, their_place: str) -> tuple[str, str]:
+        user_id, ours, theirs, data_key = row
+        ours_opened, theirs_opened = (
+            self._sealer.open(sealed, aad=aad, user_id=user_id, data_key=data_key).decode()
+            for sealed, aad in ((ours, f"users|name_sealed|{user_id}"), (theirs, their_place))
+        )
+        return ours_opened, theirs_opened
 
     async def questions(self, *, new_id: Callable[[], str]) -> Sequence[NameQuestion]:
         """Questions that do not stand before staff yet, each with the id that it keeps."""

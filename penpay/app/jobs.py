@@ -20,6 +20,7 @@ from penpay.app.identity_jobs import IdentityJobs
 from penpay.app.mail_jobs import MailJobs
 from penpay.app.name_questions import NAME_QUESTIONS_S, NameQuestions
 from penpay.app.outside import NodeHouse
+from penpay.app.payee_names import PayeeNames
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Currency
@@ -57,6 +58,7 @@ class Jobs:
             ("gauges", self.gauges, GAUGES_S),
             *identity.periodic(),
             ("names", names.put, NAME_QUESTIONS_S),
+            *PayeeNames(outside.database, outside.sealer, self._house.addresses, outside.clock).periodic(),
             *self._mails(),
         ]
 

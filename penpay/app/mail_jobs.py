@@ -10,7 +10,7 @@ from actors.courier import GIVEN_UP
 from actors.periodic import Job
 from penpay.adapters.database import Database
 from penpay.adapters.identity_store import MySqlIdentities
-from penpay.adapters.mail_store import Happened, MySqlMails
+from penpay.adapters.news_store import Happened, MySqlNews
 from penpay.domain.errors import Unavailable
 from penpay.domain.mails import is_end, mail_of
 from penpay.messages_rails import MAIL, SendMail
@@ -35,7 +35,7 @@ class MailJobs:
     def __init__(self, database: Database, sealer: IndexSealer, addresses: Addresses, clock: Clock) -> None:
         self._addresses = addresses
         self._clock = clock
-        self._mails = MySqlMails(database)
+        self._mails = MySqlNews(database, reader="mail")
         self._accounts = MySqlIdentities(database, sealer)
 
     def periodic(self) -> Sequence[tuple[str, Job, float]]:

@@ -6,7 +6,10 @@ Tiers only ever widen the limits of the contract: nobody who may pay under them 
 from difflib import SequenceMatcher
 from enum import IntEnum, StrEnum
 
-from penpay.domain.identity import name_tokens
+from penpay.domain.identity import name_tokens, names_match
+
+PAYEE_SCORE_MIN = 80
+"""Below it a person looks at the name under which M-Pesa knows a receiver."""
 
 
 class Tier(IntEnum):
@@ -27,6 +30,7 @@ class Reason(StrEnum):
     DERIV_LINKED = "deriv_linked"
     NAME_DIFFERS = "name_differs"
     NAME_APPROVED = "name_approved"
+    PAYEE_NAMED = "payee_named"
     STAFF = "staff"
 
 
@@ -45,6 +49,18 @@ def name_score(ours: str, theirs: str) -> int:
     if len(left) == len(right):
         return max(_score(left, right), _score(right, left))
     return _score(*sorted((left, right), key=len))
+
+
+def payee_name(text: str) -> str:
+    """The name in M-Pesa's `254712345678 - JOHN DOE`; empty when there is none. The number may be masked."""
+    number, dash, name = text.partition(" - ")
+    bare = name if dash and not any(letter.isalpha() and letter not in "xX" for letter in number) else text
+    return " ".join(bare.split()) if name_tokens(bare) else ""
+
+
+def payee_matches(ours: str, theirs: str) -> bool:
+    """Whether M-Pesa's name may be the customer's. Lenient: M-Pesa writes two names of three, cut and in capitals."""
+    return name_score(ours, theirs) >= PAYEE_SCORE_MIN or names_match(ours, theirs)
 
 
 def _score(shorter: frozenset[str], longer: frozenset[str]) -> int:

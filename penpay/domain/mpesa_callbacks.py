@@ -86,6 +86,15 @@ class ResultCallback:
         return read_amount(text) if text else None
 
     @property
+    def receiver(self) -> str:
+        """Who was paid, as `254712345678 - JOHN DOE`; empty when nobody is named.
+
+        A TransactionStatus names the paying party and the paid one, in Daraja's sample both as `DebitPartyName`.
+        """
+        _, *second = self.parameters.get("DebitPartyName", ("",))
+        return self.value("ReceiverPartyPublicName") or self.value("CreditPartyName") or "".join(second[:1])
+
+    @property
     def receipt(self) -> str:
         """M-Pesa receipt of the payment that was asked about or made."""
         return self.value("ReceiptNo") or self.value("TransactionReceipt") or self.transaction_id

@@ -43,6 +43,8 @@ class Action(StrEnum):
 
 NAME_MISMATCH = "name_mismatch"
 """The kind of a question about a Deriv account in another name: approved or closed, never booked."""
+PAYEE_NAME = "payee_name"
+"""The kind of a question about a receiver whom M-Pesa knows under another name: looked at and closed."""
 _NAMED = frozenset({Action.EXECUTED, Action.SETTLE})
 PROOFS = frozenset({Action.EXECUTED, Action.ABSENT})
 """The only decisions about a transaction that has an operation without a proven end."""

@@ -23,6 +23,10 @@ class NameRecords(Protocol):
         """The registered name and Deriv's; None when nothing waits under this id."""
         ...
 
+    async def payee_names(self, review_id: str) -> tuple[str, str] | None:
+        """The registered name and the one under which M-Pesa knows the receiver of a payout."""
+        ...
+
 
 async def decide_name(
     records: NameRecords, item: ReviewItem, action: str, approval: Approval, *, notice_id: str, at: datetime

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import is_ulid
 from penpay.domain.presentation import evidence_of, render_transaction
-from penpay.domain.review import NAME_MISMATCH, Approval, ReviewItem, approval_of
+from penpay.domain.review import NAME_MISMATCH, PAYEE_NAME, Approval, ReviewItem, approval_of
 from penpay.domain.strays import ended, exit_problem, stray_of
 from penpay.domain.unit import ReviewClosed, TransactionRow, UnitOfWork
 from penpay.http.approvals import FourEyes, decided
@@ -67,11 +67,15 @@ class ReviewDesk:
         """Both names of a question about names. Whoever looks is written down first, with what they look for."""
         body, _ = await decided(request, TwoNames, action="names.read")
         item = await self._open_item(request.match_info["id"])
-        found = await self.names.both_names(item.id) if item.kind == NAME_MISMATCH else None
+        found, rail = None, "mpesa" if item.kind == PAYEE_NAME else "deriv"
+        if item.kind == NAME_MISMATCH:
+            found = await self.names.both_names(item.id)
+        elif item.kind == PAYEE_NAME:
+            found = await self.names.payee_names(item.id)
         if found is None:
             raise Stop("not_found")
         await self.four_eyes.note(body, action="names.read", subject=item.id, at=self.clock.now())
-        return json_response({"item": item.id, "registered": found[0], "deriv": found[1]})
+        return json_response({"item": item.id, "registered": found[0], rail: found[1]})
 
     async def _open_item(self, item_id: str) -> ReviewItem:
         item = await self.reviews.item(item_id) if is_ulid(item_id) else None

@@ -67,7 +67,7 @@ POST /control/daraja/script          {"knobs"?: {…}, "steps"?: [{"op": …, "m
   further keys      FAULT keys for all; stk: STK_STEP keys; reversal, status, balance, b2c: result_code (forces it),
                     delay_s, callback send | lost | queue_timeout | queue_timeout_then_send, callback_delay_s, copies,
                     code_type natural | string, reference object | array, result_type (1 = not final),
-                    transaction_status (of status)
+                    transaction_status (of status), receiver_name (of b2c)
   order for a push  phone and amount, the phone's steps, op stk steps, stk_by_amount, stk_default
   knobs             latency_s, token_ttl_s, answer_delay_s, prompt_timeout_s, push_interval_s, result_delay_s,
                     status_lag_s, status_not_found_code, pull_lag_s, pull_page, spike_per_s, wallet_max_minor,

@@ -94,6 +94,8 @@ class ResultStep(Step):
     reference: str = "object"
     result_type: int = 0
     transaction_status: str = ""
+    receiver_name: str = ""
+    """Under which M-Pesa knows who is paid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

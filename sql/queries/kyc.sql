@@ -23,13 +23,16 @@ UPDATE {users}.users SET kyc_tier = :tier, updated_at = :at WHERE id = :user_id 
 -- name: snapshot
 -- What is known now, as the next version. The customer's row is locked by the statement before.
 INSERT INTO {users}.kyc_snapshots
-  (user_id, version, tier, reason, actor, reference, phone_verified, deriv_linked, name_score, created_at)
+  (user_id, version, tier, reason, actor, reference, phone_verified, deriv_linked, name_score, mpesa_score,
+   created_at)
 SELECT
   u.id,
   (SELECT COALESCE(MAX(k.version), 0) + 1 FROM {users}.kyc_snapshots k WHERE k.user_id = u.id),
   u.kyc_tier, :reason, :actor, :reference, u.phone_verified_at IS NOT NULL,
   EXISTS (SELECT 1 FROM {users}.deriv_links l WHERE l.user_id = u.id AND l.active_loginid IS NOT NULL),
-  (SELECT m.score FROM {users}.name_matches m WHERE m.user_id = u.id ORDER BY m.id DESC LIMIT 1),
+  (SELECT m.score FROM {users}.name_matches m WHERE m.user_id = u.id AND m.rail = 'deriv' ORDER BY m.id DESC LIMIT 1),
+  (SELECT m.score FROM {users}.name_matches m WHERE m.user_id = u.id AND m.rail = 'mpesa'
+   ORDER BY m.seen_at DESC, m.id DESC LIMIT 1),
   :at
 FROM {users}.users u
 WHERE u.id = :user_id;
@@ -41,7 +44,7 @@ SELECT version, tier, reason, created_at FROM {users}.kyc_snapshots WHERE user_i
 -- name: unasked
 -- Links in another name whose question does not stand before staff yet.
 SELECT l.user_id, u.shard, l.review_id, l.linked_at,
-  COALESCE((SELECT m.score FROM {users}.name_matches m WHERE m.user_id = l.user_id ORDER BY m.id DESC LIMIT 1), 0)
+  COALESCE((SELECT m.score FROM {users}.name_matches m WHERE m.user_id = l.user_id AND m.rail = 'deriv' ORDER BY m.id DESC LIMIT 1), 0)
 FROM {users}.deriv_links l
 JOIN {users}.users u ON u.id = l.user_id
 LEFT JOIN {ledger}.review_items r ON r.id = l.review_id

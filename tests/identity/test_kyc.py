@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from penpay.domain.admission import Limits
 from penpay.domain.identity import name_tokens
-from penpay.domain.kyc import Tier, name_score
+from penpay.domain.kyc import Tier, name_score, payee_matches, payee_name
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,33 @@ def test_staff_can_widen_a_day():
     usual = Limits()
     assert usual.of_tier(2).daily_usd_minor == 300_000
     assert usual.of_tier(3).withdrawal_daily_usd_minor == 350_000
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ("254705912645 - NAME SURNAME", "NAME SURNAME"),
+        ("2547******45 - Achieng  Otieno", "Achieng Otieno"),
+        ("0705xxx645 - Anne-Marie - Wambui", "Anne-Marie - Wambui"),
+        ("ACHIENG OTIENO", "ACHIENG OTIENO"),
+        ("254705912645", ""),
+        ("254705912645 - ", ""),
+        ("", ""),
+    ],
+)
+def test_the_name_that_mpesa_tells_stands_behind_the_number(told: str, name: str):
+    assert payee_name(told) == name
+
+
+@pytest.mark.parametrize(
+    ("told", "matches"),
+    [
+        ("WANJIKU KAMAU", True),
+        ("WANJIKU", True),
+        ("NYAMBURA KAMAU WANJIKU", True),
+        ("WANJIKU OTIENO", False),
+        ("BRIAN ODHIAMBO", False),
+    ],
+)
+def test_a_receiver_may_be_called_by_some_of_their_names(told: str, *, matches: bool):
+    assert payee_matches("Wanjiku Nyambura Kamau", told) == matches

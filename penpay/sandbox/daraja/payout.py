@@ -7,6 +7,7 @@ from penpay.sandbox.config import DarajaKnobs, SandboxConfig
 from penpay.sandbox.daraja import fields
 from penpay.sandbox.daraja.gate import TOKEN_B2C, Body, Refusal, invalid
 from penpay.sandbox.daraja.initiator import Initiator
+from penpay.sandbox.daraja.reports import public_name
 from penpay.sandbox.daraja.results import acknowledgement, result_body, send_result, timeout_body
 from penpay.sandbox.facts import Payout, PayoutEnded
 from penpay.sandbox.ids import NAIROBI, Ids, nairobi_dotted, now_epoch_s
@@ -123,7 +124,7 @@ class B2cPayment:
             parameters = [
                 ("TransactionAmount", payout.amount_minor / 100),
                 ("TransactionReceipt", payout.receipt),
-                ("ReceiverPartyPublicName", f"{payout.msisdn} - CUSTOMER"),
+                ("ReceiverPartyPublicName", public_name(payout.msisdn, payout.step.receiver_name)),
                 ("TransactionCompletedDateTime", nairobi_dotted(payout.ended_epoch_s)),
                 ("B2CUtilityAccountAvailableFunds", world.utility_minor / 100),
                 ("B2CWorkingAccountAvailableFunds", 0.0),

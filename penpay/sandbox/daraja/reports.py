@@ -30,6 +30,11 @@ class Found(NamedTuple):
     ended_epoch_s: float
 
 
+def public_name(msisdn: str, name: str) -> str:
+    """How a receiver is named; nothing is known of who stands behind a number unless the script says so."""
+    return f"{msisdn} - {name}" if name else msisdn
+
+
 def _status(code: str) -> str:
     return {"": "Initiated", "0": "Completed"}.get(code, "Declined")
 
@@ -48,7 +53,7 @@ def _of_payout(payout: Payout, shortcode: str) -> Found:
         _status(payout.result_code),
         payout.amount_minor,
         f"{shortcode} - MERCHANT",
-        f"{payout.msisdn} - CUSTOMER",
+        public_name(payout.msisdn, payout.step.receiver_name),
         "Business Payment to Customer via API",
         payout.requested_epoch_s,
         payout.ended_epoch_s,

@@ -1,4 +1,4 @@
-"""How far the customers of each shard have been told of ended transactions."""
+"""How far those who follow what happened (mail, names) have come in each shard's outbox."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from penpay.adapters.database import Database
 from penpay.adapters.mysql import Connection
 
 CLAIM_S = 120
-"""How long one node works on a shard's mails undisturbed. A node that dies meanwhile leaves them to the next."""
+"""How long one node works on a shard's news undisturbed. A node that dies meanwhile leaves them to the next."""
 NEWS_S = 86_400
 """What is older than a day when it is found for the first time is no news any more."""
 
@@ -25,16 +25,17 @@ class Happened:
     transaction: dict[str, Any]
 
 
-class MySqlMails:
+class MySqlNews:
     """Cursors over the outbox, claimed by one node at a time. Raises `Unavailable`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, reader: str) -> None:
         self._database = database
-        self._queries = database.queries("mails")
+        self._reader = reader
+        self._queries = database.queries("news")
 
     async def shards_with_news(self) -> Sequence[int]:
         """Where something happened since the last look."""
-        rows = await self._database.rows(self._queries("news"))
+        rows = await self._database.rows(self._queries("news", reader=self._reader))
         return sorted(int(name.removeprefix("shard/")) for (name,) in rows)
 
     async def claim(self, shard: int, *, at: datetime, limit: int) -> Sequence[Happened] | None:
@@ -42,11 +43,13 @@ class MySqlMails:
 
         async def work(connection: Connection) -> int | None:
             since = at - timedelta(seconds=NEWS_S)
-            await connection.query(self._queries("begin", shard=shard, since=since, at=at))
-            rows = await connection.rows(self._queries("lock", shard=shard, at=at))
+            await connection.query(self._queries("begin", reader=self._reader, shard=shard, since=since, at=at))
+            rows = await connection.rows(self._queries("lock", reader=self._reader, shard=shard, at=at))
             if not rows:
                 return None
-            await connection.query(self._queries("claim", shard=shard, until=at + timedelta(seconds=CLAIM_S)))
+            await connection.query(
+                self._queries("claim", reader=self._reader, shard=shard, until=at + timedelta(seconds=CLAIM_S))
+            )
             return int(rows[0][0])
 
         seq = await self._database.transact(work)
@@ -61,4 +64,4 @@ class MySqlMails:
 
     async def told(self, shard: int, seq: int, *, at: datetime) -> None:
         """Everything up to here is settled, and the shard is free again. 0 only frees it."""
-        await self._database.write(self._queries("told", shard=shard, seq=seq, at=at))
+        await self._database.write(self._queries("told", reader=self._reader, shard=shard, seq=seq, at=at))

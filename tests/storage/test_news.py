@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from penpay.adapters.database import Database
-from penpay.adapters.mail_store import CLAIM_S, MySqlMails
+from penpay.adapters.news_store import CLAIM_S, MySqlNews
 
 AT = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
@@ -18,7 +18,7 @@ async def mails(module_database):
     ):
         module_database.rows(statement)
     database = Database(module_database.url, prefix=module_database.prefix)
-    yield MySqlMails(database)
+    yield MySqlNews(database, reader="mail")
     database.close()
 
 
