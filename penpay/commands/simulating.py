@@ -36,16 +36,17 @@ def simulate(  # noqa: PLR0913 - one parameter per option
     """Run simulated worlds of both rails, faults and crashes from their seeds; 1 when one of them breaks a promise."""
     if sweep or pairs:
         raise typer.Exit(CHECK_FAILED if _swept(pairs=pairs, jobs=jobs, as_json=as_json) else 0)
-    if ablations:
-        numbers = range(first_seed, first_seed + (seeds or ABLATED_SEEDS))
-        unmissed = _ablated(numbers, without, jobs=jobs, until_failed=until_failed, as_json=as_json)
-        raise typer.Exit(CHECK_FAILED if unmissed else 0)
-    from penpay.simulation.runs import run  # noqa: PLC0415 - `penpay --help` must answer at once
-    from penpay.simulation.safeguards import SAFEGUARDS  # noqa: PLC0415
+    from penpay.simulation.safeguards import SAFEGUARDS  # noqa: PLC0415 - `penpay --help` must answer at once
 
     if without and without not in SAFEGUARDS:
         sys.stderr.write(f"penpay: --without is one of {', '.join(SAFEGUARDS)}\n")
         raise typer.Exit(USAGE)
+    if ablations:
+        numbers = range(first_seed, first_seed + (seeds or ABLATED_SEEDS))
+        unmissed = _ablated(numbers, without, jobs=jobs, until_failed=until_failed, as_json=as_json)
+        raise typer.Exit(CHECK_FAILED if unmissed else 0)
+    from penpay.simulation.runs import run  # noqa: PLC0415
+
     seeds = seeds or SEEDS
     report = run(range(first_seed, first_seed + seeds), jobs=jobs, without=without, progress=_progress(seeds))
     if as_json:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from penpay.simulation.node import SimNode
     from penpay.simulation.world import World
 
-OFTEN = 0.01
+OFTEN = 0.03
 BREAKS_MAX = 3
 """In one world: more would only show that supervisors give up."""
 
