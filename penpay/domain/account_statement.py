@@ -25,6 +25,7 @@ COLUMNS = (
 OPENING = "OPENING"
 CLOSING = "CLOSING"
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT.+(Z|[+-]\d\d:\d\d)", re.ASCII)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Held = Mapping[Currency, int]
 """Minor units of a customer's money that is with us: paid in and not yet delivered or given back."""
@@ -53,27 +54,30 @@ def _midnight(day: date) -> datetime:
 
 
 def period_of(first: str | None, last: str | None, *, now: datetime, days_max: int) -> Period:
-    """The asked days; by default this month until today. Raises `BadInput`."""
+    """The asked days, of which none lies behind today; by default this month. Raises `BadInput`."""
     today = now.astimezone(NAIROBI).date()
-    until = _day(last, "to") if last else today
-    since = _day(first, "from") if first else min(today, until).replace(day=1)
-    if until > today:
-        raise BadInput("to", "must not lie in the future")
+    until = min(today, _day(last, "to")) if last else today
+    since = _day(first, "from") if first else until.replace(day=1)
     if since > until:
-        raise BadInput("from", "must not lie behind `to`")
+        raise BadInput("from", "must not lie behind `to` or today")
     if (until - since).days >= days_max:
         raise BadInput("from", f"must lie at most {days_max} days before `to`")
     return Period(since, until)
 
 
 def _day(text: str, field: str) -> date:
+    """A day, or the day of Nairobi in which a time with its zone lies."""
     try:
-        day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
-    except ValueError:
+        day = _of_time(text) if _TIME.fullmatch(text) else date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except (ValueError, OverflowError):
         day = None
     if day is None or not 2000 <= day.year < 3000:
-        raise BadInput(field, "must be a day like 2026-11-20")
+        raise BadInput(field, "must be a day like 2026-11-20, or a time with its zone")
     return day
+
+
+def _of_time(text: str) -> date:
+    return datetime.fromisoformat(text).astimezone(NAIROBI).date()
 
 
 def line_of(row: TransactionRow) -> tuple[str, ...]:

@@ -116,7 +116,7 @@ class Route:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Request header fields that the handler reads, for the documentation."""
     only_itself: bool = False
-    """A GET that changes something or never ends: HEAD, which promises neither, is not answered."""
+    """A GET that changes something, never ends or is written while it is read: HEAD is not answered."""
 
     @property
     def methods(self) -> tuple[str, ...]:

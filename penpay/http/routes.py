@@ -257,6 +257,7 @@ MONEY = (
         method="GET",
         path="/statements",
         handle=statements.statement_of_account,
+        only_itself=True,
         summary="Statement of account over whole Nairobi days",
         tag="Transactions",
         query=schemas.StatementQuery,

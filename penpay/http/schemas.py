@@ -140,10 +140,10 @@ class DerivReturn(BaseModel):
 
 
 class StatementQuery(Request):
-    """Whole days of Nairobi, both included; by default this month until today."""
+    """Whole days of Nairobi, both included, until today at most; by default this month. A time stands for its day."""
 
-    from_: Annotated[str | None, Field(alias="from", max_length=10, examples=["2026-11-01"])] = None
-    to: Annotated[str | None, Field(max_length=10, examples=["2026-11-30"])] = None
+    from_: Annotated[str | None, Field(alias="from", max_length=40, examples=["2026-11-01"])] = None
+    to: Annotated[str | None, Field(max_length=40, examples=["2026-11-30"])] = None
     format: Literal["csv", "pdf"] | None = None
 
 

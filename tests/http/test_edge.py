@@ -50,7 +50,7 @@ async def test_what_can_be_read_can_be_asked_for_its_headers(world: World, custo
     assert (await world.call("HEAD", "/me")).status == 401
 
 
-@pytest.mark.parametrize("path", ["/events", "/deriv/callback", "/deposits"])
+@pytest.mark.parametrize("path", ["/events", "/deriv/callback", "/statements", "/deposits"])
 async def test_what_changes_something_or_never_ends_is_not_asked_for_headers(world: World, path: str):
     assert (await world.call("HEAD", path)).status == 405
 

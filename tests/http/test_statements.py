@@ -93,6 +93,20 @@ async def test_a_day_is_a_day_of_nairobi(customer: Customer, module_database):
         assert [line["transaction"] for line in read(answer.raw)[1:-1]] == [made]
 
 
+async def test_a_time_stands_for_its_day_of_nairobi(customer: Customer, module_database):
+    made = add_transaction(module_database, customer, created_at=datetime(2026, 11, 20, 3, tzinfo=UTC))
+    times = {"from": "2026-11-19T21:00:00.000Z", "to": "2026-11-20T09:30:00+03:00"}
+    answer = await customer.call("GET", "/statements", params=times)
+    assert "penpay-2026-11-20-2026-11-20.csv" in answer.headers["Content-Disposition"]
+    assert [line["transaction"] for line in read(answer.raw)[1:-1]] == [made]
+
+
+async def test_a_period_ends_today_at_the_latest(world: World, customer: Customer):
+    today = (world.edge.clock.now() + timedelta(hours=3)).date()
+    answer = await customer.call("GET", "/statements", params={"from": "2026-11-01", "to": "2999-12-31"})
+    assert f"penpay-2026-11-01-{today}.csv" in answer.headers["Content-Disposition"]
+
+
 async def test_money_that_is_with_us_stands_in_the_balances(customer: Customer, module_database):
     made = add_transaction(module_database, customer, state="DERIV_SENDING")
     posting = 281_474_976_710_656 * 3 + int(made[-6:])
@@ -156,7 +170,9 @@ async def test_only_so_many_pages_are_drawn_at_once(customer: Customer, monkeypa
         ({"from": "1.11.2026"}, "from"),
         ({"from": "0001-01-01"}, "from"),
         ({"to": "9999-12-31"}, "to"),
-        ({"to": "2026-12-02"}, "to"),
+        ({"to": "2026-11-20T10:00:00"}, "to"),
+        ({"to": "2026-11-20Tnever+03:00"}, "to"),
+        ({"from": "2026-12-02", "to": "2026-12-31"}, "from"),
         ({"from": "2026-11-21", "to": "2026-11-20"}, "from"),
         ({"from": "2025-11-01", "to": "2026-11-20"}, "from"),
         ({"format": "xlsx"}, "format"),
