@@ -47,6 +47,7 @@ class ShardPlan:
             shard: LeaseHolder(f"shard/{shard}", outside.stores.leases, outside.clock)
             for shard in range(outside.settings.node.shards)
         }
+        self._trees = {shard: shard_tree(self._crew(shard, holder)) for shard, holder in self._holders.items()}
 
     @property
     def owned(self) -> int:
@@ -61,7 +62,7 @@ class ShardPlan:
         for holder in self._holders.values():
             if not holder.held:
                 await holder.take()
-        return [shard_tree(self._crew(shard, holder)) for shard, holder in self._holders.items() if holder.held]
+        return [self._trees[shard] for shard, holder in self._holders.items() if holder.held]
 
     def _crew(self, shard: int, holder: LeaseHolder) -> ShardCrew:
         house, outside = self._house, self._house.outside
