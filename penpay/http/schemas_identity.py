@@ -8,8 +8,9 @@ from penpay.domain.identity import EMAIL_MAX, NAME_MAX, PASSWORD_MAX
 from penpay.http.schemas import Answer, CodeText, DerivLinkAnswer, Me, PhoneText, Request, Time, Transaction
 
 DEVICE_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
-TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f<>]+$"
-"""No control characters, no angle brackets."""
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069<>"
+TEXT_PATTERN = rf"^[^{_UNSEEN}]*[^\s{_UNSEEN}][^{_UNSEEN}]*$"
+"""Something that can be read: no control characters, none that turn what follows around, no angle brackets."""
 EmailText = Annotated[str, Field(min_length=3, max_length=EMAIL_MAX, examples=["wanjiku@example.com"])]
 RefreshText = Annotated[str, Field(min_length=32, max_length=128)]
 DeviceId = Annotated[str, Field(pattern=DEVICE_ID_PATTERN, examples=["pixel-8-4f2a"])]

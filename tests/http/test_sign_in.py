@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from tests.http.world import PASSWORD, Customer, World, login, new_phone, signed_in
 
 
@@ -204,3 +206,16 @@ async def test_sign_in_is_closed_while_the_shared_counter_is_away(world: World, 
     assert int(answer.headers["Retry-After"]) > 0
     # Reads are counted in this process meanwhile.
     assert (await customer.call("GET", "/me")).status == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["   ", "\u00a0\u2003", "Wanjiku\u202eumak", "\u2067xy", "A\nB", "<b>Li</b>", "x\x7fy"]
+)
+async def test_a_name_that_nobody_could_read_is_none(world: World, name: str):
+    answer = await world.call("POST", "/auth/register", registration(new_phone(), full_name=name))
+    assert (answer.status, answer.fields) == (400, {"full_name"})
+
+
+@pytest.mark.parametrize("name", ["José Ñandú", "N'gang'a wa Thiong'o", "أشينج أوتينو", "Li", "M. K.-Otieno"])
+async def test_a_name_of_any_script_is_one(world: World, name: str):
+    assert (await world.call("POST", "/auth/register", registration(new_phone(), full_name=name))).status == 201
