@@ -2,10 +2,16 @@
 
 import asyncio
 import os
+import re
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from config.sections import DatabaseSettings
 
 CHECK_FAILED = 1
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
@@ -63,20 +69,39 @@ def check(*, as_json: Json = False) -> None:
     raise typer.Exit(CHECK_FAILED if broken else 0)
 
 
+def _is_key(text: str) -> str:
+    """Hex of 32 bytes, or nothing."""
+    if text and not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        raise typer.BadParameter("must be 64 hex digits")
+    return text
+
+
 def verify(
     *,
-    public_key: Annotated[str, typer.Option(help="Hex of the anchors' public key; by default this node's own.")] = "",
+    public_key: Annotated[
+        str,
+        typer.Option(
+            help="Hex of the anchors' public key; then only database and anchor folder are configured.",
+            callback=_is_key,
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Verify the hash chains against the anchors outside the database; names the first row that does not hold."""
+    """Verify the hash chains against the anchors outside the database; names the first row that does not hold.
+
+    With a public key (`penpay audit key`) no secret is needed: PENPAY_DATABASE__URL may be a login that only reads, on
+    whatever copy of the database, and PENPAY_AUDIT__ANCHOR_DIR a copy of the folder.
+    """
     import orjson  # noqa: PLC0415
 
     from config.settings import load_settings  # noqa: PLC0415
     from penpay.domain.errors import Unavailable  # noqa: PLC0415
-    from penpay.proofs import verdicts_of  # noqa: PLC0415
+    from penpay.proofs import verdicts_by, verdicts_of  # noqa: PLC0415
 
     try:
-        verdicts = asyncio.run(verdicts_of(load_settings(os.environ), public_key))
+        verdicts = asyncio.run(
+            verdicts_by(public_key, *_of_an_auditor()) if public_key else verdicts_of(load_settings(os.environ))
+        )
     except Unavailable as error:
         sys.stderr.write(f"penpay: {error} is away\n")
         raise typer.Exit(CHECK_FAILED) from None
@@ -100,6 +125,26 @@ def verify(
     raise typer.Exit(0 if all(one.holds for one in verdicts) else CHECK_FAILED)
 
 
+def _of_an_auditor() -> "tuple[DatabaseSettings, Path]":
+    """Where a copy of the books and a copy of the anchors are."""
+    from config.environment import SettingsError, variable  # noqa: PLC0415
+    from config.sections import AuditSettings, DatabaseSettings  # noqa: PLC0415
+    from config.settings import load_section  # noqa: PLC0415
+
+    folder = load_section(os.environ, AuditSettings).anchor_dir
+    if folder is None:
+        raise SettingsError(f"{variable('audit', 'anchor_dir')} is missing")
+    return load_section(os.environ, DatabaseSettings), folder
+
+
+def key() -> None:
+    """Print the public key that anchors are verified with, for whoever verifies them elsewhere."""
+    from config.settings import load_settings  # noqa: PLC0415
+    from penpay.adapters.anchor_files import public_key_hex  # noqa: PLC0415
+
+    typer.echo(public_key_hex(load_settings(os.environ).security.audit_signing_key.get_secret_value()))
+
+
 def _audit() -> None:
     """The tamper-evident record."""
 
@@ -111,4 +156,5 @@ def register(app: typer.Typer) -> None:
     audit = typer.Typer(help="The tamper-evident record.", no_args_is_help=True)
     audit.callback()(_audit)
     audit.command()(verify)
+    audit.command()(key)
     app.add_typer(audit, name="audit")

@@ -2,5 +2,6 @@
 
 from tests.faults.conftest import stage, theatre
 from tests.http.conftest import clock, customer, edge_settings, sealer, stores, world
+from tests.security.books import books
 
-__all__ = ["clock", "customer", "edge_settings", "sealer", "stage", "stores", "theatre", "world"]
+__all__ = ["books", "clock", "customer", "edge_settings", "sealer", "stage", "stores", "theatre", "world"]
