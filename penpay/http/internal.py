@@ -17,6 +17,7 @@ from penpay.domain.errors import Unavailable
 from penpay.http import console_page
 from penpay.http.console import ConsoleDesk
 from penpay.http.customers import CustomerDesk
+from penpay.http.openapi_internal import internal_document
 from penpay.http.peers import is_for_loopback, is_same_origin
 from penpay.http.readiness import Readiness, told
 from penpay.http.reconciling import ReconcileDesk
@@ -90,6 +91,7 @@ def internal_app(parts: InternalParts) -> web.Application:
     app.router.add_get("/healthz", routes.health)
     app.router.add_get("/readyz", routes.ready)
     app.router.add_get("/metrics", routes.scraped)
+    app.router.add_get("/openapi.json", routes.document)
     app.router.add_get("/ops/tree", routes.tree)
     app.router.add_route("POST", r"/ops/tree/{path:.+}/{command:restart|stop|start}", routes.command)
     app.router.add_route("POST", "/ops/drain", routes.drain)
@@ -196,6 +198,9 @@ class _Routes:
         self._parts.before_scrape()
         body, content_type = self._parts.metrics.exposition(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def document(self, _request: web.Request) -> web.Response:
+        return json_response(internal_document())
 
     async def tree(self, _request: web.Request) -> web.Response:
         return json_response(self._parts.operations.describe())

@@ -18,7 +18,7 @@ class TwoNames(Request):
 class StatusDecision(TwoNames):
     """Freeze a customer, or end a freeze. `reason` is stored with the status; nothing personal belongs into it."""
 
-    reason: Annotated[str, Field(min_length=3, max_length=160, pattern=r"^[^\p{Cc}]+$")]
+    reason: Annotated[str, Field(min_length=3, max_length=160, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 
 
 class TierDecision(TwoNames):

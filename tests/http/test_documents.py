@@ -5,14 +5,21 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from typer.testing import CliRunner
 
 import penpay.http
 from penpay.cli import app
 from penpay.domain.problems import PROBLEMS
+from penpay.http.console import ConsoleDesk
+from penpay.http.customers import CustomerDesk
 from penpay.http.examples import EXAMPLES
+from penpay.http.internal import InternalParts, internal_app
 from penpay.http.openapi import document
+from penpay.http.openapi_internal import CALLS, internal_document
+from penpay.http.reconciling import ReconcileDesk
+from penpay.http.reviews import ReviewDesk
 from penpay.http.routes import PREFIX, ROUTES
 from tests.http.world import World
 
@@ -55,8 +62,46 @@ def test_the_committed_document_is_the_one_that_is_served():
     assert json.loads(CliRunner().invoke(app, ["openapi"]).output) == committed
 
 
-def test_the_document_is_valid_openapi():
-    validate(json.loads((STATIC / "openapi.json").read_text()), cls=OpenAPIV31SpecValidator)
+@pytest.mark.parametrize("name", ["openapi.json", "openapi-internal.json"])
+def test_the_document_is_valid_openapi(name: str):
+    validate(json.loads((STATIC / name).read_text()), cls=OpenAPIV31SpecValidator)
+
+
+def test_the_committed_document_of_the_internal_listener_is_the_one_that_is_served():
+    committed = json.loads((STATIC / "openapi-internal.json").read_text())
+    hint = "penpay openapi --internal > penpay/http/static/openapi-internal.json"
+    assert committed == json.loads(json.dumps(internal_document())), hint
+    assert json.loads(CliRunner().invoke(app, ["openapi", "--internal"]).output) == committed
+
+
+def test_it_names_every_call_of_the_internal_listener():
+    desks = {
+        name: desk.__new__(desk)
+        for name, desk in (
+            ("desk", ReviewDesk),
+            ("reconciliation", ReconcileDesk),
+            ("customers", CustomerDesk),
+            ("console", ConsoleDesk),
+        )
+    }
+    parts = InternalParts(
+        readiness=None,
+        operations=None,
+        metrics=None,
+        ids=None,
+        ops_token="",
+        alive=bool,
+        drain=bool,
+        before_scrape=bool,
+        **desks,
+    )
+    served = {
+        (route.method, re.sub(r":[^}]+}", "}", route.resource.canonical))
+        for route in internal_app(parts).router.routes()
+        if route.method != "HEAD" and route.resource is not None and not route.resource.canonical.startswith("/console")
+    }
+    assert served == {(call.method, call.path) for call in CALLS}
+    assert {code for call in CALLS for code in call.problems} <= PROBLEMS.keys()
 
 
 def test_every_example_passes_through_its_own_model():
