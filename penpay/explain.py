@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from config.sections import Settings
 from penpay.adapters.database import Database
@@ -53,15 +53,17 @@ def show(console: Console, story: Story, deadlines: Deadlines) -> None:
 
 
 def _steps(steps: Sequence[TimelineStep]) -> Table:
-    table = Table("when", "what happened", "stage", "evidence", title="Steps")
+    when, evidence = Column("when", min_width=24), Column("evidence", overflow="fold")
+    table = Table(when, "what happened", "stage", evidence, title="Steps")
     for step in steps:
-        evidence = ", ".join(f"{name} {value}" for name, value in step.data.items())
-        table.add_row(time_text(step.at), step.event, step.to_state, evidence)
+        told = ", ".join(f"{name} {value}" for name, value in step.data.items())
+        table.add_row(time_text(step.at), step.event, step.to_state, told)
     return table
 
 
 def _operations(story: Story) -> Table:
-    table = Table("operation", "kind", "state", "attempts", "proof or code", title="Provider operations")
+    operation_id, proof = Column("operation", min_width=26), Column("proof or code", overflow="fold")
+    table = Table(operation_id, "kind", "state", "attempts", proof, title="Provider operations")
     for operation in story.operations:
         attempts = f"{operation.attempts} ({operation.attempts_closed} known to have executed nothing)"
         table.add_row(operation.id, operation.kind, operation.state, attempts, operation.provider_ref or operation.code)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from penpay.adapters.agent_account import AgentReading
 from penpay.adapters.rail_reads import MySqlRailReads
@@ -283,7 +283,8 @@ def show(console: Console, report: Report) -> None:
         console.print(f"{source}: {', '.join(parts) or 'nothing to compare'}", highlight=False)
     others = [one for one in report.findings if one.verdict is not Verdict.AGREES]
     if others:
-        table = Table("list", "item", "amount", "when", "verdict", "what is known", "what was done")
+        item, at = Column("item", min_width=10, overflow="fold"), Column("when", overflow="fold")
+        table = Table("list", item, "amount", at, "verdict", "what is known", "what was done")
         for one in others:
             amount = f"{one.amount.text()} {one.amount.currency}" if one.amount else "-"
             colour = "yellow" if one.verdict is Verdict.MOVING else "red"

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from config.sections import Settings
 from penpay.adapters.database import Database
@@ -50,7 +50,8 @@ async def preview_of(settings: Settings, item_id: str, action: str, approval: Ap
 
 def show_items(console: Console, items: Sequence[OpenItem], now: datetime) -> None:
     """The list for a person; what is overdue is red."""
-    table = Table("item", "age", "due", "owner", "about", "question", title=f"{len(items)} open review items")
+    title = f"{len(items)} open review items"
+    table = Table(Column("item", min_width=26), "age", "due", "owner", "about", "question", title=title)
     for one in items:
         item, about = one.item, "-"
         if one.send is not None:

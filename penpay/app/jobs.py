@@ -119,12 +119,17 @@ class Jobs:
             raise Unavailable("redis") from error
 
     async def _probe(self, name: str, asked: Any) -> str:
+        known = self._house.board.dependencies
         try:
             await asked
         except Unavailable as error:
-            self._house.board.dependencies[name] = f"away: {error}"
+            if not known.get(name):
+                log.warning("dependency_away", dependency=name)
+            known[name] = f"away: {error}"
             return "away"
-        self._house.board.dependencies[name] = ""
+        if known.get(name):
+            log.warning("dependency_back", dependency=name)
+        known[name] = ""
         return "well"
 
     async def is_booked(self, unit_id: str) -> bool:

@@ -119,7 +119,7 @@ def _judged(source: str, item: Listed, mine: Booked | None, claims: Mapping[str,
     elif item.at > window.settled_at:
         verdict, words = Verdict.MOVING, "may be on its way into the books"
     elif claim is not None:
-        words, remedy = "not booked, and it names an operation of ours", Remedy.HAND_OVER
+        words, remedy = "the receipt is in no booking of ours, and names an operation of ours", Remedy.HAND_OVER
     elif item.amount.minor > 0:
         words, remedy = "arrived, and nothing of ours explains it", Remedy.SUSPENSE
     else:
