@@ -21,9 +21,9 @@ Fixtures (servers.py, databases.py, processes.py), all usable from plain and fro
 - `make_installation` (function): the class, for a test that needs other settings or breaks things; call `.start()`.
 - `run_folder` (function): a short folder for sockets and files of one test's child processes, removed afterwards.
 
-Besides: `wire.Wire` is a line between a process and a Unix socket that can be slowed down, silenced, and cut at the
-packet of a COMMIT; `crashing_node` is a node that dies at one named point (`python -m tests.harness.crashing_node`),
-and `dying_comparison` is a `penpay reconcile` that does.
+Besides: `wire.Wire` is a line between a process and a Unix socket that can be slowed down, silenced, led elsewhere, and
+cut at the packet of a COMMIT; `small_disk` is a server whose disk can be full; `crashing_node` is a node that dies at
+one named point (`python -m tests.harness.crashing_node`), and `dying_comparison` is a `penpay reconcile` that does.
 
 A server that is not installed fails the test; nothing is skipped. Data lies in memory where /dev/shm has room, with the
 durable settings on, so nothing differs from production but the disk.

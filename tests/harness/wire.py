@@ -30,6 +30,7 @@ class Wire:
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._ended = asyncio.Event()
+        self._ends: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
 
     def __enter__(self) -> Self:
@@ -41,6 +42,16 @@ class Wire:
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(10)
         self._loop.close()
+
+    def lead(self, target: Path) -> None:
+        """Somewhere else from now on; whoever is connected has to connect again."""
+
+        def cut() -> None:
+            self._target = target
+            for end in self._ends:
+                end.transport.abort()
+
+        self._loop.call_soon_threadsafe(cut)
 
     async def _serve(self) -> None:
         server = await asyncio.start_unix_server(self._connected, self._listen)
@@ -59,6 +70,7 @@ class Wire:
             to_client.transport.abort()
             return
         committing = asyncio.Event()
+        self._ends.add(to_client)
         ways = (self._asks(client, to_server, committing), self._answers(server, to_client, committing))
         try:
             async with asyncio.TaskGroup() as both:
@@ -67,6 +79,7 @@ class Wire:
         except* (OSError, EOFError):
             pass
         finally:
+            self._ends.discard(to_client)
             to_client.transport.abort()
             to_server.transport.abort()
 
