@@ -1,6 +1,7 @@
 """`./dev test`: style, types and every suite, each with its time beside the time it may take.
 
-The cheap and telling ones run first, then two at a time, the longest first: each has servers and folders of its own.
+The cheap and telling ones run first, then three at a time, the longest first: each has servers and folders of its own,
+and most of its time it waits. Long ones are cut into parts.
 With arguments it runs pytest on them and nothing else.
 """
 
@@ -18,7 +19,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CHEAP_S = 15
 """Suites with such a budget run first and alone: what they say is worth knowing before anything else."""
-AT_ONCE = 2
+AT_ONCE = 3
+LAST = "test_zz_"
+"""Files of this name look at what a whole suite left behind: every part ends with them."""
 PYTEST = ("-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider")
 
 
@@ -62,7 +65,25 @@ def suites(root: Path = ROOT) -> list[Suite]:
     budgets: dict[str, float] = table["budget_s"]
     found = sorted({path.relative_to(root / "tests").parts[0] for path in (root / "tests").rglob("test_*.py")})
     names = [name for name in budgets if name in found] + [name for name in found if name not in budgets]
-    return [Suite(name, (*PYTEST, f"tests/{name}"), budgets.get(name, table["unlisted_s"])) for name in names]
+    parts: dict[str, int] = table.get("parts", {})
+    return [
+        suite
+        for name in names
+        for suite in _cut(root, name, budget_s=budgets.get(name, table["unlisted_s"]), parts=parts.get(name, 1))
+    ]
+
+
+def _cut(root: Path, name: str, *, budget_s: float, parts: int) -> Iterator[Suite]:
+    """A suite as it is, or dealt out file by file."""
+    if parts == 1:
+        yield Suite(name, (*PYTEST, f"tests/{name}"), budget_s)
+        return
+    files = sorted(str(path.relative_to(root)) for path in (root / "tests" / name).rglob("test_*.py"))
+    last = [file for file in files if Path(file).name.startswith(LAST)]
+    others = [file for file in files if file not in last]
+    for part in range(parts):
+        dealt = (*others[part::parts], *last)
+        yield Suite(f"{name} {part + 1}/{parts}", (*PYTEST, *dealt), budget_s / parts)
 
 
 class Runner:
