@@ -47,7 +47,8 @@ class AgentWitness:
         self._agent = agent
         self._board = board
         self._clock = clock
-        self._behind = timedelta(0)
+        self._told: tuple[datetime, float] | None = None
+        """Deriv's time as last told, and our monotonic seconds then."""
         self.transaction_id = 0
         """Highest movement of the account that was seen."""
         self.balance_after = Money(0, agent.currency)
@@ -84,8 +85,11 @@ class AgentWitness:
         return Watermark(transaction_id=self.transaction_id, balance=balance, server_time_at=self.server_now())
 
     def server_now(self) -> datetime:
-        """Deriv's time, by our clock and the difference last seen."""
-        return self._clock.now() - self._behind
+        """Deriv's time: as last told, and what has passed since by a clock that nobody sets."""
+        if self._told is None:
+            return self._clock.now()
+        told_at, at_s = self._told
+        return told_at + timedelta(seconds=self._clock.monotonic_s() - at_s)
 
     def on_identity(self, frame: Frame) -> None:
         """Answer of `authorize`: raises `BadInput`, its `field` says why, when it is not the agent."""
@@ -95,7 +99,7 @@ class AgentWitness:
 
     def on_time(self, frame: Frame) -> None:
         """Deriv's clock."""
-        self._behind = self._clock.now() - deriv.told_time(frame)
+        self._told = deriv.told_time(frame), self._clock.monotonic_s()
 
     def on_transaction(self, frame: Frame) -> None:
         """A movement of the account, or the stream's empty first answer."""

@@ -8,9 +8,9 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from penpay.domain.statement import CLOCK_MARGIN
+from penpay.domain.statement import CLOCK_MARGIN, sent_at
 from penpay.messages_rails import Submit
-from penpay.ports import AttemptStore, OperationRow
+from penpay.ports import AttemptStore, OperationRow, SentAttempt
 
 _ENDED_KEPT = 10_000
 _ANY = object()
@@ -97,4 +97,8 @@ async def unresolved_rows(
     rows = [row for kind in sorted(kinds) for row in await attempts.unresolved(kind)]
     newest = await attempts.newest([row.id for row in rows]) if rows else {}
     since = now - timedelta(seconds=settle_s + 2 * CLOCK_MARGIN.total_seconds())
-    return [row for row in rows if row.id not in newest or newest[row.id].sent_at > since]
+    return [row for row in rows if row.id not in newest or _sent_at(newest[row.id]) > since]
+
+
+def _sent_at(attempt: SentAttempt) -> datetime:
+    return sent_at(attempt.sent_at, attempt.watermark)

@@ -30,6 +30,7 @@ from penpay.domain.statement import (
     Watermark,
     mark_before,
     read_for_transfer,
+    sent_at,
 )
 from penpay.messages import ProbeAnswered
 from penpay.messages_rails import ResolveDebit, ResolveTransfer
@@ -194,7 +195,7 @@ class DerivResolverActor(AsyncioActor):
 
     async def _judge(self, question: _Question, facts: _Facts, turn: asyncio.Semaphore) -> _Judged:
         attempt = facts.attempts[question.operation_id]
-        settled_at = attempt.sent_at + timedelta(seconds=self._parts.settings.settle_s)
+        settled_at = sent_at(attempt.sent_at, attempt.watermark) + timedelta(seconds=self._parts.settings.settle_s)
         if isinstance(question, ResolveTransfer):
             mark = _mark(question, attempt)
             forgotten = RECOVERED in attempt.watermark

@@ -73,6 +73,18 @@ class Watermark:
         return self.server_time_at - CLOCK_MARGIN
 
 
+def sent_at(recorded_at: datetime, mark: Mapping[str, str]) -> datetime:
+    """When an attempt left, by whichever clock says later: ours wrote the row, Deriv's stands in the mark before it.
+
+    A clock of ours that is behind must not end a settle window before its time.
+    """
+    marked = [value for name, value in mark.items() if name.endswith("server_time_at")]
+    try:
+        return max([recorded_at, *map(datetime.fromisoformat, marked)])
+    except (ValueError, TypeError):
+        return recorded_at
+
+
 class Found(StrEnum):
     """What one read of the statement says about one attempt."""
 

@@ -4,9 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from actors.deriv_agent import Agent, AgentWitness
 from actors.rail_lease import LeaseHolder
 from penpay.adapters.tokens import EdDsaTokens
 from penpay.domain.accounts import Claims
+from penpay.domain.board import Board
+from penpay.domain.debit_proof import both_marks
+from penpay.domain.deriv_protocol import Frame
+from penpay.domain.money import usd
+from penpay.domain.statement import Watermark, sent_at
 from penpay.ports import Lease
 from tests.actors.house import HandClock
 
@@ -49,3 +55,32 @@ def test_a_token_of_another_nodes_clock_is_taken_within_half_a_minute(skew_s: in
     issued_at = datetime(2026, 11, 20, 12, tzinfo=UTC)
     token = tokens.issue(WHO, at=issued_at)
     assert (tokens.read(token, at=issued_at + timedelta(seconds=skew_s)) == WHO) is taken
+
+
+@pytest.mark.parametrize("jump_s", [-3600, 3600])
+def test_the_time_at_deriv_goes_on_when_ours_is_set(jump_s: float) -> None:
+    clock = TwoHands()
+    witness = AgentWitness(Agent(loginid="CR900001", token=""), Board(), clock)
+    told_at = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    witness.on_time(Frame(msg_type="time", req_id=1, members={"time": int(told_at.timestamp())}))
+    clock.ran_s += 30.0
+    clock.turn(jump_s)
+    assert witness.server_now() == told_at + timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(("behind_s", "counts"), [(3600, "theirs"), (0, "theirs"), (-3600, "ours")])
+def test_a_settle_window_never_begins_before_the_call(behind_s: float, counts: str) -> None:
+    """A row that was written by a clock an hour behind would end it at once, and a lost call look absent."""
+    before = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    mark = Watermark(transaction_id=7, balance=usd(100), server_time_at=before)
+    recorded_at = before - timedelta(seconds=behind_s)
+    later = before if counts == "theirs" else recorded_at
+    assert sent_at(recorded_at, mark.as_text()) == later
+    customer = Watermark(transaction_id=3, balance=usd(9), server_time_at=before - timedelta(minutes=1))
+    assert sent_at(recorded_at, both_marks(customer=customer, agent=mark)) == later
+
+
+def test_an_attempt_without_a_mark_counts_from_its_row() -> None:
+    recorded_at = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    assert sent_at(recorded_at, {}) == recorded_at
+    assert sent_at(recorded_at, {"server_time_at": "soon"}) == recorded_at
