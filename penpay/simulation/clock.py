@@ -20,8 +20,12 @@ class WorldClock:
         """Wall time, in whole microseconds."""
         return self._began_at + timedelta(seconds=self._universe.now_s)
 
+    def jump(self, seconds: float) -> None:
+        """Somebody sets it."""
+        self._began_at += timedelta(seconds=seconds)
+
     def monotonic_s(self) -> float:
-        """The universe's."""
+        """The universe's: nobody sets that."""
         return self._universe.now_s
 
 

@@ -55,7 +55,7 @@ class SimNode:
         self.name = name
         self.loop = NodeLoop(around.universe, name)
         self.gate = OpenDoor()
-        clock = WorldClock(around.universe, skew_s=around.clocks[name])
+        self.clock = clock = WorldClock(around.universe, skew_s=around.clocks[name])
         self.boot_id = around.ids.ulid()
         settings = settings_of(around.shards)
         settings = settings.model_copy(update={"node": settings.node.model_copy(update={"name": name})})

@@ -93,6 +93,7 @@ FAULTS: Mapping[str, float] = {
     # --- later ones
     "actor.breaks_with_mail": 0.5,
     "node.clock_is_wrong": 0.7,
+    "node.clock_jumps": 0.7,
     "daraja.clock_is_wrong": 0.7,
     "deriv.moves_another_amount": 0.2,
     "customer.spends_much": 0.7,
@@ -105,6 +106,7 @@ LATER = frozenset(
         "daraja.clock_is_wrong",
         "deriv.moves_another_amount",
         "node.clock_is_wrong",
+        "node.clock_jumps",
     }
 )
 """Kinds that came when seeds were known by their numbers: dice of their own leave those of all others as they were."""

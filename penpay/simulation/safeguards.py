@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from actors import daraja_pollers, deposit_evidence, ledger_plan, ledger_rules, withdrawal_evidence
+from actors import daraja_pollers, deposit_evidence, deriv_resolver, ledger_plan, ledger_rules, withdrawal_evidence
 from actors.daraja_payouts import Payouts
+from actors.deriv_agent import AgentWitness
 from actors.deriv_equals import Equals
 from actors.inbox import InboxActor
 from actors.ledger_commits import Commits
@@ -189,6 +190,11 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
         "absence counts only behind the settle window and two reads",
         ("deriv.executes_late", "deriv.statement_lags"),
         Twists(tree=without.unsettled),
+    ),
+    "their_clock": Safeguard(
+        "a settle window is measured by Deriv's clock, not by one of ours that may be set",
+        ("node.clock_jumps", "deriv.executes_late", "deriv.statement_lags"),
+        _parts((AgentWitness, "server_now", without.our_clock), (deriv_resolver, "sent_at", without.by_our_row)),
     ),
     "balances_join": Safeguard(
         "absence counts only where balances join without a gap",

@@ -207,6 +207,22 @@ class Town:
                 if odds.hits(kind):
                     world.loop.create_task(_later(2.0 * SPREAD_S * dice.random(), accident, dice), name=kind)
 
+        if odds.hits("node.clock_jumps"):
+            own = world.dice_of("clock that jumps")
+            world.loop.create_task(_later(2.0 * SPREAD_S * own.random(), self._set_clock, own), name="node.clock_jumps")
+
+    async def _set_clock(self, dice: random.Random) -> None:
+        """A machine's clock is an hour ahead from now on, or some minutes behind.
+
+        Not where customers are frozen: what was sent after a freeze is judged by that clock.
+        """
+        world, node = self._world, self._world.any_node()
+        if node is not None and not world.odds.calm and not world.odds.knows("customer.is_frozen"):
+            by_s = dice.choice((scaled(3600.0), -scaled(400.0)))
+            world.tell(f"the clock of {node.name} jumps by {by_s} s")
+            world.clocks[node.name] += by_s
+            node.clock.jump(by_s)
+
     async def _crash(self, dice: random.Random) -> None:
         names = [name for name, node in self._world.nodes.items() if node is not None]
         if names and not self._world.odds.calm:

@@ -214,6 +214,16 @@ def witness_believed(d: Draft[Any], e: withdrawal_events.WitnessSeen) -> None:
     withdrawal_debit.witness_seen(d, replace(e, amount=d.now.send))
 
 
+def our_clock(self: Any) -> Any:
+    """Deriv's time is ours."""
+    return self._clock.now()
+
+
+def by_our_row(recorded_at: Any, _mark: Any) -> Any:
+    """Whatever Deriv's clock said before."""
+    return recorded_at
+
+
 def always_clean(read: Any, lost: Any) -> Any:
     """What is not in the list did not happen."""
     del read, lost

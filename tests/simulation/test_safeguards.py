@@ -17,6 +17,7 @@ PLANTED = (
     "no_blind_transfer",
     "no_blind_debit",
     "settle_window",
+    "their_clock",
     "one_withdrawal",
     "daily_limit",
 )
