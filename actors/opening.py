@@ -9,7 +9,7 @@ from actors.base import AsyncioActor, NoSuchActor
 from actors.recording import record
 from penpay.domain.board import Board
 from penpay.domain.errors import Unavailable
-from penpay.domain.ledger import AccountCode
+from penpay.domain.ledger import AccountCode, Posting
 from penpay.domain.money import Currency, Money
 from penpay.domain.postings import opening
 from penpay.domain.unit import AuditRecord, RejectCode, UnitOfWork
@@ -88,16 +88,30 @@ class OpeningActor(AsyncioActor):
             return True
         seen = self._board.floats.get(code.value)
         if seen is None:
-            late = self._clock.monotonic_s() - self._began_s > self._patience_s
-            if late:
-                log.error("opening_balance_unknown", account=code.value, rail=rail)
-            return late
+            return await self._goes_without(rail, code)
         minor = seen.balance_minor - await self._in_the_books(code, currency)
         postings = (opening(SHARD, code, Money(minor, currency)),) if minor else ()
-        audit = AuditRecord(actor="opening", action="ledger.opening", subject=code.value, detail={"minor": str(minor)})
+        await self._record(unit_id, code, str(minor), postings)
+        log.info("opening_balance_booked", account=code.value, minor=minor)
+        return True
+
+    async def _goes_without(self, rail: str, code: AccountCode) -> bool:
+        """Whether to wait no longer. Who waited in vain once leaves a note, and the next start is no slower for it."""
+        waited_s = self._clock.monotonic_s() - self._began_s
+        if waited_s <= self._patience_s / 10:
+            return False
+        note = f"opening:{code.value}:untold"
+        known = await self._is_booked(note)
+        if not known and waited_s <= self._patience_s:
+            return False
+        log.error("opening_balance_unknown", account=code.value, rail=rail)
+        if not known:
+            await self._record(note, code, "untold", ())
+        return True
+
+    async def _record(self, unit_id: str, code: AccountCode, minor: str, postings: tuple[Posting, ...]) -> None:
+        audit = AuditRecord(actor="opening", action="ledger.opening", subject=code.value, detail={"minor": minor})
         unit = UnitOfWork(unit_id=unit_id, shard=SHARD, at=self._clock.now(), postings=postings, audit=(audit,))
         answer = await record(self._addresses, unit)
         if isinstance(answer, UnitRejected) and answer.code is not RejectCode.UNIT_DIFFERS:
             raise RuntimeError(f"{unit_id} rejected: {answer.code} {answer.detail}")
-        log.info("opening_balance_booked", account=code.value, minor=minor)
-        return True

@@ -26,8 +26,8 @@ def tell(house: House, code: AccountCode, minor: int) -> None:
     house.board.floats[code.value] = FloatSnapshot(minor, 0, house.clock.now())
 
 
-async def start(house: House, **books: int) -> None:
-    """A node comes up, looks, and goes."""
+async def start(house: House, *, waits_s: float = 0.0, **books: int) -> None:
+    """A node comes up, looks, looks again after a while, and goes."""
 
     async def is_booked(unit_id: str) -> bool:
         return unit_id in house.units
@@ -43,6 +43,8 @@ async def start(house: House, **books: int) -> None:
         in_the_books=in_the_books,
         every_s=3600.0,
     )
+    await ref.aask("look")
+    house.clock.turn(waits_s)
     await ref.aask("look")
     await ref.shutdown(1)
 
@@ -73,3 +75,16 @@ async def test_a_balance_that_was_told_late_is_booked_without_what_moved_meanwhi
     tell(house, PAYBILL, 150_000)
     await start(house, mpesa_paybill=130_000)
     assert opened(house)["opening:mpesa_paybill"] == [20_000, -20_000]
+
+
+async def test_a_balance_that_nobody_tells_is_waited_for_once(house: House) -> None:
+    del house.board.floats[PAYBILL.value]
+    await start(house, waits_s=29)
+    assert house.board.unopened == {"daraja"}
+    await start(house, waits_s=31)
+    assert house.board.unopened == set()
+    house.board.unopened = {"deriv", "daraja"}
+    await start(house, waits_s=4)
+    assert house.board.unopened == set()
+    assert opened(house)["opening:mpesa_paybill:untold"] == []
+    assert "opening:mpesa_paybill" not in house.units
