@@ -60,10 +60,14 @@ class Rig:
         """The only one."""
         return self.installation.node
 
-    def start(self, customers: int, *, pin: Pin | None = None) -> None:
-        """Bring everything up, and the customers in."""
+    def start(self, customers: int, *, pin: Pin | None = None, utility_minor: int = 0) -> None:
+        """Bring everything up, and the customers in. `utility_minor`: shillings beyond the sandbox's."""
         (self.folder.path / "data").mkdir()
-        self.installation.start()
+        self.installation.start_servers()
+        if utility_minor:
+            # Before a node books what it finds there.
+            self.script("/funds", {"account": "utility", "delta_minor": utility_minor})
+        self.installation.start_node()
         self._say(f"seeding {customers:,} customers")
         environment = self.node.env
         assert environment is not None

@@ -20,6 +20,8 @@ MANY_PER_S = 80
 """Customers are seeded for this rate: one thread compares about fifty PINs a second."""
 RESULT_S = 7200.0
 BALANCE_MINOR = 100_000
+PAYOUT_MAX_MINOR = 1_000_000
+"""What nobody's withdrawal exceeds, in cents of a shilling: the float must suffice for all that are open at once."""
 FIRST = 400
 """At most so many that moved first are looked at, to see who was woken first."""
 _PINS = 40
@@ -110,7 +112,9 @@ class Bench:
 
     def start(self) -> None:
         """Bring everything up, and customers with PINs and dollars in."""
-        self._rig.start(self._options.customers, pin=Pin(PIN, real=self._options.measured))
+        customers = self._options.customers
+        pin = Pin(PIN, real=self._options.measured)
+        self._rig.start(customers, pin=pin, utility_minor=customers * PAYOUT_MAX_MINOR)
         self._rig.script("/deriv/script", {"knobs": {"auto_balance_minor": BALANCE_MINOR}})
 
     def pins(self) -> None:
@@ -152,7 +156,7 @@ class Bench:
         self._progress(f"{options.waiting:,} withdrawals without a result, {options.payers:,} payers who wait")
         before = sum(self._rig.states().values())
         filled = [
-            self._rig.generated(mode="fill", kind="withdrawal", count=options.waiting, in_flight=48),
+            self._rig.generated(mode="fill", kind="withdrawal", count=options.waiting, in_flight=options.in_flight),
             self._rig.generated(mode="fill", kind="deposit", count=options.payers, in_flight=48),
         ]
         refused = {reason: times for one in filled for reason, times in one.refused.items()}

@@ -122,13 +122,17 @@ class PrivateInstallation:
     def start(self) -> None:
         """Bring everything up in order and wait until the node takes business."""
         self.start_servers()
-        self._steps(("migrations", lambda: self.run("migrate")), ("node", lambda: self.add_node("node-1").start()))
+        self.start_node()
 
     def start_servers(self) -> None:
         """All that a node needs, and no node."""
         self._steps(
             ("database", self.mariadb.start), ("redis", self.redis.start), ("sandbox rails", self.sandbox.start)
         )
+
+    def start_node(self) -> None:
+        """The schemas and the first node, on servers that run."""
+        self._steps(("migrations", lambda: self.run("migrate")), ("node", lambda: self.add_node("node-1").start()))
 
     def _steps(self, *steps: tuple[str, Callable[[], object]]) -> None:
         for step, action in steps:
