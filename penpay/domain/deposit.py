@@ -178,6 +178,10 @@ class Deposit:
     receipt: str = ""
     held_receipt: str = ""
     held_paid_at: datetime | None = None
+    held_amount: Money | None = None
+    """What the claim says was paid: a query that confirms it knows no amount."""
+    held_stranger: bool = False
+    """The claim names a payer whose visible digits are not those that were asked."""
     asked_staff_at: datetime | None = None
     """Since when a person is told that nobody knows whether it was paid; it goes on being asked."""
     money_at: str = ""

@@ -56,7 +56,7 @@ class StkOutcomeUnknown(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MpesaPaid(Event):
-    """Money arrived. `source` is `callback`, `query` or `pull`.
+    """Money arrived. `source` is `callback`, `query`, `pull` or `staff`.
 
     A query names neither receipt nor time nor amount: it counts as the asked amount, paid at the push.
     `trusted` is False for a callback that must be confirmed by an authenticated query first. `payer_matches` is False

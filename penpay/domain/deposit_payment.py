@@ -1,6 +1,7 @@
 """The rules of a deposit up to the money: the push, the payer's answer, and every way in which money arrives."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from penpay.domain import deposit_events as ev
@@ -21,6 +22,8 @@ from penpay.domain.unit import OperationState
 
 _S = State
 _O = OperationState
+_KNOW_NO_AMOUNT = frozenset({"query", "staff"})
+"""Sources that say that it was paid, and not how much."""
 
 
 # --- the push ---------------------------------------------------------------------------------------------------
@@ -118,10 +121,16 @@ def paid(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     if d.now.paid is not None:
         _paid_again(d, e)
     elif d.now.state is _S.IN_REVIEW:
-        _book(d, e, late=False, reviewed="payment_in_review")
+        _book(d, _as_claimed(d, e), late=False, reviewed="payment_in_review")
     elif not e.trusted or (d.now.verify_first and e.source == "callback"):
         _hold_evidence(d, e)
-    elif e.amount != d.now.send:
+    else:
+        _take(d, _as_claimed(d, e))
+
+
+def _take(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
+    """Money that nobody doubts: judged by what was asked, of whom, and until when."""
+    if e.amount != d.now.send:
         _book(d, e, late=False, reviewed=AMOUNT_MISMATCH)
     elif not e.payer_matches:
         _book(d, e, late=False, reviewed="wrong_payer")
@@ -138,10 +147,24 @@ def _hold_evidence(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
         {"source": e.source, "receipt": e.receipt, "held_for": "query"},
         held_receipt=e.receipt or "unknown",
         held_paid_at=e.paid_at,
+        held_amount=e.amount if e.receipt else None,
+        held_stranger=not e.payer_matches,
         polls=0,
         next_wake_at=d.later(d.rules.stk_poll_ladder_s[0]),
     )
     probe_payment(d)
+
+
+def claims_payment(deposit: Deposit) -> bool:
+    """Whether somebody said that it was paid, and nobody has confirmed or denied it."""
+    return bool(deposit.held_receipt) and deposit.paid is None
+
+
+def _as_claimed(d: Draft[Deposit], e: ev.MpesaPaid) -> ev.MpesaPaid:
+    """A confirmation without an amount and a payer confirms those of the claim."""
+    if e.source not in _KNOW_NO_AMOUNT or not d.now.held_receipt:
+        return e
+    return replace(e, amount=d.now.held_amount or e.amount, payer_matches=not d.now.held_stranger)
 
 
 def _late(d: Draft[Deposit], e: ev.MpesaPaid) -> bool:
@@ -176,6 +199,9 @@ def _book(d: Draft[Deposit], e: ev.MpesaPaid, *, late: bool, reviewed: str) -> N
         next_wake_at=None,
     )
     d.effect("settled")
+    if e.source in _KNOW_NO_AMOUNT and e.amount != d.now.send:
+        # Taken from a claim: the list of payments knows.
+        d.effect("probe_pull", d.now.stk)
     if not receipt:
         d.review("receipt_missing", "FINANCE", "credited on a query's word: the receipt comes from a callback or Pull")
         d.effect("probe_pull", d.now.stk)
@@ -191,7 +217,11 @@ def _book(d: Draft[Deposit], e: ev.MpesaPaid, *, late: bool, reviewed: str) -> N
 
 def _paid_again(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     """More evidence for a deposit that is paid already: it may bring the receipt, and then posts nothing."""
-    if not e.trusted or not e.receipt or e.receipt == d.now.receipt:
+    if not e.trusted or not e.receipt:
+        return
+    if e.receipt == d.now.receipt:
+        if e.source == "pull" and e.amount != d.now.paid:
+            _correct(d, e)
         return
     if d.now.receipt:
         reason = f"second payment evidence: {e.receipt} of {e.amount.text()} KES"
@@ -215,7 +245,8 @@ def _correct(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     """
     believed = d.now.paid
     assert believed is not None
-    d.reference("mpesa_receipt", e.receipt, d.now.stk)
+    if e.receipt != d.now.receipt:
+        d.reference("mpesa_receipt", e.receipt, d.now.stk)
     d.close_review("receipt_missing", "receipt attached")
     reason = f"M-Pesa's query was taken for {believed.text()} KES, its receipt {e.receipt} says {e.amount.text()} KES"
     evidence = {"receipt": e.receipt, "amount": e.amount.text(), "source": e.source}
@@ -262,8 +293,12 @@ def pull_clean(d: Draft[Deposit], e: ev.PullClean) -> None:
 
 
 def probe_payment(d: Draft[Deposit]) -> None:
-    """Ask about the push itself where its id is known, otherwise look for the reference in the list of payments."""
-    if d.now.checkout_request_id and (d.now.state is not _S.STK_UNKNOWN or d.now.polls % 2 == 0):
+    """Ask about the push itself where its id is known, otherwise look for the reference in the list of payments.
+
+    In turns where the push is unknown or a payment is claimed: the list shows what a query may never tell.
+    """
+    doubted = d.now.state is _S.STK_UNKNOWN or bool(d.now.held_receipt)
+    if d.now.checkout_request_id and (not doubted or d.now.polls % 2 == 0):
         d.effect("probe_stk", d.now.stk)
     else:
         d.effect("probe_pull", d.now.stk)

@@ -8,7 +8,7 @@ from penpay.domain import deposit_transfer as move
 from penpay.domain.decision import Draft
 from penpay.domain.deposit import Deposit, State
 from penpay.domain.ledger import AccountCode
-from penpay.domain.unit import OperationState
+from penpay.domain.unit import OVER, OperationState
 
 _S = State
 
@@ -34,7 +34,7 @@ def staff_refunded(d: Draft[Deposit], e: ev.StaffRefunded) -> None:
 
 def staff_proved(d: Draft[Deposit], e: ev.StaffProved) -> None:
     """Two people know how the open operation ended. What they know is evidence; later evidence may contradict it."""
-    slot = d.unfinished()
+    slot = d.unfinished() or ("stk" if pay.claims_payment(d.now) else "")
     if not slot:
         return
     d.step(_S.IN_REVIEW, {"approval": e.approval, "operation": slot, "executed": "yes" if e.executed else "no"})
@@ -42,7 +42,9 @@ def staff_proved(d: Draft[Deposit], e: ev.StaffProved) -> None:
         case "stk", True:
             pay.paid(d, ev.MpesaPaid(source="staff", amount=d.now.send, receipt=e.reference))
         case "stk", False:
-            d.operation("stk", OperationState.REFUSED, code="staff")
+            if d.now.stk is not None and d.now.stk.state not in OVER:
+                d.operation("stk", OperationState.REFUSED, code="staff")
+            d.set(held_receipt="", held_paid_at=None, held_amount=None, held_stranger=False)
         case "transfer", True:
             confirmed = ev.DerivConfirmed(transaction_id=e.reference, amount=d.now.receive, proof="staff")
             move.deriv_confirmed(d, confirmed)
@@ -70,7 +72,9 @@ def staff_settled(d: Draft[Deposit], e: ev.StaffSettled) -> None:
 
 
 def staff_closed(d: Draft[Deposit], e: ev.StaffClosed) -> None:
-    """Two people decided that nothing is held and nothing remains to be done."""
+    """Two people decided that nothing is held and nothing remains to be done. A claimed payment is judged first."""
+    if pay.claims_payment(d.now):
+        return
     if d.now.money_at in {"", "gone"} and d.now.set_aside is None:
         done = _S.COMPLETED if d.now.deriv_transaction_id else _S.REVERSED if d.now.refund_receipt else _S.FAILED
         d.step(done, {"approval": e.approval}, completed_at=d.at, next_wake_at=None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from penpay.domain.deposit import OPERATIONS, Deposit, State
 from penpay.domain.fx import Direction, LockedRate
-from penpay.domain.money import kes
+from penpay.domain.money import Money, kes
 from penpay.domain.saga_row import Packing, packed, unpacked
 from penpay.domain.unit import TransactionRow
 
@@ -42,9 +42,11 @@ _PACKING = Packing(
     ),
     times=("pushed_at", "paid_at", "held_paid_at", "asked_staff_at", "state_since"),
     counts=("failed_queries", "polls", "transfers", "refunds"),
-    flags=("verify_first",),
+    flags=("verify_first", "held_stranger"),
     operations=OPERATIONS,
 )
+_AMOUNTS = ("paid", "set_aside", "held_amount")
+"""Shillings."""
 
 
 def to_row(deposit: Deposit, base: TransactionRow) -> TransactionRow:
@@ -64,8 +66,12 @@ def to_row(deposit: Deposit, base: TransactionRow) -> TransactionRow:
 
 
 def _amounts(deposit: Deposit) -> dict[str, int]:
-    known = (("paid_minor", deposit.paid), ("set_aside_minor", deposit.set_aside))
-    return {name: money.minor for name, money in known if money is not None}
+    known = ((name, getattr(deposit, name)) for name in _AMOUNTS)
+    return {f"{name}_minor": money.minor for name, money in known if money is not None}
+
+
+def _shillings(data: Mapping[str, Any], name: str) -> Money | None:
+    return kes(data[f"{name}_minor"]) if f"{name}_minor" in data else None
 
 
 def from_row(row: TransactionRow) -> Deposit:
@@ -88,7 +94,8 @@ def from_row(row: TransactionRow) -> Deposit:
         next_wake_at=row.next_wake_at,
         failure_code=row.failure_code,
         completed_at=row.completed_at,
-        paid=kes(data["paid_minor"]) if "paid_minor" in data else None,
-        set_aside=kes(data["set_aside_minor"]) if "set_aside_minor" in data else None,
+        paid=_shillings(data, "paid"),
+        set_aside=_shillings(data, "set_aside"),
+        held_amount=_shillings(data, "held_amount"),
         **unpacked(data, _PACKING),
     )

@@ -55,6 +55,10 @@ class Staff:
         """What to do about it, judged by the truth alone."""
         operations = [one for one in self._world.server.schema.provider_operations if one.transaction_id == row.id]
         open_ = next((one for one in reversed(operations) if one.state in {"INTENT", "SENT", "UNKNOWN"}), None)
+        if open_ is None and '"held_receipt"' in row.data and '"paid_minor"' not in row.data:
+            # Somebody claims that it was paid.
+            receipts = [one.receipt for one in effects_of(operations, self._world.truth).payments]
+            return (Action.EXECUTED, receipts[0]) if receipts else (Action.ABSENT, "portal-says-no")
         if open_ is not None and not self._is_odd(open_):
             executed = self._executed(open_)
             return (Action.EXECUTED, executed) if executed else (Action.ABSENT, "portal-says-no")

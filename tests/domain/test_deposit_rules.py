@@ -125,6 +125,59 @@ def test_a_push_that_nobody_knows_fails_only_after_a_quarter_of_an_hour_and_a_cl
     assert story.state is State.FAILED
 
 
+def test_a_query_confirms_what_the_claim_says_not_what_was_asked() -> None:
+    story = accepted(verify_first=True)
+    story.happens(callback(amount=SEND.minor - 100), after_s=20)
+    assert (story.state, story.balances) == (State.AWAITING_PAYER, {})
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=20)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["amount_mismatch"])
+    assert story.balance("suspense:KES") == -(SEND.minor - 100)
+    assert "probe_pull" in story.does()
+
+
+def test_the_list_corrects_the_amount_of_a_claim() -> None:
+    story = accepted(verify_first=True)
+    story.happens(callback(amount=SEND.minor - 100), after_s=20)
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=20)
+    story.happens(ev.MpesaPaid(source="pull", amount=SEND, receipt=story.saga.receipt), after_s=20)
+    assert (story.state, story.balance("suspense:KES")) == (State.IN_REVIEW, -SEND.minor)
+    assert story.balance("mpesa_paybill:KES") == SEND.minor
+
+
+def test_a_claim_of_somebody_else_stays_one_when_a_query_confirms_it() -> None:
+    story = accepted(verify_first=True)
+    story.happens(callback(payer_matches=False), after_s=20)
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=20)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["wrong_payer"])
+
+
+def test_a_claim_is_looked_up_in_the_list_as_well() -> None:
+    story = accepted()
+    story.happens(ev.MpesaRefused(source="callback", code="1032"), after_s=5)
+    story.happens(callback(trusted=False), after_s=5)
+    asked = set(story.does())
+    for _ in range(2):
+        story.happens(ev.Woke(), after_s=30)
+        asked |= set(story.does())
+    assert asked == {"probe_stk", "probe_pull"}
+
+
+@pytest.mark.parametrize("executed", [True, False])
+def test_a_claim_is_judged_by_people_before_its_question_is_closed(executed: bool) -> None:
+    story = accepted()
+    story.happens(ev.MpesaRefused(source="callback", code="1032"), after_s=5)
+    story.happens(callback(amount=SEND.minor - 100, trusted=False), after_s=5)
+    while story.state is State.FAILED:
+        story.happens(ev.Woke(), after_s=600)
+    assert story.reviews == ["payment_unconfirmed"]
+    assert isinstance(story.happens(ev.StaffClosed(approval="a,b")), Ignored), "nobody has looked at the claim"
+    story.happens(ev.StaffProved(executed=executed, reference="NLJ7RT61SV" if executed else "", approval="a,b"))
+    assert story.balance("suspense:KES") == (-(SEND.minor - 100) if executed else 0)
+    if not executed:
+        story.happens(ev.StaffClosed(approval="a,b"))
+        assert story.state is State.FAILED
+
+
 def test_a_push_unknown_for_hours_is_shown_to_a_person_once_and_still_asked_about() -> None:
     story = started()
     story.happens(ev.StkOutcomeUnknown(code="timeout", attempted_at=story.at))
