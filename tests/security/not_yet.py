@@ -10,6 +10,5 @@ NOT_YET: Mapping[int, str] = {
     15: _STAFF,
     24: "signed requests with a nonce come with the devices' own keys",
     51: "the image and its rights are read in tests/packaging/test_containers.py",
-    53: "alert rules and their test come with the dashboards",
     54: "needs a restore drill on a second machine",
 }
