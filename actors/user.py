@@ -22,7 +22,7 @@ from penpay.domain.errors import Unavailable
 from penpay.domain.fx import Direction
 from penpay.domain.money import Money
 from penpay.domain.presentation import CONTENT_TYPE
-from penpay.domain.unit import RejectCode, TransactionRow
+from penpay.domain.unit import RejectCode, TransactionRow, UnitOfWork
 from penpay.messages import (
     AcceptDeposit,
     AcceptWithdrawal,
@@ -62,6 +62,8 @@ class UserActor(EntityActor):
         self._parts = parts
         self._rows: UserRows | None = None
         self._day = ""
+        self._doubtful: UnitOfWork | None = None
+        """What began something, if its answer was lost: it may still become durable, and counts against limits then."""
 
     def observable_state(self) -> Mapping[str, object]:
         """Nothing personal: what is cached, in counts."""
@@ -137,6 +139,8 @@ class UserActor(EntityActor):
     async def _accept(self, asked: Asked, desk: Desk) -> HttpAnswer:
         """Admit, or refuse with a stored answer. A known key gets its first answer before any rule is applied again."""
         try:
+            if self._doubtful is not None and (known := await self._settled(asked)) is not None:
+                return known
             quote = await self._terms(asked.quote_id, asked.amount, desk.direction)
             if isinstance(quote, adm.No):
                 return await refuse(self._parts, asked, quote)
@@ -202,7 +206,9 @@ class UserActor(EntityActor):
         """One unit begins it; when that is durable the saga is told, and the caller gets its 202."""
         admitted = Admitted(asked, quote, self._standing(asked), self._day, self._parts.clock.now())
         unit, body = desk.unit(self._parts, admitted)
+        self._doubtful = unit
         answer = await record(self._parts.addresses, unit)
+        self._doubtful = None
         if not isinstance(answer, Committed):
             return await self._race_lost(asked, answer.code)
         assert unit.transaction is not None
@@ -213,6 +219,17 @@ class UserActor(EntityActor):
         except MailboxFull:
             log.warning("saga_start_postponed", transaction_id=row.id)
         return HttpAnswer(status=202, body=body, content_type=CONTENT_TYPE, location=location(row.id))
+
+    async def _settled(self, asked: Asked) -> HttpAnswer | None:
+        """What became of the unit whose answer was lost is known before anything else begins.
+
+        It is asked for once more: recorded or not, it is answered in its turn, so the rows that are read next are true.
+        The answer to this very request, if it was that one.
+        """
+        assert self._doubtful is not None
+        await record(self._parts.addresses, self._doubtful)
+        self._doubtful = self._rows = None
+        return await replay(self._parts, asked)
 
     async def _race_lost(self, asked: Asked, code: RejectCode) -> HttpAnswer:
         self._rows = None

@@ -233,3 +233,16 @@ async def test_an_unknown_outcome_of_the_unit_is_read_again_and_the_key_stays_sa
     assert (lost.status, code(lost)) == (503, "outcome_unknown")
     assert (await user.aask(asked())).status == 202
     assert len(house.rows) == 1
+
+
+async def test_what_may_still_be_recorded_counts_before_anything_else_begins(
+    house: House, user: AsyncioActorRef
+) -> None:
+    """The ledger may have it in its lane for longer than anybody waits."""
+    house.failing += [Unavailable("database"), Unavailable("database")]
+    assert (await user.aask(asked())).status == 503
+    assert (await user.aask(asked(key="another"))).status == 503
+    assert (house.rows, house.failing) == ({}, [])
+    refused = await user.aask(asked(key="another"))
+    assert (code(refused), len(house.rows)) == ("stk_open", 1)
+    assert (await user.aask(asked())).status == 202
