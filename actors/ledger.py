@@ -203,11 +203,16 @@ class LedgerActor(AsyncioActor):
         lane = self._lane
         while lane and len(waiting) < self._batch_max:
             pending = lane.popleft()
-            if pending.asked and not pending.reply.open:
-                self._meter.answered("given_up")
-            else:
-                waiting.append(pending)
-        return Batch(waiting)
+            waiting.append(pending)
+        return self._wanted(Batch(waiting))
+
+    def _wanted(self, batch: Batch) -> Batch:
+        """Without those whose askers have given up: they decide anew, from rows that must not change behind them."""
+        kept = [pending for pending in batch.pending if pending.reply.open or not pending.asked]
+        if len(kept) == len(batch.pending):
+            return batch
+        self._meter.answered("given_up", len(batch.pending) - len(kept))
+        return Batch(kept)
 
     async def _settle(self, batch: Batch) -> None:
         """Run a batch to its end, however often the database must be asked."""
@@ -240,6 +245,9 @@ class LedgerActor(AsyncioActor):
             self._answer_committed()
             await asyncio.sleep(pause_s * self._dice.uniform(0.5, 1.0))
             pause_s = min(pause_s * 2, RETRY_MAX_S)
+            batch = self._wanted(batch)
+            if not batch.pending:
+                return
 
     def _away(self, problem: str, error: StoreError) -> None:
         if self._problem != problem:

@@ -182,6 +182,24 @@ async def test_a_unit_whose_asker_gave_up_is_not_executed_later(private_database
     assert asked.unit_id not in stored
 
 
+async def test_nor_is_one_that_the_database_was_asked_for_in_vain(private_database):
+    """Whoever gave up decides anew from the rows: what is not among them must not come behind that."""
+    database = private_database
+    async with opened(database.url, prefix=database.prefix) as ledger:
+        await ledger.commit(plain())
+        await database.server.stop_async()
+        asked = plain()
+        with pytest.raises(AskTimeout):
+            await ledger.commit(asked, timeout_s=0.5)
+        assert ledger.ref._cell.actor.observable_state()["problem"] == "database"
+        await database.server.start_async()
+        later = plain()
+        assert isinstance(await ledger.commit(later, timeout_s=60), Committed)
+    stored = {unit_id for (unit_id,) in database.rows("SELECT unit_id FROM {ledger}.units")}
+    assert later.unit_id in stored
+    assert asked.unit_id not in stored
+
+
 async def test_a_former_owner_can_write_nothing(database):
     async with opened(database.url, prefix=database.prefix, node="old") as old:
         await old.commit(plain())
