@@ -269,6 +269,28 @@ def test_a_held_payment_that_no_query_confirms_goes_to_a_person_and_never_fails(
     assert (story.state, story.reviews) == (State.IN_REVIEW, ["payment_unconfirmed"])
 
 
+def test_a_late_claim_is_looked_for_in_the_list_where_queries_say_nothing() -> None:
+    """As they do of another amount: without the list nobody would ever know how much arrived."""
+    story = accepted()
+    story.happens(ev.MpesaRefused(source="callback", code="1032"), after_s=5)
+    assert story.state is State.FAILED
+    story.happens(callback(trusted=False, amount=129_900), after_s=5)
+    asked = [*story.does()]
+    for _ in range(3):
+        story.happens(ev.QueryPending(), after_s=1)
+        story.happens(ev.Woke(attempted=True), after_s=30)
+        asked += story.does()
+    assert {"probe_stk", "probe_pull"} <= set(asked)
+    story.happens(ev.PullClean(until=story.at), after_s=1)
+    assert story.deposit.held_receipt
+    story.happens(ev.MpesaPaid(source="pull", amount=kes(129_900), receipt="NLJ7RT61SV"), after_s=1)
+    assert (story.state, story.reviews, story.balance("suspense:KES")) == (
+        State.IN_REVIEW,
+        ["amount_mismatch"],
+        -129_900,
+    )
+
+
 def test_a_query_credits_and_the_receipt_comes_later() -> None:
     story = accepted()
     story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=30)
