@@ -34,7 +34,7 @@ class Staff:
             if not questions:
                 break
             for node in filter(None, self._world.nodes.values()):
-                # A result that came late may have stopped payouts and refunds again: they have looked at the credential.
+                # A late result may have stopped payouts and refunds again; they have looked at the credential.
                 self._world.resume_payouts(node)
             for question in questions:
                 await self._answer(question)
