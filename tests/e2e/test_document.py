@@ -157,7 +157,7 @@ async def test_explain_and_the_timeline_tell_the_same_of_an_open_deposit(
     (asker,) = await seed(installation.node.env or {}, 1, first=950)
     stranger.token = asker.token
     control = SandboxControl(installation.control_url, stranger.session)
-    await control.script_phone(asker.msisdn, {"answer_delay_s": 8.0})
+    await control.script_phone(asker.msisdn, {"answer_delay_s": 15.0})
     asked = await stranger.call("post_deposits")
     async with asyncio.timeout(60):
         while True:
