@@ -15,8 +15,11 @@ def fence(stage, name="shard/1"):
 
 
 async def claimed(stage, node):
+    """As a node does at its start: a server takes a moment to notice that the name's last holder has gone."""
     process = stage.process(node)
-    assert await process.leases.claim_node()
+    async with asyncio.timeout(20):
+        while not await process.leases.claim_node():
+            await asyncio.sleep(0.05)
     return process
 
 
