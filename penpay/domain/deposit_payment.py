@@ -140,7 +140,7 @@ def _take(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
 
 def _hold_evidence(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     """A claim of payment that an authenticated query must confirm first."""
-    if d.now.held_receipt:
+    if d.now.held_receipt and (d.now.held_receipt != "unknown" or not e.receipt):
         return
     d.step(
         d.now.state,

@@ -135,6 +135,15 @@ def test_a_query_confirms_what_the_claim_says_not_what_was_asked() -> None:
     assert "probe_pull" in story.does()
 
 
+def test_a_claim_with_a_receipt_takes_the_place_of_one_that_said_nothing() -> None:
+    story = accepted(verify_first=True)
+    story.happens(ev.MpesaPaid(source="callback", amount=SEND, trusted=False), after_s=20)
+    story.happens(callback(amount=SEND.minor - 100), after_s=1)
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=20)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["amount_mismatch"])
+    assert story.balance("suspense:KES") == -(SEND.minor - 100)
+
+
 def test_the_list_corrects_the_amount_of_a_claim() -> None:
     story = accepted(verify_first=True)
     story.happens(callback(amount=SEND.minor - 100), after_s=20)
