@@ -5,8 +5,9 @@ FASTER = {
     # As if the times of sagas were not divided: a push that waits for a restart is still wanted.
     "PENPAY_TIMING__STK_MAX_AGE_S": "6000",
     "PENPAY_TIMING__PAID_IN_TIME_S": "6000",
-    # A refund that was never acknowledged goes to a person after this.
-    "PENPAY_TIMING__REFUND_RECEIPT_WAIT_S": "2500",
+    # What nobody can tell, such as a refusal or a refund whose answer was lost, goes to a person a minute later.
+    "PENPAY_TIMING__UNKNOWN_UNTIL_S": "6000",
+    "PENPAY_TIMING__REFUND_RECEIPT_WAIT_S": "6000",
     "PENPAY_LIMITS__STK_MIN_INTERVAL_S": "0.05",
     "PENPAY_LIMITS__DEPOSIT_PER_MINUTE": "1000",
     "PENPAY_LIMITS__DEPOSIT_PER_HOUR": "10000",
@@ -25,9 +26,6 @@ STORMY = {
     "PENPAY_TIMING__LEASE_RENEW_S": "2",
     # Nobody signs in twice, however long it takes.
     "PENPAY_TIMING__ACCESS_TOKEN_S": "14400",
-    # What nobody can tell, such as a refusal whose result was lost, goes to a person a minute later.
-    "PENPAY_TIMING__UNKNOWN_UNTIL_S": "6000",
-    "PENPAY_TIMING__REFUND_RECEIPT_WAIT_S": "6000",
     # Calls that get no answer are given up before the next storm.
     "PENPAY_TIMING__DARAJA_CALL_S": "4",
     "PENPAY_TIMING__DERIV_CALL_S": "4",
