@@ -207,7 +207,12 @@ class UserActor(EntityActor):
         admitted = Admitted(asked, quote, self._standing(asked), self._day, self._parts.clock.now())
         unit, body = desk.unit(self._parts, admitted)
         self._doubtful = unit
-        answer = await record(self._parts.addresses, unit)
+        try:
+            answer = await record(self._parts.addresses, unit)
+        except MailboxFull:
+            # Nothing was queued: no doubt, and no reason to begin it later behind its asker's back.
+            self._doubtful = None
+            return problem_answer(asked, "overloaded", "the ledger takes no more for now", 1)
         self._doubtful = None
         if not isinstance(answer, Committed):
             return await self._race_lost(asked, answer.code)

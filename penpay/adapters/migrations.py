@@ -1,7 +1,7 @@
 """Brings the three schemas to the newest version: forward only, each file once, an edited file is refused.
 
-Another login than the runtime's runs this. MySQL commits around every DDL statement, so each file holds one, written so
-that a run that died between the statement and its record can be repeated.
+Another login than the runtime's runs this. MySQL commits around every DDL statement, so each file holds one; a run that
+died between the statement and its record is repeated, and finds that its column or index is there.
 """
 
 import hashlib
@@ -20,6 +20,8 @@ from penpay.domain.errors import StoreError, Unavailable
 
 RAILS = ("rail/daraja", "rail/deriv")
 LOCK_WAIT_S = 60
+DONE_BEFORE = {1060, 1061}
+"""Duplicate column and duplicate key name: one statement is whole or not at all, so all of it is there."""
 
 
 class MigrationRefused(Exception):
@@ -104,11 +106,19 @@ async def _apply_missing(connection: Connection, queries: Queries, prefix: str) 
         if name in history:
             continue
         began_s = time.monotonic()
-        await connection.query(with_schemas(body.decode(), prefix).rstrip().removesuffix(";"))
+        await _apply(connection, with_schemas(body.decode(), prefix).rstrip().removesuffix(";"))
         took_ms = int((time.monotonic() - began_s) * 1000)
         await connection.query(queries("record", name=name, sha256=hashes[name], took_ms=took_ms))
         applied.append(name)
     return applied
+
+
+async def _apply(connection: Connection, statement: str) -> None:
+    try:
+        await connection.query(statement)
+    except StoreError as error:
+        if error.args[0] not in DONE_BEFORE:
+            raise
 
 
 async def _seed(connection: Connection, queries: Queries, *, shards: int, new_installation_id: str) -> str:

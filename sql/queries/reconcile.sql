@@ -3,7 +3,8 @@
 -- unit moved on the provider's account, or what people later booked of what left without a reason; a receipt that was
 -- attached later counts as what the payment was booked with.
 SELECT
-  r.ref, r.created_at, o.kind, t.data, a.sent_at,
+  r.ref, r.created_at, o.kind, t.data,
+  (SELECT MAX(a.sent_at) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id) AS sent_at,
   COALESCE(
     (
       SELECT SUM(e.amount_minor)
@@ -25,9 +26,6 @@ SELECT
 FROM {ledger}.provider_references r
 LEFT JOIN {ledger}.provider_operations o ON o.id = r.operation_id
 LEFT JOIN {ledger}.transactions t ON t.id = o.transaction_id
-LEFT JOIN (
-  SELECT operation_id, MAX(sent_at) AS sent_at FROM {ledger}.rail_attempts GROUP BY operation_id
-) a ON a.operation_id = r.operation_id
 WHERE r.kind IN (:kinds) AND (r.created_at >= :since OR r.ref IN (:refs));
 
 -- name: claims

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.base import AsyncioActorRef
+from actors.base import AsyncioActorRef, MailboxFull
 from actors.desk import UserParts
 from actors.user import UserActor
 from penpay.domain.admission import Limits
@@ -246,3 +246,14 @@ async def test_what_may_still_be_recorded_counts_before_anything_else_begins(
     refused = await user.aask(asked(key="another"))
     assert (code(refused), len(house.rows)) == ("stk_open", 1)
     assert (await user.aask(asked())).status == 202
+
+
+async def test_what_found_no_room_at_the_ledger_is_refused_and_never_begun_later(
+    house: House, user: AsyncioActorRef
+) -> None:
+    house.failing.append(MailboxFull("ledger", 2048))
+    refused = await user.aask(asked())
+    assert (refused.status, code(refused)) == (503, "overloaded")
+    house.board.fx = None
+    assert code(await user.aask(asked(key="another"))) == "rates_unavailable"
+    assert house.rows == {}

@@ -8,6 +8,7 @@ import pytest
 from penpay.adapters import migrations
 from penpay.adapters.migrations import MigrationRefused, migrate, migration_files
 from penpay.domain import deposit, withdrawal
+from penpay.domain.errors import StoreError
 from tests.ledger.house import fresh_id
 
 APPEND_ONLY = {
@@ -61,9 +62,19 @@ async def test_the_number_of_shards_is_for_ever(database):
 
 
 async def test_a_run_that_died_between_a_statement_and_its_record_is_repeated(database):
-    database.rows("DELETE FROM {ledger}.schema_migrations WHERE name IN ('021_units', '100_units_no_update')")
+    """Whichever statement it was."""
+    names = tuple(path.stem for path in migration_files())
+    database.rows("DELETE FROM {ledger}.schema_migrations")
     done = await migrate(database.admin_url, **arguments(database))
-    assert done.applied == ("021_units", "100_units_no_update")
+    assert done.applied == names
+
+
+async def test_a_statement_that_the_server_refuses_is_not_taken_for_done(database):
+    database.rows("DELETE FROM {ledger}.schema_migrations WHERE name = '519_sessions_recorded_index'")
+    database.rows("DROP TABLE {users}.sessions")
+    with pytest.raises(StoreError):
+        await migrate(database.admin_url, **arguments(database))
+    assert not database.rows("SELECT 1 FROM {ledger}.schema_migrations WHERE name = '519_sessions_recorded_index'")
 
 
 async def test_two_runs_wait_for_each_other(database):
