@@ -8,7 +8,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,7 +198,6 @@ async def test_the_lines_of_up_work_as_they_are_printed(desk: Desk, run_folder: 
         curl.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).parent / "curl.py"}" "$@"\n')
         curl.chmod(curl.stat().st_mode | stat.S_IXUSR)
         environment["PATH"] = f"{run_folder}:{environment['PATH']}"
-    began_s = time.monotonic()
     done = await asyncio.to_thread(
         subprocess.run,
         ["sh"],
@@ -209,7 +207,6 @@ async def test_the_lines_of_up_work_as_they_are_printed(desk: Desk, run_folder: 
         text=True,
         check=True,
     )
-    assert time.monotonic() - began_s < 10
     assert '"stage":"STK_SENDING"' in done.stdout
     assert '"status":"COMPLETED"' in done.stdout.splitlines()[-1]
 

@@ -32,9 +32,9 @@ async def findings(stage: Stage) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def configured(stage: Stage, **changes: str) -> AsyncIterator[None]:
-    """The stage's node killed and started with other settings, and the same way back afterwards."""
-    node = stage.installation.node
+async def configured(installation: PrivateInstallation, **changes: str) -> AsyncIterator[None]:
+    """The first node killed and started with other settings, and the same way back afterwards."""
+    node = installation.node
     before: Mapping[str, str] = dict(node.env or {})
     node.kill()
     node.env = {**before, **changes}

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -43,9 +44,20 @@ async def put_back(installation: PrivateInstallation, old: str) -> None:
     shutil.move(old, installation.mariadb.data_path)
     await installation.mariadb.start_async()
     installation.node.spawn()
-    async with asyncio.timeout(30):
-        while installation.node.status("/healthz") != 200:
+    # It will not be ready: the door opens, and money stays where it is.
+    async with asyncio.timeout(60):
+        while not await _listens(installation.node.public_url):
             await asyncio.sleep(0.1)
+
+
+async def _listens(url: str) -> bool:
+    address = urlsplit(url)
+    try:
+        _, writer = await asyncio.open_connection(address.hostname, address.port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True
 
 
 async def until_opened(installation: PrivateInstallation) -> None:
