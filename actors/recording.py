@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from actors.base import AskTimeout
+from actors.base import ActorKilled, AskTimeout
 from actors.flow import Flow
 from penpay.domain.decision import Decision
 from penpay.domain.errors import OutcomeUnknown, Unavailable
@@ -60,13 +60,13 @@ def transaction_event(row: TransactionRow) -> OutboxEvent:
 
 
 async def record(addresses: Addresses, unit: UnitOfWork, *, timeout_s: float = 8.0) -> Committed | UnitRejected:
-    """Make a unit durable. Raises `Unavailable` when the ledger did not answer in time, or crashed over it.
+    """Make a unit durable. Raises `Unavailable` when the ledger did not answer in time, or was ended over it.
 
     Then the unit may or may not be durable: drop what is remembered and read the row again. Idempotent by the id.
     """
     try:
         answer = await addresses.ask(ledger_of(unit.shard), CommitUnit(unit), timeout_s=timeout_s)
-    except (AskTimeout, OutcomeUnknown) as error:
+    except (ActorKilled, AskTimeout, OutcomeUnknown) as error:
         raise Unavailable("ledger") from error
     if isinstance(answer, Committed):
         if unit.outbox:

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 FAULTS: Mapping[str, float] = {
     # --- the way to Safaricom
@@ -97,6 +97,8 @@ FAULTS: Mapping[str, float] = {
     "daraja.clock_is_wrong": 0.7,
     "deriv.moves_another_amount": 0.2,
     "customer.spends_much": 0.7,
+    # --- the latest
+    "node.pause_before_call": 0.3,
 }
 """Kind → how often it strikes where it can, at full intensity."""
 LATER = frozenset(
@@ -110,11 +112,13 @@ LATER = frozenset(
     }
 )
 """Kinds that came when seeds were known by their numbers: dice of their own leave those of all others as they were."""
+LATEST = frozenset({"node.pause_before_call"})
+"""Kinds that came after those: each has dice of its own, and the next one will move none of them either."""
 _INTENSITIES = (0.2, 0.5, 1.0)
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8)
 """Share of the kinds that a seed knows."""
 SHARE_LATER = 0.25
-"""Of the seeds, for each of the later kinds."""
+"""Of the seeds, for each of the later and latest kinds."""
 _THEMES = (0, 0, 0, 1, 1, 1, 2, 2, 3)
 """In how many rooms of the world everything goes wrong at once."""
 
@@ -126,6 +130,7 @@ class Odds:
         self,
         dice: random.Random,
         later: random.Random,
+        own: Callable[[str], random.Random],
         *,
         only: Iterable[str] | None = None,
         also: Iterable[str] = (),
@@ -133,9 +138,10 @@ class Odds:
     ) -> None:
         self._dice = dice
         self._later = later
+        self._own = {kind: own(kind) for kind in FAULTS if kind in LATEST}
         self.calm = False
         self.reached: Counter[str] = Counter()
-        drawn = {**_drawn(dice), **_drawn_later(later)} if only is None else {}
+        drawn = {**_drawn(dice), **_drawn_later(later), **_drawn_alone(self._own)} if only is None else {}
         wanted = {*(only or ()), *also}
         self.known: Mapping[str, float] = {
             **drawn,
@@ -152,7 +158,7 @@ class Odds:
         chance = self.known.get(kind)
         if chance is None or self.calm:
             return False
-        dice = self._later if kind in LATER else self._dice
+        dice = self._own.get(kind) or (self._later if kind in LATER else self._dice)
         if dice.random() >= chance * often:
             return False
         self.reached[kind] += 1
@@ -170,7 +176,7 @@ def _drawn(dice: random.Random) -> Mapping[str, float]:
     share = dice.choice(_SHARES)
     known = {}
     for kind, chance in FAULTS.items():
-        if kind in LATER:
+        if kind in LATER | LATEST:
             continue
         met, intensity = dice.random() < share, dice.choice(_INTENSITIES)
         if kind.partition(".")[0] in themes:
@@ -187,3 +193,8 @@ def _drawn_later(dice: random.Random) -> Mapping[str, float]:
         for kind, chance in FAULTS.items()
         if kind in LATER and dice.random() < SHARE_LATER
     }
+
+
+def _drawn_alone(own: Mapping[str, random.Random]) -> Mapping[str, float]:
+    """Each of the latest kinds by its own dice."""
+    return {kind: FAULTS[kind] * dice.choice(_INTENSITIES) for kind, dice in own.items() if dice.random() < SHARE_LATER}

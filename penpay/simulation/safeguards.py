@@ -18,6 +18,7 @@ from actors.ledger_commits import Commits
 from actors.rail_lease import LeaseHolder
 from actors.rail_sender import RailSender
 from actors.user import UserActor
+from config.tuning import TimingSettings
 from penpay.domain import credits as credits_
 from penpay.domain import (
     deposit,
@@ -250,10 +251,13 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
         ("node.crash", "node.crash_at_point"),
         _parts((RailSender, "_end_abandoned", without.end_nobody)),
     ),
-    "lease_deadline": Safeguard(
-        "nothing is sent once the lease may be somebody else's",
-        ("node.twin", "node.pause", "node.pause_at_point"),
-        _parts((LeaseHolder, "current", without.ever_current)),
+    "call_in_time": Safeguard(
+        "a call leaves soon after its row, and only while its owner's lease stands",
+        ("node.pause_before_call",),
+        _parts(
+            (LeaseHolder, "current", without.ever_current),
+            (TimingSettings, "first_byte_s", property(without.any_time)),
+        ),
     ),
     "mailboxes": Safeguard(
         "what waits for an actor survives its restart",

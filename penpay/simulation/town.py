@@ -56,6 +56,10 @@ class Town:
         """Nobody wants anything any more."""
         return self._busy == 0
 
+    def goes_on(self, seconds: float) -> None:
+        """The storm is not over before then."""
+        self._begin(asyncio.sleep(seconds), "goes on")
+
     def live(self) -> None:
         """Everything that will happen is planned now; when it happens depends on the answers."""
         if self._world.seed.only is not None:

@@ -12,11 +12,16 @@ from penpay.simulation.store.weather import POINTS, Moment
 _COMMITS = {"ledger.commit"}
 _FENCE = "ledger.open"
 """Whoever stands still just before it finds another owner there."""
+_ROW_WRITTEN = "attempts.begin.done"
+"""An attempt is a row, and the first byte of its call has not left."""
 _CRASHES = {point for point, moment in POINTS.items() if moment is not Moment.BEFORE} | _COMMITS
 
 
 class SeededWeather:
-    """`Weather`. `crash` ends the process; what it awaits then never comes. `stand_still` pauses all of it."""
+    """`Weather`. `crash` ends the process; what it awaits then never comes. `stand_still` pauses all of it.
+
+    `succeed` pauses it for so long that another one does its work meanwhile.
+    """
 
     def __init__(
         self,
@@ -24,6 +29,7 @@ class SeededWeather:
         dice: random.Random,
         crash: Callable[[], None],
         stand_still: Callable[[float], Awaitable[None]],
+        succeed: Callable[[], Awaitable[None]],
         *,
         share_slow: float,
     ) -> None:
@@ -31,6 +37,7 @@ class SeededWeather:
         self._dice = dice
         self._crash = crash
         self._stand_still = stand_still
+        self._succeed = succeed
         self._share_slow = share_slow
 
     async def at(self, point: str) -> None:
@@ -48,6 +55,8 @@ class SeededWeather:
             await asyncio.get_running_loop().create_future()
         if (point == _FENCE or moment is not Moment.BEFORE) and odds.hits("node.pause_at_point", often=0.5):
             await self._stand_still(self._dice.choice((2.0, 20.0, 40.0)))
+        if point == _ROW_WRITTEN and odds.hits("node.pause_before_call"):
+            await self._succeed()
         if odds.hits("database.slow", often=0.05):
             await asyncio.sleep(self._dice.choice((0.05, 0.3, 2.0)))
         if moment is Moment.DONE:

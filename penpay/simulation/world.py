@@ -33,6 +33,8 @@ from penpay.simulation.weather import SeededWeather
 
 STEPS_MAX = 150_000
 """Ten times what the busiest worlds need: whoever takes more runs in circles."""
+STOOD_STILL_S = 65.0
+"""Longer than a lease, a settle window, the longest step of the ladder of reads, and two reads."""
 CLOCK_ERROR_S = 0.9
 """The most by which a machine's clock is wrong: what is compared between clocks allows for a second."""
 
@@ -68,6 +70,7 @@ class World:
         self.odds = Odds(
             self.dice_of("faults"),
             self.dice_of("later faults"),
+            self.dice_of,
             only=seed.faults,
             also=seed.also,
             always=seed.always,
@@ -173,8 +176,14 @@ class World:
 
     def _weather(self, name: str) -> SeededWeather:
         dice = self.dice_of(f"weather {name} {self.universe.steps}")
-        pause = partial(self.pause, name)
-        return SeededWeather(self.odds, dice, lambda: self.crash(name), pause, share_slow=self.share_slow)
+        return SeededWeather(
+            self.odds,
+            dice,
+            lambda: self.crash(name),
+            partial(self.pause, name),
+            partial(self.succeed, name),
+            share_slow=self.share_slow,
+        )
 
     def crash(self, name: str) -> None:
         """`kill -9`, and somebody starts it again."""
@@ -196,6 +205,13 @@ class World:
         node.loop.pause()
         self.post.send(seconds, self._resume, node)
         await asyncio.sleep(0)
+
+    async def succeed(self, name: str) -> None:
+        """A node stands still until another one has its rails, and has proved that what it had begun never happened."""
+        if "b" not in self.nodes:
+            self.boot("b")
+        self.town.goes_on(STOOD_STILL_S)
+        await self.pause(name, STOOD_STILL_S)
 
     def _resume(self, node: SimNode) -> None:
         if node.loop.paused:

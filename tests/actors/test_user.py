@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.base import AsyncioActorRef, MailboxFull
+from actors.base import ActorKilled, AsyncioActorRef, MailboxFull
 from actors.desk import UserParts
 from actors.user import UserActor
 from penpay.domain.admission import Limits
@@ -224,7 +224,7 @@ async def test_a_quote_without_a_rate_is_refused(house: House, user: AsyncioActo
     assert refused.code == "rates_unavailable"
 
 
-@pytest.mark.parametrize("failure", [Unavailable("database"), OutcomeUnknown("crash")])
+@pytest.mark.parametrize("failure", [Unavailable("database"), OutcomeUnknown("crash"), ActorKilled("ledger#1")])
 async def test_an_unknown_outcome_of_the_unit_is_read_again_and_the_key_stays_safe(
     house: House, user: AsyncioActorRef, failure: Exception
 ) -> None:

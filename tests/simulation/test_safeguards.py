@@ -20,6 +20,7 @@ PLANTED = (
     "their_clock",
     "one_withdrawal",
     "daily_limit",
+    "call_in_time",
 )
 """Those that a minute finds; the others take hundreds of seeds: `penpay simulate --ablations`."""
 

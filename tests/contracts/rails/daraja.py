@@ -133,7 +133,7 @@ class SimulatedRail:
         self.loop = NodeLoop(self.universe, "node")
         world = NodeLoop(self.universe, "world")
         clock = WorldClock(self.universe)
-        post, odds = Post(world, random.Random(2)), Odds(random.Random(3), random.Random(4), only=())
+        post, odds = Post(world, random.Random(2)), Odds(random.Random(3), random.Random(4), random.Random, only=())
         self.hand = Hand()
         self.received: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
         mpesa = Mpesa(

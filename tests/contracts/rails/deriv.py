@@ -150,7 +150,7 @@ class SimulatedRail:
         self.universe = Universe(random.Random(1), steps_max=200_000)
         self.loop = NodeLoop(self.universe, "node")
         world = NodeLoop(self.universe, "world")
-        post, odds = Post(world, random.Random(2)), Odds(random.Random(3), random.Random(4), only=())
+        post, odds = Post(world, random.Random(2)), Odds(random.Random(3), random.Random(4), random.Random, only=())
         self._truth = Truth(paybill_minor=0, utility_minor=0)
         self._deriv = Deriv(
             self._truth, odds, post, random.Random(4), now_s=lambda: self.universe.now_s, tell=lambda text: None
