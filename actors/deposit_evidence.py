@@ -1,6 +1,6 @@
 """From stored evidence and rails' answers to the events that `decide` knows. Reads, judges trust, changes nothing."""
 
-from actors.flow import Unusable
+from actors.flow import Unusable, is_settled
 from penpay.domain import deposit_events as ev
 from penpay.domain.deposit import Deposit
 from penpay.domain.errors import BadInput
@@ -35,6 +35,8 @@ def event_of(deposit: Deposit, row: InboxRow) -> ev.Event | Unusable | None:
 
 
 def _rail(deposit: Deposit, end: RailEnd) -> ev.Event | Unusable | None:
+    if is_settled(end, deposit.stk, deposit.transfer, deposit.refund):
+        return None
     match end.kind:
         case OperationKind.STK:
             return _stk_end(end)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penpay.domain.decision import Act, Decision, Effect, Ignored, Occasion, Operation, Rejected, Rules
+from penpay.domain.rail_end import Outcome, RailEnd
 from penpay.domain.unit import TransactionRow
 from penpay.messages import InboxRow, ProbeAnswered
 
@@ -14,6 +15,18 @@ class Unusable:
     """This row cannot belong to this saga or cannot be read: a person looks at it, nothing is applied."""
 
     reason: str
+
+
+def is_settled(end: RailEnd, *operations: Operation | None) -> bool:
+    """Whether the saga has gone on from this attempt: its late end says nothing about the one that is under way.
+
+    A node that stood still may tell it long after its successor proved that the attempt did nothing. Only that it was
+    executed after all is always news.
+    """
+    closed = max(
+        (held.attempts_closed for held in operations if held is not None and held.id == end.operation_id), default=0
+    )
+    return end.outcome is not Outcome.CONFIRMED and end.attempt <= closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

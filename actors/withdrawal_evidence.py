@@ -1,6 +1,6 @@
 """From stored evidence and rails' answers to the events of a withdrawal. Reads, judges trust, changes nothing."""
 
-from actors.flow import Unusable
+from actors.flow import Unusable, is_settled
 from penpay.domain import withdrawal_events as ev
 from penpay.domain.errors import BadInput
 from penpay.domain.mpesa_callbacks import ResultCallback, parse_result
@@ -33,6 +33,8 @@ def event_of(withdrawal: Withdrawal, row: InboxRow) -> ev.Event | Unusable | Non
 
 
 def _rail(withdrawal: Withdrawal, end: RailEnd) -> ev.Event | Unusable | None:
+    if is_settled(end, withdrawal.debit, withdrawal.payout, withdrawal.back):
+        return None
     match end.kind:
         case OperationKind.DERIV_WITHDRAW:
             return _debit_end(withdrawal, end)

@@ -249,6 +249,25 @@ async def test_a_lost_reply_goes_to_the_resolver(house: House, saga: AsyncioActo
     assert row_of(house).state == "COMPLETED"
 
 
+@pytest.mark.parametrize(
+    "late", [{"outcome": Outcome.REFUSED, "code": "x"}, {"outcome": Outcome.UNKNOWN}, {"outcome": Outcome.NOT_SENT}]
+)
+async def test_the_late_end_of_an_attempt_that_is_over_says_nothing_about_the_next_one(
+    house: House, saga: AsyncioActorRef, late: dict[str, Any]
+) -> None:
+    """A refusal that a node slept over must not give back what its successor's attempt is crediting."""
+    await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now())))
+    await settle(saga, rail(house, "DERIV_TRANSFER", Outcome.UNKNOWN))
+    of = operation(house, "DERIV_TRANSFER")
+    await settle(saga, ProbeAnswered(probe="transfer", operation_id=of, outcome="ABSENT", proof="two clean reads"))
+    before = row_of(house)
+    assert before.state == "DERIV_SENDING"
+    await settle(saga, rail(house, "DERIV_TRANSFER", **late))
+    assert row_of(house) == before
+    await settle(saga, rail(house, "DERIV_TRANSFER", Outcome.CONFIRMED, attempt=2, provider_ref="t1"))
+    assert row_of(house).state == "COMPLETED"
+
+
 async def test_an_answer_about_another_operation_is_no_evidence(house: House, saga: AsyncioActorRef) -> None:
     await settle(
         saga, accepted(house), ProbeAnswered(probe="stk", operation_id="01K000000000000000000000ZZ", outcome="PAID")

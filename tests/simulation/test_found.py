@@ -47,3 +47,8 @@ def test_a_freeze_counts_from_when_it_took_effect_not_from_when_it_was_decided()
 @pytest.mark.parametrize("number", KEPT)
 def test_a_seed_that_once_failed_holds(number):
     assert play(Seed(number)).wrong == ()
+
+
+def test_a_seed_that_failed_when_a_node_slept_over_two_attempts_holds():
+    """It woke up behind a second attempt and told the end of the first one: the saga broke and was parked."""
+    assert play(Seed(381, also=("node.pause_before_call",))).wrong == ()
