@@ -23,10 +23,9 @@ def is_settled(end: RailEnd, *operations: Operation | None) -> bool:
     A node that stood still may tell it long after its successor proved that the attempt did nothing. Only that it was
     executed after all is always news.
     """
-    closed = max(
-        (held.attempts_closed for held in operations if held is not None and held.id == end.operation_id), default=0
+    return end.outcome is not Outcome.CONFIRMED and any(
+        held is not None and held.id == end.operation_id and end.attempt <= held.attempts_closed for held in operations
     )
-    return end.outcome is not Outcome.CONFIRMED and end.attempt <= closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

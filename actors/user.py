@@ -212,7 +212,7 @@ class UserActor(EntityActor):
         except MailboxFull:
             # Nothing was queued: no doubt, and no reason to begin it later behind its asker's back.
             self._doubtful = None
-            return problem_answer(asked, "overloaded", "the ledger takes no more for now", 1)
+            return await refuse(self._parts, asked, adm.No("overloaded", "the ledger takes no more for now", 1))
         self._doubtful = None
         if not isinstance(answer, Committed):
             return await self._race_lost(asked, answer.code)

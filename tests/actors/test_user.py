@@ -16,7 +16,16 @@ from penpay.domain.decision import Rules
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.fx import Direction
 from penpay.domain.money import Money, kes, usd
-from penpay.messages import AcceptDeposit, CreateQuote, HttpAnswer, Quote, Refusal, SagaBegan, TransactionSettled
+from penpay.messages import (
+    AcceptDeposit,
+    CreateQuote,
+    ForgetUser,
+    HttpAnswer,
+    Quote,
+    Refusal,
+    SagaBegan,
+    TransactionSettled,
+)
 from tests.actors.house import House, PlainSealer, customer
 
 
@@ -257,3 +266,15 @@ async def test_what_found_no_room_at_the_ledger_is_refused_and_never_begun_later
     house.board.fx = None
     assert code(await user.aask(asked(key="another"))) == "rates_unavailable"
     assert house.rows == {}
+
+
+async def test_a_known_key_gets_its_first_answer_while_the_ledger_has_no_room(
+    house: House, user: AsyncioActorRef
+) -> None:
+    first = await user.aask(asked())
+    house.clock.turn(3600)
+    house.rows.clear()
+    await user.aask(ForgetUser())
+    house.failing.append(MailboxFull("ledger", 2048))
+    again = await user.aask(asked())
+    assert (again.status, again.replayed, again.body) == (202, True, first.body)

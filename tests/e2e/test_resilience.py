@@ -5,7 +5,7 @@ import itertools
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from penpay.chaos.pace import FASTER
 from penpay.demo.rails import SandboxControl
 from penpay.stack import NodeProcess, PrivateInstallation
 from tests.e2e.crowd import Crowd, Operator
+from tests.faults.operating import configured
 
 PEOPLE = 200
 FIRST_WAVE = 160
@@ -27,6 +28,8 @@ END_WITHIN_S = 90.0
 REDIS_AWAY_S = 3.0
 LEASE_S = 6.0
 SETTINGS = {**FASTER, "PENPAY_TIMING__SHARD_LEASE_S": str(LEASE_S), "PENPAY_TIMING__LEASE_RENEW_S": "2"}
+LONG_LEASES = {"PENPAY_TIMING__SHARD_LEASE_S": "3600"}
+"""Nobody would wait until these run out."""
 BRANCHES = (
     *("infra", "door", "rails", "rails/deriv", "rails/daraja", "shards", "shards/0", "shards/1"),
     *("jobs", "edge", "ops", "penpay"),
@@ -107,8 +110,8 @@ async def scene(running: PrivateInstallation, people: list[Customer]) -> AsyncIt
 
 
 async def test_a_killed_node_goes_on_under_its_own_name(scene: Scene) -> None:
-    # Its own leases need not run out first: nobody would wait for these.
-    async with long_leases(scene.node):
+    # Its own leases need not run out first.
+    async with configured(scene.node, **LONG_LEASES):
         await scene.begin()
         scene.node.kill()
         await scene.node.start_async()
@@ -206,7 +209,7 @@ async def test_a_second_node_stands_by_and_takes_over(scene: Scene, way: str) ->
     async with AsyncExitStack() as stack:
         if way == "drained":
             # Nothing has to run out: the leases are given back.
-            await stack.enter_async_context(long_leases(first.node))
+            await stack.enter_async_context(configured(first.node, **LONG_LEASES))
             await first.until_ready(within_s=30)
         await _taken_over(scene, second, way)
 
@@ -234,22 +237,6 @@ async def _taken_over(scene: Scene, second: Operator, way: str) -> None:
         await first.until_ready(within_s=30, ready=False)
         await first.drain()
         assert await exit_of(first.node, within_s=40) == 0
-
-
-@asynccontextmanager
-async def long_leases(node: NodeProcess) -> AsyncIterator[None]:
-    """The node started again with leases that nobody would wait for."""
-    before = dict(node.env or {})
-    node.kill()
-    node.env = {**before, "PENPAY_TIMING__SHARD_LEASE_S": "3600"}
-    await node.start_async()
-    try:
-        yield
-    finally:
-        node.env = before
-        if node.is_running():
-            node.kill()
-            await node.start_async()
 
 
 async def exit_of(node: NodeProcess, *, within_s: float) -> int:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from penpay.stack import PrivateInstallation
+from penpay.stack import NodeProcess, PrivateInstallation
 from tests.faults.stage import Stage
 
 
@@ -32,9 +32,8 @@ async def findings(stage: Stage) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def configured(installation: PrivateInstallation, **changes: str) -> AsyncIterator[None]:
-    """The first node killed and started with other settings, and the same way back afterwards."""
-    node = installation.node
+async def configured(node: NodeProcess, **changes: str) -> AsyncIterator[None]:
+    """A node killed and started with other settings, and the same way back afterwards; one that left stays away."""
     before: Mapping[str, str] = dict(node.env or {})
     node.kill()
     node.env = {**before, **changes}
@@ -42,9 +41,10 @@ async def configured(installation: PrivateInstallation, **changes: str) -> Async
         await node.start_async()
         yield
     finally:
-        node.kill()
         node.env = dict(before)
-        await node.start_async()
+        if node.exit_code != 0:
+            node.kill()
+            await node.start_async()
 
 
 async def until_ready(stage: Stage, *, ready: bool = True, within_s: float = 20.0) -> None:

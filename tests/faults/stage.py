@@ -25,7 +25,6 @@ SETTINGS = {
     # Calls that get no answer are given up sooner than a test.
     "PENPAY_TIMING__DARAJA_CALL_S": "2",
     "PENPAY_TIMING__DERIV_CALL_S": "2",
-    "PENPAY_TIMING__REFUND_RECEIPT_WAIT_S": "6000",
     # Balances and rates are asked for by the second, so that what is wrong with them shows at once.
     "PENPAY_TIMING__FLOAT_POLL_S": "1",
     "PENPAY_TIMING__FX_POLL_S": "0.5",

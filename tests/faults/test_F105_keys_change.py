@@ -23,7 +23,7 @@ async def test_a_callback_to_an_address_under_the_old_key_still_counts(stage: St
     push = await stage.push_of(before)
     assert "/cb/d/01" in push["callback_url"]
     ring = f"2:{base64.b64encode(secrets.token_bytes(32)).decode()},1:{drawn(stage, 'callback_key')}"
-    async with configured(stage.installation, PENPAY_SECURITY__CALLBACK_KEY=ring):
+    async with configured(stage.installation.node, PENPAY_SECURITY__CALLBACK_KEY=ring):
         await stage.control.post(f"/pushes/{push['checkout_id']}/answer", {})
         await stage.reaches(old, "COMPLETED")
         new = await stage.deposit(after)
@@ -36,7 +36,7 @@ async def test_a_wrong_passkey_stops_pushes_and_no_payment(stage: Stage) -> None
     who, other = stage.customer(), stage.customer()
     deposit = await stage.deposit(who, phone={"outcome": "wait"})
     push = await stage.push_of(who)
-    async with configured(stage.installation, PENPAY_DARAJA__PASSKEY="f" * 64):
+    async with configured(stage.installation.node, PENPAY_DARAJA__PASSKEY="f" * 64):
         await stage.control.post(f"/pushes/{push['checkout_id']}/answer", {})
         await stage.reaches(deposit, "COMPLETED")
         refused = await stage.deposit(other)

@@ -29,7 +29,7 @@ def callbacks(stage: Stage, deposits: Sequence[str]) -> Counter[tuple[str, str]]
 
 async def test_everybody_is_caught_up_with_once(stage: Stage) -> None:
     crowd = [stage.customer() for _ in range(CROWD)]
-    async with configured(stage.installation, PENPAY_TIMING__SPEED=str(SPEED)):
+    async with configured(stage.installation.node, PENPAY_TIMING__SPEED=str(SPEED)):
         silent = {"answer_delay_s": 0.5, "callback": "lost"}
         deposits = await asyncio.gather(*(stage.deposit(who, phone=silent) for who in crowd))
         pushes = [str((await stage.push_of(who))["checkout_id"]) for who in crowd]
