@@ -1,7 +1,7 @@
 """`./dev test`: style, types and every suite, each with its time beside the time it may take.
 
-The cheap and telling ones run first, then three at a time, the longest first: each has servers and folders of its own,
-and most of its time it waits. Long ones are cut into parts.
+The cheap and telling ones run first, then four at a time, the longest first: each has servers and folders of its own,
+and waits for half of its time. Long ones are cut into parts.
 With arguments it runs pytest on them and nothing else.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CHEAP_S = 15
 """Suites with such a budget run first and alone: what they say is worth knowing before anything else."""
-AT_ONCE = 3
+AT_ONCE = 4
 LAST = "test_zz_"
 """Files of this name look at what a whole suite left behind: every part ends with them."""
 PYTEST = ("-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider")
