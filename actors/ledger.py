@@ -199,12 +199,8 @@ class LedgerActor(AsyncioActor):
         ready, self._next = self._next, None
         if ready is not None:
             return ready
-        waiting: list[Pending] = []
         lane = self._lane
-        while lane and len(waiting) < self._batch_max:
-            pending = lane.popleft()
-            waiting.append(pending)
-        return self._wanted(Batch(waiting))
+        return self._wanted(Batch([lane.popleft() for _ in range(min(len(lane), self._batch_max))]))
 
     def _wanted(self, batch: Batch) -> Batch:
         """Without those whose askers have given up: they decide anew, from rows that must not change behind them."""

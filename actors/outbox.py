@@ -66,6 +66,11 @@ class OutboxActor(AsyncioActor):
         self.timers.every("cursor", self._cursor_s, "cursor")
         self.actor_ref.tell("look")
 
+    async def on_stop(self) -> None:
+        """What is committed goes out, and how far it went is recorded: perhaps there is no next owner for a while."""
+        await self._guarded(self._relay)
+        await self._guarded(self._record_cursor)
+
     async def on_receive(self, message: Any) -> None:
         """Bells coalesce: one look takes all that is there."""
         match message:

@@ -22,6 +22,9 @@ FASTER = {
 LEASE_S = 6.0
 STORMY = {
     **FASTER,
+    # Where nodes die every few seconds evidence takes its time, and slow machines take twice as long.
+    "PENPAY_TIMING__UNKNOWN_UNTIL_S": "12000",
+    "PENPAY_TIMING__REFUND_RECEIPT_WAIT_S": "12000",
     "PENPAY_TIMING__SHARD_LEASE_S": str(LEASE_S),
     "PENPAY_TIMING__LEASE_RENEW_S": "2",
     # Nobody signs in twice, however long it takes.

@@ -25,7 +25,7 @@ from penpay.stack import PrivateInstallation, ProcessFailed, RunFolder
 from penpay.stack.folder import memory_folder
 
 PATIENCE_S = 240.0
-SETTLE_S = 180.0
+SETTLE_S = 240.0
 CONNECTIONS = 64
 SIGN_UPS = 8
 """At once: each costs the node several slow hashes."""

@@ -82,3 +82,16 @@ async def test_a_cursor_that_is_recorded_is_not_recorded_again() -> None:
     await ref.aask("cursor")
     await ref.shutdown(1)
     assert list(house.units) == ["shard:3:cursor:6"]
+
+
+async def test_who_leaves_sends_what_is_committed_and_records_how_far_it_went() -> None:
+    house, memory = House(), Memory(newest=5, cursor=3, marker=3)
+    ref = OutboxActor.start(
+        shard=3, addresses=house, store=memory, streams=memory, clock=house.clock, look_s=3600.0, cursor_s=3600.0
+    )
+    await ref.aask("look")
+    memory.rows.append(replace(memory.rows[-1], seq=6))
+    house.clock.turn(60)
+    await ref.shutdown(1)
+    assert memory.sent == [4, 5, 6]
+    assert [unit.outbox_cursor for unit in house.units.values()] == [6]

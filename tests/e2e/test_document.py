@@ -157,7 +157,7 @@ async def test_explain_and_the_timeline_tell_the_same_of_an_open_deposit(
     (asker,) = await seed(installation.node.env or {}, 1, first=950)
     stranger.token = asker.token
     control = SandboxControl(installation.control_url, stranger.session)
-    await control.script_phone(asker.msisdn, {"answer_delay_s": 15.0})
+    await control.script_phone(asker.msisdn, {"outcome": "wait"})
     asked = await stranger.call("post_deposits")
     async with asyncio.timeout(60):
         while True:
@@ -170,6 +170,8 @@ async def test_explain_and_the_timeline_tell_the_same_of_an_open_deposit(
     assert said == again
     events = [step["event"] for step in explained["timeline"]]
     assert events[: len(told["steps"])] == [step["event"] for step in told["steps"]]
+    (push,) = [one for one in (await control.get("/truth"))["pushes"] if one["msisdn"] == asker.msisdn]
+    await control.post(f"/pushes/{push['checkout_id']}/answer", {})
     await stranger.until(asked["id"], "COMPLETED")
 
 
