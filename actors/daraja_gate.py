@@ -254,7 +254,8 @@ class DarajaGateActor(RailSender):
         if self._stopped:
             return
         self._stopped = code
-        log.error("payouts stopped, a person must look at the initiator", rail=self.RAIL, code=code)
+        then = "repair it, then `penpay restart rails/daraja/gate`"
+        log.error("payouts stopped, a person must look at the initiator", rail=self.RAIL, code=code, then=then)
         self._tell_pollers(StopPayouts(code=code))
 
     def _resume_payouts(self, resume: ResumePayouts) -> None:

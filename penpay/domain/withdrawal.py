@@ -167,6 +167,7 @@ class Withdrawal:
     set_aside: Money | None = None
     """Dollars in suspense beside that: more arrived, or fewer went back, than what was booked."""
     conversation_id: str = ""
+    """What Safaricom knows the payout by, once it acknowledged it: its own id, or ours if it had it already."""
     receipt: str = ""
     failed_code: str = ""
     failed_at: datetime | None = None

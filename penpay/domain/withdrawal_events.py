@@ -71,7 +71,7 @@ class WitnessSeen(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutAccepted(Event):
-    """Safaricom took the payout, or says that it had taken it before. Nothing is paid."""
+    """Safaricom took the payout, or says that it had taken it before and gives no id of its own. Nothing is paid."""
 
     conversation_id: str = ""
 

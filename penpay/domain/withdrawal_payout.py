@@ -49,11 +49,13 @@ def _payout_request(operation_id: str) -> dict[str, str]:
 
 def payout_accepted(d: Draft[Withdrawal], e: ev.PayoutAccepted) -> None:
     """The result comes later. What a failed result said meanwhile still stands."""
+    assert d.now.payout is not None
+    known_as = e.conversation_id or uuid_text(d.now.payout.id)
     if d.now.failed_at is not None:
-        d.step(d.now.state, conversation_id=e.conversation_id)
+        d.step(d.now.state, conversation_id=known_as)
         return
     d.operation("payout", _O.SENT)
-    d.step(_S.AWAITING_RESULT, conversation_id=e.conversation_id, next_wake_at=d.later(d.rules.status_after_s))
+    d.step(_S.AWAITING_RESULT, conversation_id=known_as, next_wake_at=d.later(d.rules.status_after_s))
 
 
 def payout_held(d: Draft[Withdrawal], e: ev.PayoutHeld) -> None:

@@ -111,7 +111,7 @@ class PrivateMariaDB(ChildProcess):
         if not self.data_path.is_dir():
             half_made = self.folder / "data.new"
             shutil.rmtree(half_made, ignore_errors=True)
-            _install(half_made)
+            _install(half_made, self._tmp_path)
             half_made.rename(self.data_path)
 
     def is_ready(self) -> bool:
@@ -155,12 +155,13 @@ class PrivateMariaDB(ChildProcess):
         return passwords
 
 
-def _install(data_path: Path) -> None:
+def _install(data_path: Path, tmp_path: Path) -> None:
     installed = subprocess.run(  # noqa: S603 - our own argument list
         [
             _program("mariadb-install-db"),
             "--no-defaults",
             f"--datadir={data_path}",
+            f"--tmpdir={tmp_path}",
             "--auth-root-authentication-method=socket",
             f"--auth-root-socket-user={_account_name()}",
             "--skip-test-db",

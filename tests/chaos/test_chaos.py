@@ -9,7 +9,7 @@ from penpay.chaos.run import run
 @pytest.mark.parametrize(
     "plan",
     [
-        pytest.param(Plan(transactions=60, nodes=2, kill_every_s=4.0, seed=3, minutes=3.0), id="sixty"),
+        pytest.param(Plan(transactions=60, nodes=2, kill_every_s=4.0, seed=3), id="sixty"),
         pytest.param(Plan(transactions=500, nodes=2, seed=5), id="five_hundred", marks=pytest.mark.slow),
         pytest.param(Plan(transactions=500, nodes=1, seed=6), id="on_one_node", marks=pytest.mark.slow),
     ],

@@ -170,8 +170,11 @@ def test_a_payout_without_an_acknowledgement_is_sent_again_for_a_day() -> None:
     assert (story.state, story.reviews) == (State.IN_REVIEW, ["payout_unknown"])
 
 
-def test_an_acknowledged_payout_whose_result_is_lost_is_with_a_person_within_four_hours() -> None:
-    story = awaiting()
+@pytest.mark.parametrize("conversation_id", ["AG_1", ""], ids=["with its id", "as one that it had already"])
+def test_an_acknowledged_payout_whose_result_is_lost_is_with_a_person_within_four_hours(conversation_id: str) -> None:
+    story = sending()
+    story.happens(ev.PayoutOutcomeUnknown(code="timeout", attempt=1))
+    story.happens(ev.PayoutAccepted(conversation_id=conversation_id))
     story.happens(ev.Woke(), after_s=600)
     story.happens(ev.Woke(), after_s=Rules().unknown_max_s - 1)
     assert (story.state, story.does()) == (State.B2C_UNKNOWN, ["probe_payout"])

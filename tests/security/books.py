@@ -1,6 +1,7 @@
 """Books that are kept for tampering: deposits of two shards, the node gone, every command still there."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from tests.faults.stage import SETTINGS, Stage
 
 TABLES = {"penpay_audit.audit_log", "penpay_ledger.postings", "penpay_ledger.ledger_entries"}
 DEPOSITS = 6
+WAITING = {"i17_evidence_waits", "i29_outbox_stuck"}
+"""What comes true by itself when nobody works for a minute: the node is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ class Books:
             check=False,
         )
         return Ran(done.returncode, done.stdout + done.stderr)
+
+    def broken(self) -> set[str]:
+        """The invariants that do not hold, whoever works or not."""
+        found = json.loads(self.penpay("check", "--json").said)
+        return {name for name, rows in found.items() if rows} - WAITING
 
     def chains(self) -> list[tuple[str, int]]:
         """Chains of audited units with their lengths, the longest first."""
