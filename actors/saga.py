@@ -3,7 +3,7 @@
 Which rules apply, and what an effect says to whom, is its flow's: a deposit's or a withdrawal's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -147,25 +147,35 @@ class SagaActor(EntityActor):
     async def _consume(self, row: InboxRow) -> None:
         if row.id in self._consumed:
             return
-        event = self._flow.event_of(self._saga, row)
-        if event is not None and row.operation_id not in self._flow.known(self._saga):
-            event = Unusable(REPLACED)
-        if isinstance(event, Unusable):
-            await self._quarantine(row, event.reason)
-        elif event is None or not isinstance(await self._apply(event, consumes=(row.id,)), Decision):
+        outcome = await self._apply(lambda: self._said(row), consumes=(row.id,))
+        if isinstance(outcome, Unusable):
+            await self._quarantine(row, outcome.reason)
+        elif not isinstance(outcome, Decision):
             await self._mark(row)
         self._consumed.add(row.id)
 
+    def _said(self, row: InboxRow) -> Any | Unusable | None:
+        event = self._flow.event_of(self._saga, row)
+        if event is not None and row.operation_id not in self._flow.known(self._saga):
+            return Unusable(REPLACED)
+        return event
+
     async def _apply(
-        self, event: Any, *, consumes: tuple[str, ...] = (), staff: bool = False
-    ) -> Decision[Any] | Act | Ignored | Rejected:
+        self, event_now: Callable[[], Any | Unusable | None], *, consumes: tuple[str, ...] = (), staff: bool = False
+    ) -> Decision[Any] | Act | Ignored | Rejected | Unusable:
         """Decide and record; lost races reload and decide again, what the ledger says of a first try is a circumstance.
 
+        `event_now` is asked anew after a lost race: whoever won it may have gone on from the attempt that it tells of.
         `staff`: two named people decided it; then a frozen customer gets an intent all the same.
         """
         frozen = attempted = False
         for _ in range(RACES_MAX):
             assert self._row is not None
+            event = event_now()
+            if event is None:
+                return Ignored("says nothing about this saga as it stands")
+            if isinstance(event, Unusable):
+                return event
             fresh = tuple(self._parts.ids.ulid() for _ in range(FRESH_IDS))
             occasion = Occasion(self._parts.clock.now(), fresh, frozen=frozen, attempted=attempted)
             result = self._flow.decide(self._saga, event, occasion, self._parts.rules)
@@ -223,10 +233,13 @@ class SagaActor(EntityActor):
 
     async def _apply_probe(self, answer: ProbeAnswered) -> None:
         await self._load()
-        event = self._flow.event_of_probe(self._saga, answer)
-        # Answers to reads may be old: only those about an operation that this saga still has count.
-        if event is not None and (not answer.operation_id or answer.operation_id in self._flow.known(self._saga)):
-            await self._apply(event)
+        await self._apply(lambda: self._probed(answer))
+
+    def _probed(self, answer: ProbeAnswered) -> Any | None:
+        """Answers to reads may be old: only those about an operation that this saga still has count."""
+        if answer.operation_id and answer.operation_id not in self._flow.known(self._saga):
+            return None
+        return self._flow.event_of_probe(self._saga, answer)
 
     async def _wake(self) -> None:
         rows = await self._load()
@@ -237,7 +250,7 @@ class SagaActor(EntityActor):
         first = self._flow.first(self._saga)
         operations = rows.operations if rows else ()
         attempted = any(held.id == first and held.attempts > held.attempts_closed for held in operations)
-        await self._apply(Woke(attempted=attempted))
+        await self._apply(lambda: Woke(attempted=attempted))
 
     # --- people -------------------------------------------------------------------------------------------------
 
@@ -245,7 +258,7 @@ class SagaActor(EntityActor):
         await self._load()
         if self._saga.user_id != user_id:
             return Refusal("not_found")
-        outcome = await self._apply(CancelRequested())
+        outcome = await self._apply(CancelRequested)
         return self._row if isinstance(outcome, Decision) and self._row is not None else Refusal("not_cancellable")
 
     async def _resolve(self, asked: ResolveReview) -> TransactionRow | Refusal:
@@ -255,7 +268,7 @@ class SagaActor(EntityActor):
         if asked.action not in PROOFS and unproven(rows.operations if rows else ()):
             return Refusal("review_not_resolvable", "an operation has an attempt without a proven end")
         event = staff_event(self._flow.type, asked.action, asked.approval)
-        outcome = await self._apply(event, staff=True) if event is not None else None
+        outcome = await self._apply(lambda: event, staff=True)
         done = isinstance(outcome, Decision) and self._row is not None
         return self._row if done and self._row is not None else Refusal("review_not_resolvable")
 

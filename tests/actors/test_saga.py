@@ -89,6 +89,14 @@ async def saga(house: House) -> AsyncIterator[AsyncioActorRef]:
     await ref.shutdown(1)
 
 
+@pytest.fixture
+async def other(house: House, saga: AsyncioActorRef) -> AsyncIterator[AsyncioActorRef]:
+    """The same saga on another node."""
+    ref = SagaActor.start(row_of(house).id, parts_of(house))
+    yield ref
+    await ref.shutdown(1)
+
+
 def operation(house: House, kind: str) -> str:
     made = [made for unit in house.units.values() for made in unit.new_operations if made.kind == kind]
     return made[-1].id
@@ -266,6 +274,21 @@ async def test_the_late_end_of_an_attempt_that_is_over_says_nothing_about_the_ne
     assert row_of(house) == before
     await settle(saga, rail(house, "DERIV_TRANSFER", Outcome.CONFIRMED, attempt=2, provider_ref="t1"))
     assert row_of(house).state == "COMPLETED"
+
+
+@pytest.mark.parametrize("late", [{"outcome": Outcome.REFUSED, "code": "x"}, {"outcome": Outcome.NOT_SENT}])
+async def test_nor_does_it_when_the_saga_learns_only_from_a_lost_race_that_the_attempt_is_over(
+    house: House, saga: AsyncioActorRef, other: AsyncioActorRef, late: dict[str, Any]
+) -> None:
+    """Both nodes hold the saga while the shard moves, and the one that is told of the late end is the slower one."""
+    await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now())))
+    await settle(saga, rail(house, "DERIV_TRANSFER", Outcome.UNKNOWN))
+    of = operation(house, "DERIV_TRANSFER")
+    await settle(other, ProbeAnswered(probe="transfer", operation_id=of, outcome="ABSENT", proof="two clean reads"))
+    before = row_of(house)
+    assert before.state == "DERIV_SENDING"
+    await settle(saga, rail(house, "DERIV_TRANSFER", **late))
+    assert row_of(house) == before
 
 
 async def test_an_answer_about_another_operation_is_no_evidence(house: House, saga: AsyncioActorRef) -> None:
