@@ -50,7 +50,10 @@ def _wake_payout(d: Draft[Withdrawal], _e: ev.Woke) -> None:
     if d.age_s(d.now.debited_at or d.now.created_at) >= d.rules.held_max_s:
         d.to_review("payout_overdue", "OPS", "the payout did not end in time")
     elif d.now.payout is not None and d.now.payout.state is _O.REFUSED:
-        open_payout(d)
+        if d.occasion.frozen:
+            d.to_review("account_frozen", "COMPLIANCE", "another payout to a frozen customer needs a decision")
+        else:
+            open_payout(d)
     else:
         d.step(_S.B2C_SENDING, next_wake_at=d.later(d.rules.resend_s))
         d.effect("submit", d.now.payout)
@@ -65,19 +68,20 @@ def _wake_result(d: Draft[Withdrawal], _e: ev.Woke) -> None:
 def _wake_unknown_payout(d: Draft[Withdrawal], _e: ev.Woke) -> None:
     """Ask for the status; a payout that was never acknowledged is also sent again, under its own id.
 
-    The rail may have died with an intent that it was told: then it is told again, and asked all the same.
+    The rail may have died with an intent that it was told: then it is told again, and asked all the same. The intent
+    is recorded each time, so that the ledger says when the customer is frozen: then it is only asked about.
     """
     payout = d.now.payout
     assert payout is not None
-    unheard = not d.now.conversation_id and d.now.failed_at is None
-    limit_s = d.rules.same_payout_id_s if unheard else d.rules.unknown_max_s
+    may_send = not d.now.conversation_id and d.now.failed_at is None and not d.occasion.frozen
+    limit_s = d.rules.same_payout_id_s if may_send else d.rules.unknown_max_s
     if d.age_s(d.now.state_since or d.now.created_at) >= limit_s:
         d.to_review("payout_unknown", "OPS", "Safaricom never said what became of the payout")
         return
-    stands = unheard and payout.state is _O.INTENT
-    again = unheard and payout.attempt > payout.attempts_closed
-    if again and not stands:
-        d.operation("payout", _O.INTENT, attempts_closed=payout.attempt)
+    stands = may_send and payout.state is _O.INTENT
+    again = may_send and payout.attempt > payout.attempts_closed
+    if stands or again:
+        d.operation("payout", _O.INTENT, attempts_closed=None if stands else payout.attempt)
     d.step(_S.B2C_UNKNOWN, polls=d.now.polls + 1, next_wake_at=d.later(d.rules.refund_probe_s))
     if stands or again:
         d.effect("submit", d.now.payout)

@@ -170,6 +170,34 @@ def test_a_payout_without_an_acknowledgement_is_sent_again_for_a_day() -> None:
     assert (story.state, story.reviews) == (State.IN_REVIEW, ["payout_unknown"])
 
 
+def test_a_frozen_customers_payout_that_was_never_acknowledged_is_asked_about_and_not_sent_again() -> None:
+    story = sending()
+    story.happens(ev.PayoutOutcomeUnknown(code="timeout", attempt=1))
+    story.frozen = True
+    result = story.happens(ev.Woke(), after_s=60)
+    assert (story.state, story.does(), result.operations) == (State.B2C_UNKNOWN, ["probe_payout"], ())
+    story.happens(ev.Woke(), after_s=Rules().unknown_max_s)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["payout_unknown"])
+
+
+def test_whether_the_customer_is_frozen_is_asked_each_time_a_standing_payout_is_told_again() -> None:
+    """The ledger refuses the intent of a frozen customer, and nobody else tells the saga."""
+    story = sending()
+    story.happens(ev.PayoutOutcomeUnknown(code="timeout", attempt=1))
+    story.happens(ev.Woke(), after_s=60)
+    result = story.happens(ev.Woke(), after_s=60)
+    assert [(change.to, change.attempts_closed) for change in result.operations] == [(OperationState.INTENT, None)]
+
+
+def test_a_frozen_customer_gets_no_other_payout_after_one_that_failed_for_our_cause() -> None:
+    story = failed_twice("1")
+    assert story.state is State.B2C_HELD
+    story.frozen = True
+    story.happens(ev.Woke(), after_s=Rules().held_retry_s)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["account_frozen"])
+    assert (story.balance("customer:USD"), story.clearing()) == (-2000, 0)
+
+
 @pytest.mark.parametrize("conversation_id", ["AG_1", ""], ids=["with its id", "as one that it had already"])
 def test_an_acknowledged_payout_whose_result_is_lost_is_with_a_person_within_four_hours(conversation_id: str) -> None:
     story = sending()
