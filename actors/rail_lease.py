@@ -25,20 +25,25 @@ class LeaseHolder:
         self._store = store
         self._clock = clock
         self._lease: Lease | None = None
+        self._anew = False
+        """A sender has begun, and its new epoch is not in the database yet: the old one is nobody's any more."""
         self._turn = asyncio.Lock()
 
     def current(self) -> Lease | None:
         """The lease while it is ours for certain."""
         lease = self._lease
-        return lease if lease is not None and self._clock.monotonic_s() < lease.deadline_s else None
+        return lease if lease is not None and not self._anew and self._clock.monotonic_s() < lease.deadline_s else None
 
     async def take(self) -> Lease | None:
         """Take the lease, or a new epoch of our own one; None while another node holds it. Raises `Unavailable`.
 
-        A sender takes a new epoch when it starts: what its earlier incarnation left without an end is then found.
+        A sender takes a new epoch when it starts: what its earlier incarnation left without an end is then found. When
+        that fails nothing goes on under the old one, and `keep` takes the new one.
         """
+        self._anew = True
         async with self._turn:
             lease = await self._store.acquire(self.name)
+            self._anew = False
             if lease is not None:
                 self._lease = lease
             return lease
@@ -46,12 +51,13 @@ class LeaseHolder:
     async def keep(self) -> Lease | None:
         """Extend the lease, or take it when it is free. Raises `Unavailable`."""
         async with self._turn:
-            if self._lease is not None:
+            if self._lease is not None and not self._anew:
                 self._lease = await self._store.renew(self._lease)
                 if self._lease is not None:
                     return self._lease
                 log.error("rail lease lost", lease=self.name)
             self._lease = await self._store.acquire(self.name)
+            self._anew = False
             return self._lease
 
     @property

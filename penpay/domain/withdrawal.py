@@ -59,7 +59,7 @@ TRANSITIONS: Mapping[State, _Row] = {
         ev.DebitNotSent: (_S.DERIV_SENDING, _S.FAILED),
         ev.DebitOutcomeUnknown: (_S.DERIV_UNKNOWN,),
         ev.CancelRequested: (_S.FAILED,),
-        ev.Woke: (_S.DERIV_SENDING, _S.FAILED),
+        ev.Woke: (_S.DERIV_SENDING, _S.FAILED, _S.IN_REVIEW),
         **_ANY_OPEN,
     },
     _S.DERIV_UNKNOWN: {

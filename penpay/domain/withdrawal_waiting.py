@@ -23,6 +23,9 @@ def _wake_sending(d: Draft[Withdrawal], e: ev.Woke) -> None:
     if not attempted and d.age_s(d.now.created_at) >= d.rules.debit_max_s:
         fail(d, "deriv_not_sent", _O.WITHDRAWN)
         return
+    if d.age_s(d.now.state_since or d.now.created_at) >= d.rules.unknown_max_s:
+        d.to_review("debit_unknown", "OPS", "the debit was begun and nobody told how it ended")
+        return
     d.step(_S.DERIV_SENDING, next_wake_at=d.later(d.rules.resend_s))
     d.effect("submit", d.now.debit)
 

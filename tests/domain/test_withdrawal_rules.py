@@ -170,6 +170,14 @@ def test_a_payout_without_an_acknowledgement_is_sent_again_for_a_day() -> None:
     assert (story.state, story.reviews) == (State.IN_REVIEW, ["payout_unknown"])
 
 
+def test_a_debit_that_was_begun_and_of_which_nobody_tells_is_with_a_person_within_four_hours() -> None:
+    story = new()
+    story.happens(ev.Woke(attempted=True), after_s=Rules().debit_max_s)
+    assert (story.state, story.does()) == (State.DERIV_SENDING, ["submit"])
+    story.happens(ev.Woke(attempted=True), after_s=Rules().unknown_max_s)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["debit_unknown"])
+
+
 def test_a_frozen_customers_payout_that_was_never_acknowledged_is_asked_about_and_not_sent_again() -> None:
     story = sending()
     story.happens(ev.PayoutOutcomeUnknown(code="timeout", attempt=1))

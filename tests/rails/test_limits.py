@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from actors.breaker import Breaker, BreakerState
 from actors.pacing import TokenBucket
 from actors.rail_lease import LeaseHolder, RailLeaseActor
+from penpay.domain.errors import Unavailable
 from tests.rails.fakes import MemoryLeases, TurnableClock, inside, until
 
 
@@ -118,6 +119,18 @@ async def test_renewing_keeps_the_epoch_and_taking_raises_it(holder):
     assert (await holder.keep()).epoch == first.epoch
     assert (await holder.take()).epoch == first.epoch + 1
     assert (await holder.keep()).epoch == first.epoch + 1
+
+
+async def test_a_sender_that_begins_without_the_database_goes_on_under_no_old_epoch(holder, leases):
+    """Its earlier incarnation's attempts would count as its own, and nobody would ever give them an end."""
+    first = await holder.keep()
+    leases.away = True
+    with pytest.raises(Unavailable):
+        await holder.take()
+    assert (holder.current(), holder.held) == (None, True)
+    leases.away = False
+    assert (await holder.keep()).epoch == first.epoch + 1
+    assert holder.current().epoch == first.epoch + 1
 
 
 async def test_a_lease_is_lost_when_a_row_says_so_not_when_the_database_is_away(holder, leases):
