@@ -33,7 +33,7 @@ REQUEST_S = 10.0
 LATENCY_S = 0.03
 """Of Safaricom, so that there is something under way when lines are cut."""
 REVIEWS_MAX = 0.05
-REVIEWS_LEAST = 3
+REVIEWS_LEAST = 6
 """Share of the transactions that may end before a person: more of them would be a way not to do the work. A few may
 in any case: who paid another amount, or was refused a payout while nobody was there to hear the result."""
 

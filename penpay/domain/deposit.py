@@ -58,7 +58,7 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
         ev.MpesaPaid: (*_MONEY_IN, _S.STK_SENDING),
         ev.MpesaRefused: (_S.FAILED, _S.STK_SENDING),
         ev.CancelRequested: (_S.FAILED,),
-        ev.Woke: (_S.STK_SENDING, _S.FAILED),
+        ev.Woke: (_S.STK_SENDING, _S.FAILED, _S.IN_REVIEW),
         **_ANY_OPEN,
     },
     _S.AWAITING_PAYER: {

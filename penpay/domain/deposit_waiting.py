@@ -22,7 +22,10 @@ def woke(d: Draft[Deposit], e: ev.Woke) -> None:
 
 
 def _wake_sending(d: Draft[Deposit], e: ev.Woke) -> None:
-    if e.attempted or d.occasion.attempted:
+    attempted = e.attempted or d.occasion.attempted
+    if attempted and d.age_s(d.now.created_at) >= d.rules.unknown_max_s:
+        d.to_review("payment_unknown", "OPS", "the push was begun and nobody told how it ended")
+    elif attempted:
         d.step(_S.STK_SENDING, next_wake_at=d.later(d.rules.resend_s))
         d.effect("submit", d.now.stk)
     elif d.age_s(d.now.created_at) >= d.rules.stk_intent_max_s:

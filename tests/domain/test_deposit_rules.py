@@ -620,3 +620,11 @@ def test_staff_may_send_what_was_withdrawn_again() -> None:
     story.happens(confirmed())
     assert (story.state, story.clearing()) == (State.COMPLETED, 0)
     assert {"hold", "void", "hold:2", "done"} <= story.keys
+
+
+def test_a_push_that_was_begun_and_of_which_nobody_tells_is_with_a_person_within_four_hours() -> None:
+    story = started()
+    story.happens(ev.Woke(attempted=True), after_s=600)
+    assert (story.state, story.does()) == (State.STK_SENDING, ["submit"])
+    story.happens(ev.Woke(attempted=True), after_s=Rules().unknown_max_s)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["payment_unknown"])

@@ -353,7 +353,7 @@ class Sandbox:
         await self.control("/deriv/script", {"steps": [{"op": op, **step}]})
 
     async def callback(self) -> tuple[str, bytes]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.received.get()
 
 
