@@ -40,9 +40,12 @@ class LeaseHolder:
         A sender takes a new epoch when it starts: what its earlier incarnation left without an end is then found. When
         that fails nothing goes on under the old one, and `keep` takes the new one.
         """
-        self._anew = True
         async with self._turn:
-            lease = await self._store.acquire(self.name)
+            try:
+                lease = await self._store.acquire(self.name)
+            except BaseException:
+                self._anew = True
+                raise
             self._anew = False
             if lease is not None:
                 self._lease = lease
