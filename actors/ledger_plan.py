@@ -164,12 +164,14 @@ class Plan:
     def _move_operations(self, incoming: Incoming, transaction_id: str) -> None:
         view = self._view
         for new in incoming.unit.new_operations:
-            view.operations[new.id] = OperationHead(transaction_id, OperationState.INTENT, 0)
+            view.operations[new.id] = OperationHead(
+                transaction_id, OperationState.INTENT, 0, incoming.unit.staff_resolution
+            )
         for change in incoming.unit.operations:
             head = view.operation(change.id)
             assert head is not None
             closed = head.attempts_closed if change.attempts_closed is None else change.attempts_closed
-            view.operations[change.id] = OperationHead(head.transaction_id, change.to, closed)
+            view.operations[change.id] = OperationHead(head.transaction_id, change.to, closed, head.staff_approved)
 
     def batch(self) -> LedgerBatch:
         """What is to be written, empty or not."""

@@ -137,9 +137,15 @@ def _freeze(view: View, incoming: Incoming) -> Rejection | None:
     if not user_id or incoming.unit.staff_resolution:
         return None
     changed = view.frozen.get(user_id)
-    if view.cache.frozen[user_id] if changed is None else changed:
+    if (view.cache.frozen[user_id] if changed is None else changed) and not _approved(view, incoming.unit):
         return RejectCode.ACCOUNT_FROZEN, ""
     return None
+
+
+def _approved(view: View, unit: UnitOfWork) -> bool:
+    """All that it intends once more was decided by two people, and still is to be sent."""
+    again = [view.operation(change.id) for change in unit.operations if change.to is OperationState.INTENT]
+    return not unit.new_operations and all(head is not None and head.staff_approved for head in again)
 
 
 def _operations(view: View, unit: UnitOfWork) -> Rejection | None:

@@ -59,6 +59,8 @@ class OperationHead:
     transaction_id: str
     state: str
     attempts_closed: int
+    staff_approved: bool = False
+    """Two named people decided it: it may be intended for a frozen user, also again."""
 
 
 @dataclass(slots=True)

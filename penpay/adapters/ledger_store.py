@@ -152,7 +152,8 @@ def _found(looks: list[str], answers: list[tuple[Row, ...]]) -> Found:
         accounts={id_: (balance, version) for id_, balance, version in rows.get("accounts", ())},
         transactions=_transaction_heads(rows.get("transactions", ()), rows.get("postings", ())),
         operations={
-            id_: OperationHead(owner, state, closed) for id_, owner, state, closed in rows.get("operations", ())
+            id_: OperationHead(owner, state, closed, bool(approved))
+            for id_, owner, state, closed, approved in rows.get("operations", ())
         },
         references={(kind, ref): operation_id for kind, ref, operation_id in rows.get("references", ())},
         quotes=dict(rows.get("quotes", ())),

@@ -274,6 +274,16 @@ class Draft(Generic[S]):
             }
         )
 
+    def intend_again(self, slot: str, *, code: str = "", attempts_closed: int | None = None) -> bool:
+        """Record that the operation in `slot` is to be sent, still or again; False: a frozen customer gets no intent.
+
+        What waits for its turn is recorded at each wake, too: only so does the ledger tell of a freeze.
+        """
+        if self.occasion.frozen:
+            return False
+        self.operation(slot, OperationState.INTENT, code=code, attempts_closed=attempts_closed)
+        return True
+
     def reference(self, kind: str, ref: str, operation: Operation | None) -> None:
         """Use up a provider's own id for this operation."""
         assert operation is not None
@@ -311,6 +321,10 @@ class Draft(Generic[S]):
             completed_at=None,
             **changes,
         )
+
+    def frozen_to_review(self, what: str, evidence: Mapping[str, str] | None = None) -> None:
+        """A frozen customer gets nothing without a decision of two people: ask for it."""
+        self.to_review("account_frozen", "COMPLIANCE", f"{what} of a frozen customer needs a decision", evidence)
 
     def _withdraw(self) -> None:
         """Take back intents that no rail has attempted."""

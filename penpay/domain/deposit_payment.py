@@ -68,9 +68,10 @@ def stk_not_sent(d: Draft[Deposit], e: ev.StkNotSent) -> None:
     """Nothing left: try again while the intent is young."""
     if e.expired or d.age_s(d.now.created_at) >= d.rules.stk_intent_max_s:
         fail(d, "stk_not_sent", _O.REFUSED, evidence={"code": e.code}, attempts_closed=e.attempt)
-    else:
-        d.operation("stk", _O.INTENT, attempts_closed=e.attempt)
+    elif d.intend_again("stk", attempts_closed=e.attempt):
         d.step(_S.STK_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.resend_s))
+    else:
+        fail(d, "account_frozen", _O.REFUSED, evidence={"code": e.code}, attempts_closed=e.attempt)
 
 
 def stk_unknown(d: Draft[Deposit], e: ev.StkOutcomeUnknown) -> None:

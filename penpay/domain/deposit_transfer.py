@@ -96,8 +96,11 @@ def deriv_not_sent(d: Draft[Deposit], e: ev.DerivNotSent) -> None:
 
 
 def _hold_transfer(d: Draft[Deposit], code: str, attempt: int) -> None:
-    d.operation("transfer", _O.INTENT, code=code, attempts_closed=attempt)
-    d.step(_S.DERIV_HELD, {"code": code}, next_wake_at=d.later(d.rules.held_retry_s))
+    if d.intend_again("transfer", code=code, attempts_closed=attempt):
+        d.step(_S.DERIV_HELD, {"code": code}, next_wake_at=d.later(d.rules.held_retry_s))
+    else:
+        transfer_absent(d, code, attempts_closed=attempt)
+        d.frozen_to_review("a transfer", {"code": code})
 
 
 def deriv_unknown(d: Draft[Deposit], e: ev.DerivOutcomeUnknown) -> None:
@@ -119,16 +122,18 @@ def deriv_absent(d: Draft[Deposit], e: ev.DerivAbsent) -> None:
         d.to_review(
             "transfer_unknown_twice", "OPS", "two attempts without an answer; both proven absent", {"proof": e.proof}
         )
-        return
-    d.operation("transfer", _O.INTENT, attempts_closed=d.now.transfer.attempt)
-    d.step(_S.DERIV_SENDING, {"proof": e.proof}, next_wake_at=d.later(d.rules.resend_s))
-    d.effect("submit", d.now.transfer)
+    elif d.intend_again("transfer", attempts_closed=d.now.transfer.attempt):
+        d.step(_S.DERIV_SENDING, {"proof": e.proof}, next_wake_at=d.later(d.rules.resend_s))
+        d.effect("submit", d.now.transfer)
+    else:
+        transfer_absent(d, e.proof)
+        d.frozen_to_review("another transfer", {"proof": e.proof})
 
 
-def transfer_absent(d: Draft[Deposit], proof: str) -> None:
+def transfer_absent(d: Draft[Deposit], proof: str, *, attempts_closed: int | None = None) -> None:
     """It is over, and did nothing: the shillings are the customer's again, here."""
     assert d.now.paid is not None
-    d.operation("transfer", _O.REFUSED, code=proof[:64])
+    d.operation("transfer", _O.REFUSED, code=proof[:64], attempts_closed=attempts_closed)
     if d.now.money_at == "deriv_out":
         d.post(d.books.deposit_void(d.now.paid, d.now.transfers))
         d.set(money_at="customer")
@@ -153,9 +158,7 @@ def start_refund(d: Draft[Deposit], *, source: AccountCode, reason: str, code: s
     assert d.now.paid is not None
     if d.occasion.frozen:
         d.set(money_at=source.value)
-        d.to_review(
-            "account_frozen", "COMPLIANCE", "a refund of a frozen customer needs a decision", {"reason": reason}
-        )
+        d.frozen_to_review("a refund", {"reason": reason})
         return
     d.set(refunds=d.now.refunds + 1)
     d.post(d.books.refund_hold(d.now.paid, d.now.refunds, source=source))
@@ -177,7 +180,7 @@ def open_refund(d: Draft[Deposit]) -> None:
     """The Reversal names the original receipt; without one it waits for a callback or Pull to bring it."""
     assert d.now.paid is not None
     if d.occasion.frozen:
-        d.to_review("account_frozen", "COMPLIANCE", "a refund of a frozen customer needs a decision")
+        d.frozen_to_review("a refund")
         return
     request = {"receipt": d.now.receipt}
     d.open("refund", OperationKind.REVERSAL, d.now.paid, recipient=d.now.phone_mask, request=lambda _: request)
@@ -219,10 +222,10 @@ def refund_confirmed(d: Draft[Deposit], e: ev.RefundConfirmed) -> None:
     d.close_review("*", "refunded by evidence")
 
 
-def refund_absent(d: Draft[Deposit], code: str) -> None:
+def refund_absent(d: Draft[Deposit], code: str, *, attempts_closed: int | None = None) -> None:
     """It is over, and did nothing: the shillings stand where they came from."""
     assert d.now.paid is not None
-    d.operation("refund", _O.REFUSED, code=code)
+    d.operation("refund", _O.REFUSED, code=code, attempts_closed=attempts_closed)
     if d.now.money_at == "refund_out":
         d.post(d.books.refund_void(d.now.paid, d.now.refunds, source=AccountCode(d.now.refund_from)))
         d.set(money_at=d.now.refund_from)
@@ -236,8 +239,11 @@ def refund_refused(d: Draft[Deposit], e: ev.RefundRefused) -> None:
 
 def refund_not_sent(d: Draft[Deposit], e: ev.RefundNotSent) -> None:
     """Nothing left: wait and try again."""
-    d.operation("refund", _O.INTENT, code=e.code, attempts_closed=e.attempt)
-    d.step(_S.REFUND_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.held_retry_s))
+    if d.intend_again("refund", code=e.code, attempts_closed=e.attempt):
+        d.step(_S.REFUND_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.held_retry_s))
+    else:
+        refund_absent(d, e.code, attempts_closed=e.attempt)
+        d.frozen_to_review("a refund", {"code": e.code})
 
 
 def refund_unknown(d: Draft[Deposit], e: ev.RefundOutcomeUnknown) -> None:

@@ -74,6 +74,9 @@ def _wake_transfer(d: Draft[Deposit], _e: ev.Woke) -> None:
     if d.age_s(d.now.paid_at or d.now.created_at) >= d.rules.held_max_s:
         d.to_review("transfer_overdue", "OPS", "the transfer did not end in time")
         return
+    if not d.intend_again("transfer") and not d.occasion.attempted:
+        d.frozen_to_review("a transfer")
+        return
     pace = d.rules.resend_s if d.now.state is _S.DERIV_SENDING else d.rules.held_retry_s
     d.step(_S.DERIV_SENDING, next_wake_at=d.later(pace))
     d.effect("submit", d.now.transfer)
@@ -92,6 +95,9 @@ def _wake_refund(d: Draft[Deposit], _e: ev.Woke) -> None:
     waits = refund is None or refund.state is _O.INTENT
     if d.age_s(d.now.state_since or d.now.created_at) >= (d.rules.refund_max_s if waits else d.rules.unknown_max_s):
         d.to_review("refund_overdue", "FINANCE", "the refund did not end in time")
+        return
+    if refund is not None and waits and not d.intend_again("refund") and not d.occasion.attempted:
+        d.frozen_to_review("a refund")
         return
     d.step(_S.REFUND_SENDING, polls=d.now.polls + 1, next_wake_at=d.later(d.rules.refund_probe_s))
     if refund is None:

@@ -77,7 +77,7 @@ TRANSITIONS: Mapping[State, _Row] = {
     },
     _S.B2C_SENDING: {
         ev.PayoutAccepted: (_S.AWAITING_RESULT,),
-        ev.PayoutHeld: (_S.B2C_HELD,),
+        ev.PayoutHeld: (_S.B2C_HELD, _S.IN_REVIEW),
         ev.PayoutOutcomeUnknown: (_S.B2C_UNKNOWN,),
         ev.Woke: (_S.B2C_SENDING, _S.IN_REVIEW),
         **_PAYING,
@@ -103,7 +103,7 @@ TRANSITIONS: Mapping[State, _Row] = {
         ev.PayoutPaid: (_S.IN_REVIEW,),
         ev.ReturnConfirmed: (_S.REVERSED, _S.IN_REVIEW),
         ev.ReturnRefused: (_S.RETURN_SENDING, _S.IN_REVIEW),
-        ev.ReturnNotSent: (_S.RETURN_SENDING,),
+        ev.ReturnNotSent: (_S.RETURN_SENDING, _S.IN_REVIEW),
         ev.ReturnOutcomeUnknown: (_S.RETURN_SENDING,),
         ev.ReturnAbsent: (_S.RETURN_SENDING, _S.IN_REVIEW),
         ev.ReturnAmbiguous: (_S.IN_REVIEW,),

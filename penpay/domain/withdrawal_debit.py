@@ -58,9 +58,10 @@ def debit_not_sent(d: Draft[Withdrawal], e: ev.DebitNotSent) -> None:
     """Nothing left: try again while the code lives."""
     if d.age_s(d.now.created_at) >= d.rules.debit_max_s:
         fail(d, "deriv_not_sent", _O.REFUSED, evidence={"code": e.code}, attempts_closed=e.attempt)
-    else:
-        d.operation("debit", _O.INTENT, code=e.code, attempts_closed=e.attempt)
+    elif d.intend_again("debit", code=e.code, attempts_closed=e.attempt):
         d.step(_S.DERIV_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.resend_s))
+    else:
+        fail(d, "account_frozen", _O.REFUSED, evidence={"code": e.code}, attempts_closed=e.attempt)
 
 
 def debit_unknown(d: Draft[Withdrawal], e: ev.DebitOutcomeUnknown) -> None:
@@ -113,6 +114,6 @@ def witness_seen(d: Draft[Withdrawal], e: ev.WitnessSeen) -> None:
     if e.amount != d.now.send:
         d.to_review("witness_mismatch", "FINANCE", f"the agent received {e.amount.text()} USD", evidence)
     elif d.occasion.frozen and d.now.state is _S.DEBITED:
-        d.to_review("account_frozen", "COMPLIANCE", "a frozen customer's dollars need a decision")
+        d.frozen_to_review("a payout")
     elif d.now.state is _S.DEBITED:
         start_payout(d)

@@ -63,9 +63,11 @@ def payout_held(d: Draft[Withdrawal], e: ev.PayoutHeld) -> None:
     if d.now.state is _S.B2C_UNKNOWN:
         d.operation("payout", _O.UNKNOWN, code=e.code, unknown_attempt=e.attempt)
         d.step(_S.B2C_UNKNOWN, {"code": e.code}, next_wake_at=d.later(d.rules.refund_probe_s))
-    else:
-        d.operation("payout", _O.INTENT, code=e.code, attempts_closed=e.attempt)
+    elif d.intend_again("payout", code=e.code, attempts_closed=e.attempt):
         d.step(_S.B2C_HELD, {"code": e.code}, next_wake_at=d.later(d.rules.held_retry_s))
+    else:
+        payout_absent(d, e.code, attempts_closed=e.attempt)
+        d.frozen_to_review("a payout", {"code": e.code})
 
 
 def payout_unknown(d: Draft[Withdrawal], e: ev.PayoutOutcomeUnknown) -> None:
@@ -153,9 +155,9 @@ def payout_not_completed(d: Draft[Withdrawal], e: ev.PayoutNotCompleted) -> None
             d.to_review("payout_refused", "OPS", f"Safaricom's code {d.now.failed_code} does not say what to do")
 
 
-def payout_absent(d: Draft[Withdrawal]) -> None:
-    """People know that nothing was paid: the dollars are the customer's again, here."""
-    d.operation("payout", _O.REFUSED, code="staff")
+def payout_absent(d: Draft[Withdrawal], code: str, *, attempts_closed: int | None = None) -> None:
+    """It is over, and nothing was paid: the dollars are the customer's again, here."""
+    d.operation("payout", _O.REFUSED, code=code, attempts_closed=attempts_closed)
     if d.now.money_at == "b2c_out":
         d.post(d.books.payout_void(d.now.send, d.now.payouts))
         d.set(money_at="customer")

@@ -53,7 +53,7 @@ def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
         case "payout", True:
             payout.payout_paid(d, ev.PayoutPaid(receipt=e.reference, source="staff"))
         case "payout", False:
-            payout.payout_absent(d)
+            payout.payout_absent(d, "staff")
         case _, True:
             returned = ev.ReturnConfirmed(transaction_id=e.reference, amount=d.now.send, proof="staff")
             back.return_confirmed(d, returned)

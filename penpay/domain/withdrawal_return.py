@@ -17,9 +17,7 @@ def start_return(d: Draft[Withdrawal], *, reason: str) -> None:
         d.post(d.books.payout_void(d.now.send, d.now.payouts))
         d.set(money_at="customer")
     if d.occasion.frozen:
-        d.to_review(
-            "account_frozen", "COMPLIANCE", "a return to a frozen customer needs a decision", {"reason": reason}
-        )
+        d.frozen_to_review("a return", {"reason": reason})
         return
     d.set(returns=d.now.returns + 1)
     d.post(d.books.return_hold(d.now.send, d.now.returns))
@@ -80,9 +78,7 @@ def return_refused(d: Draft[Withdrawal], e: ev.ReturnRefused) -> None:
     elif e.hold:
         _hold(d, e.code, e.attempt)
     else:
-        d.operation("back", _O.REFUSED, code=e.code, attempts_closed=e.attempt)
-        d.post(d.books.return_void(d.now.send, d.now.returns))
-        d.set(money_at="customer")
+        back_absent(d, e.code, attempts_closed=e.attempt)
         d.to_review("return_refused", "FINANCE", f"Deriv refused the return: {e.code}")
 
 
@@ -92,8 +88,11 @@ def return_not_sent(d: Draft[Withdrawal], e: ev.ReturnNotSent) -> None:
 
 
 def _hold(d: Draft[Withdrawal], code: str, attempt: int) -> None:
-    d.operation("back", _O.INTENT, code=code, attempts_closed=attempt)
-    d.step(_S.RETURN_SENDING, {"code": code}, next_wake_at=d.later(d.rules.held_retry_s))
+    if d.intend_again("back", code=code, attempts_closed=attempt):
+        d.step(_S.RETURN_SENDING, {"code": code}, next_wake_at=d.later(d.rules.held_retry_s))
+    else:
+        back_absent(d, code, attempts_closed=attempt)
+        d.frozen_to_review("a return", {"code": code})
 
 
 def return_unknown(d: Draft[Withdrawal], e: ev.ReturnOutcomeUnknown) -> None:
@@ -111,15 +110,17 @@ def return_absent(d: Draft[Withdrawal], e: ev.ReturnAbsent) -> None:
         d.to_review(
             "return_unknown_twice", "OPS", "two attempts without an answer; both proven absent", {"proof": e.proof}
         )
-        return
-    d.operation("back", _O.INTENT, attempts_closed=d.now.back.attempt)
-    d.step(_S.RETURN_SENDING, {"proof": e.proof}, next_wake_at=d.later(d.rules.resend_s))
-    d.effect("submit", d.now.back)
+    elif d.intend_again("back", attempts_closed=d.now.back.attempt):
+        d.step(_S.RETURN_SENDING, {"proof": e.proof}, next_wake_at=d.later(d.rules.resend_s))
+        d.effect("submit", d.now.back)
+    else:
+        back_absent(d, e.proof)
+        d.frozen_to_review("another return", {"proof": e.proof})
 
 
-def back_absent(d: Draft[Withdrawal], proof: str) -> None:
+def back_absent(d: Draft[Withdrawal], proof: str, *, attempts_closed: int | None = None) -> None:
     """It is over, and did nothing: the dollars are the customer's again, here."""
-    d.operation("back", _O.REFUSED, code=proof[:64])
+    d.operation("back", _O.REFUSED, code=proof[:64], attempts_closed=attempts_closed)
     if d.now.money_at == "deriv_out":
         d.post(d.books.return_void(d.now.send, d.now.returns))
         d.set(money_at="customer")

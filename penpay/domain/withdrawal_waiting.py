@@ -54,9 +54,11 @@ def _wake_payout(d: Draft[Withdrawal], _e: ev.Woke) -> None:
         d.to_review("payout_overdue", "OPS", "the payout did not end in time")
     elif d.now.payout is not None and d.now.payout.state is _O.REFUSED:
         if d.occasion.frozen:
-            d.to_review("account_frozen", "COMPLIANCE", "another payout to a frozen customer needs a decision")
+            d.frozen_to_review("another payout")
         else:
             open_payout(d)
+    elif not d.intend_again("payout") and not d.occasion.attempted:
+        d.frozen_to_review("a payout")
     else:
         d.step(_S.B2C_SENDING, next_wake_at=d.later(d.rules.resend_s))
         d.effect("submit", d.now.payout)
@@ -98,6 +100,9 @@ def _wake_return(d: Draft[Withdrawal], _e: ev.Woke) -> None:
     limit_s = d.rules.refund_max_s if back.state is _O.INTENT else d.rules.unknown_max_s
     if d.age_s(d.now.state_since or d.now.created_at) >= limit_s:
         d.to_review("return_overdue", "FINANCE", "the return did not end in time")
+        return
+    if back.state is _O.INTENT and not d.intend_again("back") and not d.occasion.attempted:
+        d.frozen_to_review("a return")
         return
     d.step(_S.RETURN_SENDING, polls=d.now.polls + 1, next_wake_at=d.later(d.rules.resolve_s))
     d.effect("submit" if back.state is _O.INTENT else "resolve", back)

@@ -32,6 +32,7 @@ class Postman:
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
+        self._closed = False
         self.deliveries: deque[Delivery] = deque(maxlen=5000)
         self.counts: dict[str, int] = {"delivered": 0, "refused": 0, "lost": 0}
 
@@ -76,6 +77,8 @@ class Postman:
             self.spawn(kind, url, body)
 
     def spawn(self, kind: str, url: str, body: bytes) -> None:
+        if self._closed:
+            return
         task = asyncio.get_running_loop().create_task(self._deliver(kind, url, body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -96,7 +99,8 @@ class Postman:
         self._timers.add(handle)
 
     async def close(self) -> None:
-        """Drop what was not yet sent: to the receiver these callbacks are lost."""
+        """Drop what was not yet sent, and what is sent from here on: to the receiver these callbacks are lost."""
+        self._closed = True
         for timer in self._timers:
             timer.cancel()
         for task in list(self._tasks):

@@ -40,7 +40,8 @@ SELECT transaction_id, posting_key, phase, COALESCE(resolves, '') FROM {ledger}.
 
 -- name: operations
 -- States of provider operations.
-SELECT id, transaction_id, state, attempts_closed FROM {ledger}.provider_operations WHERE id IN (:ids);
+SELECT id, transaction_id, state, attempts_closed, staff_approved
+FROM {ledger}.provider_operations WHERE id IN (:ids);
 
 -- name: lock_operations
 -- Before an intent is withdrawn: the rail locks the same row before it makes an attempt.

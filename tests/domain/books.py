@@ -106,8 +106,14 @@ class Story:
         if isinstance(result, Act):
             self.effects = list(result.effects)
         if isinstance(result, Decision) and not self._taken(result):
+            if self.frozen and not type(event).__name__.startswith("Staff"):
+                assert not self._intends(result), f"{event} intends for a frozen customer"
             self._apply(result)
         return result
+
+    @staticmethod
+    def _intends(decision: Decision[Any]) -> bool:
+        return bool(decision.new_operations) or any(one.to is OperationState.INTENT for one in decision.operations)
 
     def _taken(self, decision: Decision[Any]) -> bool:
         """The ledger would reject it: a reference of a provider is used by one operation for ever."""

@@ -1,5 +1,6 @@
 """What follows from what: the deposit's rules, told as short stories."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -489,6 +490,62 @@ def test_a_frozen_customers_money_is_booked_and_nothing_is_sent() -> None:
     story.frozen = True
     story.happens(callback(), after_s=5)
     assert (story.state, story.balance("customer:KES"), story.deposit.transfer) == (State.IN_REVIEW, -130_000, None)
+
+
+def held() -> Story:
+    story = paid()
+    story.happens(ev.DerivNotSent(code="away", attempt=1))
+    return story
+
+
+def unknown() -> Story:
+    story = paid()
+    story.happens(ev.DerivOutcomeUnknown(code="timeout", attempt=1))
+    return story
+
+
+def refunding() -> Story:
+    story = paid()
+    story.happens(ev.DerivRefused(code="x", attempt=1))
+    return story
+
+
+@pytest.mark.parametrize(
+    ("story", "event"),
+    [
+        (paid, ev.DerivNotSent(code="away", attempt=1)),
+        (paid, ev.DerivRefused(code="empty", attempt=1, hold=True)),
+        (paid, ev.DerivRefused(code="x", attempt=1)),
+        (paid, ev.Woke()),
+        (held, ev.Woke()),
+        (unknown, ev.DerivAbsent(proof="statement")),
+        (refunding, ev.RefundNotSent(code="away", attempt=1)),
+        (refunding, ev.Woke()),
+    ],
+)
+def test_what_a_frozen_customer_would_get_next_waits_for_two_people(
+    story: Callable[[], Story], event: ev.Event
+) -> None:
+    told = story()
+    told.frozen = True
+    told.happens(event)
+    assert (told.state, told.reviews) == (State.IN_REVIEW, ["account_frozen"])
+    assert (told.balance("customer:KES"), told.clearing()) == (-130_000, 0)
+
+
+@pytest.mark.parametrize("story", [paid, refunding])
+def test_what_was_begun_before_the_customer_was_frozen_is_waited_for(story: Callable[[], Story]) -> None:
+    told = story()
+    state, told.frozen, told.attempted = told.state, True, True
+    told.happens(ev.Woke(attempted=True), after_s=10)
+    assert (told.state, told.does(), told.reviews) == (state, ["submit"], [])
+
+
+def test_a_push_that_never_left_is_not_repeated_for_a_frozen_customer() -> None:
+    story = started()
+    story.frozen = True
+    story.happens(ev.StkNotSent(code="away", attempt=1))
+    assert (story.state, story.deposit.failure_code, story.balances) == (State.FAILED, "account_frozen", {})
 
 
 def test_a_refused_refund_keeps_the_money_visible() -> None:

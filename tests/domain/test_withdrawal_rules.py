@@ -1,5 +1,6 @@
 """What follows from what: the withdrawal's rules, told as short stories."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -204,6 +205,59 @@ def test_a_frozen_customer_gets_no_other_payout_after_one_that_failed_for_our_ca
     story.happens(ev.Woke(), after_s=Rules().held_retry_s)
     assert (story.state, story.reviews) == (State.IN_REVIEW, ["account_frozen"])
     assert (story.balance("customer:USD"), story.clearing()) == (-2000, 0)
+
+
+def held() -> Story:
+    story = sending()
+    story.happens(ev.PayoutHeld(code="empty", attempt=1))
+    return story
+
+
+def returning() -> Story:
+    return failed_twice("2040")
+
+
+def return_lost() -> Story:
+    story = returning()
+    story.happens(ev.ReturnOutcomeUnknown(code="timeout", attempt=1))
+    return story
+
+
+@pytest.mark.parametrize(
+    ("story", "event"),
+    [
+        (sending, ev.PayoutHeld(code="empty", attempt=1)),
+        (sending, ev.Woke()),
+        (held, ev.Woke()),
+        (returning, ev.ReturnNotSent(code="away", attempt=1)),
+        (returning, ev.ReturnRefused(code="empty", attempt=1, hold=True)),
+        (returning, ev.Woke()),
+        (return_lost, ev.ReturnAbsent(proof="statement")),
+    ],
+)
+def test_what_a_frozen_customer_would_get_next_waits_for_two_people(
+    story: Callable[[], Story], event: ev.Event
+) -> None:
+    told = story()
+    told.frozen = True
+    told.happens(event)
+    assert (told.state, told.reviews) == (State.IN_REVIEW, ["account_frozen"])
+    assert (told.balance("customer:USD"), told.clearing()) == (-2000, 0)
+
+
+@pytest.mark.parametrize("story", [sending, returning])
+def test_what_was_begun_before_the_customer_was_frozen_is_waited_for(story: Callable[[], Story]) -> None:
+    told = story()
+    state, told.frozen, told.attempted = told.state, True, True
+    told.happens(ev.Woke(attempted=True), after_s=10)
+    assert (told.state, told.does(), told.reviews) == (state, ["submit"], [])
+
+
+def test_a_debit_that_never_left_is_not_repeated_for_a_frozen_customer() -> None:
+    story = new()
+    story.frozen = True
+    story.happens(ev.DebitNotSent(code="away", attempt=1))
+    assert (story.state, story.saga.failure_code, story.balances) == (State.FAILED, "account_frozen", {})
 
 
 @pytest.mark.parametrize("conversation_id", ["AG_1", ""], ids=["with its id", "as one that it had already"])

@@ -172,10 +172,16 @@ async def test_a_frozen_user_gets_no_new_intent_but_evidence_is_booked(ledger, d
     decided = stepped(without, state="DERIV_SENDING", new_operations=(stk(),), staff_resolution=True)
     assert isinstance(await ledger.commit(decided), Committed)
     assert database.rows("SELECT SUM(staff_approved) FROM {ledger}.provider_operations") == [(1,)]
+    approved, mine = decided.new_operations[0].id, first.new_operations[0].id
+    once_more = (OperationChange(id=approved, to=OperationState.INTENT),)
+    again = stepped(decided, state="DERIV_SENDING", operations=once_more)
+    assert isinstance(await ledger.commit(again), Committed), "what two people decided may be sent again"
+    refused = stepped(again, state="DERIV_SENDING", operations=(OperationChange(id=mine, to=OperationState.INTENT),))
+    await rejected(ledger, refused, RejectCode.ACCOUNT_FROZEN)
     thaw = replace(freeze, status="ACTIVE", reason="cleared")
     await ledger.commit(UnitOfWork(unit_id=f"user:{user_id}:2", shard=SHARD, at=datetime.now(UTC), user_status=thaw))
-    again = stepped(decided, state="DERIV_SENDING", new_operations=(stk(),))
-    assert isinstance(await ledger.commit(again), Committed)
+    thawed = stepped(again, state="DERIV_SENDING", new_operations=(stk(),))
+    assert isinstance(await ledger.commit(thawed), Committed)
 
 
 async def test_an_intent_with_an_attempt_cannot_be_withdrawn(ledger, database):

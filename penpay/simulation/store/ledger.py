@@ -197,7 +197,9 @@ def _found(schema: Schema, wanted: Wanted) -> Found:
             found.transactions[transaction_id] = _head(schema, transaction_id, stored.row.version, stored.event_count)
     for operation_id in wanted.operations:
         if (operation := schema.provider_operations.get(operation_id)) is not None:
-            head = OperationHead(operation.transaction_id, operation.state, operation.attempts_closed)
+            head = OperationHead(
+                operation.transaction_id, operation.state, operation.attempts_closed, operation.staff_approved
+            )
             found.operations[operation_id] = head
     _find_rare(schema, wanted, found)
     return found
