@@ -15,7 +15,8 @@ from actors.breaker import Breaker, BreakerState
 from actors.daraja_payouts import PAYEE_UNREADABLE, STOPPED, Payouts, spoils_credential, stops_payouts
 from actors.pacing import TokenBucket
 from actors.rail_call import CallResult, result_of, unsealed
-from actors.rail_sender import LEASE_PASSED, NOT_BEGUN, RailSender, SenderParts, tell_saga
+from actors.rail_sender import LEASE_PASSED, NOT_BEGUN, RailSender, SenderParts
+from actors.saga_bell import tell_saga
 from penpay.domain.board import RailHealth
 from penpay.domain.errors import GatewayError, StoreError
 from penpay.domain.rail_end import DUPLICATE, EXPIRED, RATE_LIMITED, RECOVERED, WRONG_CREDENTIALS, Outcome
@@ -227,8 +228,9 @@ class DarajaGateActor(RailSender):
             outcome=Outcome.CONFIRMED, provider_ref=conversation_id, facts={"conversation_id": conversation_id}
         )
 
-    def ended(self, submit: Submit, result: CallResult | None) -> None:
+    def ended(self, submit: Submit, result: CallResult | None, *, unknown: bool) -> None:
         """Feed pace and breaker."""
+        del unknown
         if result is None or result.code in _NOT_CALLED:
             return
         bucket, breaker = self._buckets[submit.kind], self._breakers[submit.kind]

@@ -10,7 +10,7 @@ import structlog
 from actors.base import AsyncioActor, MailboxFull
 from actors.daraja_payouts import spoils_credential
 from actors.rail_lease import LeaseHolder
-from actors.rail_sender import tell_saga
+from actors.saga_bell import tell_saga
 from penpay.domain.board import Board, FloatSnapshot
 from penpay.domain.errors import BadInput, GatewayError, StoreError
 from penpay.domain.mpesa_callbacks import account_balances, parse_result

@@ -16,7 +16,7 @@ from actors.base import AsyncioActor
 from actors.deriv_resolver import CREDIT_KIND
 from actors.deriv_statement import AgentStatement
 from actors.rail_lease import LeaseHolder
-from actors.rail_sender import tell_saga
+from actors.saga_bell import tell_saga
 from penpay.domain.credits import Awaited, Match, Seen, UnmatchedCredit, credits_of, encode_credit, match_credits
 from penpay.domain.debit_proof import is_unmarked, marks_from_text
 from penpay.domain.errors import BadInput, NotSent, StoreError

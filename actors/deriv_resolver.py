@@ -15,7 +15,7 @@ import structlog
 
 from actors.base import AsyncioActor
 from actors.deriv_statement import AgentStatement, CustomerStatements
-from actors.rail_sender import tell_saga
+from actors.saga_bell import tell_saga
 from penpay.domain.debit_proof import is_unmarked, marks_from_text, story_of
 from penpay.domain.errors import BadInput, GatewayError, StoreError
 from penpay.domain.ids import account_reference, ulid_ms

@@ -17,7 +17,8 @@ from actors.deriv_calls import NO_SOCKET, Call, CallEnd, LateReply, SessionReady
 from actors.deriv_equals import Equals, unresolved_rows
 from actors.pacing import TokenBucket
 from actors.rail_call import CallResult, submit_of
-from actors.rail_sender import Pump, RailSender, SenderParts, tell_saga
+from actors.rail_sender import Pump, RailSender, SenderParts
+from actors.saga_bell import tell_saga
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import account_reference
@@ -125,9 +126,9 @@ class DerivTransfersActor(RailSender):
         end = await self._call(request, money=True, reference=f"{operation.id}/{attempt.number}")
         return transfer_result(end, operation.recipient)
 
-    def ended(self, submit: Submit, result: CallResult | None) -> None:
+    def ended(self, submit: Submit, result: CallResult | None, *, unknown: bool) -> None:
         """Proven ends free their equals; an unknown one goes on blocking until its row is resolved."""
-        self._equals.ended(submit, unknown=result is not None and result.outcome is Outcome.UNKNOWN)
+        self._equals.ended(submit, unknown=unknown)
         if result is not None and result.code == "RateLimit":
             self._bucket.slower()
         elif result is not None and result.outcome is Outcome.CONFIRMED:
@@ -143,14 +144,16 @@ class DerivTransfersActor(RailSender):
         self._equals.left_open(map(submit_of, rows))
 
     def _late(self, reference: str, end: CallEnd) -> None:
-        """A reply after the time-out is proof all the same: it takes the place of the unknown end."""
+        """A reply after the time-out is proof all the same: it takes the place of the unknown end.
+
+        Its equals wait until the shard has taken it: the statement is searched until then.
+        """
         operation_id, _, number = reference.partition("/")
         submit = self._equals.unknown(operation_id)
         if submit is None:
             return
         result = transfer_result(end, submit.loginid)
         if result.outcome is not Outcome.UNKNOWN:
-            self.ended(submit, result)
             self.spawn(self.store_end(submit, int(number), result), name=f"late:{operation_id}")
 
     async def _call(self, request: deriv.Request, *, money: bool, reference: str = "") -> CallEnd:

@@ -151,9 +151,10 @@ class DerivWithdrawalsActor(RailSender):
         """From here on it blocks its equals."""
         self._equals.started(submit)
 
-    def ended(self, submit: Submit, result: CallResult | None) -> None:
+    def ended(self, submit: Submit, result: CallResult | None, *, unknown: bool) -> None:
         """Proven ends free their equals; an unknown one goes on blocking until its row is resolved."""
-        self._equals.ended(submit, unknown=result is not None and result.outcome is Outcome.UNKNOWN)
+        del result
+        self._equals.ended(submit, unknown=unknown)
 
     async def unresolved(self) -> Sequence[OperationRow] | None:
         """What other incarnations left open."""

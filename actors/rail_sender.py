@@ -14,15 +14,16 @@ from typing import Any, ClassVar
 
 import structlog
 
-from actors.base import AsyncioActor, Context, MailboxFull, Unavailable, with_context
+from actors.base import AsyncioActor, Context, Unavailable, with_context
 from actors.rail_call import CallObserver, CallResult, nobody_observes, submit_of
 from actors.rail_lease import LeaseHolder
+from actors.saga_bell import tell_saga
 from penpay.domain.board import Board
 from penpay.domain.errors import Conflict, StoreError
 from penpay.domain.gate import is_doubted
 from penpay.domain.rail_end import ABANDONED, RECOVERED, Outcome
 from penpay.domain.unit import OperationKind
-from penpay.messages import EvidenceArrived, saga_of
+from penpay.messages import EvidenceArrived
 from penpay.messages_rails import Submit
 from penpay.ports import Addresses, Attempt, AttemptEnd, AttemptStore, Clock, Lease, OperationRow
 
@@ -88,10 +89,14 @@ class _Swept:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A call is over and its end stored; `result` is None when no attempt was made."""
+    """A call is over and its end stored; `result` is None when no attempt was made.
+
+    `unknown`: its shard may search for it, because of this end or of another owner who called it abandoned before.
+    """
 
     submit: Submit
     result: CallResult | None
+    unknown: bool
 
 
 class RailSender(AsyncioActor):
@@ -133,8 +138,8 @@ class RailSender(AsyncioActor):
     def started(self, submit: Submit) -> None:
         """This one is started now."""
 
-    def ended(self, submit: Submit, result: CallResult | None) -> None:
-        """This one is over."""
+    def ended(self, submit: Submit, result: CallResult | None, *, unknown: bool) -> None:
+        """This one is over. `unknown`: as in `Ended`."""
 
     @asynccontextmanager
     async def prepared(self, submit: Submit) -> AsyncIterator[Mapping[str, str]]:
@@ -171,9 +176,9 @@ class RailSender(AsyncioActor):
         match message:
             case Submit():
                 self._enqueue(message)
-            case Ended(submit, result):
+            case Ended(submit, result, unknown):
                 del self._running[submit.operation_id]
-                self.ended(submit, result)
+                self.ended(submit, result, unknown=unknown)
                 again = self._again.pop(submit.operation_id, None)
                 if again is not None:
                     self._enqueue(again)
@@ -266,7 +271,14 @@ class RailSender(AsyncioActor):
                 )
             if attempt is not None and result is not None:
                 await self.store_end(submit, attempt.number, result)
-        self.note(("ended", submit.operation_id), Ended(submit, result))
+        self.note(("ended", submit.operation_id), Ended(submit, result, unknown=self._is_unknown(result, lease)))
+
+    def _is_unknown(self, result: CallResult | None, lease: Lease) -> bool:
+        """Judged after the end was stored: who takes the lease from here on finds that end."""
+        if result is None:
+            return False
+        owned = self.parts.lease.current()
+        return result.outcome is Outcome.UNKNOWN or owned is None or owned.epoch != lease.epoch
 
     async def _attempt(
         self, submit: Submit, lease: Lease, attempt: Attempt, asked_s: float, watermark: Mapping[str, str]
@@ -386,11 +398,3 @@ class RailSender(AsyncioActor):
             self._epoch = swept.epoch
         for row in swept.intents:
             self._enqueue(submit_of(row))
-
-
-def tell_saga(addresses: Addresses, shard: int, transaction_id: str, message: object) -> None:
-    """Ring a saga's bell. What is told can be read or asked again, so a full mailbox is no loss."""
-    try:
-        addresses.tell(saga_of(shard, transaction_id), message)
-    except MailboxFull:
-        log.debug("saga is busy", shard=shard, message_type=type(message).__name__)

@@ -33,9 +33,6 @@ class Staff:
             questions = [one for one in self._world.server.schema.review_items if one.closed_at is None]
             if not questions:
                 break
-            for node in filter(None, self._world.nodes.values()):
-                # A late result may have stopped payouts and refunds again; they have looked at the credential.
-                self._world.resume_payouts(node)
             for question in questions:
                 await self._answer(question)
             await asyncio.sleep(5.0)

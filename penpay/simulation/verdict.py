@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from penpay.domain.fx import Direction
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 IN_TIME_S = scaled(500.0)
 """Of the ten minutes, as far as clocks that are wrong cannot matter."""
+CALLS_END = timedelta(seconds=90)
+"""Longer than the longest call to a provider takes, with its time-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ def verdict(world: "World") -> list[str]:
     if world.given_up:
         looks = (_invariants, _mail, _crashes)
     else:
-        looks = (_invariants, _open, _truth, _sums, _people, _evidence, _streams, _mail, _crashes)
+        looks = (_invariants, _open, _attempts, _truth, _sums, _people, _evidence, _streams, _mail, _crashes)
     return [line for look in looks for line in look(world)]
 
 
@@ -146,6 +149,16 @@ def _open(world: "World") -> Iterator[str]:
             yield f"{row.id} is IN_REVIEW without an open question"
     for evidence in sorted(world.lookout.waiting):
         yield f"evidence {evidence} was never consumed"
+
+
+def _attempts(world: "World") -> Iterator[str]:
+    """What a rail began has an end, whoever gave it: a call takes seconds. Clocks that jump tell no age."""
+    since = world.clock.now() - CALLS_END
+    if world.odds.reached["node.clock_jumps"]:
+        return
+    for attempt in world.server.schema.rail_attempts:
+        if attempt.ended_at is None and attempt.sent_at < since:
+            yield f"attempt {attempt.attempt} of {attempt.operation_id} has no end"
 
 
 def _truth(world: "World") -> Iterator[str]:

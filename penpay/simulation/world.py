@@ -33,6 +33,8 @@ from penpay.simulation.weather import SeededWeather
 
 STEPS_MAX = 150_000
 """Ten times what the busiest worlds need: whoever takes more runs in circles."""
+ALERT_S = 60.0
+"""How long it takes until somebody on call has looked at the credential of our initiator."""
 STOOD_STILL_S = 65.0
 """Longer than a lease, a settle window, the longest step of the ladder of reads, and two reads."""
 CLOCK_ERROR_S = 0.9
@@ -249,11 +251,13 @@ class World:
         for node in self.nodes.values():
             if node is not None:
                 node.loop.resume()
-                self.resume_payouts(node)
+        self._answer_alerts()
 
-    def resume_payouts(self, node: SimNode) -> None:
-        """Staff have repaired the initiator."""
-        node.loop.call_soon(node.house.addresses.tell, DARAJA_GATE, ResumePayouts())
+    def _answer_alerts(self) -> None:
+        """Whoever is on call has repaired the initiator; a late result may stop payouts and refunds again."""
+        for node in filter(None, self.nodes.values()):
+            node.loop.call_soon(node.house.addresses.tell, DARAJA_GATE, ResumePayouts())
+        self.post.after(ALERT_S, self._answer_alerts)
 
     def run(self, seconds: float, *, until: Callable[[], bool] = lambda: False) -> bool:
         """Let time pass; True when it is so before the time is over."""

@@ -388,6 +388,23 @@ async def test_what_proves_nothing_is_unknown_and_blocks_its_equals(rail, step, 
         assert freed == {same_amount.operation_id, same_login.operation_id}
 
 
+async def test_what_ended_after_its_lease_had_passed_blocks_its_equals_until_its_shard_knows(rail):
+    """The owner in between may have called it unknown: the statement is searched for it, and would show its equal."""
+    async with rail.running():
+        await rail.box.control("/deriv/script", {"knobs": {"latency_s": 0.3}})
+        first = rail.intent(966)
+        rail.submit(first)
+        await until(lambda: rail.attempts.outcomes(first.operation_id) == [None])
+        await rail.lease.take()
+        assert (await rail.post.next_end()).outcome is Outcome.CONFIRMED
+        second = rail.intent(966, "CRB2")
+        rail.submit(second)
+        await asyncio.sleep(0.5)
+        assert rail.attempts.outcomes(second.operation_id) == []
+        rail.attempts.close(first.operation_id, state="CONFIRMED")
+        assert (await rail.post.next_end()).operation_id == second.operation_id
+
+
 async def test_many_that_wait_for_one_do_not_hide_the_rest(rail):
     async with rail.running():
         await rail.box.deriv_step("paymentagent_transfer", fault="executed")
@@ -463,6 +480,10 @@ async def test_a_late_refusal_is_proof_too(rail):
         rail.submit(rail.intent(login="CR404"))
         assert (await rail.post.next_end()).outcome is Outcome.UNKNOWN
         late = await rail.post.next_end()
+        equal = rail.intent(login="CR405")
+        rail.submit(equal)
+        await asyncio.sleep(0.3)
+        assert rail.attempts.outcomes(equal.operation_id) == [], "its shard may still search the statement for it"
     assert (late.outcome, late.code) == (Outcome.REFUSED, "PaymentAgentTransferError")
 
 

@@ -35,7 +35,7 @@ from penpay.messages_rails import (
     StopPayouts,
 )
 from penpay.ports_rails import Payout, StkStatus
-from tests.rails.fakes import TRANSACTION, PlainTokens, inside, long_ago, payout_intent, stk_intent, until
+from tests.rails.fakes import TRANSACTION, PlainTokens, in_path, inside, long_ago, payout_intent, stk_intent, until
 from tests.rails.test_gate import Gate, ScriptedDaraja, reversal_intent
 
 PHONE = "254708374149"
@@ -250,8 +250,8 @@ async def test_a_payout_is_sent_under_its_own_id_and_acknowledged(gate):
     request = gate.attempts.operations[submit.operation_id].request
     assert sent.originator_conversation_id == request["originator_conversation_id"]
     assert (sent.phone, sent.amount) == (PHONE, kes(249_000))
-    assert sent.result_url.endswith(f"/cb/b2c/0/{submit.operation_id}")
-    assert sent.timeout_url.endswith(f"/cb/timeout/0/{submit.operation_id}")
+    assert sent.result_url.endswith(f"/cb/b2c/0/{in_path(submit.operation_id)}")
+    assert sent.timeout_url.endswith(f"/cb/timeout/0/{in_path(submit.operation_id)}")
 
 
 @pytest.mark.parametrize(
@@ -441,7 +441,7 @@ async def test_the_status_of_a_payout_is_asked_by_its_own_id_and_comes_later(gat
     asked = gate.daraja.reversed[0]
     request = gate.attempts.operations[submit.operation_id].request
     assert (asked["conversation_id"], asked["payouts"]) == (request["originator_conversation_id"], True)
-    assert asked["result_url"].endswith(f"/cb/txstatus/0/{submit.operation_id}")
+    assert asked["result_url"].endswith(f"/cb/txstatus/0/{in_path(submit.operation_id)}")
 
 
 async def test_a_status_that_cannot_be_asked_is_unanswered(gate):
@@ -459,10 +459,10 @@ async def test_a_real_payout_through_the_sandbox(gate, daraja, sandbox_rails):
         end = await gate.post.next_end()
         path, body = await sandbox_rails.callback()
         result = parse_result(body)
-        assert path.endswith(f"/cb/b2c/0/{submit.operation_id}")
+        assert path.endswith(f"/cb/b2c/0/{in_path(submit.operation_id)}")
         assert (result.result_code, result.conversation_id) == ("0", end.facts["conversation_id"])
         ref.tell(ProbePayout(operation_id=submit.operation_id, shard=0, transaction_id=TRANSACTION))
         assert (await gate.post.next()).outcome == "PENDING"
         path, body = await sandbox_rails.callback()
-    assert path.endswith(f"/cb/txstatus/0/{submit.operation_id}")
+    assert path.endswith(f"/cb/txstatus/0/{in_path(submit.operation_id)}")
     assert parse_result(body).transaction_status == "Completed"

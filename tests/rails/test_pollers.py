@@ -16,7 +16,17 @@ from penpay.domain.money import kes
 from penpay.messages import InboxRow
 from penpay.messages_rails import DARAJA_GATE, ProbePull, ResumePayouts, StopPayouts
 from penpay.ports_rails import PullRow
-from tests.rails.fakes import CLOCK, IDS, TRANSACTION, MemoryLeases, MemoryReads, PlainTokens, PostOffice, until
+from tests.rails.fakes import (
+    CLOCK,
+    IDS,
+    TRANSACTION,
+    MemoryLeases,
+    MemoryReads,
+    PlainTokens,
+    PostOffice,
+    in_path,
+    until,
+)
 
 QUICK = PollerSettings(balance_every_s=30.0, pull_every_s=30.0, sweep_every_s=0.02, reserve_every_s=0.02)
 
@@ -45,7 +55,7 @@ class MemoryInbox:
                 id=IDS.ulid(),
                 shard=int(shard),
                 kind=kind,
-                operation_id=operation_id,
+                operation_id=bytes.fromhex(operation_id).decode(),
                 body=body,
                 trusted_source=trusted,
                 received_at=CLOCK.now(),
@@ -196,7 +206,7 @@ async def test_a_balance_that_nobody_asked_for_or_from_a_stranger_changes_nothin
     pollers.base = sandbox_rails.callback_url
     async with pollers.running():
         path, body = await sandbox_rails.callback()
-        pollers.inbox.arrive(path.rsplit("/", 1)[0] + "/another", body)
+        pollers.inbox.arrive(path.rsplit("/", 1)[0] + f"/{in_path('another')}", body)
         pollers.inbox.arrive(path, body, trusted=False)
         await until(lambda: len(pollers.inbox.consumed) == 2)
     assert pollers.board.floats == {}
