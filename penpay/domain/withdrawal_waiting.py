@@ -79,12 +79,12 @@ def _wake_unknown_payout(d: Draft[Withdrawal], _e: ev.Woke) -> None:
     payout = d.now.payout
     assert payout is not None
     may_send = not d.now.conversation_id and d.now.failed_at is None and not d.occasion.frozen
-    limit_s = d.rules.same_payout_id_s if may_send else d.rules.unknown_max_s
+    stands = may_send and payout.state is _O.INTENT
+    again = may_send and payout.attempt > payout.attempts_closed
+    limit_s = d.rules.same_payout_id_s if stands or again else d.rules.unknown_max_s
     if d.age_s(d.now.state_since or d.now.created_at) >= limit_s:
         d.to_review("payout_unknown", "OPS", "Safaricom never said what became of the payout")
         return
-    stands = may_send and payout.state is _O.INTENT
-    again = may_send and payout.attempt > payout.attempts_closed
     if stands or again:
         d.operation("payout", _O.INTENT, attempts_closed=None if stands else payout.attempt)
     d.step(_S.B2C_UNKNOWN, polls=d.now.polls + 1, next_wake_at=d.later(d.rules.refund_probe_s))

@@ -171,6 +171,17 @@ def test_a_payout_without_an_acknowledgement_is_sent_again_for_a_day() -> None:
     assert (story.state, story.reviews) == (State.IN_REVIEW, ["payout_unknown"])
 
 
+def test_a_payout_that_is_not_sent_again_is_with_a_person_within_four_hours() -> None:
+    story = sending()
+    story.happens(ev.PayoutOutcomeUnknown(code="timeout", attempt=1))
+    story.happens(ev.Woke(), after_s=60)
+    story.happens(ev.PayoutTimedOut(), after_s=30)
+    story.happens(ev.Woke(), after_s=60)
+    assert (story.state, story.does()) == (State.B2C_UNKNOWN, ["probe_payout"])
+    story.happens(ev.Woke(), after_s=Rules().unknown_max_s)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["payout_unknown"])
+
+
 def test_a_debit_that_was_begun_and_of_which_nobody_tells_is_with_a_person_within_four_hours() -> None:
     story = new()
     story.happens(ev.Woke(attempted=True), after_s=Rules().debit_max_s)
