@@ -9,7 +9,7 @@ import structlog
 from actors.base import AsyncioActor
 from config.limits import ANCHOR_ROWS
 from penpay.domain.errors import Unavailable
-from penpay.domain.gate import NOT_COMPARED, RecoveryGate, reasons_to_close
+from penpay.domain.gate import NOT_COMPARED, RecoveryGate, for_all_shards, reasons_to_close
 from penpay.messages import AcceptRecovery, Refusal
 from penpay.ports import Clock
 from penpay.ports_audit import Anchor, AnchorBook, HeadsStore, Sighting, Witness, standing
@@ -98,6 +98,7 @@ class AnchorActor(AsyncioActor):
             if head.seq < self._anchored.get(head.chain, 0):
                 shard = int(head.chain.rpartition("/")[2]) if not head.chain.endswith("sys") else 0
                 reasons.setdefault(shard, f"{head.chain} is at {head.seq}, its anchor at {self._anchored[head.chain]}")
+        reasons = for_all_shards(reasons | gate.doubted(), self._parts.shards)
         for shard, reason in reasons.items():
             if gate.reason(shard) in {"", NOT_COMPARED}:
                 log.error("recovery_gate_closed", shard=shard, reason=reason)

@@ -43,6 +43,10 @@ class RecoveryGate:
         """All closed shards with their reasons."""
         return dict(self._reasons)
 
+    def doubted(self) -> dict[int, str]:
+        """Those whose rows may have gone back in time."""
+        return {shard: reason for shard, reason in self._reasons.items() if reason != NOT_COMPARED}
+
 
 def reasons_to_close(
     seen: Mapping[int, int], server: str, *, witnessed: Mapping[int, int], witnessed_server: str
@@ -59,3 +63,13 @@ def reasons_to_close(
     if witnessed_server and server != witnessed_server:
         reasons |= {shard: "the database is another server" for shard in seen if shard not in reasons}
     return reasons
+
+
+def for_all_shards(reasons: Mapping[int, str], shards: int) -> dict[int, str]:
+    """Every shard is doubted as soon as one of them is: they share one database, and it went back as a whole.
+
+    What each has lost since the witness was written, up to a second ago, nobody outside the database knows.
+    """
+    if not reasons:
+        return {}
+    return dict.fromkeys(range(shards), f"the database of shard {min(reasons)} went back") | dict(reasons)

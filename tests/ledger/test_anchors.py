@@ -125,8 +125,24 @@ async def test_a_database_that_went_back_closes_the_gate_and_the_proof_stays(hou
     if restarted:
         await house.start()
     await house.look()
-    assert house.gate.closed() == {1: "at unit 49, but unit 50 was committed"}
+    assert house.gate.closed() == {
+        0: "the database of shard 1 went back",
+        1: "at unit 49, but unit 50 was committed",
+    }
     assert (await house.book.witness("INSTALLATION")).unit_seqs == {0: 50, 1: 50}
+
+
+async def test_what_one_ledger_finds_lost_closes_the_others_too(house):
+    await house.start()
+    house.gate.close(1, "the database lost units that were acknowledged")
+    await house.look()
+    assert house.gate.closed() == {
+        0: "the database of shard 1 went back",
+        1: "the database lost units that were acknowledged",
+    }
+    assert await house.ref.aask(AcceptRecovery()) == (0, 1)
+    await house.look()
+    assert house.gate.closed() == {}
 
 
 async def test_a_chain_behind_its_anchor_closes_the_gate(house):
@@ -136,7 +152,10 @@ async def test_a_chain_behind_its_anchor_closes_the_gate(house):
     seen = sighting(50)
     house.database.seen = replace(seen, heads=[ChainHead("postings/0", 40, b""), *seen.heads[1:]])
     await house.look()
-    assert house.gate.closed() == {0: "postings/0 is at 40, its anchor at 50"}
+    assert house.gate.closed() == {
+        0: "postings/0 is at 40, its anchor at 50",
+        1: "the database of shard 0 went back",
+    }
 
 
 async def test_another_server_closes_every_gate(house):
