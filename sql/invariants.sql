@@ -324,19 +324,20 @@ JOIN {ledger}.rail_attempts a ON a.operation_id = o.id
 WHERE s.status = 'FROZEN' AND a.sent_at > s.frozen_at + INTERVAL 1 SECOND;
 
 -- name: i31_phone_in_clear
--- No whole phone number in a column that anybody may read. Digits on both sides make it a part of a longer number:
--- Safaricom's CheckoutRequestID holds time, serial and the payer's digits, and is theirs.
-SELECT 'transactions' AS found_in, id FROM {ledger}.transactions WHERE data REGEXP '(^|[^0-9])254[17][0-9]{8}([^0-9]|$)'
+-- No whole phone number in a column that anybody may read. Digits or letters at its sides make it a part of something
+-- longer: Safaricom's CheckoutRequestID holds time, serial and the payer's digits, and is theirs. Behind four hexadecimal
+-- digits and a hyphen it is the tail of a UUID, one of which in a million looks like a phone.
+SELECT 'transactions' AS found_in, id FROM {ledger}.transactions WHERE data REGEXP '(?<![0-9A-Za-z])(?<![0-9a-f]{4}-)254[17][0-9]{8}(?![0-9A-Za-z])'
 UNION ALL
-SELECT 'transaction_events', transaction_id FROM {ledger}.transaction_events WHERE data REGEXP '(^|[^0-9])254[17][0-9]{8}([^0-9]|$)'
+SELECT 'transaction_events', transaction_id FROM {ledger}.transaction_events WHERE data REGEXP '(?<![0-9A-Za-z])(?<![0-9a-f]{4}-)254[17][0-9]{8}(?![0-9A-Za-z])'
 UNION ALL
 SELECT 'provider_operations', id
 FROM {ledger}.provider_operations
-WHERE recipient REGEXP '(^|[^0-9])254[17][0-9]{8}([^0-9]|$)' OR request REGEXP '(^|[^0-9])254[17][0-9]{8}([^0-9]|$)'
+WHERE recipient REGEXP '(?<![0-9A-Za-z])(?<![0-9a-f]{4}-)254[17][0-9]{8}(?![0-9A-Za-z])' OR request REGEXP '(?<![0-9A-Za-z])(?<![0-9a-f]{4}-)254[17][0-9]{8}(?![0-9A-Za-z])'
 UNION ALL
-SELECT 'outbox', event_id FROM {ledger}.outbox WHERE body REGEXP '(^|[^0-9])254[17][0-9]{8}([^0-9]|$)'
+SELECT 'outbox', event_id FROM {ledger}.outbox WHERE body REGEXP '(?<![0-9A-Za-z])(?<![0-9a-f]{4}-)254[17][0-9]{8}(?![0-9A-Za-z])'
 UNION ALL
-SELECT 'audit_log', CONCAT(chain, '/', seq) FROM {audit}.audit_log WHERE detail REGEXP '(^|[^0-9])254[17][0-9]{8}([^0-9]|$)';
+SELECT 'audit_log', CONCAT(chain, '/', seq) FROM {audit}.audit_log WHERE detail REGEXP '(?<![0-9A-Za-z])(?<![0-9a-f]{4}-)254[17][0-9]{8}(?![0-9A-Za-z])';
 
 -- name: a01_attempts_have_gaps
 -- The attempts of an operation are numbered without gaps, and the shard closed none that was not made.

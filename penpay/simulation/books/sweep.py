@@ -15,7 +15,7 @@ Found = Iterator[tuple[str, object]]
 UNKNOWN_FOR = timedelta(hours=4)
 EVIDENCE_FOR = timedelta(seconds=30)
 OUTBOX_FOR = timedelta(seconds=60)
-_PHONE = re.compile(r"(^|[^0-9])254[17][0-9]{8}([^0-9]|$)")
+_PHONE = re.compile(r"(?<![0-9A-Za-z])(?<![0-9a-f]{4}-)254[17][0-9]{8}(?![0-9A-Za-z])")
 
 
 def sweep(server: MemoryServer) -> dict[str, list[object]]:

@@ -228,11 +228,22 @@ def test_a_phone_is_what_the_database_takes_for_one():
     assert asked == {sweeping._PHONE.pattern}
 
 
-@pytest.mark.parametrize("text", ['{"phone":"254712345678"}', "254112345678", '["a",254712345678]'])
-def test_a_whole_number_is_a_phone(text):
+@pytest.mark.parametrize("text", ['{"phone":"254712345678"}', "254112345678", '["a",254712345678]', "to-254712345678"])
+def test_a_whole_number_is_a_phone(module_database, text):
     assert sweeping._PHONE.search(text)
+    assert module_database.rows(f"SELECT %s REGEXP '{sweeping._PHONE.pattern}'", (text,)) == [(1,)]
 
 
-@pytest.mark.parametrize("text", ["ws_CO_271120261447058155254712345678", '{"n":25471234567890}', "2547****678"])
-def test_digits_within_a_longer_number_are_no_phone(text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ws_CO_271120261447058155254712345678",
+        '{"n":25471234567890}',
+        "2547****678",
+        "019cadc6-bb01-15e5-c878-254726235585",
+        "01KJPWDER1254726235585K26N",
+    ],
+)
+def test_digits_within_something_longer_are_no_phone(module_database, text):
     assert not sweeping._PHONE.search(text)
+    assert module_database.rows(f"SELECT %s REGEXP '{sweeping._PHONE.pattern}'", (text,)) == [(0,)]
