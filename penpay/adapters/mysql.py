@@ -7,7 +7,8 @@ The name is put right before the import. Older PyMySQL versions are no way out: 
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -175,11 +176,21 @@ class Connection:
 
     async def _one_statement_only(self) -> None:
         # The driver always asks for several statements per query, the best friend of an injection.
-        try:
+        async with self._bounded():
             await self._raw._execute_command(COMMAND.COM_SET_OPTION, _SEVERAL_OFF)  # noqa: SLF001 - no public way
             await self._raw._read_packet()  # noqa: SLF001
+
+    @asynccontextmanager
+    async def _bounded(self, *, commits: bool = False) -> AsyncIterator[None]:
+        """Around every packet that is waited for: a server that fell silent is as good as gone."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                yield
         except MySQLError as error:
-            raise translated(error) from error
+            raise translated(error, commit_sent=commits) from error
+        except (OSError, TimeoutError) as error:
+            self._raw.close()
+            raise ConnectionLost(commit_sent=commits) from error
 
     @property
     def usable(self) -> bool:
@@ -203,14 +214,8 @@ class Connection:
             encoded = statement.encode()
         except UnicodeEncodeError as error:
             raise StoreError(INCORRECT_TEXT, "a text is not Unicode") from error
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return int(await self._raw.query(encoded))
-        except MySQLError as error:
-            raise translated(error, commit_sent=commits) from error
-        except (OSError, TimeoutError) as error:
-            self._raw.close()
-            raise ConnectionLost(commit_sent=commits) from error
+        async with self._bounded(commits=commits):
+            return int(await self._raw.query(encoded))
 
     async def run_all(self, statements: Sequence[Labelled], *, commits: bool = False) -> list[tuple[Row, ...]]:
         """Several statements in one round trip, with their rows; the first that fails ends it. Needs `several`.
@@ -223,21 +228,12 @@ class Connection:
             await self.query(text, commits=commits)
             rows.append(self._raw._result.rows or ())  # noqa: SLF001 - as in `rows`
             while self._raw._result.has_next:  # noqa: SLF001
-                await self._next_result(commits=commits)
+                async with self._bounded(commits=commits):
+                    await self._raw.next_result()
                 rows.append(self._raw._result.rows or ())  # noqa: SLF001
         except Duplicate as error:
             raise Duplicate(f"{statements[len(rows)][0]}.{error.key}") from error
         return rows
-
-    async def _next_result(self, *, commits: bool) -> None:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._raw.next_result()
-        except MySQLError as error:
-            raise translated(error, commit_sent=commits) from error
-        except (OSError, TimeoutError) as error:
-            self._raw.close()
-            raise ConnectionLost(commit_sent=commits) from error
 
     async def set_if_known(self, statement: str) -> None:
         """A setting that only some servers have."""

@@ -13,7 +13,7 @@ from typing import Literal, Self
 AtCommit = Literal["", "lost", "done"]
 """Cut before the COMMIT goes on (`lost`), or when its answer comes back (`done`)."""
 _COMMIT = b"COMMIT"
-"""Alone in its packet, or at the end of many statements."""
+"""Alone in its packet, or at the end of many statements; a new session's READ COMMITTED is none."""
 _CHUNK = 1 << 16
 
 
@@ -87,7 +87,9 @@ class Wire:
         self, client: asyncio.StreamReader, server: asyncio.StreamWriter, committing: asyncio.Event
     ) -> None:
         async def judged(chunk: bytes) -> None:
-            if self.cuts_left and self.at_commit and _COMMIT in chunk:
+            if self.cuts_left and self.at_commit and chunk.endswith(_COMMIT):
+                # Counted before the answer comes, or several that are under way at once would cut more than there are.
+                self.cuts_left -= 1
                 if self.at_commit == "lost":
                     self._cut()
                 committing.set()
@@ -104,7 +106,6 @@ class Wire:
         await self._forward(server, client, judged)
 
     def _cut(self) -> None:
-        self.cuts_left -= 1
         self.cuts += 1
         raise ConnectionResetError("cut")
 

@@ -1,13 +1,17 @@
 """Lanes, transactions that are run again, and what the errors of the driver mean."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pymysql.err import IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
 from penpay.adapters.batching import Batcher
 from penpay.adapters.database import GENERAL, LANES, Database
-from penpay.adapters.mysql import translated
+from penpay.adapters.mysql import Connection, Dsn, translated
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.ports import CheckViolated, ConnectionLost, Deadlock, Duplicate, LockTimeout
 
@@ -179,3 +183,39 @@ async def test_a_batcher_refuses_beyond_its_bound():
         await batcher.put(9)
     never.set()
     assert await asyncio.gather(*waiting) == [None] * 3
+
+
+@asynccontextmanager
+async def falling_silent(target: str, listen: Path, *, answers: int) -> AsyncIterator[None]:
+    """A line to the server that carries so many of its packets, and then nothing, without being cut."""
+    carrying: set[asyncio.Task[None]] = set()
+    ends: list[asyncio.StreamWriter] = []
+
+    async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, chunks: int) -> None:
+        while chunks > 0 and (chunk := await source.read(1 << 16)):
+            sink.write(chunk)
+            chunks -= 1
+
+    async def connected(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        server, to_server = await asyncio.open_unix_connection(target)
+        ends.extend((to_client, to_server))
+        carrying.add(asyncio.create_task(carry(client, to_server, 1 << 16)))
+        carrying.add(asyncio.create_task(carry(server, to_client, answers)))
+
+    line = await asyncio.start_unix_server(connected, listen)
+    yield
+    line.close()
+    for task in carrying:
+        task.cancel()
+    await asyncio.gather(*carrying, return_exceptions=True)
+    for end in ends:
+        end.transport.abort()
+
+
+@pytest.mark.parametrize("answers", range(6))
+async def test_a_server_that_falls_silent_while_a_session_opens_is_away(database, tmp_path, answers):
+    dsn = Dsn.parse(database.url)
+    listen = tmp_path / "line"
+    async with falling_silent(dsn.unix_socket, listen, answers=answers), asyncio.timeout(20):
+        with pytest.raises(Unavailable):
+            await Connection.open(replace(dsn, unix_socket=str(listen)), connect_timeout_s=0.1, statement_timeout_s=0.1)
