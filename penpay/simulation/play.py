@@ -128,7 +128,9 @@ def _quiet() -> Iterator[list[BaseException]]:
             warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
             yield broken
             _unregister_all_but(known)
-            gc.collect()
+            # Again while something is found: a coroutine that is closed by a collection holds its frame until the next.
+            while gc.collect():
+                pass
     finally:
         logger.handlers, logger.propagate = before[0], before[1]
         logger.setLevel(before[2])
