@@ -188,6 +188,8 @@ class Deposit:
     """Where the customer's shillings stand: "", `customer`, `suspense`, `deriv_out`, `refund_out`, `gone`."""
     set_aside: Money | None = None
     """Shillings in suspense beside that: more arrived, or fewer dollars left, than what was booked."""
+    received: Money | None = None
+    """What the receipt says, once it has corrected what was believed. `paid` goes on meaning what is held or left."""
     refund_from: str = ""
     """The account a refund is taken from: `customer` or `suspense`."""
     deriv_transaction_id: str = ""

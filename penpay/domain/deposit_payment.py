@@ -220,11 +220,10 @@ def _paid_again(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     """More evidence for a deposit that is paid already: it may bring the receipt, and then posts nothing."""
     if not e.trusted or not e.receipt:
         return
-    if e.receipt == d.now.receipt:
-        if e.source == "pull" and e.amount != d.now.paid:
-            _correct(d, e)
+    known = d.now.received or d.now.paid
+    if e.receipt == d.now.receipt and (e.source != "pull" or e.amount == known):
         return
-    if d.now.receipt:
+    if (d.now.receipt and e.receipt != d.now.receipt) or d.now.received is not None:
         reason = f"second payment evidence: {e.receipt} of {e.amount.text()} KES"
         d.to_review(CONTRADICTING_PAYMENT, "FINANCE", reason, failure_code=CONTRADICTING_PAYMENT)
         return
@@ -255,9 +254,10 @@ def _correct(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     if d.now.money_at in STANDING:
         source = AccountCode(d.now.money_at)
         d.post(d.books.payment_corrected(believed, e.amount, source=source))
-        d.set(paid=e.amount, money_at=AccountCode.SUSPENSE.value)
+        d.set(paid=e.amount, received=e.amount, money_at=AccountCode.SUSPENSE.value)
     else:
         d.post(d.books.payment_corrected(believed, e.amount))
+        d.set(received=e.amount)
         set_aside(d, e.amount.minor - believed.minor)
 
 

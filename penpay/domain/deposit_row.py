@@ -45,7 +45,7 @@ _PACKING = Packing(
     flags=("verify_first", "held_stranger"),
     operations=OPERATIONS,
 )
-_AMOUNTS = ("paid", "set_aside", "held_amount")
+_AMOUNTS = ("paid", "set_aside", "held_amount", "received")
 """Shillings."""
 
 
@@ -97,5 +97,6 @@ def from_row(row: TransactionRow) -> Deposit:
         paid=_shillings(data, "paid"),
         set_aside=_shillings(data, "set_aside"),
         held_amount=_shillings(data, "held_amount"),
+        received=_shillings(data, "received"),
         **unpacked(data, _PACKING),
     )

@@ -137,6 +137,7 @@ def transfer_absent(d: Draft[Deposit], proof: str, *, attempts_closed: int | Non
     if d.now.money_at == "deriv_out":
         d.post(d.books.deposit_void(d.now.paid, d.now.transfers))
         d.set(money_at="customer")
+        _as_received(d)
 
 
 def deriv_ambiguous(d: Draft[Deposit], e: ev.DerivAmbiguous) -> None:
@@ -211,14 +212,13 @@ def refund_confirmed(d: Draft[Deposit], e: ev.RefundConfirmed) -> None:
         )
         return
     d.post(d.books.refund_done(d.now.paid, d.now.refunds))
-    d.step(
-        _S.REVERSED,
-        {"receipt": e.receipt},
-        refund_receipt=e.receipt,
-        money_at="gone",
-        completed_at=d.at,
-        next_wake_at=None,
-    )
+    gone = {"refund_receipt": e.receipt, "money_at": "gone"}
+    if d.now.received not in {None, d.now.paid}:
+        # Reversed for the amount that was believed, although the receipt is of another one: how much did go back?
+        reason = f"{d.now.paid.text()} KES were reversed of a payment of another amount: {e.receipt}"
+        d.to_review("contradicting_refund", "FINANCE", reason, {"receipt": e.receipt}, **gone)
+        return
+    d.step(_S.REVERSED, {"receipt": e.receipt}, completed_at=d.at, next_wake_at=None, **gone)
     d.close_review("*", "refunded by evidence")
 
 
@@ -229,6 +229,7 @@ def refund_absent(d: Draft[Deposit], code: str, *, attempts_closed: int | None =
     if d.now.money_at == "refund_out":
         d.post(d.books.refund_void(d.now.paid, d.now.refunds, source=AccountCode(d.now.refund_from)))
         d.set(money_at=d.now.refund_from)
+        _as_received(d)
 
 
 def refund_refused(d: Draft[Deposit], e: ev.RefundRefused) -> None:
@@ -263,7 +264,29 @@ def give_back(d: Draft[Deposit]) -> None:
     if now.paid is not None and now.money_at == "deriv_out" and now.transfer and now.transfer.state is gone:
         d.post(d.books.deposit_void(now.paid, now.transfers))
         d.set(money_at="customer")
+        _as_received(d)
     if now.paid is not None and now.money_at == "refund_out" and (now.refund is None or now.refund.state is gone):
         source = AccountCode(now.refund_from)
         d.post(d.books.refund_void(now.paid, now.refunds, source=source))
         d.set(money_at=source.value)
+        _as_received(d)
+
+
+def _as_received(d: Draft[Deposit]) -> None:
+    """What comes back stands as it once arrived, where a receipt told so only after it had left.
+
+    A surplus that people have given back meanwhile stays given back.
+    """
+    believed, received = d.now.paid, d.now.received
+    if believed is None or received is None or received == believed:
+        return
+    surplus = received.minor - believed.minor
+    aside = d.now.set_aside.minor if d.now.set_aside is not None else 0
+    if surplus > aside:
+        return
+    if surplus > 0:
+        d.set(set_aside=kes(aside - surplus) if aside > surplus else None)
+    source = AccountCode(d.now.money_at)
+    if surplus < 0 or source is not AccountCode.SUSPENSE:
+        d.post(d.books.payment_restated(believed, received, source=source))
+    d.set(paid=received, money_at=AccountCode.SUSPENSE.value)

@@ -86,6 +86,19 @@ class Books:
         legs = [(self._of(code, _KES), minor) for code, minor in ((_C.MPESA_PAYBILL, surplus), *sides)]
         return _summed("corrected", Phase.POSTED, legs)
 
+    def payment_restated(self, believed: Money, received: Money, *, source: AccountCode) -> Posting:
+        """What had left came back: all that arrived stands in suspense, and the difference is neither aside nor lost.
+
+        `source`: where what was believed stands again. Undoes `payment_corrected` of money that has left.
+        """
+        surplus = received.minor - believed.minor
+        legs = [
+            (self._of(source, _KES), believed.minor),
+            (self._of(_C.SUSPENSE, _KES), max(surplus, 0) - received.minor),
+            (self._of(_C.WRITE_OFF, _KES), -max(-surplus, 0)),
+        ]
+        return _summed("restated", Phase.POSTED, legs)
+
     def deposit_done_otherwise(self, paid: Money, split: Exchange, times: int, *, source: AccountCode) -> Posting:
         """Deriv credited dollars otherwise than asked. What they cost is taken from where the shillings stand.
 

@@ -165,7 +165,7 @@ class Mpesa:
 
     def _reversed(self, reversal: Reversal) -> None:
         payment = self._truth.payments.get(reversal.receipt)
-        if payment is None:
+        if payment is None or payment.amount_minor != reversal.amount_minor:
             reversal.code = "R000002"
         elif payment.reversed_by:
             reversal.code = "R000001"

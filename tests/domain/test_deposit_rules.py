@@ -381,6 +381,70 @@ def test_the_end_of_a_transfer_does_not_answer_a_question_about_its_payment() ->
     assert (story.state, story.clearing()) == (State.IN_REVIEW, 0)
 
 
+def listed(story: Story, arrived: int) -> None:
+    """The list of payments names the same receipt with another amount, twice."""
+    for _ in range(2):
+        story.happens(ev.MpesaPaid(source="pull", amount=kes(arrived), receipt="NLJ7RT61SV"), after_s=5)
+    assert (story.state, story.reviews[-1]) == (State.IN_REVIEW, "amount_mismatch")
+    assert story.balance("mpesa_paybill:KES") == arrived
+
+
+@pytest.mark.parametrize("arrived", [100, 129_900, 500_000])
+def test_shillings_of_a_transfer_that_did_nothing_come_back_as_they_arrived(arrived: int) -> None:
+    story = believed()
+    story.attempted = True
+    story.happens(ev.DerivOutcomeUnknown(code="dropped", attempt=1))
+    listed(story, arrived)
+    story.happens(ev.StaffProved(executed=False, reference="", approval="a,b"))
+    assert (standing(story), story.deposit.set_aside) == ({"mpesa_paybill": arrived, "suspense": -arrived}, None)
+    story.happens(ev.StaffRefunded(approval="a,b"))
+    story.happens(ev.RefundConfirmed(receipt="R1"))
+    assert (story.state, standing(story)) == (State.REVERSED, {})
+
+
+def reversing(arrived: int) -> Story:
+    """A Reversal over the amount that was believed is on its way."""
+    story = accepted(verify_first=True)
+    story.happens(callback(), after_s=20)
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=20)
+    story.attempted = True
+    story.happens(ev.DerivRefused(code="PaymentAgentTransferError", attempt=1), after_s=1)
+    assert (story.state, story.does()) == (State.REFUND_SENDING, ["submit"])
+    listed(story, arrived)
+    return story
+
+
+@pytest.mark.parametrize("arrived", [100, 129_900, 500_000])
+def test_a_reversal_of_another_amount_is_refused_and_the_payment_stands_as_it_arrived(arrived: int) -> None:
+    story = reversing(arrived)
+    story.happens(ev.RefundRefused(code="R000002"), after_s=5)
+    assert (standing(story), story.deposit.set_aside) == ({"mpesa_paybill": arrived, "suspense": -arrived}, None)
+    story.happens(ev.StaffRefunded(approval="a,b"))
+    assert story.balance("refund_out:KES") == -arrived
+    story.happens(ev.RefundConfirmed(receipt="R1"))
+    assert (story.state, standing(story)) == (State.REVERSED, {})
+
+
+def test_a_reversal_of_another_amount_that_succeeds_is_looked_at() -> None:
+    story = reversing(129_900)
+    story.happens(ev.RefundConfirmed(receipt="R1"))
+    assert (story.state, story.reviews[-1]) == (State.IN_REVIEW, "contradicting_refund")
+    assert standing(story) == {"mpesa_paybill": -100, "write_off": 100}
+
+
+def test_a_surplus_that_people_gave_back_meanwhile_stays_given_back() -> None:
+    story = reversing(500_000)
+    story.happens(ev.StaffSettled(reference="HAND1", approval="a,b"))
+    story.happens(ev.RefundRefused(code="R000002"), after_s=5)
+    assert standing(story) == {"mpesa_paybill": 130_000, "customer": -130_000}
+
+
+def test_a_list_that_changes_its_mind_corrects_nothing_twice() -> None:
+    story = reversing(129_900)
+    story.happens(ev.MpesaPaid(source="pull", amount=kes(129_800), receipt="NLJ7RT61SV"), after_s=5)
+    assert (story.reviews[-1], story.balance("mpesa_paybill:KES")) == ("contradicting_payment", 129_900)
+
+
 # --- what people know -------------------------------------------------------------------------------------------
 
 

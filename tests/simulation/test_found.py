@@ -10,7 +10,7 @@ from penpay.simulation.play import BOOT_S, play
 from penpay.simulation.world import Seed, World
 
 KEPT = (
-    *(67, 1239, 50225, 201764, 213988, 242665, 300007, 301136, 430233, 447349, 712919, 817024),
+    *(67, 1239, 50225, 201764, 213988, 242665, 300007, 301136, 430233, 447349, 712919, 817024, 912743, 930788),
     *(1021137, 1029359, 2000716),
 )
 """67: a ledger that lost its lease while its shard was starting was taken for a living one, for ever.
@@ -31,6 +31,8 @@ and said that nothing had been sent it let an equal transfer go, and the stateme
 712919: Safaricom's queue had given up a payout that was never acknowledged. It was not sent again, and yet asked about
 for the day in which it might have been.
 817024: the tail of a payout's UUID had twelve decimal digits and was taken for a phone that anybody may read.
+912743, 930788: the list of payments corrected an amount that staff had been told, while a Reversal over the other
+amount was on its way; and the simulation's rail reversed whatever it was asked, where the sandbox refuses.
 2000716: a ledger was ended in the middle of a unit, and the saga that waited for it broke instead of reading again.
 """
 
