@@ -77,8 +77,19 @@ def payout_unknown(d: Draft[Withdrawal], e: ev.PayoutOutcomeUnknown) -> None:
 
 
 def payout_timed_out(d: Draft[Withdrawal], _e: ev.PayoutTimedOut) -> None:
-    """Safaricom's queue gave up waiting, which is no failure: the status says."""
+    """Safaricom's queue gave up waiting, which is no failure: the status says.
+
+    A question about the status may time out just so, at the same address. What is asked about already keeps its pace:
+    otherwise each answer would bring the next question, and the wake that calls a person would never come.
+    """
+    assert d.now.payout is not None
+    asked = d.now.state is _S.B2C_UNKNOWN
+    if asked and d.now.payout.state is _O.UNKNOWN:
+        return
     d.operation("payout", _O.UNKNOWN)
+    if asked:
+        d.step(_S.B2C_UNKNOWN)
+        return
     d.step(_S.B2C_UNKNOWN, next_wake_at=d.later(d.rules.refund_probe_s))
     d.effect("probe_payout", d.now.payout)
 

@@ -301,6 +301,24 @@ def test_a_queue_timeout_is_no_failure_and_the_result_wins() -> None:
     assert story.state is State.COMPLETED
 
 
+def test_questions_about_a_payout_that_time_out_keep_their_pace_and_its_end() -> None:
+    story = sending()
+    story.happens(ev.PayoutOutcomeUnknown(code="timeout", attempt=1))
+    story.happens(ev.Woke(), after_s=60)
+    story.happens(ev.PayoutTimedOut(), after_s=1)
+    asked = 0
+    while story.state is State.B2C_UNKNOWN:
+        due = story.saga.next_wake_at
+        assert isinstance(story.happens(ev.PayoutTimedOut(), after_s=20), Ignored)
+        assert story.saga.next_wake_at == due
+        story.happens(ev.Woke(), after_s=(due - story.at).total_seconds())
+        asked += story.does().count("probe_payout")
+    waited_s = (story.at - T0).total_seconds()
+    assert waited_s < Rules().unknown_max_s + 120
+    assert asked <= waited_s / Rules().refund_probe_s
+    assert story.reviews == ["payout_unknown"]
+
+
 def test_a_failed_result_alone_moves_nothing() -> None:
     story = awaiting()
     story.happens(ev.PayoutFailed(code="2040", at=story.at), after_s=5)
