@@ -71,10 +71,11 @@ def _wake_result(d: Draft[Withdrawal], _e: ev.Woke) -> None:
 
 
 def _wake_unknown_payout(d: Draft[Withdrawal], _e: ev.Woke) -> None:
-    """Ask for the status; a payout that was never acknowledged is also sent again, under its own id.
+    """Ask for the status; a payout that was never acknowledged is also sent again, under its own id, in turns.
 
-    The rail may have died with an intent that it was told: then it is told again, and asked all the same. The intent
-    is recorded each time, so that the ledger says when the customer is frozen: then it is only asked about.
+    Its answers may be lost for as long as it is sent: only the status tells that it was paid long ago. The rail may
+    have died with an intent that it was told: then it is told again, and asked all the same. The intent is recorded
+    each time, so that the ledger says when the customer is frozen: then it is only asked about.
     """
     payout = d.now.payout
     assert payout is not None
@@ -85,6 +86,7 @@ def _wake_unknown_payout(d: Draft[Withdrawal], _e: ev.Woke) -> None:
     if d.age_s(d.now.state_since or d.now.created_at) >= limit_s:
         d.to_review("payout_unknown", "OPS", "Safaricom never said what became of the payout")
         return
+    again = again and d.now.polls % 2 == 0
     if stands or again:
         d.operation("payout", _O.INTENT, attempts_closed=None if stands else payout.attempt)
     d.step(_S.B2C_UNKNOWN, polls=d.now.polls + 1, next_wake_at=d.later(d.rules.refund_probe_s))

@@ -162,6 +162,21 @@ def test_a_payout_that_the_rail_forgot_to_send_again_is_told_again() -> None:
     assert (story.saga.payout.state, story.saga.payout.attempts_closed) == (OperationState.INTENT, 1)
 
 
+def test_a_payout_that_is_sent_again_and_again_without_an_answer_is_asked_about_in_turns() -> None:
+    story = sending()
+    story.happens(ev.PayoutOutcomeUnknown(code="http_500", attempt=1))
+    did = []
+    for attempt in (2, 3):
+        story.happens(ev.Woke(), after_s=60)
+        did.append(story.does())
+        story.happens(ev.PayoutOutcomeUnknown(code="http_500", attempt=attempt), after_s=1)
+        story.happens(ev.Woke(), after_s=60)
+        did.append(story.does())
+    assert did == [["submit"], ["probe_payout"]] * 2
+    story.happens(ev.PayoutPaid(receipt="SG1", source="status"))
+    assert (story.state, story.clearing()) == (State.COMPLETED, 0)
+
+
 def test_a_payout_without_an_acknowledgement_is_sent_again_for_a_day() -> None:
     story = sending()
     story.happens(ev.PayoutOutcomeUnknown(code="timeout", attempt=1))
