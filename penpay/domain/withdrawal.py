@@ -119,7 +119,11 @@ TRANSITIONS: Mapping[State, _Row] = {
         ev.ReturnConfirmed: (_S.REVERSED, _S.IN_REVIEW),
         **_STAFF,
     },
-    _S.COMPLETED: {ev.PayoutFailed: (_S.IN_REVIEW,), ev.ReturnConfirmed: (_S.IN_REVIEW,)},
+    _S.COMPLETED: {
+        ev.PayoutPaid: (_S.IN_REVIEW,),
+        ev.PayoutFailed: (_S.IN_REVIEW,),
+        ev.ReturnConfirmed: (_S.IN_REVIEW,),
+    },
     _S.REVERSED: {ev.PayoutPaid: (_S.IN_REVIEW,)},
     _S.FAILED: {ev.DebitConfirmed: _DEBITED},
 }

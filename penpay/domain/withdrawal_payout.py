@@ -98,6 +98,11 @@ def payout_paid(d: Draft[Withdrawal], e: ev.PayoutPaid) -> None:
     """P3. A payment that we had given up is looked at: the dollars may be on their way back."""
     if e.receipt == d.now.receipt:
         return
+    if d.now.receipt and d.now.money_at != "b2c_out":
+        # Paid and booked once. Whether a second receipt is a second payment, only people can find out.
+        second = {"receipt": e.receipt, "source": e.source}
+        d.to_review("contradicting_payout", "FINANCE", f"Safaricom names a second receipt: {e.receipt}", second)
+        return
     reason = f"Safaricom paid out all the same: {e.receipt}"
     if d.now.money_at != "b2c_out" and e.source == "result":
         # Against what was proven twice a callback alone moves no books: the status tells.

@@ -424,6 +424,19 @@ def test_a_second_identical_result_changes_nothing() -> None:
     assert isinstance(story.happens(ev.PayoutPaid(receipt="SG1", source="status")), Ignored)
 
 
+@pytest.mark.parametrize("source", ["result", "status"])
+def test_a_second_receipt_of_a_completed_payout_is_looked_at_and_books_nothing(source: str) -> None:
+    story = awaiting()
+    story.happens(ev.PayoutPaid(receipt="SG1", source="result"))
+    booked = dict(story.balances)
+    story.happens(ev.PayoutPaid(receipt="SG2", source=source))
+    assert (story.state, story.reviews, story.saga.receipt) == (State.IN_REVIEW, ["contradicting_payout"], "SG1")
+    assert story.balances == booked
+    assert isinstance(story.happens(ev.PayoutPaid(receipt="SG1", source="status")), Ignored)
+    story.happens(ev.StaffClosed(approval="a,b"))
+    assert story.state is State.COMPLETED
+
+
 @pytest.mark.parametrize(
     ("shillings", "fee"), [(100, 0), (101, 5), (1_500, 5), (1_501, 9), (5_001, 11), (20_001, 13), (250_000, 13)]
 )
