@@ -341,7 +341,13 @@ class DarajaGateActor(RailSender):
         """A success is proof, a failure only a hint until the grace has passed: the saga judges."""
         status = await self._gate.daraja.stk_query(asked.checkout_request_id)
         outcome = "PAID" if status.result_code == "0" else "FAILED" if status.result_code else "PENDING"
-        return ProbeAnswered(probe="stk", operation_id=asked.operation_id, outcome=outcome, code=status.result_code)
+        return ProbeAnswered(
+            probe="stk",
+            operation_id=asked.operation_id,
+            outcome=outcome,
+            code=status.result_code,
+            reference=asked.checkout_request_id,
+        )
 
     async def _reversal(self, asked: ProbeReversal) -> ProbeAnswered:
         """The status comes by callback, as an inbox row of the same operation.

@@ -87,9 +87,11 @@ def _stk(deposit: Deposit, callback: StkCallback, row: InboxRow) -> ev.Event | U
     if callback.result_code != "0" and not callback.receipt:
         final = callback.result_code not in NOT_FINAL
         return ev.MpesaRefused(source="callback", code=callback.result_code, final=final and row.trusted_source)
+    # A stranger could name a push that was paid for something else.
+    named = callback.checkout_request_id if row.trusted_source else ""
     if callback.amount is None or not callback.receipt:
         # Success without a receipt or an amount is a claim: an authenticated query decides.
-        return ev.MpesaPaid(source="callback", amount=deposit.send, trusted=False)
+        return ev.MpesaPaid(source="callback", amount=deposit.send, trusted=False, checkout_request_id=named)
     tail = callback.phone_tail
     return ev.MpesaPaid(
         source="callback",
@@ -97,6 +99,7 @@ def _stk(deposit: Deposit, callback: StkCallback, row: InboxRow) -> ev.Event | U
         receipt=callback.receipt,
         paid_at=callback.paid_at,
         trusted=row.trusted_source and bool(known),
+        checkout_request_id=named,
         payer_matches=not tail or tail.endswith(deposit.phone_mask[-3:]) or deposit.phone_mask.endswith(tail),
     )
 
@@ -125,6 +128,8 @@ def _transaction_status(deposit: Deposit, result: ResultCallback, row: InboxRow)
 
 def event_of_probe(deposit: Deposit, answer: ProbeAnswered) -> ev.Event | None:
     """What a rail's answer to a read says; None when it says nothing."""
+    if answer.probe == "stk" and answer.reference not in {"", deposit.known_checkout_id}:
+        return None  # about a push that a claim had named, and that is not ours
     match answer.probe, answer.outcome:
         case "recipient", "OK":
             return ev.RecipientChecked(ok=True)

@@ -35,7 +35,7 @@ def message(d: Deposit, effect: Effect) -> tuple[str, object]:
         case "submit":
             return _submit(d, op)
         case "probe_stk":
-            checkout = d.checkout_request_id
+            checkout = d.known_checkout_id
             probe = ProbeStk(operation_id=op, shard=shard, transaction_id=tx, checkout_request_id=checkout)
             return DARAJA_GATE, probe
         case "probe_pull":

@@ -37,7 +37,10 @@ class Submit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeStk:
-    """Ask Safaricom about a push. Tell; the answer is a `ProbeAnswered` (probe `stk`) to the saga."""
+    """Ask Safaricom about a push. Tell; the answer is a `ProbeAnswered` (probe `stk`) to the saga.
+
+    Its `reference` repeats `checkout_request_id`: a claim may have named another push than the one acknowledged since.
+    """
 
     operation_id: str
     shard: int

@@ -182,6 +182,8 @@ class Deposit:
     """What the claim says was paid: a query that confirms it knows no amount."""
     held_stranger: bool = False
     """The claim names a payer whose visible digits are not those that were asked."""
+    held_checkout_id: str = ""
+    """The push that the claim names. It is asked about while no acknowledgement has told ours."""
     asked_staff_at: datetime | None = None
     """Since when a person is told that nobody knows whether it was paid; it goes on being asked."""
     money_at: str = ""
@@ -203,3 +205,8 @@ class Deposit:
     next_wake_at: datetime | None = None
     failure_code: str = ""
     completed_at: datetime | None = None
+
+    @property
+    def known_checkout_id(self) -> str:
+        """The push to ask Safaricom about: ours as it was acknowledged, before that the one that a claim names."""
+        return self.checkout_request_id or self.held_checkout_id

@@ -60,7 +60,8 @@ class MpesaPaid(Event):
 
     A query names neither receipt nor time nor amount: it counts as the asked amount, paid at the push.
     `trusted` is False for a callback that must be confirmed by an authenticated query first. `payer_matches` is False
-    when the visible digits of the payer's phone are not those that were asked.
+    when the visible digits of the payer's phone are not those that were asked. `checkout_request_id` is the push that a
+    callback from Safaricom's own address names.
     """
 
     source: str
@@ -69,6 +70,7 @@ class MpesaPaid(Event):
     paid_at: datetime | None = None
     trusted: bool = True
     payer_matches: bool = True
+    checkout_request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Draft
@@ -24,6 +25,14 @@ _S = State
 _O = OperationState
 _KNOW_NO_AMOUNT = frozenset({"query", "staff"})
 """Sources that say that it was paid, and not how much."""
+NO_CLAIM: Mapping[str, Any] = {
+    "held_receipt": "",
+    "held_paid_at": None,
+    "held_amount": None,
+    "held_stranger": False,
+    "held_checkout_id": "",
+}
+"""What is remembered of a claim of payment once it is known to be none."""
 
 
 # --- the push ---------------------------------------------------------------------------------------------------
@@ -46,6 +55,8 @@ def recipient_checked(d: Draft[Deposit], e: ev.RecipientChecked) -> None:
 def stk_accepted(d: Draft[Deposit], e: ev.StkAccepted) -> None:
     """A prompt is on its way: wait for the payer. A payment that was claimed meanwhile can now be asked about."""
     d.operation("stk", _O.SENT)
+    if e.checkout_request_id and d.now.held_checkout_id not in {"", e.checkout_request_id}:
+        _drop_claim(d)
     wake = e.pushed_at + timedelta(seconds=d.rules.stk_poll_ladder_s[0])
     d.step(
         _S.AWAITING_PAYER,
@@ -57,6 +68,13 @@ def stk_accepted(d: Draft[Deposit], e: ev.StkAccepted) -> None:
     )
     if d.now.held_receipt:
         d.effect("probe_stk", d.now.stk)
+
+
+def _drop_claim(d: Draft[Deposit]) -> None:
+    """It named another push than ours: a person looks at it, as at every callback that belongs elsewhere."""
+    claim = {"checkout_request_id": d.now.held_checkout_id, "receipt": d.now.held_receipt}
+    d.review("evidence_unusable", "OPS", "the callback speaks of another CheckoutRequestID", claim)
+    d.set(**NO_CLAIM)
 
 
 def stk_refused(d: Draft[Deposit], e: ev.StkRefused) -> None:
@@ -150,6 +168,7 @@ def _hold_evidence(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
         held_paid_at=e.paid_at,
         held_amount=e.amount if e.receipt else None,
         held_stranger=not e.payer_matches,
+        held_checkout_id=e.checkout_request_id,
         polls=0,
         next_wake_at=d.later(d.rules.stk_poll_ladder_s[0]),
     )
@@ -299,7 +318,7 @@ def probe_payment(d: Draft[Deposit]) -> None:
     In turns where the push is unknown or a payment is claimed: the list shows what a query may never tell.
     """
     doubted = d.now.state is _S.STK_UNKNOWN or bool(d.now.held_receipt)
-    if d.now.checkout_request_id and (not doubted or d.now.polls % 2 == 0):
+    if d.now.known_checkout_id and (not doubted or d.now.polls % 2 == 0):
         d.effect("probe_stk", d.now.stk)
     else:
         d.effect("probe_pull", d.now.stk)

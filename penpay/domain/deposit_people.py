@@ -44,7 +44,7 @@ def staff_proved(d: Draft[Deposit], e: ev.StaffProved) -> None:
         case "stk", False:
             if d.now.stk is not None and d.now.stk.state not in OVER:
                 d.operation("stk", OperationState.REFUSED, code="staff")
-            d.set(held_receipt="", held_paid_at=None, held_amount=None, held_stranger=False)
+            d.set(**pay.NO_CLAIM)
         case "transfer", True:
             confirmed = ev.DerivConfirmed(transaction_id=e.reference, amount=d.now.receive, proof="staff")
             move.deriv_confirmed(d, confirmed)

@@ -35,6 +35,7 @@ _PACKING = Packing(
         "paid_by",
         "receipt",
         "held_receipt",
+        "held_checkout_id",
         "money_at",
         "refund_from",
         "deriv_transaction_id",

@@ -217,6 +217,29 @@ async def test_a_success_from_an_unknown_address_waits_for_a_query(house: House,
     assert row_of(house).state == "DERIV_SENDING"
 
 
+@pytest.mark.parametrize(("trusted", "asked"), [(True, ["ws_7"]), (False, [])])
+async def test_only_a_callback_from_safaricom_names_the_push_to_ask_about(
+    house: House, saga: AsyncioActorRef, trusted: bool, asked: list[str]
+) -> None:
+    """A stranger could name a push that was paid for something else."""
+    body = paid_body(house.clock.now(), checkout="ws_7")
+    await settle(saga, rail(house, "STK", Outcome.UNKNOWN), evidence(house, "stk", body, trusted=trusted))
+    probes = [message for message in house.told_to(DARAJA_GATE) if isinstance(message, ProbeStk)]
+    assert [probe.checkout_request_id for probe in probes] == asked
+
+
+async def test_an_answer_about_the_push_that_a_dropped_claim_named_is_no_evidence(
+    house: House, saga: AsyncioActorRef
+) -> None:
+    body = paid_body(house.clock.now(), checkout="ws_7")
+    await settle(saga, rail(house, "STK", Outcome.UNKNOWN), evidence(house, "stk", body), accepted(house))
+    paid = ProbeAnswered(probe="stk", operation_id=operation(house, "STK"), outcome="PAID", reference="ws_7")
+    await settle(saga, paid)
+    assert row_of(house).state == "AWAITING_PAYER"
+    await settle(saga, replace(paid, reference="ws_1"))
+    assert row_of(house).state == "DERIV_SENDING"
+
+
 async def test_a_success_without_a_receipt_credits_nothing_by_itself(house: House, saga: AsyncioActorRef) -> None:
     bare = json.dumps(
         {

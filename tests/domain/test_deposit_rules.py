@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -32,9 +33,7 @@ def accepted(**more: bool) -> Story:
     return story
 
 
-def callback(
-    receipt: str = "NLJ7RT61SV", *, amount: int = SEND.minor, late_s: float = 20, **more: bool
-) -> ev.MpesaPaid:
+def callback(receipt: str = "NLJ7RT61SV", *, amount: int = SEND.minor, late_s: float = 20, **more: Any) -> ev.MpesaPaid:
     return ev.MpesaPaid(
         source="callback", amount=kes(amount), receipt=receipt, paid_at=T0 + timedelta(seconds=late_s), **more
     )
@@ -86,6 +85,29 @@ def test_a_callback_before_the_acknowledgement_is_not_lost() -> None:
     story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=1)
     assert story.state is State.DERIV_SENDING
     assert story.deposit.receipt == "NLJ7RT61SV"
+
+
+def claimed_while_unknown() -> Story:
+    story = started()
+    story.happens(ev.StkOutcomeUnknown(code="timed_out", attempted_at=story.at), after_s=30)
+    story.happens(callback(trusted=False, checkout_request_id="ws_7"), after_s=5)
+    return story
+
+
+def test_a_claim_names_the_push_to_ask_about_when_its_acknowledgement_is_lost() -> None:
+    story = claimed_while_unknown()
+    assert (story.state, story.does(), story.deposit.known_checkout_id) == (State.STK_UNKNOWN, ["probe_stk"], "ws_7")
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=1)
+    assert (story.state, story.deposit.receipt) == (State.DERIV_SENDING, "NLJ7RT61SV")
+
+
+def test_a_claim_of_another_push_than_the_acknowledged_one_is_dropped_and_shown_to_a_person() -> None:
+    story = claimed_while_unknown()
+    story.happens(ev.StkAccepted(checkout_request_id="ws_1", pushed_at=story.at), after_s=5)
+    assert (story.state, story.reviews, story.does()) == (State.AWAITING_PAYER, ["evidence_unusable"], [])
+    assert (story.deposit.held_receipt, story.deposit.known_checkout_id) == ("", "ws_1")
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=20)
+    assert (story.state, story.deposit.receipt) == (State.DERIV_SENDING, "")
 
 
 # --- nobody paid ------------------------------------------------------------------------------------------------
@@ -649,6 +671,7 @@ things = st.one_of(
         paid_at=st.sampled_from([None, T0, T0 + timedelta(seconds=900)]),
         trusted=st.booleans(),
         payer_matches=st.booleans(),
+        checkout_request_id=st.sampled_from(["", "ws_1", "ws_2"]),
     ),
     st.builds(
         ev.MpesaRefused, source=st.sampled_from(["callback", "query"]), code=st.just("1032"), final=st.booleans()
