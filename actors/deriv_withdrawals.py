@@ -45,6 +45,8 @@ _RELINK = Refusal("deriv_not_linked", "Deriv does not accept the stored authoriz
 _BUSY = Refusal("overloaded", "too many codes are being asked for", retry_after_s=5)
 _WAIT_S = 60
 """After a rate limit that names no time."""
+_WAIT_MAX_S = 86_400
+"""Whatever time Deriv names, nobody is told to come back later than tomorrow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +276,8 @@ class DerivWithdrawalsActor(RailSender):
         if deriv.asks_to_wait(frame):
             again_at = deriv.may_ask_again_at(frame)
             left_s = (again_at - self.parts.clock.now()).total_seconds() if again_at else _WAIT_S
-            return Refusal("rate_limited", "Deriv sends no further code yet", retry_after_s=max(1, round(left_s)))
+            wait_s = min(_WAIT_MAX_S, max(1, round(left_s)))
+            return Refusal("rate_limited", "Deriv sends no further code yet", retry_after_s=wait_s)
         if frame.error_code or not deriv.mailed(frame):
             log.warning("deriv mails no code", rail=self.RAIL, code=frame.error_code)
             return Refusal("rail_down", "Deriv did not send a code", retry_after_s=_WAIT_S)

@@ -7,6 +7,7 @@ as decimals, never through a float.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -26,6 +27,7 @@ AUTHORIZE_PAYMENTS = "payments"
 _DESCRIPTION = re.compile(r"[0-9A-Za-z .,'-]{0,250}", re.ASCII)
 _LOGINID = re.compile(r"[A-Za-z]+[0-9]+", re.ASCII)
 _CODE = re.compile(r"\w{8,128}", re.ASCII)
+_ERROR_CODE = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 _OUR_SHORTAGE = re.compile(r"insufficient|not enough (?:funds|money|balance)", re.IGNORECASE)
 _AUTH = frozenset({"InvalidToken", "AuthorizationRequired", "InvalidAppID", "PermissionDenied", "DisabledClient"})
 _RATE = frozenset({"RateLimit"})
@@ -215,14 +217,13 @@ def decode(text: str) -> Frame:
         raise BadInput("frame", "not JSON") from error
     if type(raw) is not dict:
         raise BadInput("frame", "not an object")
-    fault = raw.get("error")
-    req_id = raw.get("req_id")
+    fault, req_id = raw.get("error"), raw.get("req_id")
     frame = Frame(
         msg_type=_text(raw.get("msg_type")),
         req_id=req_id if type(req_id) is int else None,
         members=raw,
-        error_code="" if fault is None else _error_text(fault, "code") or "error_without_code",
-        error_message="" if fault is None else _error_text(fault, "message"),
+        error_code="" if fault is None else _error_code(fault),
+        error_message=_text(_members(fault).get("message")),
     )
     if not frame.msg_type:
         raise BadInput("msg_type", "missing")
@@ -247,11 +248,12 @@ def asks_to_wait(frame: Frame) -> bool:
 
 
 def may_ask_again_at(frame: Frame) -> datetime | None:
-    """When an error says that the same may be asked again, if it does."""
-    fault = frame.members.get("error")
-    details = fault.get("details") if isinstance(fault, dict) else None
-    told = details.get("next_request_at") if isinstance(details, dict) else None
-    return _epoch(told, "next_request_at") if type(told) is int else None
+    """When an error says that the same may be asked again; None also when what it says is no time."""
+    fault = _members(frame.members.get("error"))
+    for where in ("details", "detail"):
+        with suppress(BadInput):
+            return _epoch(_members(fault.get(where)).get("next_request_at"), "next_request_at")
+    return None
 
 
 def identity(frame: Frame) -> Identity:
@@ -348,8 +350,14 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _error_text(error: object, key: str) -> str:
-    return _text(error.get(key)) if isinstance(error, dict) else ""
+def _error_code(fault: object) -> str:
+    """Stored, logged and shown as it came, so only a word of the length that columns hold is taken for one."""
+    code = _text(_members(fault).get("code"))
+    return code if _ERROR_CODE.fullmatch(code) else "error_without_code"
+
+
+def _members(value: object) -> Mapping[str, Any]:
+    return value if type(value) is dict else {}
 
 
 def _object(frame: Frame, name: str) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """Stores in memory, a post office that delivers and remembers, and a hand on the sandbox."""
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -360,6 +361,34 @@ class Sandbox:
     async def callback(self) -> tuple[str, bytes]:
         async with asyncio.timeout(60):
             return await self.received.get()
+
+
+@dataclass
+class Reworded:
+    """A `DerivDialer` whose sockets say some things otherwise: `change` has every frame before it is read."""
+
+    dialer: Any
+    change: Callable[[dict[str, Any]], None]
+
+    async def connect(self) -> "RewordedSocket":
+        return RewordedSocket(await self.dialer.connect(), self.change)
+
+
+@dataclass
+class RewordedSocket:
+    socket: Any
+    change: Callable[[dict[str, Any]], None]
+
+    async def send(self, frame: str) -> None:
+        await self.socket.send(frame)
+
+    async def receive(self) -> str:
+        frame = json.loads(await self.socket.receive())
+        self.change(frame)
+        return json.dumps(frame)
+
+    async def close(self) -> None:
+        await self.socket.close()
 
 
 def stk_intent(

@@ -143,11 +143,16 @@ def test_a_statement_row_keeps_sign_balance_and_words():
     assert [(row.id, row.amount, row.balance_after) for row in rows] == [(12, usd(-966), usd(9034))]
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=15), inner, max_size=3),
-    max_leaves=8,
-)
+def json_of(floats):
+    return st.recursive(
+        st.none() | st.booleans() | st.integers() | floats | st.text(max_size=10),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=15), inner, max_size=3),
+        max_leaves=8,
+    )
+
+
+json_values = json_of(st.floats())
+finite_values = json_of(st.floats(allow_nan=False, allow_infinity=False))
 readers = [
     deriv.identity,
     deriv.site_status,
@@ -157,6 +162,7 @@ readers = [
     deriv.transferred,
     lambda told: deriv.statement_rows(told, Currency.USD),
 ]
+ERROR_NAMES = ["code", "message", "details", "detail"]
 NAMES = ["authorize", "website_status", "balance", "transaction", "time", "paymentagent_transfer", "statement"]
 
 
@@ -166,6 +172,22 @@ def test_a_strange_frame_is_read_or_refused(members, reader):
         reader(deriv.decode(json.dumps({"msg_type": "x", **members})))
     except BadInput:
         return
+
+
+@given(finite_values | st.fixed_dictionaries({}, optional=dict.fromkeys(ERROR_NAMES, finite_values)))
+def test_an_error_of_any_shape_is_an_error_with_a_short_word_for_a_code(fault):
+    told = deriv.decode(json.dumps({"msg_type": "x", "error": fault}))
+    deriv.refusal(told)
+    deriv.asks_to_wait(told)
+    deriv.may_ask_again_at(told)
+    assert bool(told.error_code) is (fault is not None)
+    assert told.error_code.isascii()
+    assert len(told.error_code) <= 100
+
+
+@pytest.mark.parametrize("code", ["", "\ud800", "a b", "x" * 101, 7, None])
+def test_what_is_no_word_is_no_error_code(code):
+    assert frame(error={"code": code}).error_code == "error_without_code"
 
 
 @given(st.text(max_size=100))

@@ -32,7 +32,7 @@ from penpay.messages_rails import (
     ResolveDebit,
     SendWithdrawalCode,
 )
-from tests.rails.fakes import TRANSACTION, inside, long_ago, until
+from tests.rails.fakes import TRANSACTION, Reworded, inside, long_ago, until
 from tests.rails.test_deriv import Rail, agent  # noqa: F401 - the agent is a fixture
 
 PAID = "paymentagent_withdraw"
@@ -421,13 +421,39 @@ async def test_a_code_that_is_not_mailed_says_when_to_ask_again(rail, step, code
     assert (answer.code, answer.retry_after_s) == (code, retry)
 
 
-def test_the_time_that_deriv_names_is_passed_on():
-    fault = {"code": "OtpRateLimitExceeded", "message": "", "details": {"next_request_at": 1_790_000_000}}
-    frame = deriv.decode(json.dumps({"msg_type": "verify_email", "error": fault}))
-    assert deriv.asks_to_wait(frame)
-    told_at = deriv.may_ask_again_at(frame)
-    assert told_at is not None
-    assert int(told_at.timestamp()) == 1_790_000_000
+def too_soon(frame: dict[str, Any], **about: Any) -> None:
+    """Make the answer to an order of a code one that says: not yet."""
+    if frame["msg_type"] == "verify_email":
+        del frame["verify_email"]
+        frame["error"] = {"code": "OtpRateLimitExceeded", "message": "", **about}
+
+
+@pytest.mark.parametrize("where", ["details", "detail"])
+@pytest.mark.parametrize(("in_s", "retry_s"), [(90, 90), (-90, 1), (30 * 86_400, 86_400)])
+async def test_the_time_that_deriv_names_is_passed_on_within_a_day(rail, where, in_s, retry_s):
+    at = int(rail.clock.now().timestamp()) + in_s
+    rail.dialer = Reworded(rail.dialer, lambda frame: too_soon(frame, **{where: {"next_request_at": at}}))
+    async with rail.running():
+        answer = await ask_code(rail, order(await customer(rail)))
+    assert answer.code == "rate_limited"
+    assert answer.retry_after_s == pytest.approx(retry_s, abs=10)
+
+
+@pytest.mark.parametrize("at", [0, -1, 1_790_000_000_000, 1.5, "soon", None, [], {}])
+async def test_a_time_that_is_none_ends_no_debit_in_flight(rail, at):
+    rail.dialer = Reworded(rail.dialer, lambda frame: too_soon(frame, details={"next_request_at": at}))
+    async with rail.running():
+        await rail.box.deriv_step(PAID, fault="late_reply", fault_delay_s=0.3)
+        who = await customer(rail)
+        assert (await ask_code(rail, order(who))).code == "rate_limited"
+        (code,) = rail.box.house.truth.world.codes
+        submit = intent(rail, who, code)
+        rail.post.tell(DERIV_WITHDRAWALS, submit)
+        await until(lambda: rail.attempts.outcomes(submit.operation_id) == [None])
+        answer = await ask_code(rail, order(await customer(rail, "CR502")))
+        end = await rail.post.next_end()
+    assert (answer.code, answer.retry_after_s) == ("rate_limited", 60)
+    assert end.outcome is Outcome.CONFIRMED
 
 
 @pytest.mark.parametrize("token", ["no-such-token", "a1-CRB7"])
