@@ -4,6 +4,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import structlog
+
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.board import Board, FloatSnapshot
 from penpay.domain.deriv_protocol import Frame, Identity
@@ -11,6 +13,8 @@ from penpay.domain.errors import BadInput
 from penpay.domain.money import Currency, Money
 from penpay.domain.statement import StatementRow, Watermark
 from penpay.ports import Clock
+
+log = structlog.get_logger("penpay.rails")
 
 FLOAT = "deriv_agent"
 _MOVEMENTS_KEPT = 1000
@@ -55,7 +59,8 @@ class AgentWitness:
         """The balance after that very movement."""
         self.balance = Money(0, agent.currency)
         """The balance as last told."""
-        self.site_status = ""
+        self.site_status = "up"
+        """As last told on this socket; until it says otherwise, the site is up."""
         self._streamed: OrderedDict[int, StatementRow] = OrderedDict()
         self.ready = False
         """Authorized, verified and subscribed: money calls are taken."""
@@ -132,8 +137,12 @@ class AgentWitness:
         self._board.floats[FLOAT] = FloatSnapshot(self.balance.minor, reserved_minor, self._clock.now())
 
     def on_site_status(self, frame: Frame) -> None:
-        """`up`, `down` or `updating`."""
-        self.site_status = deriv.site_status(frame)
+        """What the site is, if the message says so. A word that we do not know must not close the rail for good."""
+        told = deriv.site_status(frame)
+        if told in deriv.SITE_STATUSES:
+            self.site_status = told
+        elif told:
+            log.warning("deriv tells an unknown site status", rail="deriv", status=told[:40])
 
     def _saw(self, transaction_id: int, balance_after: Money) -> None:
         if transaction_id > self.transaction_id:

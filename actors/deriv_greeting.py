@@ -45,6 +45,7 @@ class Greeting:
     def begin(self) -> Sequence[tuple[str, Request, Take]]:
         """Name, request, and who takes the answer, of all questions."""
         self._witness.missing.clear()
+        self._witness.site_status = "up"
         self._silent, self._left = 0, len(_QUESTIONS)
         return [(name, request, take(self._witness)) for name, request, take in _QUESTIONS]
 
@@ -70,6 +71,4 @@ class Greeting:
         if self._silent == len(_QUESTIONS):
             self._silent = 0
             return Verdict.DOUBTFUL
-        if "website_status" in self._witness.missing:
-            self._witness.site_status = "up"
         return Verdict.DONE

@@ -37,6 +37,7 @@ _FINAL_PREFIX = "PaymentAgentWithdraw"
 NOT_SHOWN = frozenset({"UnrecognisedRequest", "PermissionDenied"})
 """Errors of a read that asking again does not cure: Deriv has no such call, or this token may not see it."""
 
+SITE_STATUSES = frozenset({"up", "down", "updating"})
 AGENT_FUNDS = "agent_funds"
 """Our own code for a refusal because the agent's account is short: it waits for a top-up."""
 
@@ -273,7 +274,7 @@ def identity(frame: Frame) -> Identity:
 
 
 def site_status(frame: Frame) -> str:
-    """`up`, `down` or `updating`."""
+    """One of `SITE_STATUSES`, a word that Deriv added since, or empty when the message is about something else."""
     return _text(_object(frame, "website_status").get("site_status"))
 
 

@@ -47,6 +47,7 @@ from tests.rails.fakes import (
     MemoryLeases,
     MemoryReads,
     PostOffice,
+    Reworded,
     Sandbox,
     TurnableClock,
     inside,
@@ -281,6 +282,41 @@ async def test_while_the_site_updates_no_money_is_taken_and_afterwards_it_is(rai
         assert (await rail.call(deriv.server_time())).outcome is Outcome.CONFIRMED
         await rail.box.control("/deriv/site", {"status": "up"})
         assert (await rail.post.next_end()).outcome is Outcome.CONFIRMED
+
+
+@pytest.mark.parametrize("told", [{"message": "hello"}, {"site_status": "degraded"}, {"site_status": None}])
+async def test_a_site_status_that_says_nothing_known_leaves_the_rail_as_it_is(rail, told):
+    saying = told
+
+    def change(frame: dict[str, Any]) -> None:
+        if frame["msg_type"] == "website_status":
+            frame["website_status"] = saying
+
+    rail.dialer = Reworded(rail.dialer, change)
+    async with rail.running():
+        for known in ("down", "up"):
+            for said in ({"site_status": known}, told):
+                saying = said
+                await rail.box.control("/deriv/site", {"status": "updating", "drop_after_s": 60})
+                # Answered on the same socket, after the message of the stream.
+                await rail.call(deriv.server_time())
+                assert rail.witness.ready is (known == "up")
+
+
+async def test_after_the_drop_of_an_update_a_site_that_says_nothing_is_up(rail):
+    quiet = False
+
+    def change(frame: dict[str, Any]) -> None:
+        if quiet and frame["msg_type"] == "website_status":
+            frame["website_status"] = {"message": "hello"}
+
+    rail.dialer = Reworded(rail.dialer, change)
+    async with rail.running():
+        await rail.box.control("/deriv/site", {"status": "updating", "drop_after_s": 60})
+        await until(lambda: not rail.witness.ready)
+        quiet = True
+        await rail.box.control("/deriv/drop", {})
+        await until(lambda: rail.witness.ready)
 
 
 async def test_a_socket_that_does_not_answer_pings_is_dropped(rail):
