@@ -21,7 +21,6 @@ ANOTHER_ACCOUNT = "another_account"
 """Refused by ourselves: the token opens another account than the link names."""
 ACCOUNT_UNSUITABLE = "account_unsuitable"
 NO_PAYMENTS_SCOPE = "no_payments_scope"
-_TOKEN_REFUSED = frozenset({"InvalidToken", "AuthorizationRequired", "PermissionDenied", "DisabledClient"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ async def _authorized(session: CustomerSession, *, loginid: str, token: str, pay
         frame = await session.ask(deriv.authorize(token))
     except OutcomeUnknown as error:
         raise NotSent(error.code) from error
-    if frame.error_code in _TOKEN_REFUSED:
+    if frame.error_code in deriv.TOKEN_REFUSED:
         raise Refused(frame.error_code)
     if frame.error_code:
         raise NotSent(frame.error_code)

@@ -259,6 +259,8 @@ class DerivCustomersActor(AsyncioActor):
                     self._note(number, _Told(asked.user_id, number, balance))
 
     def _check(self, frame: deriv.Frame, asked: GetBalance) -> None:
+        if frame.error_code and frame.error_code not in deriv.TOKEN_REFUSED:
+            raise NotSent(frame.error_code)
         if frame.error_code or deriv.identity(frame).loginid != asked.loginid:
             raise _TokenRefusedError
 

@@ -34,8 +34,10 @@ class DialedDerivAccounts:
             raise NotSent("no_answer") from None
         except StoreError as error:
             raise OutcomeUnknown("connection_lost") from error
-        if frame.error_code:
+        if frame.error_code in deriv.TOKEN_REFUSED:
             raise Refused(frame.error_code)
+        if frame.error_code:
+            raise NotSent(frame.error_code)
         return _facts(frame)
 
 

@@ -37,6 +37,9 @@ class MySqlDerivLinks:
 
         return await self._database.transact(work)
 
+    async def give_back_link_state(self, state: str) -> None:
+        await self._database.write(self._queries("give_back_link_state", state_hash=_hash(state)))
+
     async def link(
         self,
         user_id: str,

@@ -29,7 +29,9 @@ _LOGINID = re.compile(r"[A-Za-z]+[0-9]+", re.ASCII)
 _CODE = re.compile(r"\w{8,128}", re.ASCII)
 _ERROR_CODE = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 _OUR_SHORTAGE = re.compile(r"insufficient|not enough (?:funds|money|balance)", re.IGNORECASE)
-_AUTH = frozenset({"InvalidToken", "AuthorizationRequired", "InvalidAppID", "PermissionDenied", "DisabledClient"})
+TOKEN_REFUSED = frozenset({"InvalidToken", "AuthorizationRequired", "PermissionDenied", "DisabledClient"})
+"""Errors about the token. No other one, a rate limit say, is a reason to ask for another token."""
+_AUTH = TOKEN_REFUSED | {"InvalidAppID"}
 _RATE = frozenset({"RateLimit"})
 _FINAL = frozenset({"InputValidationFailed", "PaymentAgentTransferError"})
 _FINAL_PREFIX = "PaymentAgentWithdraw"

@@ -186,6 +186,10 @@ class DerivLinks(Protocol):
         """The user who left with this state, once; empty otherwise."""
         ...
 
+    async def give_back_link_state(self, state: str) -> None:
+        """A state that was used for nothing works once more, until its time is over."""
+        ...
+
     async def link(
         self,
         user_id: str,

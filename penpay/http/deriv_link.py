@@ -99,6 +99,8 @@ async def _bind(call: Call) -> tuple[Profile, DerivLink]:
     except Refused:
         raise Stop("deriv_refused") from None
     except GatewayError:
+        # The customer has nothing to do with it: loading the page again is enough.
+        await edge.links.give_back_link_state(state)
         raise Stop("rail_down", "Deriv cannot be reached now.", retry_after_s=10) from None
     _refuse_unsuitable(facts, loginid)
     profile = await edge.accounts.profile(user_id)

@@ -203,6 +203,10 @@ FOR UPDATE;
 -- The state was used.
 UPDATE {users}.deriv_link_states SET used_at = :at WHERE state_hash = :state_hash;
 
+-- name: give_back_link_state
+-- Nothing came of its use.
+UPDATE {users}.deriv_link_states SET used_at = NULL WHERE state_hash = :state_hash;
+
 -- name: seed_link
 -- A row to be updated below: an upsert could hit another customer's row through the second unique key.
 INSERT IGNORE INTO {users}.deriv_links

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from penpay.domain.errors import NotSent, Refused, Unavailable
+from penpay.domain.accounts import AccountFacts
+from penpay.domain.errors import NotSent, OutcomeUnknown, Refused, Unavailable
 from penpay.domain.money import usd
 from penpay.http.schemas import Balance, DerivLinkAnswer, LinkStart, Me
 from penpay.messages_rails import DerivBalance, GetBalance
@@ -156,6 +157,27 @@ async def test_deriv_away_is_said_so(world: World):
     world.deriv.known["a1-CR703"] = NotSent("not_connected")
     answer = await link(someone, "CR703", "x")
     assert (answer.status, answer.code) == (503, "rail_down")
+
+
+async def test_with_deriv_back_the_same_return_links_and_its_state_is_spent(world: World):
+    someone = await signed_in(world, linked=False)
+    state = (await someone.call("POST", "/deriv/link")).body["authorize_url"].rpartition("state=")[2]
+    params = {"acct1": "CR704", "token1": "a1-CR704", "cur1": "USD", "state": state}
+    facts = AccountFacts(
+        loginid="CR704",
+        fullname="Wanjiku Kamau",
+        currency="USD",
+        scopes=("read", "payments"),
+        is_virtual=False,
+        email=someone.email,
+    )
+    answers = []
+    for told in (NotSent("RateLimit"), OutcomeUnknown("connection_lost"), facts, facts):
+        world.deriv.known["a1-CR704"] = told
+        headers = {"Accept": "application/json"}
+        answers.append(await world.call("GET", "/deriv/callback", params=params, headers=headers))
+    assert [answer.status for answer in answers] == [503, 503, 200, 400]
+    assert answers[-1].code == "link_state_invalid"
 
 
 async def test_a_browser_gets_a_page_without_secrets(world: World):

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from actors.deriv_customers import CustomersParts, CustomersSettings, DerivCustomersActor
+from penpay.adapters.deriv_accounts import DialedDerivAccounts
+from penpay.domain import deriv_protocol as deriv
+from penpay.domain.errors import NotSent, Refused
 from penpay.domain.money import usd
 from penpay.messages import Refusal
 from penpay.messages_rails import DerivBalance, GetBalance
@@ -75,6 +78,27 @@ async def test_a_token_for_another_account_asks_to_link_again(customers, token):
         answer = await ref.aask(ask("CRB1", token))
     assert isinstance(answer, Refusal)
     assert answer.code == "deriv_not_linked"
+
+
+@pytest.mark.parametrize("code", sorted(deriv.TOKEN_REFUSED))
+async def test_an_error_about_the_token_asks_to_link_again(customers, sandbox_rails, code):
+    await sandbox_rails.deriv_step("authorize", fault="refuse", error_code=code, times=0)
+    async with customers.running() as ref:
+        assert (await ref.aask(ask())).code == "deriv_not_linked"
+    with pytest.raises(Refused, match=code):
+        await DialedDerivAccounts(customers.dialer).authorize("a1-CRB1")
+
+
+@pytest.mark.parametrize("code", ["RateLimit", "InternalServerError", "WrongResponse", "InvalidAppID", "NeverSeen"])
+async def test_any_other_error_at_the_door_only_says_that_deriv_is_away(customers, sandbox_rails, code):
+    await sandbox_rails.deriv_step("authorize", fault="refuse", error_code=code, times=0)
+    async with customers.running(answer_s=0.2) as ref:
+        assert (await ref.aask(ask())).code == "rail_down"
+        with pytest.raises(NotSent, match=code):
+            await DialedDerivAccounts(customers.dialer).authorize("a1-CRB1")
+        await sandbox_rails.control("/deriv/script", {"steps": [], "clear": True})
+        await until(lambda: customers.published)
+        assert (await ref.aask(ask())).live
 
 
 async def test_after_a_drop_the_balance_comes_back_live(customers, sandbox_rails):
