@@ -250,20 +250,25 @@ class DerivCustomersActor(AsyncioActor):
                 continue
             pinged = False
             frame = deriv.decode(text)
+            if frame.msg_type in {"authorize", "balance"}:
+                _no_error(frame)
             if frame.msg_type == "authorize":
-                self._check(frame, asked)
+                if deriv.identity(frame).loginid != asked.loginid:
+                    raise _TokenRefusedError
                 await socket.send(deriv.encode(deriv.balance_stream(), _BALANCE))
-            elif frame.msg_type == "balance" and not frame.error_code:
+            elif frame.msg_type == "balance":
                 loginid, balance = deriv.balance(frame)
                 if loginid == asked.loginid:
                     self._note(number, _Told(asked.user_id, number, balance))
 
-    def _check(self, frame: deriv.Frame, asked: GetBalance) -> None:
-        if frame.error_code and frame.error_code not in deriv.TOKEN_REFUSED:
-            raise NotSent(frame.error_code)
-        if frame.error_code or deriv.identity(frame).loginid != asked.loginid:
-            raise _TokenRefusedError
-
     def _note(self, number: int, message: _Told | _Over) -> None:
         """Into the mailbox also when it is full; of one session only the newest news of a kind counts."""
         self.timers.once((type(message), number), 0.0, message)
+
+
+def _no_error(frame: deriv.Frame) -> None:
+    """A session without its balance is of no use: what Deriv refuses now is asked anew on another socket, later."""
+    if frame.error_code in deriv.TOKEN_REFUSED:
+        raise _TokenRefusedError
+    if frame.error_code:
+        raise NotSent(frame.error_code)

@@ -101,6 +101,21 @@ async def test_any_other_error_at_the_door_only_says_that_deriv_is_away(customer
         assert (await ref.aask(ask())).live
 
 
+async def test_a_refused_balance_is_asked_for_again_with_patience(customers, sandbox_rails):
+    await sandbox_rails.deriv_step("balance", fault="refuse", error_code="RateLimit", times=3)
+    async with customers.running(backoff_first_s=0.1, backoff_max_s=0.4) as ref:
+        began_s = customers.clock.monotonic_s()
+        answer = await ref.aask(ask())
+        assert customers.clock.monotonic_s() - began_s >= 0.05 + 0.1 + 0.2
+        assert (answer.balance, answer.live) == (usd(0), True)
+
+
+async def test_a_token_that_may_not_see_the_balance_asks_to_link_again(customers, sandbox_rails):
+    token = (await sandbox_rails.control("/deriv/tokens", {"loginid": "CRB1", "scopes": ["payments"]}))["token"]
+    async with customers.running() as ref:
+        assert (await ref.aask(ask(token=token))).code == "deriv_not_linked"
+
+
 async def test_after_a_drop_the_balance_comes_back_live(customers, sandbox_rails):
     async with customers.running() as ref:
         await ref.aask(ask())
