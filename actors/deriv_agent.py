@@ -66,6 +66,8 @@ class AgentWitness:
         """Authorized, verified and subscribed: money calls are taken."""
         self.missing: set[str] = set()
         """Calls that this socket does not answer; what they would prove is not known."""
+        self.asked_again: set[str] = set()
+        """Those of them that were only refused for now."""
 
     @property
     def currency(self) -> Currency:
@@ -84,10 +86,32 @@ class AgentWitness:
 
     def watermark(self) -> Watermark | None:
         """The account as of now, for an attempt's row; None when nobody can say where it stands."""
-        if "statement" in self.missing and not self.transaction_id:
+        if not self.transaction_id and self.missing & {"statement", "balance"}:
             return None
         balance = self.balance_after if self.transaction_id else self.balance
         return Watermark(transaction_id=self.transaction_id, balance=balance, server_time_at=self.server_now())
+
+    def begin(self) -> None:
+        """A new socket: nothing is known to be missing, and as long as it says nothing else the site is up."""
+        self.missing.clear()
+        self.asked_again.clear()
+        self.site_status = "up"
+
+    def lacks(self, call: str, *, for_now: bool) -> None:
+        """The balance of an earlier socket must not vouch for a statement that lags."""
+        self.missing.add(call)
+        (self.asked_again.add if for_now else self.asked_again.discard)(call)
+        if call == "balance":
+            self.balance = Money(0, self._agent.currency)
+
+    def has(self, call: str) -> None:
+        """It was answered, at once or in the end."""
+        self.missing.discard(call)
+        self.asked_again.discard(call)
+
+    def never_tells(self, call: str) -> bool:
+        """Whether there is no use in asking."""
+        return call in self.missing and call not in self.asked_again
 
     def server_now(self) -> datetime:
         """Deriv's time: as last told, and what has passed since by a clock that nobody sets."""

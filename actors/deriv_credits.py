@@ -174,7 +174,7 @@ class DerivCreditsActor(AsyncioActor):
 
     async def _listed(self, since: datetime) -> Sequence[StatementRow]:
         """The statement's rows; none where Deriv shows no statement, for then the stream is all there is."""
-        if "statement" in self._parts.statement.witness.missing:
+        if self._parts.statement.witness.never_tells("statement"):
             return ()
         return (await self._parts.statement.read(since)).rows
 

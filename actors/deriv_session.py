@@ -8,8 +8,6 @@ Nothing survives a socket, so each new one is authorized, verified and subscribe
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any
 
 import structlog
@@ -17,7 +15,18 @@ import structlog
 from actors.base import DEFER, AsyncioActor, DeferredReply, MailboxFull
 from actors.deriv_calls import NO_SOCKET, Call, CallEnd, LateReply, SessionReady, call_end
 from actors.deriv_greeting import Greeting, Verdict
-from actors.deriv_session_parts import OpenCall, OpenCalls, Phase, SessionParts
+from actors.deriv_session_parts import (
+    Connected,
+    Heard,
+    Lost,
+    OpenCall,
+    OpenCalls,
+    Phase,
+    SessionParts,
+    StillWaiting,
+    Time,
+    TooLate,
+)
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.board import RailHealth
 from penpay.domain.deriv_protocol import Frame, Request
@@ -31,53 +40,7 @@ log = structlog.get_logger("penpay.rails")
 
 RAIL = "deriv"
 _AUTHORIZATION_LOST = frozenset({"AuthorizationRequired", "InvalidToken"})
-_NOT_ABOUT_THE_CALL = _AUTHORIZATION_LOST | {"RateLimit"}
 _BACKOFF_STEPS_MAX = 16
-
-
-class _Time(Enum):
-    """What it is time for: to try to connect, to see whether the rail is still ours, to ask for a sign of life."""
-
-    CONNECT = auto()
-    LEASE = auto()
-    PING = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class _Connected:
-    """The dialer's answer; `socket` is None when there is no connection."""
-
-    socket: DerivSocket | None
-    code: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """A text frame of connection `number`."""
-
-    number: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Lost:
-    """Connection `number` is gone."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class _TooLate:
-    """No reply to this request in time."""
-
-    req_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class _StillWaiting:
-    """This read waited long enough for a socket."""
-
-    number: int
 
 
 class DerivSessionActor(AsyncioActor):
@@ -105,9 +68,9 @@ class DerivSessionActor(AsyncioActor):
     async def on_start(self) -> None:
         """The first connection is tried at once, and only while the lease is ours."""
         self._publish("connecting")
-        self.timers.every("lease", self._settings.lease_look_s, _Time.LEASE)
-        self.timers.every("ping", self._settings.ping_s, _Time.PING)
-        self.timers.once("connect", 0.0, _Time.CONNECT)
+        self.timers.every("lease", self._settings.lease_look_s, Time.LEASE)
+        self.timers.every("ping", self._settings.ping_s, Time.PING)
+        self.timers.once("connect", 0.0, Time.CONNECT)
 
     async def on_stop(self) -> None:
         """The transfers' actor stops before this one and has waited for its replies."""
@@ -137,26 +100,28 @@ class DerivSessionActor(AsyncioActor):
         match message:
             case Call():
                 return await self._call(message)
-            case _Heard(number, text):
+            case Heard(number, text):
                 if number == self._open.connection and self._socket is not None:
                     await self._heard(text)
-            case _TooLate(req_id):
+            case TooLate(req_id):
                 await self._too_late(req_id)
-            case _StillWaiting(number):
+            case StillWaiting(number):
                 waiting = self._reads.pop(number, None)
                 if waiting is not None:
                     waiting[1].set(NO_SOCKET)
-            case _Time.CONNECT:
+            case Time.CONNECT:
                 self._connect()
-            case _Connected(socket, code):
+            case Connected(socket, code):
                 await self._connected(socket, code)
-            case _Lost(number):
+            case Lost(number):
                 if number == self._open.connection and self._socket is not None:
                     self._drop("connection lost")
-            case _Time.LEASE:
+            case Time.LEASE:
                 self._look_at_lease()
-            case _Time.PING:
+            case Time.PING:
                 await self._ping()
+            case Time.AGAIN:
+                await self._ask_again()
             case _:
                 raise AssertionError(f"the session does not take {type(message).__name__}")
         return None
@@ -178,14 +143,14 @@ class DerivSessionActor(AsyncioActor):
         else:
             self._read_number += 1
             self._reads[self._read_number] = (call, reply)
-            self.timers.once(("read", self._read_number), call.timeout_s, _StillWaiting(self._read_number))
+            self.timers.once(("read", self._read_number), call.timeout_s, StillWaiting(self._read_number))
         return DEFER
 
     async def _write(self, request: Request, opened: OpenCall, *, timeout_s: float) -> None:
         """Register first, then write: whatever happens from here on, the request has an end."""
         assert self._socket is not None
         req_id = self._open.add(opened)
-        self.timers.once(("late", req_id), timeout_s, _TooLate(req_id))
+        self.timers.once(("late", req_id), timeout_s, TooLate(req_id))
         try:
             async with asyncio.timeout(self._settings.send_s):
                 await self._socket.send(deriv.encode(request, req_id))
@@ -202,12 +167,16 @@ class DerivSessionActor(AsyncioActor):
         if opened is None or opened.then is None:
             return
         name, asking = opened.does_without, self._phase is Phase.AUTHORIZING
-        if name and asking and self._greeting.is_silent(name, self._open.unanswered()):
+        if name and not asking:
+            self._open.take(req_id)
+            self._greeting.lacks(name, "no answer", for_now=True)
+            self._told_again()
+        elif name and self._greeting.is_silent(name, self._open.unanswered()):
             self._open.take(req_id)
             await self._step()
         else:
             log.warning("deriv did not answer the session itself", rail=RAIL)
-            self.timers.once("lost", 0.0, _Lost(self._open.connection))
+            self.timers.once("lost", 0.0, Lost(self._open.connection))
 
     def _take(self, req_id: int) -> OpenCall | None:
         self.timers.cancel(("late", req_id))
@@ -251,13 +220,18 @@ class DerivSessionActor(AsyncioActor):
                 then(frame)
             except BadInput as error:
                 problem = error.field
-        if problem and does_without and frame.error_code not in _NOT_ABOUT_THE_CALL:
-            self._greeting.lacks(does_without, problem)
+        if problem and does_without and frame.error_code not in _AUTHORIZATION_LOST:
+            passes = bool(frame.error_code) and frame.error_code not in deriv.NOT_SHOWN
+            self._greeting.lacks(does_without, problem, for_now=passes)
         elif problem and frame.msg_type != "ping":
             self._drop(problem, patient=patient)
             return
+        elif does_without:
+            self._parts.witness.has(does_without)
         if self._phase is Phase.AUTHORIZING:
             await self._step()
+        elif does_without:
+            self._told_again()
 
     def _streamed(self, frame: Frame) -> None:
         """A message of a stream. An unreadable one is skipped: the statement is read for proof anyway."""
@@ -283,9 +257,9 @@ class DerivSessionActor(AsyncioActor):
 
     async def _dial(self) -> None:
         try:
-            connected = _Connected(await self._parts.dialer.connect())
+            connected = Connected(await self._parts.dialer.connect())
         except NotSent as error:
-            connected = _Connected(None, error.code)
+            connected = Connected(None, error.code)
         self.timers.once("connected", 0.0, connected)
 
     async def _connected(self, socket: DerivSocket | None, code: str) -> None:
@@ -301,16 +275,16 @@ class DerivSessionActor(AsyncioActor):
     async def _read(self, socket: DerivSocket, number: int) -> None:
         while True:
             try:
-                heard: _Heard | _Lost = _Heard(number, await socket.receive())
+                heard: Heard | Lost = Heard(number, await socket.receive())
             except ConnectionLost:
-                heard = _Lost(number)
+                heard = Lost(number)
             try:
                 self.actor_ref.tell(heard)
             except MailboxFull:
                 # A frame that cannot be taken may be a money reply: better a known break than a silent hole.
-                self.timers.once("lost", 0.0, _Lost(number))
+                self.timers.once("lost", 0.0, Lost(number))
                 return
-            if isinstance(heard, _Lost):
+            if isinstance(heard, Lost):
                 return
 
     async def _own(self, request: Request, then: Callable[[Frame], None], *, does_without: str = "") -> None:
@@ -336,6 +310,7 @@ class DerivSessionActor(AsyncioActor):
         witness = self._parts.witness
         self._phase = Phase.READY if witness.site_status == "up" else Phase.DRAINING
         self._publish("" if self._phase is Phase.READY else f"site is {witness.site_status}")
+        self._plan_again()
         reads, self._reads = self._reads, {}
         for number, (call, reply) in reads.items():
             self.timers.cancel(("read", number))
@@ -343,6 +318,22 @@ class DerivSessionActor(AsyncioActor):
                 await self._write(call.request, OpenCall(call, reply), timeout_s=call.timeout_s)
             else:
                 reply.set(NO_SOCKET)
+
+    def _plan_again(self) -> None:
+        """A socket may live for days: what was only refused for now is asked for once more, with patience."""
+        if self._greeting.again() and "again" not in self.timers:
+            longest_s = self._greeting.patience_s(self._settings.again_first_s, self._settings.again_max_s)
+            self.timers.once("again", longest_s * self._parts.dice.uniform(0.5, 1.0), Time.AGAIN)
+
+    async def _ask_again(self) -> None:
+        for name, request, take in self._greeting.again():
+            await self._own(request, take, does_without=name)
+
+    def _told_again(self) -> None:
+        self._see_site()
+        if self._phase is Phase.READY:
+            self._publish("")
+        self._plan_again()
 
     def _drop(self, reason: str, *, patient: bool = False) -> None:
         """Give the socket up: every written call is unknown now (reads are just asked again), then try anew."""
@@ -354,6 +345,7 @@ class DerivSessionActor(AsyncioActor):
         for req_id in lost:
             self.timers.cancel(("late", req_id))
         self.timers.cancel("pong")
+        self.timers.cancel("again")
         if self._reader is not None:
             self._reader.cancel()
             self._reader = None
@@ -361,7 +353,7 @@ class DerivSessionActor(AsyncioActor):
         longest = self._settings.backoff_max_s
         steps = min(self._failures - 1, _BACKOFF_STEPS_MAX)
         delay_s = longest if patient else min(longest, self._settings.backoff_first_s * 2**steps)
-        self.timers.once("connect", delay_s * self._parts.dice.uniform(0.5, 1.0), _Time.CONNECT)
+        self.timers.once("connect", delay_s * self._parts.dice.uniform(0.5, 1.0), Time.CONNECT)
         log.warning("deriv session down", rail=RAIL, reason=reason, in_flight=len(lost))
         if socket is not None:
             self.spawn(socket.close(), name="close")
@@ -375,7 +367,7 @@ class DerivSessionActor(AsyncioActor):
 
     async def _ping(self) -> None:
         if self._socket is not None and self._phase in {Phase.READY, Phase.DRAINING}:
-            self.timers.once("pong", self._settings.pong_s, _Lost(self._open.connection))
+            self.timers.once("pong", self._settings.pong_s, Lost(self._open.connection))
             await self._own(deriv.ping(), lambda _: self.timers.cancel("pong"))
 
     def _see_site(self) -> None:

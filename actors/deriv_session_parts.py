@@ -1,9 +1,12 @@
-"""What the agent's session is made of: its phases, its bounds and times, and the calls that are open on its socket."""
+"""What the agent's session is made of: its phases, bounds and times, and the calls that are open on its socket.
+
+And what it tells itself, for nothing of a socket is handled outside of its mailbox.
+"""
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 from actors.base import DeferredReply
 from actors.deriv_agent import Agent, AgentWitness
@@ -13,7 +16,7 @@ from penpay.domain.board import Board
 from penpay.domain.deriv_protocol import Frame
 from penpay.domain.rail_end import DISCONNECTED, TIMED_OUT, Outcome
 from penpay.ports import Addresses, Clock
-from penpay.ports_rails import DerivDialer
+from penpay.ports_rails import DerivDialer, DerivSocket
 
 
 class Phase(StrEnum):
@@ -37,6 +40,8 @@ class SessionSettings:
     backoff_first_s: float = 0.5
     backoff_max_s: float = 60.0
     min_uptime_s: float = 30.0
+    again_first_s: float = 5.0
+    again_max_s: float = 300.0
     lease_look_s: float = 1.0
     waiting_reads_max: int = 256
     late_kept: int = 4096
@@ -55,6 +60,55 @@ class SessionParts:
     clock: Clock
     dice: random.Random
     settings: SessionSettings = SessionSettings()
+
+
+class Time(Enum):
+    """What it is time for: to connect, to see whether the rail is still ours, to ask for a sign of life.
+
+    AGAIN: to ask once more what was refused for now.
+    """
+
+    CONNECT = auto()
+    LEASE = auto()
+    PING = auto()
+    AGAIN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The dialer's answer; `socket` is None when there is no connection."""
+
+    socket: DerivSocket | None
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A text frame of connection `number`."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Connection `number` is gone."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """No reply to this request in time."""
+
+    req_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StillWaiting:
+    """This read waited long enough for a socket."""
+
+    number: int
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """The agent's session, its transfers and their resolver, against the sandbox over real sockets."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from actors.base import AsyncioActorRef
 from actors.deriv_agent import Agent, AgentWitness
 from actors.deriv_calls import Call
 from actors.deriv_credits import CreditParts, CreditSettings, DerivCreditsActor
+from actors.deriv_greeting import Greeting
 from actors.deriv_resolver import DerivResolverActor, ResolverParts, ResolverSettings
 from actors.deriv_session import DerivSessionActor
 from actors.deriv_session_parts import SessionParts, SessionSettings
@@ -317,6 +319,64 @@ async def test_after_the_drop_of_an_update_a_site_that_says_nothing_is_up(rail):
         quiet = True
         await rail.box.control("/deriv/drop", {})
         await until(lambda: rail.witness.ready)
+
+
+@pytest.mark.parametrize("call", ["transaction", "website_status", "balance", "time", "statement"])
+@pytest.mark.parametrize("code", ["RateLimit", "InternalServerError"])
+async def test_what_only_brings_evidence_and_is_refused_for_now_is_asked_for_again(rail, call, code):
+    rail.session = replace(QUICK, again_first_s=0.1, again_max_s=0.1)
+    await rail.box.deriv_step(call, fault="refuse", error_code=code)
+    async with rail.running():
+        assert rail.board.rail("deriv").reason == f"without {call}"
+        await rail.box.deriv_step(call, fault="refuse", error_code=code)
+        rail.submit(rail.intent())
+        assert (await rail.post.next_end()).outcome is Outcome.CONFIRMED
+        (moved,) = await rail.moved()
+        await until(lambda: not rail.board.rail("deriv").reason)
+        assert rail.witness.missing == rail.witness.asked_again == set()
+        # Whatever moved while the call was lacking has been seen.
+        assert rail.witness.transaction_id == moved["transaction_id"]
+        assert rail.witness.balance == usd(rail.box.house.config.opening_agent_minor - 966)
+        await rail.box.control("/deriv/site", {"status": "updating", "drop_after_s": 60})
+        await until(lambda: not rail.witness.ready)
+        assert inside(rail.post.bound[DERIV_SESSION]).observable_state()["connections"] == 1
+
+
+async def test_what_deriv_does_not_have_is_not_asked_for_again(rail):
+    rail.session = replace(QUICK, again_first_s=0.01)
+    await rail.box.deriv_step("statement", fault="refuse", error_code="UnrecognisedRequest")
+    async with rail.running():
+        await asyncio.sleep(0.1)
+        assert rail.board.rail("deriv").reason == "without statement"
+        assert rail.witness.watermark() is None
+
+
+async def test_silence_to_what_is_asked_again_keeps_the_socket(rail):
+    rail.session = replace(QUICK, again_first_s=0.05, again_max_s=0.05, call_s=1.0)
+    await rail.box.deriv_step("balance", fault="refuse", error_code="RateLimit")
+    await rail.box.deriv_step("balance", fault="no_reply")
+    async with rail.running():
+        session = inside(rail.post.bound[DERIV_SESSION])
+        await until(lambda: session._greeting._tries > 1)
+        assert rail.witness.ready
+        assert session.observable_state()["connections"] == 1
+
+
+def test_what_is_asked_again_waits_longer_each_time_and_starts_over_on_a_new_socket(rail):
+    greeting = Greeting(rail.witness)
+    assert [greeting.patience_s(5, 300) for _ in range(8)] == [5, 10, 20, 40, 80, 160, 300, 300]
+    greeting.begin()
+    assert greeting.patience_s(5, 300) == 5
+
+
+def test_a_balance_that_only_an_earlier_socket_told_proves_nothing(rail):
+    told = {"msg_type": "balance", "balance": {"balance": 9, "currency": "USD", "loginid": rail.agent.loginid}}
+    rail.witness.on_balance(deriv.decode(json.dumps(told)))
+    assert rail.witness.watermark().balance == usd(900)
+    rail.witness.begin()
+    rail.witness.lacks("balance", for_now=True)
+    assert rail.witness.watermark() is None
+    assert rail.witness.balance == usd(0)
 
 
 async def test_a_socket_that_does_not_answer_pings_is_dropped(rail):

@@ -584,6 +584,18 @@ async def test_a_witness_that_cannot_be_looked_for_is_unanswered(rail):
         assert (await witness(rail, submit)).outcome == "UNANSWERED"
 
 
+async def test_a_statement_that_is_refused_for_now_is_not_taken_for_one_that_nobody_has(rail):
+    async with rail.running():
+        submit, _ = await debited(rail, await customer(rail))
+        await until(lambda: rail.witness.streamed)
+        await rail.box.deriv_step("statement", fault="refuse", error_code="RateLimit", times=0)
+        await rail.box.control("/deriv/drop", {})
+        await until(lambda: rail.witness.ready and rail.witness.missing)
+        assert (await witness(rail, submit)).outcome == "UNANSWERED"
+        await rail.box.control("/deriv/script", {"clear": True})
+        assert (await witness(rail, submit)).outcome == "CONFIRMED"
+
+
 # --- the proof ---
 
 
