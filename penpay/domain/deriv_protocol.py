@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from penpay.domain.deriv_numbers import cents
 from penpay.domain.errors import BadInput
 from penpay.domain.money import Currency, Money
 from penpay.domain.statement import StatementRow
@@ -388,13 +389,6 @@ def _epoch(value: object, name: str) -> datetime:
 
 
 def _money(value: object, currency: object) -> Money:
-    """Exact cents of a JSON number. Signed: statements write debits below zero."""
     if type(currency) is not str or currency not in Currency.__members__:
         raise BadInput("currency", "not a currency of PenPay")
-    if type(value) is int and abs(value) < 10**13:
-        return Money(value * 100, Currency(currency))
-    if not isinstance(value, Decimal) or not value.is_finite() or len(value.as_tuple().digits) > 20:
-        raise BadInput("amount", "not an amount")
-    if not -20 < value.adjusted() < 13 or value * 100 != (value * 100).to_integral_value():
-        raise BadInput("amount", "not an amount of whole cents")
-    return Money(int(value * 100), Currency(currency))
+    return Money(cents(value), Currency(currency))

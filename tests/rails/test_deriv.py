@@ -647,10 +647,10 @@ async def test_paid_transfers_go_before_checks_of_new_requests(rail):
 # --- the resolver ---
 
 
-async def lost(rail, fault, **more):
+async def lost(rail, fault, minor=966, **more):
     """A transfer whose outcome is unknown; the session is back."""
     await rail.box.deriv_step("paymentagent_transfer", fault=fault, **more)
-    submit = rail.intent()
+    submit = rail.intent(minor)
     rail.submit(submit)
     assert (await rail.post.next_end()).outcome is Outcome.UNKNOWN
     await until(lambda: rail.witness.ready)
@@ -669,6 +669,40 @@ async def test_an_executed_transfer_is_found_in_the_statement(rail, visible):
     assert (answer.outcome, answer.amount) == ("CONFIRMED", usd(966))
     assert answer.reference == str(moved[-1]["transaction_id"])
     assert answer.proof
+
+
+def in_other_numbers(write):
+    """Every amount that is read becomes what `write` makes of it."""
+
+    def change(told: Any) -> None:
+        if isinstance(told, list):
+            for one in told:
+                change(one)
+        elif isinstance(told, dict):
+            for name, value in told.items():
+                if name in {"balance", "amount", "balance_after"} and isinstance(value, int | float):
+                    told[name] = write(value)
+                elif name != "echo_req":
+                    change(value)
+
+    return change
+
+
+@pytest.mark.parametrize("write", [lambda value: f"{value:.2f}", lambda value: value + 1e-9], ids=["text", "drift"])
+async def test_amounts_in_other_numbers_are_evidence_like_any(rail, write):
+    rail.dialer = Reworded(rail.dialer, in_other_numbers(write))
+    async with rail.running():
+        assert rail.board.floats["deriv_agent"].balance_minor == rail.box.house.config.opening_agent_minor
+        found = await lost(rail, "executed")
+        executed = await rail.resolve(found)
+        rail.attempts.close(found.operation_id, state="CONFIRMED")
+        missing = await lost(rail, "not_executed", minor=967)
+        rail.clock.turn(601)
+        first = await rail.resolve(missing)
+        rail.clock.turn(21)
+        second = await rail.resolve(missing)
+    assert (executed.outcome, executed.amount) == ("CONFIRMED", usd(966))
+    assert (first.outcome, second.outcome) == ("PENDING", "ABSENT")
 
 
 async def test_absence_takes_the_settle_window_and_two_clean_reads(rail):

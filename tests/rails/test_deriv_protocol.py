@@ -104,10 +104,44 @@ def test_the_first_answer_of_a_stream_is_no_movement(members):
     assert deriv.account_transaction(frame(subscription={"id": "a"}, **members)) is None
 
 
-@pytest.mark.parametrize("balance", [1.001, float("1e300"), "5", None, True, -1e-9])
+def told_balance(balance):
+    return deriv.balance(frame(balance={"balance": balance, "currency": "USD", "loginid": "CR1"}))[1]
+
+
+@pytest.mark.parametrize(
+    "balance", [1.001, 9.66001, "9.655", 1e300, "1e2", "5 ", "+5", "", "NaN", "\u0665", "1" * 14, None, True, []]
+)
 def test_what_is_no_amount_of_cents_is_refused(balance):
     with pytest.raises(BadInput):
-        deriv.balance(frame(balance={"balance": balance, "currency": "USD", "loginid": "CR1"}))
+        told_balance(balance)
+
+
+@pytest.mark.parametrize(
+    ("balance", "minor"),
+    [
+        ("990.34", 99_034),
+        ("-9.66", -966),
+        ("5", 500),
+        ("990.340000000000000000", 99_034),
+        (990.3400000000001, 99_034),
+        (-9.659999999999999, -966),
+        (990.339999, 99_034),
+        (-1e-9, 0),
+        (0.1 + 0.2, 30),
+    ],
+)
+def test_an_amount_in_a_text_or_with_the_drift_of_a_float_is_the_amount_that_was_meant(balance, minor):
+    assert told_balance(balance) == usd(minor)
+
+
+@given(st.integers(-(10**12), 10**12), st.integers(-400, 400))
+def test_drift_never_makes_another_amount(minor, drift):
+    """In units of a hundred-millionth of a dollar, so up to four millionths of one."""
+    text = f"{Decimal(minor).scaleb(-2) + Decimal(drift).scaleb(-8):.8f}"
+    try:
+        assert told_balance(text) == usd(minor)
+    except BadInput:
+        assert abs(drift) > 100
 
 
 def test_a_transfer_is_executed_only_by_a_one_with_its_number():
