@@ -2,10 +2,11 @@
 
 from actors.flow import Unusable, is_settled
 from penpay.domain import deposit_events as ev
-from penpay.domain.deposit import Deposit
+from penpay.domain.deposit import Deposit, State
 from penpay.domain.errors import BadInput
 from penpay.domain.mpesa_callbacks import ResultCallback, StkCallback, parse_result, parse_stk_callback
 from penpay.domain.rail_end import EXPIRED, Outcome, RailEnd, decode_rail_end
+from penpay.domain.result_owner import Owner, Request
 from penpay.domain.unit import OperationKind
 from penpay.messages import InboxRow, ProbeAnswered
 
@@ -23,7 +24,7 @@ def event_of(deposit: Deposit, row: InboxRow) -> ev.Event | Unusable | None:
             case "stk":
                 return _stk(deposit, parse_stk_callback(row.body), row)
             case "reversal":
-                return _reversal(parse_result(row.body), row)
+                return _reversal(deposit, parse_result(row.body), row)
             case "txstatus":
                 return _transaction_status(deposit, parse_result(row.body), row)
             case "timeout":
@@ -72,7 +73,7 @@ def _transfer_end(deposit: Deposit, end: RailEnd) -> ev.Event:
 def _refund_end(end: RailEnd) -> ev.Event:
     match end.outcome:
         case Outcome.CONFIRMED:
-            return ev.RefundAccepted()
+            return ev.RefundAccepted(conversation_id=end.facts.get("conversation_id", ""))
         case Outcome.REFUSED if not end.hold:
             return ev.RefundRefused(code=end.code)
         case Outcome.UNKNOWN:
@@ -104,9 +105,21 @@ def _stk(deposit: Deposit, callback: StkCallback, row: InboxRow) -> ev.Event | U
     )
 
 
-def _reversal(result: ResultCallback, row: InboxRow) -> ev.Event | None:
+def _reversal(deposit: Deposit, result: ResultCallback, row: InboxRow) -> ev.Event | Unusable | None:
     if result.result_type == "1" or not row.trusted_source:
         return None  # not final, or from a stranger: the wake-up asks Safaricom for the status
+    original = result.value("OriginalTransactionID")
+    if original and original != deposit.receipt:
+        return Unusable("the result speaks of the Reversal of another payment")
+    if result.amount is not None and result.amount != deposit.paid:
+        return Unusable(f"the Reversal was one of {result.amount.text()} KES")
+    # A payment is given back once: the receipt of ours names the Reversal as well as its conversation does.
+    owner = Owner.OURS if original else _owner(deposit, result.conversation_id)
+    if owner is Owner.ANOTHER:
+        return Unusable("the result speaks of another Reversal")
+    if owner is Owner.UNTOLD:
+        claims_success = result.result_code == "0" and deposit.state is State.REFUND_SENDING
+        return None if claims_success else Unusable("the result does not show which Reversal it speaks of")
     if result.result_code == "0":
         return ev.RefundConfirmed(receipt=result.transaction_id or f"reversal-{row.operation_id}")
     if result.result_code == REVERSED_ALREADY:
@@ -114,7 +127,13 @@ def _reversal(result: ResultCallback, row: InboxRow) -> ev.Event | None:
     return ev.RefundRefused(code=result.result_code)
 
 
-def _transaction_status(deposit: Deposit, result: ResultCallback, row: InboxRow) -> ev.Event | None:
+def _owner(deposit: Deposit, conversation_id: str) -> Owner:
+    """A Reversal is sent until one attempt may have been taken, and never again: it has one conversation."""
+    request = Request(conversation_id=deposit.refund_conversation_id)
+    return request.owner(conversation_id=conversation_id, originator_conversation_id="")
+
+
+def _transaction_status(deposit: Deposit, result: ResultCallback, row: InboxRow) -> ev.Event | Unusable | None:
     """The query's own success is code 0; the verdict is the status of the Reversal it asked about.
 
     The payment's own receipt says nothing: a payment stays `Completed` whether or not it was given back.
@@ -123,6 +142,14 @@ def _transaction_status(deposit: Deposit, result: ResultCallback, row: InboxRow)
         return None
     if result.receipt in {deposit.receipt, deposit.held_receipt}:
         return None
+    told = result.value("ConversationID")
+    owner = _owner(deposit, told)
+    if owner is Owner.ANOTHER:
+        return Unusable("the status is one of another Reversal")
+    if told and owner is Owner.UNTOLD:
+        return None
+    if result.amount is not None and result.amount != deposit.paid:
+        return Unusable(f"the status is one of {result.amount.text()} KES")
     return ev.RefundConfirmed(receipt=result.receipt) if result.receipt else None
 
 

@@ -3,10 +3,12 @@
 from actors.flow import Unusable, is_settled
 from penpay.domain import withdrawal_events as ev
 from penpay.domain.errors import BadInput
+from penpay.domain.ids import uuid_text
 from penpay.domain.mpesa_callbacks import ResultCallback, parse_result
 from penpay.domain.rail_end import Outcome, RailEnd, decode_rail_end
+from penpay.domain.result_owner import Owner, Request
 from penpay.domain.unit import OperationKind
-from penpay.domain.withdrawal import Withdrawal
+from penpay.domain.withdrawal import TRANSITIONS, Withdrawal
 from penpay.messages import InboxRow, ProbeAnswered
 
 COMPLETED = "Completed"
@@ -23,7 +25,7 @@ def event_of(withdrawal: Withdrawal, row: InboxRow) -> ev.Event | Unusable | Non
             case "b2c":
                 return _result(withdrawal, parse_result(row.body), row)
             case "txstatus":
-                return _status(parse_result(row.body), row)
+                return _status(withdrawal, parse_result(row.body), row)
             case "timeout":
                 return ev.PayoutTimedOut()
             case _:
@@ -79,6 +81,13 @@ def _return_end(withdrawal: Withdrawal, end: RailEnd) -> ev.Event:
 def _result(withdrawal: Withdrawal, result: ResultCallback, row: InboxRow) -> ev.Event | Unusable | None:
     if result.result_type == "1" or not row.trusted_source:
         return None  # not final, or from a stranger: the status is asked for
+    match _asked(withdrawal).owner(
+        conversation_id=result.conversation_id, originator_conversation_id=result.originator_conversation_id
+    ):
+        case Owner.ANOTHER:
+            return Unusable("the result speaks of another payout")
+        case Owner.UNTOLD:
+            return _claim(withdrawal, result)
     if result.result_code != "0":
         return ev.PayoutFailed(code=result.result_code, at=row.received_at)
     if result.amount is not None and result.amount != withdrawal.receive:
@@ -88,10 +97,40 @@ def _result(withdrawal: Withdrawal, result: ResultCallback, row: InboxRow) -> ev
     return ev.PayoutPaid(receipt=result.receipt, source="result")
 
 
-def _status(result: ResultCallback, row: InboxRow) -> ev.Event | None:
+def _asked(withdrawal: Withdrawal) -> Request:
+    """The payout as Safaricom may know it. What it called a duplicate has no id of its own that we were told."""
+    payout = withdrawal.payout
+    ours = uuid_text(payout.id) if payout is not None else ""
+    known_as = withdrawal.conversation_id
+    return Request(
+        conversation_id=known_as if known_as != ours else "",
+        originator_conversation_id=ours,
+        unanswered=payout is not None and payout.unknowns > 0,
+    )
+
+
+def _claim(withdrawal: Withdrawal, result: ResultCallback) -> ev.Event | Unusable | None:
+    """A result that does not show whose it is: where the payout is still open its status decides, else a person."""
+    if ev.PayoutClaimed in TRANSITIONS[withdrawal.state]:
+        return ev.PayoutClaimed()
+    if result.receipt and result.receipt == withdrawal.receipt:
+        return None
+    return Unusable("the result does not show which payout it speaks of")
+
+
+def _status(withdrawal: Withdrawal, result: ResultCallback, row: InboxRow) -> ev.Event | Unusable | None:
     """The query's own success is code 0; the verdict is the status of the payout that it asked about."""
     if result.result_code != "0" or not row.trusted_source:
         return None
+    # Beside the query's own ids, which nobody keeps, the parameters tell those of the payout.
+    told = (result.value("ConversationID"), result.value("OriginatorConversationID"))
+    owner = _asked(withdrawal).owner(conversation_id=told[0], originator_conversation_id=told[1])
+    if owner is Owner.ANOTHER:
+        return Unusable("the status is one of another payout")
+    if any(told) and owner is Owner.UNTOLD:
+        return None
+    if result.amount is not None and result.amount != withdrawal.receive:
+        return Unusable(f"the status speaks of {result.amount.text()} KES")
     if result.transaction_status == COMPLETED and result.receipt:
         return ev.PayoutPaid(receipt=result.receipt, source="status")
     if result.transaction_status in NOT_COMPLETED:

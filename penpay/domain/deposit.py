@@ -195,6 +195,8 @@ class Deposit:
     refund_from: str = ""
     """The account a refund is taken from: `customer` or `suspense`."""
     deriv_transaction_id: str = ""
+    refund_conversation_id: str = ""
+    """What Safaricom knows the Reversal by, once it acknowledged it."""
     refund_receipt: str = ""
     transfers: int = 0
     """How many times the shillings were held for a transfer, and below for a refund."""

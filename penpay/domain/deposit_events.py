@@ -146,7 +146,9 @@ class DerivAmbiguous(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundAccepted(Event):
-    """Safaricom took the Reversal; its result comes later."""
+    """Safaricom took the Reversal; its result comes later, under this id."""
+
+    conversation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

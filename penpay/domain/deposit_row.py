@@ -39,6 +39,7 @@ _PACKING = Packing(
         "money_at",
         "refund_from",
         "deriv_transaction_id",
+        "refund_conversation_id",
         "refund_receipt",
     ),
     times=("pushed_at", "paid_at", "held_paid_at", "asked_staff_at", "state_since"),

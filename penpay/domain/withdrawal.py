@@ -41,6 +41,7 @@ _PAYING: _Row = {
     ev.PayoutPaid: (_S.COMPLETED,),
     ev.PayoutFailed: (_S.B2C_UNKNOWN, _S.B2C_HELD, _S.IN_REVIEW),
     ev.PayoutTimedOut: (_S.B2C_UNKNOWN,),
+    ev.PayoutClaimed: (_S.B2C_UNKNOWN,),
     **_ANY_OPEN,
 }
 _STAFF: _Row = {

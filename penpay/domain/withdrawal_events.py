@@ -114,6 +114,11 @@ class PayoutTimedOut(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PayoutClaimed(Event):
+    """A result that does not show whose it is: before the acknowledgement, or without an id. The status says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutNotCompleted(Event):
     """The status of the payout, asked at `at`, is final and not Completed."""
 

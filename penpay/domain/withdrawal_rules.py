@@ -52,6 +52,7 @@ HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {
     ev.PayoutPaid: payout.payout_paid,
     ev.PayoutFailed: payout.payout_failed,
     ev.PayoutTimedOut: payout.payout_timed_out,
+    ev.PayoutClaimed: payout.payout_timed_out,  # either way it may have been paid, and the status says
     ev.PayoutNotCompleted: payout.payout_not_completed,
     ev.ReturnConfirmed: back.return_confirmed,
     ev.ReturnRefused: back.return_refused,
@@ -82,6 +83,7 @@ _OF_PAYOUT = (
     ev.PayoutPaid,
     ev.PayoutFailed,
     ev.PayoutTimedOut,
+    ev.PayoutClaimed,
     ev.PayoutNotCompleted,
 )
 _OF_RETURN = (

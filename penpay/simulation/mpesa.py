@@ -177,7 +177,10 @@ class Mpesa:
             self._truth.paybill_minor -= payment.amount_minor
         self._say(f"the Reversal of {reversal.receipt} ends with {reversal.code}")
         receipt = reversal.reversal_receipt or "0000000000"
-        self._tell_later(reversal.result_url, _result_body(reversal.code, reversal.conversation_id, receipt))
+        done = None
+        if reversal.code == "0":
+            done = [("Amount", f"{reversal.amount_minor // 100}"), ("OriginalTransactionID", reversal.receipt)]
+        self._tell_later(reversal.result_url, _result_body(reversal.code, reversal.conversation_id, receipt, done))
 
     # --- payouts ------------------------------------------------------------------------------------------------
 
@@ -223,7 +226,8 @@ class Mpesa:
             self._tell_later(payout.timeout_url, _result_body("1", payout.conversation_id, "0000000000"))
         receipt = payout.receipt if told == "0" else "0000000000"
         amount_minor = payout.amount_minor if told == "0" else 0
-        body = _result_body(told, payout.conversation_id, receipt, _amount(amount_minor, receipt))
+        more = _amount(amount_minor, receipt)
+        body = _result_body(told, payout.conversation_id, receipt, more, originator_id=_echoed(payout))
         self._tell_later(payout.result_url, body)
 
     def _fate(self) -> str:
@@ -255,11 +259,17 @@ class Mpesa:
             if conversation_id in (payout.originator_id, payout.conversation_id):
                 known = bool(payout.code) and payout.ended_s <= self._now_s() - lag_s
                 verdict = ("Completed" if payout.code == "0" else "Declined") if known else "Initiated"
-                return _result_body("0", asked, "S000000001", _status(verdict, payout.receipt, payout.amount_minor))
+                found = _status(verdict, payout.receipt, payout.amount_minor)
+                found += [
+                    ("OriginatorConversationID", payout.originator_id),
+                    ("ConversationID", payout.conversation_id),
+                ]
+                return _result_body("0", asked, "S000000001", found)
         for reversal in self._truth.reversals.values():
             if conversation_id == reversal.conversation_id:
                 verdict = {"": "Initiated", "0": "Completed"}.get(reversal.code, "Declined")
                 found = _status(verdict, reversal.reversal_receipt, reversal.amount_minor)
+                found += [("ConversationID", reversal.conversation_id)]
                 return _result_body("0", asked, "S000000001", found)
         del receipt
         return _result_body("2001" if self.stopped else "R000002", asked, "0000000000")
@@ -319,18 +329,29 @@ def _stk_body(push: Push, code: str, items: list[dict[str, Any]] | None = None) 
 
 
 def _result_body(
-    code: str, conversation_id: str, transaction_id: str, parameters: list[tuple[str, str]] | None = None
+    code: str,
+    conversation_id: str,
+    transaction_id: str,
+    parameters: list[tuple[str, str]] | None = None,
+    *,
+    originator_id: str = "",
 ) -> bytes:
     result: dict[str, Any] = {
         "ResultType": 0,
         "ResultCode": int(code) if code.isdigit() else code,
         "ResultDesc": "",
+        "OriginatorConversationID": originator_id or f"{conversation_id}-1",
         "ConversationID": conversation_id,
         "TransactionID": transaction_id,
     }
     if parameters:
         result["ResultParameters"] = {"ResultParameter": [{"Key": key, "Value": value} for key, value in parameters]}
     return json.dumps({"Result": result}).encode()
+
+
+def _echoed(payout: Payout) -> str:
+    """Whether a result repeats the id that we chose is not documented: every third names one of Safaricom's own."""
+    return payout.originator_id if int(payout.conversation_id.removeprefix("AG_")) % 3 else ""
 
 
 def _amount(amount_minor: int, receipt: str) -> list[tuple[str, str]] | None:

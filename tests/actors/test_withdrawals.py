@@ -13,6 +13,7 @@ from actors.user import UserActor
 from penpay.domain.admission import Limits
 from penpay.domain.board import FloatSnapshot, RailHealth
 from penpay.domain.decision import Rules
+from penpay.domain.ids import uuid_text
 from penpay.domain.money import Money, usd
 from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
 from penpay.domain.review import Approval
@@ -186,10 +187,12 @@ def result(house: House, code: int, *, receipt: str = "SG632NMUAB", of: str = ""
             {"Key": "TransactionReceipt", "Value": receipt},
         ]
     }
+    of = of or operation(house, "B2C")
     body: dict[str, Any] = {"ResultType": 0, "ResultCode": code, "ResultDesc": "x", "TransactionID": receipt}
+    body["OriginatorConversationID"] = uuid_text(of)
     if code == 0:
         body["ResultParameters"] = parameters
-    return evidence(house, "b2c", json.dumps({"Result": body}).encode(), of=of or operation(house, "B2C"))
+    return evidence(house, "b2c", json.dumps({"Result": body}).encode(), of=of)
 
 
 def status(house: House, verdict: str) -> EvidenceArrived:

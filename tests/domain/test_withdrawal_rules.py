@@ -197,6 +197,15 @@ def test_a_payout_that_is_not_sent_again_is_with_a_person_within_four_hours() ->
     assert (story.state, story.reviews) == (State.IN_REVIEW, ["payout_unknown"])
 
 
+def test_a_result_that_does_not_show_whose_it_is_has_the_status_asked_at_once() -> None:
+    story = sending()
+    story.happens(ev.PayoutClaimed(), after_s=1)
+    assert (story.state, story.does()) == (State.B2C_UNKNOWN, ["probe_payout"])
+    story.happens(ev.PayoutAccepted(conversation_id="AG_1"), after_s=1)
+    story.happens(ev.PayoutPaid(receipt="SG1", source="status"), after_s=1)
+    assert (story.state, story.clearing()) == (State.COMPLETED, 0)
+
+
 def test_a_debit_that_was_begun_and_of_which_nobody_tells_is_with_a_person_within_four_hours() -> None:
     story = new()
     story.happens(ev.Woke(attempted=True), after_s=Rules().debit_max_s)
@@ -467,6 +476,7 @@ things: st.SearchStrategy[Any] = st.one_of(
     st.builds(ev.PayoutPaid, receipt=st.sampled_from(["S1", "S2"]), source=st.just("result")),
     st.builds(ev.PayoutFailed, code=codes, at=times),
     st.builds(ev.PayoutTimedOut),
+    st.builds(ev.PayoutClaimed),
     st.builds(ev.PayoutNotCompleted, status=st.just("Declined"), at=times),
     st.builds(ev.ReturnConfirmed, transaction_id=st.sampled_from(["r1", "r2"]), amount=amounts, proof=st.just("reply")),
     st.builds(ev.ReturnRefused, code=st.just("x"), attempt=attempts, hold=st.booleans()),

@@ -1,6 +1,9 @@
-"""F29: a genuine callback is replayed to the address of another deposit."""
+"""F29: a genuine callback is replayed to the address of another deposit, payout or refund."""
+
+import asyncio
 
 from tests.faults.stage import Stage
+from tests.faults.withdrawing import held, operations, withdrawer
 
 
 async def test_it_is_put_aside_and_credits_nobody(stage: Stage) -> None:
@@ -17,3 +20,64 @@ async def test_it_is_put_aside_and_credits_nobody(stage: Stage) -> None:
     assert stage.postings(waiting) == []
     assert stage.reviews(waiting) == ["evidence_unusable"]
     assert (await stage.told(other)).counts == (1, 0, 0)
+
+
+async def test_the_result_of_another_payout_pays_nobody(stage: Stage) -> None:
+    paid, waiting = await withdrawer(stage), await withdrawer(stage)
+    await stage.reaches(await paid.withdraw(), "COMPLETED")
+    genuine = await paid.payout()
+    withdrawal = await waiting.withdraw(b2c={"delay_s": 3.0})
+    await stage.reaches(withdrawal, "AWAITING_RESULT")
+    result = {
+        "ResultType": 0,
+        "ResultCode": 0,
+        "OriginatorConversationID": genuine["originator_id"],
+        "ConversationID": genuine["conversation_id"],
+        "TransactionID": genuine["receipt"],
+    }
+    url = (await waiting.payout())["result_url"]
+    assert await stage.forge(url, body={"Result": result}) == 200
+    await put_aside(stage, withdrawal)
+    assert stage.state(withdrawal) == "AWAITING_RESULT"
+    await stage.reaches(withdrawal, "COMPLETED")
+    assert stage.postings(withdrawal) == ["debited", "witnessed", "payout_hold", "payout_done"]
+    assert ((await waiting.told()).counts, held(stage, withdrawal)) == ((1, 1, 0), {})
+
+
+async def test_the_result_of_another_reversal_refunds_nobody(stage: Stage) -> None:
+    refunded, waiting = stage.customer(), stage.customer()
+    refused = {"fault": "refuse", "error_code": "PaymentAgentTransferError"}
+    await stage.reaches(await stage.deposit(refunded, deriv=refused), "REVERSED")
+    (genuine,) = await reversals(stage, refunded.msisdn)
+    await stage.control.post("/daraja/script", {"steps": [{"op": "reversal", "delay_s": 3.0}]})
+    deposit = await stage.deposit(waiting, deriv=refused)
+    await stage.reaches(deposit, "REFUND_SENDING")
+    async with asyncio.timeout(10):
+        while operations(stage, deposit, "REVERSAL") != [("SENT", 1)]:
+            await asyncio.sleep(0.05)
+    result = {
+        "ResultType": 0,
+        "ResultCode": 0,
+        "OriginatorConversationID": genuine["originator_id"],
+        "ConversationID": genuine["conversation_id"],
+        "TransactionID": genuine["reversal_receipt"],
+    }
+    (open_,) = await reversals(stage, waiting.msisdn)
+    assert await stage.forge(open_["result_url"], body={"Result": result}) == 200
+    await put_aside(stage, deposit)
+    assert stage.state(deposit) == "REFUND_SENDING"
+    await stage.reaches(deposit, "REVERSED")
+
+
+async def put_aside(stage: Stage, transaction_id: str) -> None:
+    """Wait until the callback of another is before a person."""
+    async with asyncio.timeout(10):
+        while stage.reviews(transaction_id) != ["evidence_unusable"]:
+            await asyncio.sleep(0.05)
+
+
+async def reversals(stage: Stage, msisdn: str) -> list[dict[str, str]]:
+    """What Safaricom was asked to give back to this phone."""
+    truth = await stage.control.get("/truth")
+    receipts = {payment["receipt"] for payment in truth["payments"] if payment["msisdn"] == msisdn}
+    return [one for one in truth["reversals"] if one["receipt"] in receipts]

@@ -7,22 +7,33 @@ from datetime import UTC, datetime
 import pytest
 
 from actors.deposit_evidence import event_of
-from penpay.domain.deposit_events import RefundConfirmed
+from actors.flow import Unusable
+from penpay.domain.deposit import State
+from penpay.domain.deposit_events import RefundConfirmed, RefundRefused
+from penpay.domain.money import kes
 from penpay.messages import InboxRow
 from tests.domain.books import new_deposit
 
 PAYMENT, REFUND = "SG632NMUAB", "SG799REFND"
 
 
-def status(receipt, verdict="Completed", *, trusted=True):
-    parameters = [{"Key": "ReceiptNo", "Value": receipt}, {"Key": "TransactionStatus", "Value": verdict}]
-    body = {"Result": {"ResultCode": 0, "ResultDesc": "", "ResultParameters": {"ResultParameter": parameters}}}
+def status(receipt, verdict="Completed", *, trusted=True, **told):
+    return row("txstatus", trusted=trusted, ReceiptNo=receipt, TransactionStatus=verdict, **told)
+
+
+def result(code=0, conversation_id="AG_1", **told):
+    return row("reversal", code, ids={"ConversationID": conversation_id, "TransactionID": REFUND}, **told)
+
+
+def row(kind, code=0, *, ids=None, trusted=True, **told):
+    parameters = [{"Key": key, "Value": value} for key, value in told.items()]
+    body = {"ResultCode": code, "ResultDesc": "", **(ids or {}), "ResultParameters": {"ResultParameter": parameters}}
     return InboxRow(
         id="row",
         shard=0,
-        kind="txstatus",
+        kind=kind,
         operation_id="op",
-        body=json.dumps(body).encode(),
+        body=json.dumps({"Result": body}).encode(),
         trusted_source=trusted,
         received_at=datetime(2026, 3, 1, tzinfo=UTC),
     )
@@ -42,3 +53,58 @@ def test_the_reversal_s_own_receipt_confirms_the_refund(deposit):
 )
 def test_the_payment_itself_a_decline_or_a_stranger_confirms_nothing(deposit, row):
     assert event_of(deposit, row) is None
+
+
+# --- whose a result is ---
+
+
+@pytest.fixture
+def refunding(deposit):
+    """A Reversal that was acknowledged as AG_1."""
+    return replace(deposit, state=State.REFUND_SENDING, paid=kes(130_000), refund_conversation_id="AG_1")
+
+
+@pytest.fixture
+def unanswered(refunding):
+    """The same without an acknowledgement."""
+    return replace(refunding, refund_conversation_id="")
+
+
+CONFIRMED = RefundConfirmed(receipt=REFUND)
+
+
+def test_the_result_of_our_reversal_confirms_or_refuses_the_refund(refunding):
+    assert event_of(refunding, result(Amount="1300.00", OriginalTransactionID=PAYMENT)) == CONFIRMED
+    assert event_of(refunding, result()) == CONFIRMED
+    assert event_of(refunding, result(21)) == RefundRefused(code="21")
+    assert event_of(refunding, result("R000001")) == RefundConfirmed(receipt="reversed-op")
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        result(conversation_id="AG_2"),
+        result(21, conversation_id="AG_2"),
+        result(OriginalTransactionID="SG000OTHER"),
+        result(Amount="7.00", OriginalTransactionID=PAYMENT),
+    ],
+)
+def test_the_result_of_another_reversal_or_amount_is_put_aside(refunding, foreign):
+    assert isinstance(event_of(refunding, foreign), Unusable)
+
+
+def test_before_the_acknowledgement_the_payment_s_own_receipt_shows_whose_the_result_is(unanswered):
+    assert event_of(unanswered, result(Amount="1300.00", OriginalTransactionID=PAYMENT)) == CONFIRMED
+
+
+def test_without_anything_to_compare_a_success_waits_for_the_status_and_a_failure_for_a_person(unanswered):
+    assert event_of(unanswered, result()) is None
+    assert isinstance(event_of(unanswered, result(21)), Unusable)
+    assert isinstance(event_of(replace(unanswered, state=State.IN_REVIEW), result()), Unusable)
+
+
+def test_a_status_must_be_the_one_of_our_reversal_and_its_amount(refunding, unanswered):
+    assert event_of(refunding, status(REFUND, ConversationID="AG_1", Amount="1300.00")) == CONFIRMED
+    assert isinstance(event_of(refunding, status(REFUND, ConversationID="AG_2")), Unusable)
+    assert isinstance(event_of(refunding, status(REFUND, Amount="7.00")), Unusable)
+    assert event_of(unanswered, status(REFUND, ConversationID="AG_1")) is None

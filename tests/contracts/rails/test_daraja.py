@@ -135,6 +135,7 @@ def test_a_reversal_gives_a_payment_back_once(play):
         told = await result(rail)
         assert (told.result_code, told.conversation_id) == ("0", conversation)
         assert told.transaction_id not in {"", payment.receipt}
+        assert (told.value("OriginalTransactionID"), told.amount) == (payment.receipt, payment.amount)
         await rail.daraja.reverse(receipt=payment.receipt, amount=payment.amount, **urls(rail))
         assert (await result(rail)).result_code == "R000001"
         await rail.daraja.reverse(receipt="NOTHING001", amount=payment.amount, **urls(rail))
@@ -172,6 +173,8 @@ def test_the_status_of_a_payout_is_found_by_our_id_and_by_theirs(play):
             assert (status.result_code, status.conversation_id) == ("0", question)
             assert (status.transaction_status, status.receipt) == ("Completed", told.receipt)
             assert status.amount == kes(249_000)
+            assert status.value("OriginatorConversationID") == asked.originator_conversation_id
+            assert status.value("ConversationID") == conversation
 
     play(scenario)
 
@@ -185,6 +188,7 @@ def test_the_status_of_a_reversal_is_found_by_its_conversation(play):
         status = await result(rail)
         assert (status.result_code, status.transaction_status) == ("0", "Completed")
         assert status.receipt == told.transaction_id
+        assert (status.value("ConversationID"), status.amount) == (conversation, payment.amount)
 
     play(scenario)
 
