@@ -19,6 +19,10 @@ from penpay.ports_rails import PullRow, StkAck, StkStatus
 
 INVALID_TOKEN = frozenset({"404.001.03", "401.002.01", "400.003.01"})
 """The same fault under three codes: refused before processing, so one resend with a fresh token is safe."""
+_UNAUTHORIZED = 401
+_TOO_MANY = 429
+_REFUSED_ACCESS = "invalid access token"
+_REFUSED_PRODUCT = "no apiproduct match"
 
 _REFUSED = frozenset(
     {
@@ -63,23 +67,31 @@ class Answer:
 
 
 def has_invalid_token(answer: Answer) -> bool:
-    """True when the access token was refused, and nothing else happened."""
-    envelope = answer.envelope() if answer.status >= 400 else None
-    return envelope is not None and envelope.get("errorCode") in INVALID_TOKEN
+    """True when the access token was refused, and nothing else happened.
+
+    The codes differ by API and the proxy in front of them has texts of its own, or none: its 401 says enough.
+    """
+    if answer.status == _UNAUTHORIZED:
+        return True
+    envelope = answer.envelope() or {}
+    return _text(envelope.get("errorCode")) in INVALID_TOKEN or _REFUSED_ACCESS in _message(envelope)
 
 
 def failure(answer: Answer) -> GatewayError:
     """What an answer that is no success proves."""
-    envelope = answer.envelope()
-    code = "" if envelope is None else _text(envelope.get("errorCode"))
-    if envelope is None or not code:
+    envelope = answer.envelope() or {}
+    code, message = _text(envelope.get("errorCode")), _message(envelope)
+    if answer.status == _TOO_MANY:
+        return NotSent(RATE_LIMITED, answer.detail)
+    if _REFUSED_PRODUCT in message:
+        return Refused(code or f"http_{answer.status}", answer.detail)
+    if has_invalid_token(answer):
+        return NotSent(code or f"http_{answer.status}", answer.detail)
+    if not code:
         return OutcomeUnknown(f"http_{answer.status}" if answer.status != 200 else UNREADABLE, answer.detail)
-    message = _text(envelope.get("errorMessage")).lower()
-    if code in INVALID_TOKEN:
-        return NotSent(code, answer.detail)
     if code in _RATE_LIMITED or "spike arrest" in message or "quota violation" in message:
         return NotSent(RATE_LIMITED, answer.detail)
-    if code in _REFUSED or "no apiproduct match" in message:
+    if code in _REFUSED:
         return Refused(code, answer.detail)
     if code == _OVERLOADED_CODE:
         return _overloaded(answer, message)
@@ -103,7 +115,8 @@ def access_token(answer: Answer) -> tuple[str, int]:
     token = "" if envelope is None else envelope.get("access_token")
     if answer.status != 200 or envelope is None or type(token) is not str or not token:
         # Wrong consumer credentials are a 400 without any body.
-        raise NotSent("token_refused" if answer.status in {400, 401, 403} else "token_unavailable", answer.detail)
+        refused = "token_refused" if answer.status in {400, 401, 403} else "token_unavailable"
+        raise NotSent(RATE_LIMITED if answer.status == _TOO_MANY else refused, answer.detail)
     life = _text(envelope.get("expires_in"))
     return token, int(life) if re.fullmatch(r"[0-9]{1,6}", life, re.ASCII) else 0
 
@@ -221,6 +234,13 @@ def _pull_time(text: str) -> datetime | None:
     except ValueError:
         return read_time(text)
     return at.astimezone(UTC) if at.tzinfo else read_time(at.strftime("%Y%m%d%H%M%S"))
+
+
+def _message(envelope: Mapping[str, Any]) -> str:
+    """What an error says, in small letters: ours is `errorMessage`, the proxy's is a `fault`."""
+    fault = envelope.get("fault")
+    words = fault.get("faultstring") if type(fault) is dict else ""
+    return f"{_text(envelope.get('errorMessage'))} {_text(words)}".lower()
 
 
 def _text(value: object) -> str:

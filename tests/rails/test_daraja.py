@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 
+from penpay.adapters import daraja_parse as parse
 from penpay.adapters.daraja import HttpDaraja
+from penpay.adapters.daraja_parse import Answer
 from penpay.adapters.system import SystemClock
 from penpay.domain.errors import NotSent, OutcomeUnknown, Refused
 from penpay.domain.money import kes
@@ -76,7 +78,6 @@ async def test_a_query_is_pending_then_tells_the_code(daraja, sandbox_rails):
         (400, "400.002.02", "Bad Request - Invalid PhoneNumber", Refused, "400.002.02"),
         (404, "404.001.01", "Resource not found", Refused, "404.001.01"),
         (405, "405.001", "Method Not Allowed", Refused, "405.001"),
-        (401, "401.001.01", "Invalid API call as no apiproduct match found", Refused, "401.001.01"),
         (
             500,
             "500.001.1001",
@@ -89,6 +90,7 @@ async def test_a_query_is_pending_then_tells_the_code(daraja, sandbox_rails):
         (500, "500.001.1001", "something new", OutcomeUnknown, "500.001.1001"),
         (500, "500.003.02", "System is busy. Please try again in few minutes.", NotSent, RATE_LIMITED),
         (429, "429.000", "Spike arrest violation", NotSent, RATE_LIMITED),
+        (429, "500.003.1001", "never seen", NotSent, RATE_LIMITED),
         (500, "500.003.03", "Quota Violation", NotSent, RATE_LIMITED),
         (500, "500.003.1001", "Internal Server Error", OutcomeUnknown, "500.003.1001"),
         (500, "500.002.1001", "Service is currently under maintenance", OutcomeUnknown, "500.002.1001"),
@@ -171,12 +173,58 @@ async def test_an_expired_token_is_refreshed_once_and_the_push_resent(daraja, sa
     assert summary["pushes"]["count"] == 1
 
 
-async def test_a_token_refused_twice_is_not_sent(daraja, sandbox_rails):
-    for _ in range(2):
-        await sandbox_rails.daraja_step("stk", fault="error", error_http=404, error_code="404.001.03")
+REFUSED_TOKENS = [
+    (404, "404.001.03", "Invalid Access Token"),
+    (401, "401.003.01", "Error Occurred - Invalid Access Token - x"),
+    (401, "401.000.00", "never seen"),
+    (400, "400.999.99", "Error Occurred: INVALID ACCESS TOKEN"),
+]
+
+
+@pytest.mark.parametrize(("http", "code", "message"), REFUSED_TOKENS)
+async def test_a_push_whose_token_is_refused_is_sent_once_more(daraja, sandbox_rails, http, code, message):
+    await sandbox_rails.daraja_step("stk", fault="error", error_http=http, error_code=code, error_message=message)
+    assert (await push(daraja, sandbox_rails)).checkout_request_id
+    assert (await sandbox_rails.control("/truth/summary"))["pushes"]["count"] == 1
+
+
+@pytest.mark.parametrize(("http", "code", "message"), REFUSED_TOKENS)
+async def test_a_token_refused_twice_is_not_sent(daraja, sandbox_rails, http, code, message):
+    refused = {"error_http": http, "error_code": code, "error_message": message}
+    await sandbox_rails.daraja_step("stk", fault="error", times=2, **refused)
     with pytest.raises(NotSent) as caught:
         await push(daraja, sandbox_rails)
-    assert caught.value.code == "404.001.03"
+    assert caught.value.code == code
+
+
+async def test_a_product_that_is_not_ours_refuses_with_a_fresh_token_too(daraja, sandbox_rails):
+    message = "Invalid API call as no apiproduct match found"
+    refused = {"error_http": 401, "error_code": "401.001.01", "error_message": message}
+    await sandbox_rails.daraja_step("stk", fault="error", times=2, **refused)
+    with pytest.raises(Refused) as caught:
+        await push(daraja, sandbox_rails)
+    assert caught.value.code == "401.001.01"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>401</html>", b'{"fault":{"faultstring":"Invalid ApiKey"}}'])
+def test_a_401_is_a_refused_token_whatever_its_body(body):
+    assert parse.has_invalid_token(Answer(401, body))
+    found = parse.failure(Answer(401, body))
+    assert (type(found), found.code) == (NotSent, "http_401")
+
+
+def test_the_proxy_says_in_words_of_its_own_that_a_product_is_not_ours_or_that_we_are_too_fast():
+    words = b'{"fault":{"faultstring":"Invalid API call as no apiproduct match found"}}'
+    assert isinstance(parse.failure(Answer(401, words)), Refused)
+    for body in (b"", b"<html>", b'{"fault":{"faultstring":"Spike arrest violation"}}'):
+        found = parse.failure(Answer(429, body))
+        assert (type(found), found.code) == (NotSent, RATE_LIMITED)
+
+
+@pytest.mark.parametrize(("status", "body"), [(500, b""), (503, b"<html>"), (403, b""), (500, b'{"fault":{}}')])
+def test_other_answers_without_an_envelope_prove_nothing(status, body):
+    assert not parse.has_invalid_token(Answer(status, body))
+    assert isinstance(parse.failure(Answer(status, body)), OutcomeUnknown)
 
 
 async def test_many_callers_share_one_token_fetch(daraja, sandbox_rails):
