@@ -219,10 +219,10 @@ class HttpDaraja:
         headers = {"Authorization": "Basic " + base64.b64encode(basic).decode()}
         try:
             answer = await self._exchange("GET", "/oauth/v1/generate?grant_type=client_credentials", headers, None)
+            token, life_s = parse.access_token(answer)
         except GatewayError as error:
             # Whatever became of the token request, the operation behind it was not sent.
             raise NotSent(error.code, error.detail) from error
-        token, life_s = parse.access_token(answer)
         self._token = token
         self._token_until_s = self._clock.monotonic_s() + max(life_s - _TOKEN_MARGIN_S, life_s // 2)
         return token

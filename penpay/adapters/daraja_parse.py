@@ -5,11 +5,12 @@ Source: the error table of the Daraja reference. It is open-ended by nature: wha
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 from penpay.domain.errors import BadInput, GatewayError, NotSent, OutcomeUnknown, Refused
 from penpay.domain.mpesa_callbacks import read_amount, read_time
@@ -41,6 +42,10 @@ _SOFT_REFUSED = ("bad request", "invalid access token", "invalid shortcode", "me
 
 _PENDING = frozenset({"4999"})
 _DETAIL_MAX = 500
+_CODE_MAX = 64
+_ID_MAX = 128
+_UNFORESEEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+Read = TypeVar("Read")
 _PULL_NONE = "1001"
 _PULL_SOME = frozenset({"1000", "0"})
 
@@ -66,6 +71,20 @@ class Answer:
         return raw if type(raw) is dict else None
 
 
+def _guarded(read: Callable[[Answer], Read]) -> Callable[[Answer], Read]:
+    """What nobody foresaw is an answer that nobody can read: it is one operation's unknown end, not the rail's."""
+
+    @wraps(read)
+    def reader(answer: Answer) -> Read:
+        try:
+            return read(answer)
+        except _UNFORESEEN as error:
+            raise OutcomeUnknown(UNREADABLE, answer.detail) from error
+
+    return reader
+
+
+@_guarded
 def has_invalid_token(answer: Answer) -> bool:
     """True when the access token was refused, and nothing else happened.
 
@@ -77,10 +96,11 @@ def has_invalid_token(answer: Answer) -> bool:
     return _text(envelope.get("errorCode")) in INVALID_TOKEN or _REFUSED_ACCESS in _message(envelope)
 
 
+@_guarded
 def failure(answer: Answer) -> GatewayError:
     """What an answer that is no success proves."""
     envelope = answer.envelope() or {}
-    code, message = _text(envelope.get("errorCode")), _message(envelope)
+    code, message = _code(envelope, "errorCode"), _message(envelope)
     if answer.status == _TOO_MANY:
         return NotSent(RATE_LIMITED, answer.detail)
     if _REFUSED_PRODUCT in message:
@@ -109,6 +129,7 @@ def _overloaded(answer: Answer, message: str) -> GatewayError:
     return OutcomeUnknown(_OVERLOADED_CODE, answer.detail)
 
 
+@_guarded
 def access_token(answer: Answer) -> tuple[str, int]:
     """Token and its life in seconds (Daraja writes the number as text). Raises `NotSent`: no operation was sent yet."""
     envelope = answer.envelope()
@@ -121,6 +142,7 @@ def access_token(answer: Answer) -> tuple[str, int]:
     return token, int(life) if re.fullmatch(r"[0-9]{1,6}", life, re.ASCII) else 0
 
 
+@_guarded
 def accepted(answer: Answer) -> Mapping[str, Any]:
     """The body of an accepted request; raises what any other answer proves.
 
@@ -129,21 +151,20 @@ def accepted(answer: Answer) -> Mapping[str, Any]:
     envelope = answer.envelope()
     if answer.status != 200 or envelope is None or "errorCode" in envelope:
         raise failure(answer)
-    code = _text(envelope.get("ResponseCode"))
+    code = _code(envelope, "ResponseCode")
     if code != "0":
-        raise OutcomeUnknown(f"response_code_{code[:32]}" if code else UNREADABLE, answer.detail)
+        raise OutcomeUnknown(f"response_code_{code}" if code else UNREADABLE, answer.detail)
     return envelope
 
 
+@_guarded
 def stk_ack(answer: Answer) -> StkAck:
     """Acknowledgement of a push. Accepted is not paid."""
     envelope = accepted(answer)
-    checkout = _text(envelope.get("CheckoutRequestID"))
-    if not checkout:
-        raise OutcomeUnknown(UNREADABLE, answer.detail)
-    return StkAck(checkout, _text(envelope.get("MerchantRequestID")), answer.body)
+    return StkAck(_id(answer, envelope, "CheckoutRequestID"), _text(envelope.get("MerchantRequestID")), answer.body)
 
 
+@_guarded
 def stk_status(answer: Answer) -> StkStatus:
     """Answer of a query. "Being processed" comes as an error and means: not known yet."""
     envelope = answer.envelope() or {}
@@ -151,20 +172,19 @@ def stk_status(answer: Answer) -> StkStatus:
     if _text(envelope.get("errorCode")) == _OVERLOADED_CODE and "being processed" in message.lower():
         return StkStatus("", message)
     envelope = accepted(answer)
-    code = _text(envelope.get("ResultCode"))
+    code = _code(envelope, "ResultCode")
     if not code:
         raise OutcomeUnknown(UNREADABLE, answer.detail)
     return StkStatus("" if code in _PENDING else code, _text(envelope.get("ResultDesc")))
 
 
+@_guarded
 def conversation_id(answer: Answer) -> str:
     """Conversation id of an accepted request whose result comes later."""
-    found = _text(accepted(answer).get("ConversationID"))
-    if not found:
-        raise OutcomeUnknown(UNREADABLE, answer.detail)
-    return found
+    return _id(answer, accepted(answer), "ConversationID")
 
 
+@_guarded
 def payout_conversation_id(answer: Answer) -> str:
     """Conversation id of an accepted payout.
 
@@ -174,7 +194,7 @@ def payout_conversation_id(answer: Answer) -> str:
     """
     envelope = answer.envelope()
     if answer.status == 200 and envelope is not None and "errorCode" not in envelope:
-        code = _text(envelope.get("ResponseCode"))
+        code = _code(envelope, "ResponseCode")
         if code not in {"", "0"}:
             raise _soft_refusal(answer, code, _text(envelope.get("ResponseDescription")).lower())
     try:
@@ -193,10 +213,11 @@ def _soft_refusal(answer: Answer, code: str, description: str) -> GatewayError:
     if any(words in description for words in _SOFT_RATE_LIMITED):
         return NotSent(RATE_LIMITED, answer.detail)
     if any(words in description for words in _SOFT_REFUSED):
-        return Refused(f"response_code_{code[:32]}", answer.detail)
-    return OutcomeUnknown(f"response_code_{code[:32]}", answer.detail)
+        return Refused(f"response_code_{code}", answer.detail)
+    return OutcomeUnknown(f"response_code_{code}", answer.detail)
 
 
+@_guarded
 def pull_rows(answer: Answer) -> Sequence[PullRow]:
     """Payments of one page, empty when there are none. Rows come as lists in a list, or plainly."""
     envelope = answer.envelope()
@@ -243,8 +264,21 @@ def _message(envelope: Mapping[str, Any]) -> str:
     return f"{_text(envelope.get('errorMessage'))} {_text(words)}".lower()
 
 
+def _id(answer: Answer, envelope: Mapping[str, Any], key: str) -> str:
+    """An id that the provider gave. Without one, or with one that no row holds, an answer is not understood."""
+    found = _text(envelope.get(key))
+    if not found or len(found) > _ID_MAX:
+        raise OutcomeUnknown(UNREADABLE, answer.detail)
+    return found
+
+
+def _code(envelope: Mapping[str, Any], key: str) -> str:
+    """A code, cut to what a row holds."""
+    return _text(envelope.get(key))[:_CODE_MAX]
+
+
 def _text(value: object) -> str:
-    """Text of a scalar. Codes come as numbers or text."""
+    """Text of a scalar, without what no row can hold. Codes come as numbers or text."""
     if type(value) is str:
-        return value.strip()
+        return value.encode(errors="replace").decode().strip()
     return str(value) if type(value) in {int, Decimal} else ""

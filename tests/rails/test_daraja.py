@@ -7,9 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 
-from penpay.adapters import daraja_parse as parse
 from penpay.adapters.daraja import HttpDaraja
-from penpay.adapters.daraja_parse import Answer
 from penpay.adapters.system import SystemClock
 from penpay.domain.errors import NotSent, OutcomeUnknown, Refused
 from penpay.domain.money import kes
@@ -204,27 +202,6 @@ async def test_a_product_that_is_not_ours_refuses_with_a_fresh_token_too(daraja,
     with pytest.raises(Refused) as caught:
         await push(daraja, sandbox_rails)
     assert caught.value.code == "401.001.01"
-
-
-@pytest.mark.parametrize("body", [b"", b"<html>401</html>", b'{"fault":{"faultstring":"Invalid ApiKey"}}'])
-def test_a_401_is_a_refused_token_whatever_its_body(body):
-    assert parse.has_invalid_token(Answer(401, body))
-    found = parse.failure(Answer(401, body))
-    assert (type(found), found.code) == (NotSent, "http_401")
-
-
-def test_the_proxy_says_in_words_of_its_own_that_a_product_is_not_ours_or_that_we_are_too_fast():
-    words = b'{"fault":{"faultstring":"Invalid API call as no apiproduct match found"}}'
-    assert isinstance(parse.failure(Answer(401, words)), Refused)
-    for body in (b"", b"<html>", b'{"fault":{"faultstring":"Spike arrest violation"}}'):
-        found = parse.failure(Answer(429, body))
-        assert (type(found), found.code) == (NotSent, RATE_LIMITED)
-
-
-@pytest.mark.parametrize(("status", "body"), [(500, b""), (503, b"<html>"), (403, b""), (500, b'{"fault":{}}')])
-def test_other_answers_without_an_envelope_prove_nothing(status, body):
-    assert not parse.has_invalid_token(Answer(status, body))
-    assert isinstance(parse.failure(Answer(status, body)), OutcomeUnknown)
 
 
 async def test_many_callers_share_one_token_fetch(daraja, sandbox_rails):

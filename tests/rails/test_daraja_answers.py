@@ -1,0 +1,124 @@
+"""Daraja's synchronous answers as bytes: what each proves, and that none of them raises anything else."""
+
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penpay.adapters import daraja_parse as parse
+from penpay.adapters.daraja_parse import Answer
+from penpay.domain.errors import GatewayError, NotSent, OutcomeUnknown, Refused
+from penpay.domain.rail_end import RATE_LIMITED
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>401</html>", b'{"fault":{"faultstring":"Invalid ApiKey"}}'])
+def test_a_401_is_a_refused_token_whatever_its_body(body):
+    assert parse.has_invalid_token(Answer(401, body))
+    found = parse.failure(Answer(401, body))
+    assert (type(found), found.code) == (NotSent, "http_401")
+
+
+def test_the_proxy_says_in_words_of_its_own_that_a_product_is_not_ours_or_that_we_are_too_fast():
+    words = b'{"fault":{"faultstring":"Invalid API call as no apiproduct match found"}}'
+    assert isinstance(parse.failure(Answer(401, words)), Refused)
+    for body in (b"", b"<html>", b'{"fault":{"faultstring":"Spike arrest violation"}}'):
+        found = parse.failure(Answer(429, body))
+        assert (type(found), found.code) == (NotSent, RATE_LIMITED)
+
+
+@pytest.mark.parametrize(("status", "body"), [(500, b""), (503, b"<html>"), (403, b""), (500, b'{"fault":{}}')])
+def test_other_answers_without_an_envelope_prove_nothing(status, body):
+    assert not parse.has_invalid_token(Answer(status, body))
+    assert isinstance(parse.failure(Answer(status, body)), OutcomeUnknown)
+
+
+# --- answers that nobody foresaw ---
+
+ACK = {"ConversationID": "AG_1", "OriginatorConversationID": "o", "ResponseCode": "0", "ResponseDescription": "ok"}
+ROW = {
+    "transactionId": "NLJ7RT61SV",
+    "trxDate": "2024-07-06 22:48:52",
+    "msisdn": "254708374149",
+    "billreference": "P9K3W01J9ZAB",
+    "amount": "168.00",
+}
+DOCUMENTED = [
+    {"requestId": "1c5b-4ba8", "errorCode": "500.002.1001", "errorMessage": "Duplicate OriginatorConversationID."},
+    {"fault": {"faultstring": "Spike arrest violation", "detail": {"errorcode": "policies.ratelimit"}}},
+    {"access_token": "t", "expires_in": "3599"},
+    {"MerchantRequestID": "m", "CheckoutRequestID": "ws_CO_1", "ResponseCode": "0", "CustomerMessage": "ok"},
+    {**ACK},
+    {**ACK, "ResponseCode": "2001"},
+    {"ResponseCode": "0", "MerchantRequestID": "m", "CheckoutRequestID": "ws_CO_1", "ResultCode": "0"},
+    {"ResponseRefID": "1", "ResponseCode": "1000", "ResponseMessage": "Success", "Response": [[ROW, ROW]]},
+]
+READERS = [
+    parse.has_invalid_token,
+    parse.access_token,
+    parse.accepted,
+    parse.stk_ack,
+    parse.stk_status,
+    parse.conversation_id,
+    parse.payout_conversation_id,
+    parse.pull_rows,
+]
+RAW = {"@long": "1" * 5000, "@huge": "1e99999999999999999999", "@tiny": "-1e-400", "@half": '"\\ud800"', "@nan": "NaN"}
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=200) | st.sampled_from(sorted(RAW)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def answers(draw):
+    """A documented answer with any value in any one of its places, under any status."""
+    document = json.loads(json.dumps(draw(st.sampled_from(DOCUMENTED))))
+    place, key = document, draw(st.sampled_from(sorted(document)))
+    while isinstance(place[key], list | dict) and place[key] and draw(st.booleans()):
+        place, inside = place[key], place[key]
+        key = draw(st.sampled_from(sorted(inside) if isinstance(inside, dict) else range(len(inside))))
+    place[key] = draw(VALUES)
+    text = json.dumps(document)
+    for name, raw in RAW.items():
+        text = text.replace(f'"{name}"', raw)
+    return Answer(draw(st.sampled_from([200, 400, 401, 404, 429, 500, 503])), text.encode())
+
+
+@given(answers())
+def test_no_answer_raises_anything_but_what_it_proves(answer):
+    proven = [parse.failure(answer)]
+    for read in READERS:
+        try:
+            read(answer)
+        except GatewayError as error:
+            proven.append(error)
+    assert all(len(error.code.encode()) <= 100 for error in proven)
+
+
+@pytest.mark.parametrize("code", [["404.001.03"], {"404.001.03": 1}, None])
+def test_a_code_that_is_no_text_is_no_code(code):
+    body = json.dumps({"errorCode": code, "errorMessage": "x"}).encode()
+    assert not parse.has_invalid_token(Answer(404, body))
+    assert isinstance(parse.failure(Answer(404, body)), OutcomeUnknown)
+
+
+@given(st.binary(max_size=60), st.integers(200, 599))
+def test_bytes_that_are_no_answer_raise_nothing_else_either(body, status):
+    for read in READERS:
+        with suppress(GatewayError):
+            read(Answer(status, body))
+
+
+def test_an_id_that_no_row_can_hold_is_not_understood():
+    for key, read in (("CheckoutRequestID", parse.stk_ack), ("ConversationID", parse.conversation_id)):
+        with pytest.raises(OutcomeUnknown):
+            read(Answer(200, json.dumps({"ResponseCode": "0", key: "x" * 129}).encode()))
+
+
+def test_half_a_letter_and_a_code_without_end_fit_into_a_row():
+    for code in ("\ud800", "x" * 500):
+        found = parse.failure(Answer(500, json.dumps({"errorCode": code, "errorMessage": "x"}).encode()))
+        assert 0 < len(found.code.encode()) <= 128
