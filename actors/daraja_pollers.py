@@ -17,7 +17,7 @@ from penpay.domain.mpesa_callbacks import account_balances, parse_result
 from penpay.messages import ProbeAnswered
 from penpay.messages_rails import DARAJA_GATE, ProbePull, ResumePayouts, StopPayouts
 from penpay.ports import Addresses, CallbackTokens, Clock, Ids, InboxStore
-from penpay.ports_rails import DarajaGateway, PullRow, RailReads
+from penpay.ports_rails import DarajaGateway, PullList, PullRow, RailReads
 
 log = structlog.get_logger("penpay.rails")
 
@@ -30,6 +30,7 @@ _PULL_REACH = timedelta(hours=47)
 _PULL_MARGIN = timedelta(minutes=5)
 _PULL_GLANCE = timedelta(seconds=1)
 _PROBES_MAX = 5000
+_UNREADABLE_ROWS = "unreadable_rows"
 _BALANCE_PAGE = 50
 _QUESTIONS_KEPT = 20
 _FLOATS = {"mpesa_paybill": ("Working Account", "Utility Account"), "mpesa_utility": ("Utility Account",)}
@@ -90,11 +91,11 @@ class _Pull:
 
 @dataclass(frozen=True, slots=True)
 class _Pulled:
-    """The list was read; `rows` is None when it could not be. It covers `since` to `until`."""
+    """The list was read; `listed` is None when it could not be. It covers `since` to `until`."""
 
     since: datetime
     until: datetime
-    rows: tuple[PullRow, ...] | None
+    listed: PullList | None
     code: str = ""
 
 
@@ -189,27 +190,31 @@ class DarajaPollersActor(AsyncioActor):
 
     async def _pull(self, since: datetime, until: datetime) -> None:
         try:
-            rows = await self._parts.daraja.pull(since=since, until=until)
+            listed = await self._parts.daraja.pull(since=since, until=until)
         except GatewayError as error:
             pulled = _Pulled(since, until, None, error.code)
         else:
-            pulled = _Pulled(since, until, tuple(rows))
+            pulled = _Pulled(since, until, listed)
         self.timers.once("pulled", 0.0, pulled)
 
     def _pulled(self, pulled: _Pulled) -> None:
         self._pulling = False
-        self._pull_problem = pulled.code
+        listed = pulled.listed
+        self._pull_problem = pulled.code or (_UNREADABLE_ROWS if listed and not listed.complete else "")
         asked, self._asked = self._asked, {}
-        by_reference = {row.reference: row for row in pulled.rows or ()}
+        by_reference = {row.reference: row for row in listed.rows} if listed else {}
         for probe in asked.values():
             found = by_reference.get(probe.reference)
-            if pulled.rows is None:
+            if listed is None:
                 self._answer(probe, "UNANSWERED", code=pulled.code)
             elif found is not None:
                 self._answer(probe, "PAID", row=found)
             elif probe.since < pulled.since:
                 # The list does not reach back to this push: its silence says nothing.
                 self._answer(probe, "UNANSWERED", code="beyond_the_list")
+            elif not listed.complete:
+                # One of the entries that nobody could read may be the payment.
+                self._answer(probe, "UNANSWERED", code=_UNREADABLE_ROWS)
             else:
                 self._answer(probe, "CLEAN", until=pulled.until)
         if self._waiting:

@@ -37,6 +37,18 @@ class PullRow:
     paid_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class PullList:
+    """Safaricom's list of the payments of a period.
+
+    `complete` False: some of it says nothing that we understand. What is missing then proves nothing, and what is
+    there still counts.
+    """
+
+    rows: tuple[PullRow, ...]
+    complete: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payout:
     """Shillings for a phone. `originator_conversation_id` is ours, and the same in every try of the same payout."""
@@ -74,7 +86,7 @@ class DarajaGateway(Protocol):
         """Ask about a transaction of the receiving short code, or of the one that pays out."""
         ...
 
-    async def pull(self, *, since: datetime, until: datetime) -> Sequence[PullRow]: ...
+    async def pull(self, *, since: datetime, until: datetime) -> PullList: ...
     async def account_balance(self, *, payouts: bool, result_url: str, timeout_url: str) -> str:
         """Of the receiving short code, or of the one that pays out."""
         ...

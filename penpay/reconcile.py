@@ -32,7 +32,7 @@ from penpay.domain.reconciliation import (
 )
 from penpay.operator import NodeUnreachable
 from penpay.ports import Clock
-from penpay.ports_rails import PullRow
+from penpay.ports_rails import PullList
 
 PAYMENTS, AGENT, BALANCE = "payments", "agent", "balance"
 REACH = timedelta(hours=47)
@@ -47,7 +47,7 @@ _MPESA_KINDS = frozenset({"STK", "REVERSAL", "B2C"})
 class Payments(Protocol):
     """Safaricom's list."""
 
-    async def pull(self, *, since: datetime, until: datetime) -> Sequence[PullRow]: ...
+    async def pull(self, *, since: datetime, until: datetime) -> PullList: ...
 
 
 class AgentAccount(Protocol):
@@ -156,7 +156,8 @@ Compared = tuple[list[Finding], Money | None]
 
 async def _payments(sides: Sides, since: datetime, settled_at: datetime, now: datetime) -> Compared:
     since = max(since, now - REACH)
-    rows = await sides.payments.pull(since=since, until=now)
+    told = await sides.payments.pull(since=since, until=now)
+    rows = told.rows
     listed = [
         Listed(ref=row.receipt, amount=row.amount, at=row.paid_at, reference=row.reference)
         for row in rows
@@ -171,7 +172,10 @@ async def _payments(sides: Sides, since: datetime, settled_at: datetime, now: da
     )
     claims = await sides.books.claims(sorted({row.reference for row in rows if row.reference}))
     window = Window(since=since + CLOCKS, settled_at=settled_at)
-    return compare(PAYMENTS, listed, booked, claims=claims, window=window), None
+    found = compare(PAYMENTS, listed, booked, claims=claims, window=window, complete=told.complete)
+    if not told.complete:
+        found.append(_not_told(PAYMENTS, "list", "some of its entries cannot be read"))
+    return found, None
 
 
 async def _agent(sides: Sides, since: datetime, settled_at: datetime, _now: datetime) -> Compared:

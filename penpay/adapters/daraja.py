@@ -6,7 +6,7 @@ Source: the Daraja reference, parts 1 to 6.
 
 import asyncio
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ from penpay.domain.money import MINOR_PER_MAJOR, Currency, Money
 from penpay.domain.mpesa_callbacks import EAT
 from penpay.domain.rail_end import DISCONNECTED, NOT_CONNECTED, TIMED_OUT
 from penpay.ports import Clock
-from penpay.ports_rails import Payout, PullRow, StkAck, StkStatus
+from penpay.ports_rails import Payout, PullList, PullRow, StkAck, StkStatus
 
 _BODY_MAX = 1 << 20
 _REFERENCE_MAX = 12
@@ -155,21 +155,26 @@ class HttpDaraja:
         }
         return parse.conversation_id(await self._post("/mpesa/accountbalance/v1/query", body))
 
-    async def pull(self, *, since: datetime, until: datetime) -> Sequence[PullRow]:
+    async def pull(self, *, since: datetime, until: datetime) -> PullList:
         """Every payment of the period (at most 48 h back), also those whose callback never came."""
         found: dict[str, PullRow] = {}
+        unreadable: set[str] = set()
+        certain = True
         for _ in range(_PULL_PAGES_MAX):
             body = {
                 "ShortCode": self._account.shortcode,
                 "StartDate": since.astimezone(EAT).strftime("%Y-%m-%d %H:%M:%S"),
                 "EndDate": until.astimezone(EAT).strftime("%Y-%m-%d %H:%M:%S"),
-                "OffSetValue": str(len(found)),
+                "OffSetValue": str(len(found) + len(unreadable)),
             }
-            page = parse.pull_rows(await self._post("/pulltransactions/v1/query", body))
-            fresh = [row for row in page if row.receipt not in found]
-            if not fresh:
-                return tuple(found.values())
-            found.update((row.receipt, row) for row in fresh)
+            page = parse.pull_page(await self._post("/pulltransactions/v1/query", body))
+            known = len(found) + len(unreadable)
+            for row in page.rows:
+                found.setdefault(row.receipt, row)
+            unreadable.update(page.unreadable)
+            certain = certain and page.certain
+            if len(found) + len(unreadable) == known:
+                return PullList(tuple(found.values()), complete=certain and not unreadable)
         # A list that we did not read to its end proves nothing about what is missing from it.
         raise OutcomeUnknown("too_many_pages")
 

@@ -5,7 +5,7 @@ Source: the error table of the Daraja reference. It is open-ended by nature: wha
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -47,7 +47,8 @@ _ID_MAX = 128
 _UNFORESEEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 Read = TypeVar("Read")
 _PULL_NONE = "1001"
-_PULL_SOME = frozenset({"1000", "0"})
+_PULL_SOME = frozenset({"1000"})
+"""Beside any row of zeros."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,25 +218,50 @@ def _soft_refusal(answer: Answer, code: str, description: str) -> GatewayError:
     return OutcomeUnknown(f"response_code_{code}", answer.detail)
 
 
+@dataclass(frozen=True, slots=True)
+class PullPage:
+    """One page of the list of payments. `unreadable` holds the entries that are no rows, as text.
+
+    `certain` False: the page came under a code that nobody knows.
+    """
+
+    rows: tuple[PullRow, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    certain: bool = True
+
+
 @_guarded
-def pull_rows(answer: Answer) -> Sequence[PullRow]:
-    """Payments of one page, empty when there are none. Rows come as lists in a list, or plainly."""
-    envelope = answer.envelope()
-    if answer.status != 200 or envelope is None or "errorCode" in envelope:
-        if envelope is not None and _text(envelope.get("errorCode")) == _PULL_NONE:
-            return ()
+def pull_page(answer: Answer) -> PullPage:
+    """Payments of one page, empty when there are none. Rows come as lists in a list, or plainly.
+
+    Samples differ in the code of a success and in where "none" is said. Money that is listed under a code that nobody
+    knows is believed; that nothing is listed under such a code is not.
+    """
+    envelope = answer.envelope() or {}
+    codes = {_code(envelope, key) for key in ("errorCode", "ResponseCode", "responseCode")} - {""}
+    entries = _entries(envelope)
+    if _PULL_NONE in codes and not entries:
+        return PullPage()
+    if answer.status != 200 or _code(envelope, "errorCode"):
         raise failure(answer)
-    code = _text(envelope.get("ResponseCode") or envelope.get("responseCode"))
-    if code == _PULL_NONE:
-        return ()
-    rows = envelope.get("Response")
-    if code not in _PULL_SOME or type(rows) is not list:
+    certain = all(code in _PULL_SOME or not code.strip("0") for code in codes)
+    if entries is None or not (certain or entries):
         raise OutcomeUnknown(UNREADABLE, answer.detail)
-    flat = [row for entry in rows for row in (entry if type(entry) is list else [entry])]
-    try:
-        return [_pull_row(row) for row in flat]
-    except BadInput as error:
-        raise OutcomeUnknown(UNREADABLE, answer.detail) from error
+    rows, unreadable = [], []
+    for entry in entries:
+        try:
+            rows.append(_pull_row(entry))
+        except BadInput:
+            unreadable.append(repr(entry))
+    return PullPage(tuple(rows), tuple(unreadable), certain)
+
+
+def _entries(envelope: Mapping[str, Any]) -> list[Any] | None:
+    """What the list holds, flat; None when there is no list."""
+    listed = envelope.get("Response")
+    if type(listed) is not list:
+        return None
+    return [one for entry in listed for one in (entry if type(entry) is list else [entry])]
 
 
 def _pull_row(row: object) -> PullRow:
@@ -243,7 +269,7 @@ def _pull_row(row: object) -> PullRow:
         raise BadInput("Response", "a row is not an object")
     fields = {str(key).lower(): value for key, value in row.items()}
     receipt, paid_at = _text(fields.get("transactionid")), _pull_time(_text(fields.get("trxdate")))
-    if not receipt or paid_at is None:
+    if not receipt or len(receipt) > _CODE_MAX or paid_at is None:
         raise BadInput("Response", "a row lacks its receipt or its time")
     return PullRow(receipt, _text(fields.get("billreference")), read_amount(_text(fields.get("amount"))), paid_at)
 

@@ -94,17 +94,20 @@ def compare(
     claims: Mapping[str, Claim],
     window: Window,
     awaited: frozenset[Money] = frozenset(),
+    complete: bool = True,
 ) -> list[Finding]:
     """Both anti-joins. `booked` holds what was booked for any listed id, and everything booked within the window.
 
-    `awaited`: signed amounts that operations of ours still wait for; their own evidence decides whose they are.
+    `awaited`: signed amounts that operations of ours still wait for; their own evidence decides whose they are. A list
+    that is not `complete` says nothing about what is missing from it.
     """
     items = list(listed)
     findings = [
         _waited_for(finding) if finding.remedy and not finding.claim and finding.amount in awaited else finding
         for finding in (_judged(source, item, booked.get(item.ref), claims, window) for item in items)
     ]
-    findings += _missing(source, {item.ref for item in items}, booked, window)
+    if complete:
+        findings += _missing(source, {item.ref for item in items}, booked, window)
     return findings
 
 

@@ -15,7 +15,7 @@ from penpay.domain.money import kes
 from penpay.domain.mpesa_callbacks import EAT
 from penpay.domain.payout_codes import INITIATOR_FAULTS, payout_fee
 from penpay.domain.rail_end import DUPLICATE, SUBSCRIBER_LOCKED, WRONG_CREDENTIALS
-from penpay.ports_rails import PullRow, StkAck, StkStatus
+from penpay.ports_rails import PullList, PullRow, StkAck, StkStatus
 from penpay.simulation.clock import BEGAN_AT
 from penpay.simulation.odds import Odds
 from penpay.simulation.people import Payers
@@ -143,15 +143,17 @@ class Mpesa:
             return StkStatus("1037", "")
         return StkStatus(push.code, "")
 
-    def pull(self, since_s: float, until_s: float) -> tuple[PullRow, ...]:
+    def pull(self, since_s: float, until_s: float) -> PullList:
         """The list of payments of a period, behind by its lag."""
         lag_s = LAG_MAX_S * 0.5 if self._odds.hits("pull.lags") else 0.0
         upto_s = min(until_s, self._now_s() - lag_s)
-        return tuple(
-            PullRow(one.receipt, one.reference, kes(one.amount_minor), BEGAN_AT + timedelta(seconds=at_s))
-            for one in self._truth.payments.values()
-            for at_s in (one.at_s + self._ahead_s,)
-            if since_s <= at_s <= upto_s
+        return PullList(
+            tuple(
+                PullRow(one.receipt, one.reference, kes(one.amount_minor), BEGAN_AT + timedelta(seconds=at_s))
+                for one in self._truth.payments.values()
+                for at_s in (one.at_s + self._ahead_s,)
+                if since_s <= at_s <= upto_s
+            )
         )
 
     # --- Reversals ----------------------------------------------------------------------------------------------

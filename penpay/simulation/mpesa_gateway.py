@@ -1,14 +1,14 @@
 """`DarajaGateway` of one simulated node: the network between it and Safaricom, and what it makes of a call."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
 from penpay.domain.errors import GatewayError, NotSent, OutcomeUnknown, Refused
 from penpay.domain.money import Money
 from penpay.domain.rail_end import DISCONNECTED, NOT_CONNECTED, RATE_LIMITED, TIMED_OUT, WRONG_CREDENTIALS
-from penpay.ports_rails import Payout, PullRow, StkAck, StkStatus
+from penpay.ports_rails import Payout, PullList, StkAck, StkStatus
 from penpay.simulation.clock import BEGAN_AT
 from penpay.simulation.loop import NodeLoop
 from penpay.simulation.mpesa import Mpesa
@@ -66,7 +66,7 @@ class SimDaraja:
         del payouts, timeout_url
         return await self._exchange(lambda: self._mpesa.status(receipt, conversation_id, result_url))
 
-    async def pull(self, *, since: datetime, until: datetime) -> Sequence[PullRow]:
+    async def pull(self, *, since: datetime, until: datetime) -> PullList:
         """See `DarajaGateway`."""
         begin_s, end_s = ((at - BEGAN_AT).total_seconds() for at in (since, until))
         return await self._exchange(lambda: self._mpesa.pull(begin_s, end_s))

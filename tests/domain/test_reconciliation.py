@@ -33,6 +33,12 @@ def booked(amount: Money | None, *, at: datetime = OLD, ref: str = "R1") -> dict
     return {ref: Booked(ref=ref, amount=amount, at=at)}
 
 
+def test_a_list_that_cannot_be_read_to_its_end_says_nothing_about_what_it_lacks():
+    assert compare("payments", [], booked(kes(500)), claims={}, window=WINDOW, complete=False) == []
+    (found,) = compare("payments", [listed(kes(500))], {}, claims={}, window=WINDOW, complete=False)
+    assert found.remedy is Remedy.SUSPENSE
+
+
 @pytest.mark.parametrize(
     ("items", "books", "verdict", "remedy"),
     [

@@ -21,9 +21,11 @@ from penpay.domain.rail_end import (
     UNREADABLE,
     WRONG_CREDENTIALS,
 )
+from penpay.ports_rails import PullList
 
 PHONE = "254708374149"
 REFERENCE = "P9K3W01J9ZAB"
+ROW = {"trxDate": "2024-07-06 22:48:52", "billreference": REFERENCE, "amount": "168.00"}
 
 
 async def push(daraja, sandbox_rails, amount=130_000):
@@ -261,7 +263,7 @@ async def test_the_list_holds_every_payment_of_the_period_over_several_pages(dar
     await sandbox_rails.control("/daraja/script", {"knobs": {"pull_page": 2}})
     receipts = {(await paid(daraja, sandbox_rails, amount=100 * (n + 1))).receipt for n in range(5)}
     now = datetime.now(UTC)
-    rows = await daraja.pull(since=now - timedelta(minutes=5), until=now + timedelta(seconds=1))
+    rows = (await daraja.pull(since=now - timedelta(minutes=5), until=now + timedelta(seconds=1))).rows
     assert {row.receipt for row in rows} == receipts
     assert {row.reference for row in rows} == {REFERENCE}
     assert sum(row.amount.minor for row in rows) == 100 * (1 + 2 + 3 + 4 + 5)
@@ -270,7 +272,7 @@ async def test_the_list_holds_every_payment_of_the_period_over_several_pages(dar
 
 async def test_a_period_without_payments_is_an_empty_list(daraja, sandbox_rails):
     now = datetime.now(UTC)
-    assert await daraja.pull(since=now - timedelta(minutes=5), until=now) == ()
+    assert await daraja.pull(since=now - timedelta(minutes=5), until=now) == PullList(())
 
 
 async def test_both_short_codes_tell_their_balances(daraja, sandbox_rails):
@@ -289,3 +291,29 @@ async def test_an_unreadable_token_answer_is_not_sent(daraja, sandbox_rails):
     with pytest.raises(NotSent) as caught:
         await push(daraja, sandbox_rails)
     assert caught.value.code in {"token_unavailable", UNREADABLE}
+
+
+async def test_unreadable_rows_are_passed_by_page_for_page(daraja_account):
+    rows = [[{**ROW, "transactionId": f"NLJ7RT61S{n}"} if n % 2 else {"odd": n}] for n in range(6)]
+    asked = []
+
+    async def page(request: web.Request) -> web.Response:
+        offset = int((await request.json())["OffSetValue"])
+        asked.append(offset)
+        return web.json_response({"ResponseCode": "1000", "Response": rows[offset : offset + 2]})
+
+    async def token(_: web.Request) -> web.Response:
+        return web.json_response({"access_token": "t", "expires_in": "3599"})
+
+    app = web.Application()
+    app.router.add_get("/oauth/v1/generate", token)
+    app.router.add_post("/pulltransactions/v1/query", page)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    gateway = HttpDaraja(replace(daraja_account, base_url=f"http://127.0.0.1:{runner.addresses[0][1]}"), SystemClock())
+    now = datetime.now(UTC)
+    listed = await gateway.pull(since=now - timedelta(minutes=5), until=now)
+    await gateway.close()
+    await runner.cleanup()
+    assert (len(listed.rows), listed.complete, asked) == (3, False, [0, 2, 4, 6])

@@ -8,9 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penpay.adapters import daraja_parse as parse
-from penpay.adapters.daraja_parse import Answer
+from penpay.adapters.daraja_parse import Answer, PullPage
 from penpay.domain.errors import GatewayError, NotSent, OutcomeUnknown, Refused
+from penpay.domain.money import kes
 from penpay.domain.rail_end import RATE_LIMITED
+
+ROW = {
+    "transactionId": "NLJ7RT61SV",
+    "trxDate": "2024-07-06 22:48:52",
+    "msisdn": "254708374149",
+    "billreference": "P9K3W01J9ZAB",
+    "amount": "168.00",
+}
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>401</html>", b'{"fault":{"faultstring":"Invalid ApiKey"}}'])
@@ -34,16 +43,68 @@ def test_other_answers_without_an_envelope_prove_nothing(status, body):
     assert isinstance(parse.failure(Answer(status, body)), OutcomeUnknown)
 
 
+# --- the list of payments ---
+
+
+def page(status=200, **answer):
+    return parse.pull_page(Answer(status, json.dumps(answer).encode()))
+
+
+@pytest.mark.parametrize(
+    "code", [{}, *({"ResponseCode": code} for code in ("0", 0, "00000000", "1000", 1000)), {"responseCode": "1000"}]
+)
+def test_a_list_is_read_whatever_its_success_is_called(code):
+    (row,) = page(Response=[[ROW]], **code).rows
+    assert (row.receipt, row.amount) == ("NLJ7RT61SV", kes(16_800))
+    assert page(Response=[], **code) == page(Response=[[]], **code) == PullPage()
+    assert page(Response=[ROW], errorCode=None, **code).rows == (row,)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (200, {"ResponseCode": "1001", "ResponseMessage": "none"}),
+        (200, {"responseCode": 1001, "Response": []}),
+        (404, {"ResponseCode": "1001"}),
+        (404, {"errorCode": "1001", "errorMessage": "none"}),
+        (500, {"errorCode": 1001}),
+    ],
+)
+def test_none_in_the_period_is_said_in_several_places(status, answer):
+    assert page(status, **answer) == PullPage()
+
+
+@pytest.mark.parametrize(
+    "bad", [None, "x", {}, {**ROW, "amount": "0.00"}, {**ROW, "trxDate": "?"}, {**ROW, "transactionId": ""}]
+)
+def test_one_unreadable_row_does_not_blind_the_list(bad):
+    found = page(ResponseCode="1000", Response=[[bad, ROW]])
+    assert ([row.receipt for row in found.rows], len(found.unreadable)) == (["NLJ7RT61SV"], 1)
+
+
+def test_under_a_code_that_nobody_knows_money_counts_and_its_absence_does_not():
+    found = page(ResponseCode="7", Response=[[ROW]])
+    assert (len(found.rows), found.certain) == (1, False)
+    with pytest.raises(OutcomeUnknown):
+        page(ResponseCode="7", Response=[])
+
+
+@pytest.mark.parametrize("answer", [{}, {"ResponseCode": "1000"}, {"ResponseCode": "1000", "Response": {}}])
+def test_what_is_no_list_proves_nothing(answer):
+    with pytest.raises(OutcomeUnknown):
+        page(**answer)
+
+
+def test_an_error_is_no_list_even_if_it_holds_one():
+    with pytest.raises(OutcomeUnknown):
+        page(errorCode="500.003.1001", Response=[[ROW]])
+    with pytest.raises(NotSent):
+        page(429, Response=[[ROW]])
+
+
 # --- answers that nobody foresaw ---
 
 ACK = {"ConversationID": "AG_1", "OriginatorConversationID": "o", "ResponseCode": "0", "ResponseDescription": "ok"}
-ROW = {
-    "transactionId": "NLJ7RT61SV",
-    "trxDate": "2024-07-06 22:48:52",
-    "msisdn": "254708374149",
-    "billreference": "P9K3W01J9ZAB",
-    "amount": "168.00",
-}
 DOCUMENTED = [
     {"requestId": "1c5b-4ba8", "errorCode": "500.002.1001", "errorMessage": "Duplicate OriginatorConversationID."},
     {"fault": {"faultstring": "Spike arrest violation", "detail": {"errorcode": "policies.ratelimit"}}},
@@ -62,7 +123,7 @@ READERS = [
     parse.stk_status,
     parse.conversation_id,
     parse.payout_conversation_id,
-    parse.pull_rows,
+    parse.pull_page,
 ]
 RAW = {"@long": "1" * 5000, "@huge": "1e99999999999999999999", "@tiny": "-1e-400", "@half": '"\\ud800"', "@nan": "NaN"}
 VALUES = st.recursive(

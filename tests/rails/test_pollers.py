@@ -15,7 +15,7 @@ from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.money import kes
 from penpay.messages import InboxRow
 from penpay.messages_rails import DARAJA_GATE, ProbePull, ResumePayouts, StopPayouts
-from penpay.ports_rails import PullRow
+from penpay.ports_rails import PullList, PullRow
 from tests.rails.fakes import (
     CLOCK,
     IDS,
@@ -68,17 +68,18 @@ class ScriptedList:
 
     def __init__(self) -> None:
         self.rows: list[PullRow] = []
+        self.complete = True
         self.reads: list[tuple[datetime, datetime]] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.fails = False
 
-    async def pull(self, *, since: datetime, until: datetime) -> list[PullRow]:
+    async def pull(self, *, since: datetime, until: datetime) -> PullList:
         self.reads.append((since, until))
         await self.gate.wait()
         if self.fails:
             raise OutcomeUnknown("timed_out")
-        return list(self.rows)
+        return PullList(tuple(self.rows), complete=self.complete)
 
     async def account_balance(self, **_: Any) -> str:
         return "AG"
@@ -170,6 +171,16 @@ async def test_the_silence_of_the_list_counts_only_as_far_as_it_reaches(pollers)
     assert (answer.outcome, answer.code) == ("UNANSWERED", "beyond_the_list")
     since, until_ = pollers.daraja.reads[0]
     assert until_ - since <= timedelta(hours=48)
+
+
+async def test_a_row_that_nobody_can_read_hides_no_payment_and_proves_no_absence(pollers):
+    pollers.daraja.rows, pollers.daraja.complete = [PullRow("NLJ7RT61SV", "P1", kes(130_000), CLOCK.now())], False
+    async with pollers.running() as ref:
+        ref.tell(probe("P1"))
+        assert (await pollers.post.next()).outcome == "PAID"
+        ref.tell(probe("P2"))
+        answer = await pollers.post.next()
+    assert (answer.outcome, answer.code) == ("UNANSWERED", "unreadable_rows")
 
 
 async def test_a_real_payment_is_found_by_its_reference(pollers, daraja, sandbox_rails):

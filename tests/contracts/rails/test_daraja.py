@@ -22,7 +22,7 @@ from penpay.domain.mpesa_callbacks import (
 )
 from penpay.domain.payout_codes import payout_fee
 from penpay.domain.rail_end import DUPLICATE, SUBSCRIBER_LOCKED
-from penpay.ports_rails import Payout
+from penpay.ports_rails import Payout, PullList
 from tests.contracts.rails.daraja import PHONE, Rail, Scenario, in_the_simulation, on_the_sandbox
 from tests.ledger.house import fresh_id
 
@@ -118,10 +118,10 @@ def test_the_list_holds_the_payments_of_its_period_only(play):
         payment = await paid(rail)
         now = rail.now()
         minute = timedelta(minutes=1)
-        (row,) = await rail.daraja.pull(since=now - minute, until=now + minute)
+        (row,) = (await rail.daraja.pull(since=now - minute, until=now + minute)).rows
         assert (row.receipt, row.reference, row.amount) == (payment.receipt, REFERENCE, kes(130_000))
         assert abs(row.paid_at - payment.paid_at) <= timedelta(seconds=1)
-        assert list(await rail.daraja.pull(since=now - 10 * minute, until=now - 5 * minute)) == []
+        assert await rail.daraja.pull(since=now - 10 * minute, until=now - 5 * minute) == PullList(())
 
     play(scenario)
 
