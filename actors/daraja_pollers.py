@@ -1,6 +1,6 @@
 """What Safaricom tells only when asked: the balances of our short code, and the list of payments (Pull)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -202,13 +202,15 @@ class DarajaPollersActor(AsyncioActor):
         listed = pulled.listed
         self._pull_problem = pulled.code or (_UNREADABLE_ROWS if listed and not listed.complete else "")
         asked, self._asked = self._asked, {}
-        by_reference = {row.reference: row for row in listed.rows} if listed else {}
+        by_reference: dict[str, list[PullRow]] = {}
+        for row in listed.rows if listed else ():
+            by_reference.setdefault(row.reference, []).append(row)
         for probe in asked.values():
-            found = by_reference.get(probe.reference)
+            found = by_reference.get(probe.reference, [])
             if listed is None:
                 self._answer(probe, "UNANSWERED", code=pulled.code)
-            elif found is not None:
-                self._answer(probe, "PAID", row=found)
+            elif found:
+                self._answer(probe, "PAID", row=_payment_of(probe, found))
             elif probe.since < pulled.since:
                 # The list does not reach back to this push: its silence says nothing.
                 self._answer(probe, "UNANSWERED", code="beyond_the_list")
@@ -312,3 +314,14 @@ class DarajaPollersActor(AsyncioActor):
             self._parts.addresses.tell(DARAJA_GATE, StopPayouts(code=code))
         except MailboxFull:
             log.warning("the gate is busy, its first payout will tell it", code=code)
+
+
+def _payment_of(probe: ProbePull, found: Sequence[PullRow]) -> PullRow:
+    """The payment that the push was for: the first of the asked amount, else the first.
+
+    Somebody may also have paid by hand with its reference. Once a receipt belongs to the push, every other one is
+    money of nobody: `penpay reconcile` finds it in no booking, sets it aside and shows it to a person.
+    """
+    if len(found) > 1:
+        log.warning("several payments name one push", operation_id=probe.operation_id, count=len(found))
+    return min(found, key=lambda row: (row.amount != probe.amount, row.paid_at, row.receipt))

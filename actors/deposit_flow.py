@@ -40,8 +40,14 @@ def message(d: Deposit, effect: Effect) -> tuple[str, object]:
             return DARAJA_GATE, probe
         case "probe_pull":
             reference = account_reference(op)
-            pull = ProbePull(operation_id=op, shard=shard, transaction_id=tx, reference=reference, since=d.created_at)
-            return DARAJA_GATE, pull
+            return DARAJA_GATE, ProbePull(
+                operation_id=op,
+                shard=shard,
+                transaction_id=tx,
+                reference=reference,
+                amount=d.send,
+                since=d.created_at,
+            )
         case "probe_reversal":
             return DARAJA_GATE, ProbeReversal(operation_id=op, shard=shard, transaction_id=tx, receipt=d.receipt)
         case "resolve":

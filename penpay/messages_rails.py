@@ -50,12 +50,16 @@ class ProbeStk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbePull:
-    """Look for a payment with our reference in Safaricom's list. Tell; answer probe `pull`."""
+    """Look for a payment with our reference in Safaricom's list. Tell; answer probe `pull`.
+
+    Of several payments the first of the asked `amount` is told, else the first of all.
+    """
 
     operation_id: str
     shard: int
     transaction_id: str
     reference: str
+    amount: Money
     since: datetime
 
 

@@ -121,7 +121,12 @@ class Pollers:
 def probe(reference="P1", since=None):
     since = since or CLOCK.now() - timedelta(minutes=10)
     return ProbePull(
-        operation_id=f"op-{reference}", shard=0, transaction_id=TRANSACTION, reference=reference, since=since
+        operation_id=f"op-{reference}",
+        shard=0,
+        transaction_id=TRANSACTION,
+        reference=reference,
+        amount=kes(130_000),
+        since=since,
     )
 
 
@@ -154,6 +159,24 @@ async def test_one_read_of_the_list_serves_everyone_who_waits(pollers):
         paid_at,
     )
     assert answers["op-P2"].until == pollers.daraja.reads[1][1]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_of_several_payments_the_first_of_the_asked_amount_is_told(pollers, order):
+    at = CLOCK.now() - timedelta(minutes=3)
+    rows = [
+        PullRow("BYHAND0001", "P1", kes(100), at),
+        PullRow("FIRST00001", "P1", kes(130_000), at + timedelta(minutes=1)),
+        PullRow("LATER00001", "P1", kes(130_000), at + timedelta(minutes=2)),
+        PullRow("LATER00002", "P2", kes(200), at + timedelta(minutes=2)),
+        PullRow("FIRST00002", "P2", kes(100), at),
+    ]
+    pollers.daraja.rows = rows[::order]
+    async with pollers.running() as ref:
+        for number, receipt in ((1, "FIRST00001"), (2, "FIRST00002")):
+            ref.tell(probe(f"P{number}"))
+            answer = await pollers.post.next()
+            assert (answer.outcome, answer.reference) == ("PAID", receipt)
 
 
 async def test_a_list_that_cannot_be_read_says_nothing(pollers):
