@@ -289,10 +289,13 @@ class DarajaPollersActor(AsyncioActor):
         except BadInput as error:
             log.warning("balances unreadable", field=error.field)
             return
-        found = [told[account].minor for account in self._floats[name] if account in told]
-        if found:
+        found = [told[account] for account in self._floats[name] if account in told]
+        known_minor = [money.minor for money in found if money is not None]
+        if len(known_minor) < len(found):
+            log.warning("balances unreadable", field="AccountBalance")  # a part of a float is no float
+        elif found:
             reserved_minor = self._reserved_minor if name == PAYING else 0
-            self._parts.board.floats[name] = FloatSnapshot(sum(found), reserved_minor, at)
+            self._parts.board.floats[name] = FloatSnapshot(sum(known_minor), reserved_minor, at)
 
     async def _reserve(self) -> None:
         """Take what customers were promised off the float that it will be paid from."""

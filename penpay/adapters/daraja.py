@@ -90,7 +90,7 @@ class HttpDaraja:
     async def stk_query(self, checkout_request_id: str) -> StkStatus:
         """What became of a push. Tells a result code only, and failures too early: see the grace window."""
         body = {**self._signed(), "CheckoutRequestID": checkout_request_id}
-        return parse.stk_status(await self._post("/mpesa/stkpushquery/v1/query", body))
+        return parse.stk_status(await self._post("/mpesa/stkpushquery/v1/query", body), checkout_request_id)
 
     async def reverse(self, *, receipt: str, amount: Money, result_url: str, timeout_url: str) -> str:
         """Give a payment back to whoever paid it. Conversation id of the accepted request; the result comes later."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from penpay.domain.errors import BadInput, GatewayError, NotSent, OutcomeUnknown, Refused
 from penpay.domain.mpesa_callbacks import read_amount, read_time
@@ -45,6 +45,7 @@ _DETAIL_MAX = 500
 _CODE_MAX = 64
 _ID_MAX = 128
 _UNFORESEEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+More = ParamSpec("More")
 Read = TypeVar("Read")
 _PULL_NONE = "1001"
 _PULL_SOME = frozenset({"1000"})
@@ -72,13 +73,13 @@ class Answer:
         return raw if type(raw) is dict else None
 
 
-def _guarded(read: Callable[[Answer], Read]) -> Callable[[Answer], Read]:
+def _guarded(read: Callable[Concatenate[Answer, More], Read]) -> Callable[Concatenate[Answer, More], Read]:
     """What nobody foresaw is an answer that nobody can read: it is one operation's unknown end, not the rail's."""
 
     @wraps(read)
-    def reader(answer: Answer) -> Read:
+    def reader(answer: Answer, /, *args: More.args, **kwargs: More.kwargs) -> Read:
         try:
-            return read(answer)
+            return read(answer, *args, **kwargs)
         except _UNFORESEEN as error:
             raise OutcomeUnknown(UNREADABLE, answer.detail) from error
 
@@ -166,7 +167,7 @@ def stk_ack(answer: Answer) -> StkAck:
 
 
 @_guarded
-def stk_status(answer: Answer) -> StkStatus:
+def stk_status(answer: Answer, checkout_request_id: str) -> StkStatus:
     """Answer of a query. "Being processed" comes as an error and means: not known yet."""
     envelope = answer.envelope() or {}
     message = _text(envelope.get("errorMessage"))
@@ -174,7 +175,8 @@ def stk_status(answer: Answer) -> StkStatus:
         return StkStatus("", message)
     envelope = accepted(answer)
     code = _code(envelope, "ResultCode")
-    if not code:
+    # It repeats which push it speaks of; what it says of another one decides nothing.
+    if not code or _text(envelope.get("CheckoutRequestID")) not in {"", checkout_request_id}:
         raise OutcomeUnknown(UNREADABLE, answer.detail)
     return StkStatus("" if code in _PENDING else code, _text(envelope.get("ResultDesc")))
 

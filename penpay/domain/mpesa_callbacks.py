@@ -128,25 +128,27 @@ def parse_result(body: bytes) -> ResultCallback:
         result_code=_code(result, "ResultCode"),
         result_desc=_description(result),
         conversation_id=_identifier(result, "ConversationID", required=False),
-        originator_conversation_id=_identifier(result, "OriginatorConversationID", required=False),
+        # Only compared with ours: in whatever form it comes, it is no reason to lose a result.
+        originator_conversation_id=_text(result.get("OriginatorConversationID")),
         transaction_id=_identifier(result, "TransactionID", required=False),
         parameters=_pairs(parameters, "Key"),
     )
 
 
-def account_balances(packed: str) -> dict[str, Money]:
+def account_balances(packed: str) -> dict[str, Money | None]:
     """Available money per account of an AccountBalance result: `name|KES|current|available|reserved|uncleared&…`.
 
-    Accounts in another currency or below zero (charges) are left out. Raises `BadInput` for another shape.
+    Accounts in another currency or below zero (charges) are left out. None: one that is named and cannot be read.
     """
-    found: dict[str, Money] = {}
+    found: dict[str, Money | None] = {}
     for account in filter(None, packed.split("&")):
-        fields = account.split("|")
-        if len(fields) < 4:
-            raise BadInput("AccountBalance", "an account has too few fields")
-        name, currency, available = fields[0].strip(), fields[1], fields[3].strip()
-        if currency == "KES" and not available.startswith("-"):
+        name, currency, _, available, *_ = (*(field.strip() for field in account.split("|")), "", "", "")
+        if currency not in {"KES", ""} or available.startswith("-"):
+            continue
+        try:
             found[name] = read_amount(available, zero=True)
+        except BadInput:
+            found[name] = None
     return found
 
 
@@ -179,12 +181,23 @@ def visible_tail(phone: str) -> str:
 
 def _json(body: bytes) -> dict[str, Any]:
     try:
-        raw = json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_unambiguous)
+        raw = json.loads(
+            _decoded(body), parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_unambiguous
+        )
     except (ValueError, RecursionError, InvalidOperation) as error:
         raise BadInput("body", "not JSON") from error
     if type(raw) is not dict:
         raise BadInput("body", "not an object")
     return raw
+
+
+def _decoded(body: bytes) -> str | bytes:
+    """Names of people come in UTF-8 as they should, or in Latin-1; nothing that we compare differs between them."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return body.decode("latin-1")
+    return body
 
 
 def _refuse_constant(name: str) -> None:
@@ -208,12 +221,17 @@ def _object(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _optional_object(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {} if parent.get(key) is None else _object(parent, key)
+    return {} if _is_absent(parent.get(key)) else _object(parent, key)
+
+
+def _is_absent(value: object) -> bool:
+    """Whether a container is not there: some gateways write an empty text or list for one without members."""
+    return value is None or value in ("", [])
 
 
 def _pairs(items: object, name_key: str) -> dict[str, tuple[str, ...]]:
     """Name → values as text, from a list of items, a single item, or nothing."""
-    rows: list[Any] = [] if items is None else items if type(items) is list else [items]
+    rows: list[Any] = [] if _is_absent(items) else items if type(items) is list else [items]
     found: dict[str, tuple[str, ...]] = {}
     for row in rows:
         if type(row) is not dict or type(row.get(name_key)) is not str:

@@ -102,6 +102,17 @@ def test_an_error_is_no_list_even_if_it_holds_one():
         page(429, Response=[[ROW]])
 
 
+# --- a query ---
+
+
+def test_a_query_s_answer_about_another_push_decides_nothing():
+    answer = {"ResponseCode": "0", "MerchantRequestID": "m", "ResultCode": "0", "ResultDesc": "ok"}
+    for told in ({}, {"CheckoutRequestID": "ws_CO_1"}):
+        assert parse.stk_status(Answer(200, json.dumps({**answer, **told}).encode()), "ws_CO_1").result_code == "0"
+    with pytest.raises(OutcomeUnknown):
+        parse.stk_status(Answer(200, json.dumps({**answer, "CheckoutRequestID": "ws_CO_2"}).encode()), "ws_CO_1")
+
+
 # --- answers that nobody foresaw ---
 
 ACK = {"ConversationID": "AG_1", "OriginatorConversationID": "o", "ResponseCode": "0", "ResponseDescription": "ok"}
@@ -120,7 +131,7 @@ READERS = [
     parse.access_token,
     parse.accepted,
     parse.stk_ack,
-    parse.stk_status,
+    lambda answer: parse.stk_status(answer, "ws_CO_1"),
     parse.conversation_id,
     parse.payout_conversation_id,
     parse.pull_page,

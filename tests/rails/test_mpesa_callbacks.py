@@ -201,6 +201,32 @@ def test_balances_are_unpacked_and_debts_left_out():
     assert account_balances(packed) == {"Working Account": kes(70_000_000), "Utility Account": kes(22_803_750)}
 
 
+@pytest.mark.parametrize(
+    "broken", ["Working Account", "Working Account|KES|1", "Working Account|KES|1|1,000.00|0", "Working Account||1|x|0"]
+)
+def test_a_broken_account_discards_only_itself(broken):
+    packed = f"{broken}&Utility Account|KES|1.00|1.00|0.00|0.00&Other|USD|1.00|1.00|0|0&"
+    assert account_balances(packed) == {"Working Account": None, "Utility Account": kes(100)}
+
+
+@pytest.mark.parametrize("told", ["29464-48063588-1", "53e3-4aa8 3533:1", "ä/ö", "x" * 300, 7])
+def test_no_form_of_the_originator_s_id_loses_a_result(told):
+    body = {"Result": {**STATUS["Result"], "OriginatorConversationID": told}}
+    assert parse_result(json.dumps(body).encode()).originator_conversation_id == str(told)
+
+
+@pytest.mark.parametrize("parameters", ["", [], None, {}, *({"ResultParameter": empty} for empty in ("", [], None))])
+def test_empty_parameters_are_absent_ones_in_every_form(parameters):
+    body = {"Result": {**STATUS["Result"], "ResultCode": 2040, "ResultParameters": parameters}}
+    assert parse_result(json.dumps(body).encode()).parameters == {}
+
+
+def test_a_name_in_latin_1_loses_no_result():
+    body = {"Result": {**STATUS["Result"], "ResultParameters": {"ResultParameter": {"Key": "Name", "Value": "JOSÉ"}}}}
+    for encoding in ("utf-8", "latin-1"):
+        assert parse_result(json.dumps(body, ensure_ascii=False).encode(encoding)).value("Name") == "JOSÉ"
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),

@@ -235,6 +235,17 @@ async def test_balances_of_both_short_codes_reach_the_board(pollers, daraja, san
         await until(lambda: len(pollers.inbox.consumed) == 2)
 
 
+async def test_a_float_of_which_a_part_cannot_be_read_keeps_its_last_balance(pollers, daraja, sandbox_rails):
+    pollers.daraja = daraja
+    pollers.base = sandbox_rails.callback_url
+    async with pollers.running():
+        for _ in range(2):
+            path, body = await sandbox_rails.callback()
+            pollers.inbox.arrive(path, body.replace(b"Working Account|KES|0.00|0.00", b"Working Account|KES|0.00|x"))
+        await until(lambda: len(pollers.inbox.consumed) == 2)
+    assert pollers.board.floats.keys() == {"mpesa_utility"}
+
+
 async def test_a_balance_that_nobody_asked_for_or_from_a_stranger_changes_nothing(pollers, daraja, sandbox_rails):
     pollers.daraja = daraja
     pollers.base = sandbox_rails.callback_url
