@@ -116,13 +116,19 @@ def fail(
     *,
     evidence: Mapping[str, str] | None = None,
     attempts_closed: int | None = None,
+    look_again: bool = False,
 ) -> None:
-    """End without money having moved. An intent that was attempted after all cannot be withdrawn: nothing changes."""
+    """End without money having moved. An intent that was attempted after all cannot be withdrawn: nothing changes.
+
+    `look_again`: nobody told, it was only asked. Answers and lists may be wrong or behind, so the list is looked at a
+    few times more; a payment found there re-opens the deposit as every late one does.
+    """
     if stk is _O.WITHDRAWN and d.occasion.attempted:
         return
     _answered(d)
     d.operation("stk", stk, code=code, attempts_closed=attempts_closed)
-    d.step(_S.FAILED, evidence, failure_code=code, completed_at=d.at, next_wake_at=None)
+    wake = d.later(d.rules.stk_failed_looks_s[0]) if look_again else None
+    d.step(_S.FAILED, evidence, failure_code=code, completed_at=d.at, polls=0, next_wake_at=wake)
     d.effect("settled")
 
 
@@ -286,8 +292,12 @@ def refused_by_payer(d: Draft[Deposit], e: ev.MpesaRefused) -> None:
     if (e.source == "callback" and e.final and not d.now.held_receipt) or (
         e.source == "query" and e.final and not early and not d.now.held_receipt and d.now.failed_queries >= 1
     ):
-        fail(d, "mpesa_" + slug(e.code), _O.REFUSED, evidence={"code": e.code, "source": e.source})
+        evidence = {"code": e.code, "source": e.source}
+        fail(d, "mpesa_" + slug(e.code), _O.REFUSED, evidence=evidence, look_again=e.source == "query")
     elif e.source == "query" and not early:
+        if not d.now.failed_queries:
+            # A receipt in the list outranks what queries say: it is looked for before the second one is believed.
+            d.effect("probe_pull", d.now.stk)
         d.step(
             d.now.state,
             {"code": e.code, "source": e.source},
@@ -309,7 +319,7 @@ def pull_clean(d: Draft[Deposit], e: ev.PullClean) -> None:
         seconds=d.rules.stk_unknown_min_s
     )
     if d.now.state is _S.STK_UNKNOWN and patient and not d.now.held_receipt:
-        fail(d, "not_paid", _O.REFUSED, evidence={"pull_until": e.until.isoformat()})
+        fail(d, "not_paid", _O.REFUSED, evidence={"pull_until": e.until.isoformat()}, look_again=True)
 
 
 def probe_payment(d: Draft[Deposit]) -> None:

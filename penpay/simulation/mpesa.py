@@ -29,8 +29,6 @@ LAG_MAX_S = scaled(500.0)
 """Statements are never further behind."""
 CLOCK_ERROR_S = scaled(50.0)
 """How far its clock is off: less than the margin with which its list is asked."""
-LATE_S = scaled(170.0)
-"""Who pays later than this may have been told to have failed: then the callback is what finds the money."""
 
 
 class Deliver(Protocol):
@@ -117,8 +115,8 @@ class Mpesa:
             if self._odds.hits("callback.without_receipt"):
                 items = [item for item in items if item["Name"] != "MpesaReceiptNumber"]
             body = _stk_body(push, "0", items)
-        certain = contradicted or (payment is not None and payment.at_s - push.at_s > LATE_S)
-        self._tell_later(push.url, body, certain=certain)
+        # Who was told by a callback that it failed is told of the success by another; no list is looked at then.
+        self._tell_later(push.url, body, certain=contradicted)
 
     def _forge(self, push: Push) -> None:
         """Somebody who knows the URL, or guesses one; never from an address of Safaricom's."""

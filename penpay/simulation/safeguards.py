@@ -23,6 +23,7 @@ from penpay.domain import credits as credits_
 from penpay.domain import (
     deposit,
     deposit_events,
+    deposit_payment,
     deposit_rules,
     statement,
     withdrawal,
@@ -166,6 +167,11 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
             (deposit_rules.HANDLERS, deposit_events.Woke, without.fail_without_list),
             *_edges(deposit.TRANSITIONS, deposit_events.Woke, deposit.State.FAILED),
         ),
+    ),
+    "failed_looks": Safeguard(
+        "the list is looked at again for what failed without a word from the payer's side",
+        ("payer.pays_late", "callback.lost"),
+        _parts((deposit_payment, "fail", without.fail_for_good)),
     ),
     "list_margin": Safeguard(
         "the list of payments is asked from well before the push: clocks differ",

@@ -129,6 +129,15 @@ def believe_one_query(d: Draft[Any], e: deposit_events.MpesaRefused) -> None:
         deposit_payment.fail(d, "mpesa_refused", _O.REFUSED)
 
 
+_fail = deposit_payment.fail
+
+
+def fail_for_good(d: Draft[Any], code: str, stk: OperationState, *, look_again: bool = False, **more: Any) -> None:
+    """What has failed is never looked at again."""
+    del look_again
+    _fail(d, code, stk, **more)
+
+
 def fail_without_list(d: Draft[Any], _e: Any) -> None:
     """Not seen for a while is taken for not paid."""
     if d.now.state is State.STK_UNKNOWN and d.age_s(d.now.pushed_at or d.now.created_at) > d.rules.stk_grace_s:

@@ -13,10 +13,10 @@ WHERE code = :code AND currency = :currency AND user_id = '';
 SELECT 1;
 
 -- name: oldest_open
--- Since when the oldest transaction of each stage waits.
+-- Since when the oldest transaction of each stage waits. What has failed is over, though it may be looked at once more.
 SELECT type, state, MIN(created_at)
 FROM {ledger}.transactions
-WHERE next_wake_at IS NOT NULL
+WHERE next_wake_at IS NOT NULL AND state <> 'FAILED'
 GROUP BY type, state;
 
 -- name: backlog
@@ -24,7 +24,7 @@ GROUP BY type, state;
 -- wait for a person.
 SELECT type, state, COUNT(*), MIN(created_at)
 FROM {ledger}.transactions
-WHERE next_wake_at IS NOT NULL
+WHERE next_wake_at IS NOT NULL AND state <> 'FAILED'
 GROUP BY type, state
 UNION ALL
 SELECT t.type, t.state, COUNT(DISTINCT t.id), MIN(t.created_at)
@@ -39,7 +39,7 @@ GROUP BY t.type, t.state;
 -- The oldest transactions that still wait for something to happen by itself.
 SELECT id, type, state, send_minor, send_currency, created_at, updated_at
 FROM {ledger}.transactions
-WHERE next_wake_at IS NOT NULL
+WHERE next_wake_at IS NOT NULL AND state <> 'FAILED'
 ORDER BY created_at, id
 LIMIT :limit;
 

@@ -27,7 +27,8 @@ WHERE operation_id IN (:operation_ids) AND status = 'NEW'
 ORDER BY received_at, id;
 
 -- name: due
--- Waiting transactions whose time has come: money that must go on first, customers who have not paid last.
+-- Waiting transactions whose time has come: money that must go on first, customers who have not paid behind it, and
+-- last what has failed and is only looked at once more.
 SELECT id, next_wake_at
 FROM {ledger}.transactions
 WHERE shard = :shard AND next_wake_at <= :now
@@ -36,6 +37,7 @@ ORDER BY
     WHEN state IN ('DEBITED', 'B2C_SENDING', 'B2C_HELD', 'AWAITING_RESULT', 'RETURN_SENDING') THEN 0
     WHEN state IN ('PAID', 'DERIV_SENDING', 'DERIV_HELD', 'REFUND_SENDING') THEN 1
     WHEN state LIKE '%UNKNOWN' THEN 2
+    WHEN state = 'FAILED' THEN 4
     ELSE 3
   END,
   next_wake_at

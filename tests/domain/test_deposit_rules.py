@@ -136,6 +136,47 @@ def test_two_agreeing_queries_after_the_grace_fail_it_and_one_does_not() -> None
     assert story.state is State.FAILED
 
 
+def failed_by_queries() -> Story:
+    story = accepted()
+    story.happens(ev.MpesaRefused(source="query", code="1032"), after_s=181)
+    story.happens(ev.MpesaRefused(source="query", code="1032"), after_s=20)
+    assert story.state is State.FAILED
+    return story
+
+
+def test_the_list_is_looked_at_before_a_second_failed_query_is_believed() -> None:
+    story = accepted()
+    story.happens(ev.MpesaRefused(source="query", code="1032"), after_s=181)
+    assert story.does() == ["probe_pull"]
+    story.happens(ev.MpesaPaid(source="pull", amount=SEND, receipt="NLJ7RT61SV", paid_at=T0), after_s=5)
+    assert (story.state, story.deposit.receipt) == (State.DERIV_SENDING, "NLJ7RT61SV")
+
+
+def test_a_deposit_that_failed_on_queries_is_looked_for_in_the_list_three_times_more() -> None:
+    story = failed_by_queries()
+    began, looks_s = story.at, []
+    while story.deposit.next_wake_at is not None:
+        story.happens(ev.Woke(), after_s=(story.deposit.next_wake_at - story.at).total_seconds())
+        assert (story.state, story.does()) == (State.FAILED, ["probe_pull"])
+        assert isinstance(story.happens(ev.PullClean(until=story.at)), Ignored)
+        looks_s.append((story.at - began).total_seconds())
+    assert tuple(looks_s) == Rules().stk_failed_looks_s
+    assert isinstance(story.happens(ev.Woke(), after_s=3600), Ignored)
+
+
+def test_a_payment_that_the_list_shows_after_false_queries_is_credited() -> None:
+    story = failed_by_queries()
+    story.happens(ev.Woke(), after_s=900)
+    story.happens(ev.MpesaPaid(source="pull", amount=SEND, receipt="NLJ7RT61SV", paid_at=T0), after_s=5)
+    assert (story.state, story.deposit.receipt, story.deposit.failure_code) == (State.DERIV_SENDING, "NLJ7RT61SV", "")
+
+
+def test_a_failure_that_the_payers_side_told_is_not_looked_at_again() -> None:
+    story = accepted()
+    story.happens(ev.MpesaRefused(source="callback", code="1032"), after_s=5)
+    assert (story.state, story.deposit.next_wake_at) == (State.FAILED, None)
+
+
 def test_a_push_that_nobody_knows_fails_only_after_a_quarter_of_an_hour_and_a_clean_list() -> None:
     story = started()
     story.happens(ev.StkOutcomeUnknown(code="timeout", attempted_at=story.at))

@@ -22,6 +22,8 @@ def arrival(stored: StoredEvidence) -> tuple[datetime, str]:
 def _urgency(stored: StoredTransaction) -> tuple[int, datetime]:
     state, wake_at = stored.row.state, stored.row.next_wake_at
     assert wake_at is not None
+    if state == "FAILED":
+        return 4, wake_at
     rank = 0 if state in _FIRST else 1 if state in _SECOND else 2 if state.endswith("UNKNOWN") else 3
     return rank, wake_at
 

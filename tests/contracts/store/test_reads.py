@@ -155,10 +155,11 @@ URGENCY = (
     *("PAID", "DERIV_SENDING", "DERIV_HELD", "REFUND_SENDING"),
     *("STK_UNKNOWN", "DERIV_UNKNOWN", "B2C_UNKNOWN"),
     *("AWAITING_PAYER", "STK_SENDING", "IN_REVIEW"),
+    "FAILED",
 )
 RANKS = {
     state: rank
-    for rank, states in enumerate((URGENCY[:5], URGENCY[5:9], URGENCY[9:12], URGENCY[12:]))
+    for rank, states in enumerate((URGENCY[:5], URGENCY[5:9], URGENCY[9:12], URGENCY[12:15], URGENCY[15:]))
     for state in states
 }
 
