@@ -85,7 +85,7 @@ class Payouts:
             return payout_unanswered(asked, "no_such_payout")
         await self.daraja.transaction_status(
             receipt="",
-            conversation_id=operation.request[_ID],
+            conversation_id=asked.conversation_id or operation.request[_ID],
             payouts=True,
             result_url=self.tokens.url("txstatus", asked.shard, asked.operation_id),
             timeout_url=self.tokens.url("timeout", asked.shard, asked.operation_id),

@@ -56,7 +56,9 @@ def message(w: Withdrawal, effect: Effect) -> tuple[str, object]:
                 amount=w.send,
             )
         case "probe_payout":
-            return DARAJA_GATE, ProbePayout(operation_id=op, shard=shard, transaction_id=tx)
+            # By our id and by theirs in turns: which of them the status knows a payout by is written nowhere.
+            theirs = w.conversation_id if w.polls % 2 else ""
+            return DARAJA_GATE, ProbePayout(operation_id=op, shard=shard, transaction_id=tx, conversation_id=theirs)
         case "stop_payouts":
             return DARAJA_GATE, StopPayouts(code=w.failed_code)
         case "resolve":

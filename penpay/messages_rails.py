@@ -133,14 +133,16 @@ class ResolveDebit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbePayout:
-    """Ask Safaricom for the status of a payout by our own id of it. Tell `DARAJA_GATE`; answer probe `payout`.
+    """Ask Safaricom for the status of a payout. Tell `DARAJA_GATE`; answer probe `payout`.
 
     PENDING: asked, the result arrives as an inbox row of kind `txstatus`. UNANSWERED: it could not be asked.
+    `conversation_id`: Safaricom's own id of it, when that one is asked by; otherwise ours is.
     """
 
     operation_id: str
     shard: int
     transaction_id: str
+    conversation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,15 @@ from penpay.messages import (
     SagaBegan,
     WakeUp,
 )
-from penpay.messages_rails import DARAJA_GATE, DERIV_CREDITS, DERIV_WITHDRAWALS, ProbeWitness, StopPayouts, Submit
+from penpay.messages_rails import (
+    DARAJA_GATE,
+    DERIV_CREDITS,
+    DERIV_WITHDRAWALS,
+    ProbePayout,
+    ProbeWitness,
+    StopPayouts,
+    Submit,
+)
 from tests.actors.house import House, PlainSealer, customer
 
 SEND = usd(2000)
@@ -248,6 +256,16 @@ async def test_a_failed_result_stops_all_payouts_when_our_initiator_is_at_fault(
     await settle(saga, rail(house, "B2C", Outcome.CONFIRMED, facts={}), result(house, 2001))
     assert house.told_to(DARAJA_GATE)[-1] == StopPayouts(code="2001")
     assert row_of(house).state == "B2C_UNKNOWN"
+
+
+async def test_the_status_is_asked_by_our_id_and_by_safaricoms_in_turns(house: House, saga: AsyncioActorRef) -> None:
+    await to_payout(house, saga)
+    await settle(saga, rail(house, "B2C", Outcome.CONFIRMED, facts={"conversation_id": "AG_1"}))
+    for seconds in (601, 61, 61):
+        house.clock.turn(seconds)
+        await settle(saga, WakeUp())
+    asked = [message.conversation_id for message in house.told_to(DARAJA_GATE) if isinstance(message, ProbePayout)]
+    assert asked == ["", "AG_1", ""]
 
 
 async def test_dollars_go_back_only_after_two_pieces_of_evidence(house: House, saga: AsyncioActorRef) -> None:

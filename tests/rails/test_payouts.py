@@ -444,6 +444,14 @@ async def test_the_status_of_a_payout_is_asked_by_its_own_id_and_comes_later(gat
     assert asked["result_url"].endswith(f"/cb/txstatus/0/{in_path(submit.operation_id)}")
 
 
+async def test_the_status_may_be_asked_by_safaricoms_id_of_the_payout(gate):
+    async with gate.running() as ref:
+        op = payout_intent(gate.attempts).operation_id
+        ref.tell(ProbePayout(operation_id=op, shard=0, transaction_id=TRANSACTION, conversation_id="AG_1"))
+        await gate.post.next()
+    assert gate.daraja.reversed[0]["conversation_id"] == "AG_1"
+
+
 async def test_a_status_that_cannot_be_asked_is_unanswered(gate):
     async with gate.running() as ref:
         ref.tell(ProbePayout(operation_id="none", shard=0, transaction_id=TRANSACTION))
