@@ -228,7 +228,7 @@ class DerivTransfersActor(RailSender):
 
     def _answer_checks(self, loginid: str, end: CallEnd) -> None:
         waiting = self._asking.pop(loginid, {}).values()
-        result = transfer_result(end, loginid)
+        result = transfer_result(end, loginid, dry_run=True)
         if result.outcome is Outcome.CONFIRMED:
             self._remember(loginid)
         for check in waiting:
@@ -251,13 +251,13 @@ class DerivTransfersActor(RailSender):
         tell_saga(self.parts.addresses, check.shard, check.transaction_id, answer)
 
 
-def transfer_result(end: CallEnd, loginid: str) -> CallResult:
+def transfer_result(end: CallEnd, loginid: str, *, dry_run: bool = False) -> CallResult:
     """What the session's answer says about a transfer to `loginid`. A reply that names anyone else proves nothing."""
     if end.outcome is not Outcome.CONFIRMED:
         return CallResult(outcome=end.outcome, code=end.code, hold=end.hold)
     assert end.frame is not None
     try:
-        told = deriv.transferred(end.frame)
+        told = deriv.transferred(end.frame, dry_run=dry_run)
     except BadInput as error:
         return CallResult(outcome=Outcome.UNKNOWN, code=f"{UNREADABLE}:{error.field}")
     if told.loginid not in {loginid, ""}:

@@ -98,7 +98,6 @@ class Transferred:
 
     transaction_id: int
     loginid: str
-    dry_run: bool
 
 
 # --- requests ---------------------------------------------------------------------------------------------------
@@ -307,14 +306,16 @@ def told_time(frame: Frame) -> datetime:
     return _epoch(frame.members.get("time"), "time")
 
 
-def transferred(frame: Frame) -> Transferred:
-    """Answer of a transfer: 1 executed, 2 passed its dry run."""
+def transferred(frame: Frame, *, dry_run: bool = False) -> Transferred:
+    """Answer of a transfer, or of its `dry_run`: 1 executed, 2 passed its dry run.
+
+    Where money was to move, only a 1 with the number of the movement says that it did.
+    """
     result = frame.members.get("paymentagent_transfer")
-    if result not in (1, 2):
-        raise BadInput("paymentagent_transfer", "neither executed nor dry")
-    dry = result == 2
-    number = 0 if dry else _integer(frame.members.get("transaction_id"), "transaction_id")
-    return Transferred(number, _text(frame.members.get("client_to_loginid")), dry)
+    if result != 1 and not (dry_run and result == 2):
+        raise BadInput("paymentagent_transfer", "not executed")
+    number = 0 if dry_run else _integer(frame.members.get("transaction_id"), "transaction_id")
+    return Transferred(number, _text(frame.members.get("client_to_loginid")))
 
 
 def withdrawn(frame: Frame) -> int:

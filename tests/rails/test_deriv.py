@@ -12,14 +12,14 @@ import pytest
 
 from actors.base import AsyncioActorRef
 from actors.deriv_agent import Agent, AgentWitness
-from actors.deriv_calls import Call
+from actors.deriv_calls import Call, CallEnd
 from actors.deriv_credits import CreditParts, CreditSettings, DerivCreditsActor
 from actors.deriv_greeting import Greeting
 from actors.deriv_resolver import DerivResolverActor, ResolverParts, ResolverSettings
 from actors.deriv_session import DerivSessionActor
 from actors.deriv_session_parts import SessionParts, SessionSettings
 from actors.deriv_statement import AgentStatement, CustomerStatements
-from actors.deriv_transfers import DerivTransfersActor, TransferSettings
+from actors.deriv_transfers import DerivTransfersActor, TransferSettings, transfer_result
 from actors.deriv_withdrawals import DerivWithdrawalsActor, WithdrawalParts, WithdrawalSettings
 from actors.rail_lease import LeaseHolder
 from actors.rail_sender import SenderParts, SenderSettings
@@ -424,6 +424,15 @@ async def test_a_transfer_is_executed_once_and_its_end_told(rail):
     assert [(str(one["transaction_id"]), one["amount_minor"]) for one in moved] == [(end.provider_ref, 966)]
     mark = rail.attempts.attempts[submit.operation_id][0].watermark
     assert int(mark["balance_minor"]) >= 0
+
+
+@pytest.mark.parametrize("result", [2, 3, "1"])
+def test_only_a_one_says_that_money_moved(result):
+    """A transfer that was answered like a dry run may have been executed, and may not."""
+    reply = {"msg_type": "paymentagent_transfer", "paymentagent_transfer": result, "client_to_loginid": "CRB1"}
+    end = CallEnd(outcome=Outcome.CONFIRMED, frame=deriv.decode(json.dumps(reply | {"transaction_id": 7})))
+    assert transfer_result(end, "CRB1").outcome is Outcome.UNKNOWN
+    assert (transfer_result(end, "CRB1", dry_run=True).outcome is Outcome.CONFIRMED) == (result == 2)
 
 
 async def test_the_watermark_follows_the_account(rail):

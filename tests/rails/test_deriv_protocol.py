@@ -148,10 +148,20 @@ def test_a_transfer_is_executed_only_by_a_one_with_its_number():
     assert (
         deriv.transferred(frame(paymentagent_transfer=1, transaction_id=9, client_to_loginid="CR1")).transaction_id == 9
     )
-    assert deriv.transferred(frame(paymentagent_transfer=2, client_to_loginid="CR1")).dry_run
-    for members in ({"paymentagent_transfer": 1}, {"paymentagent_transfer": 0}, {}, {"paymentagent_transfer": "1"}):
+    for result in (1, 0, 2, "1"):
+        with pytest.raises(BadInput):
+            deriv.transferred(frame(paymentagent_transfer=result))
+    for members in ({"paymentagent_transfer": 2, "transaction_id": 9}, {}):
         with pytest.raises(BadInput):
             deriv.transferred(frame(**members))
+
+
+def test_a_dry_run_is_passed_by_a_two_or_a_one():
+    for result in (2, 1):
+        told = deriv.transferred(frame(paymentagent_transfer=result, client_to_loginid="CR1"), dry_run=True)
+        assert told == deriv.Transferred(0, "CR1")
+    with pytest.raises(BadInput):
+        deriv.transferred(frame(paymentagent_transfer=0), dry_run=True)
 
 
 def test_a_statement_row_keeps_sign_balance_and_words():
