@@ -5,7 +5,7 @@ from penpay.domain import deposit_events as ev
 from penpay.domain.deposit import Deposit, State
 from penpay.domain.errors import BadInput
 from penpay.domain.mpesa_callbacks import ResultCallback, StkCallback, parse_result, parse_stk_callback
-from penpay.domain.rail_end import EXPIRED, Outcome, RailEnd, decode_rail_end
+from penpay.domain.rail_end import ANOTHER_RECIPIENT, EXPIRED, Outcome, RailEnd, decode_rail_end
 from penpay.domain.result_owner import Owner, Request
 from penpay.domain.unit import OperationKind
 from penpay.messages import InboxRow, ProbeAnswered
@@ -60,6 +60,9 @@ def _stk_end(end: RailEnd) -> ev.Event:
 
 
 def _transfer_end(deposit: Deposit, end: RailEnd) -> ev.Event:
+    if end.code == ANOTHER_RECIPIENT:
+        loginid = end.facts.get("client_to_loginid", "")
+        return ev.DerivPaidAnother(transaction_id=end.provider_ref, loginid=loginid, attempt=end.attempt)
     match end.outcome:
         case Outcome.CONFIRMED:
             return ev.DerivConfirmed(transaction_id=end.provider_ref, amount=deposit.receive, proof="reply")

@@ -20,7 +20,7 @@ from penpay.domain.debit_proof import is_unmarked, marks_from_text, story_of
 from penpay.domain.errors import BadInput, GatewayError, StoreError
 from penpay.domain.ids import account_reference, ulid_ms
 from penpay.domain.money import Currency, Money
-from penpay.domain.rail_end import RECOVERED
+from penpay.domain.rail_end import ANOTHER_RECIPIENT, RECOVERED
 from penpay.domain.statement import (
     Found,
     LostTransfer,
@@ -309,6 +309,9 @@ def _marks(
         attempt = attempts.get(question.operation_id)
         if attempt is None:
             unmarked.append(_Judged(question, code=_NO_ATTEMPT))
+        elif attempt.code == ANOTHER_RECIPIENT:
+            # Its movement is known, and is not the customer's: no row of this amount may be taken for it.
+            unmarked.append(_Judged(question, code=ANOTHER_RECIPIENT))
         elif isinstance(question, ResolveDebit) and is_unmarked(attempt.watermark):
             unmarked.append(_Judged(question, unsent="no socket was ready when the attempt was made: nothing was sent"))
         else:

@@ -22,7 +22,7 @@ from actors.saga_bell import tell_saga
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import account_reference
-from penpay.domain.rail_end import DISCONNECTED, TIMED_OUT, UNREADABLE, Outcome
+from penpay.domain.rail_end import ANOTHER_RECIPIENT, DISCONNECTED, TIMED_OUT, UNREADABLE, Outcome
 from penpay.domain.statement import description
 from penpay.domain.unit import OperationKind
 from penpay.messages import ProbeAnswered
@@ -229,11 +229,12 @@ class DerivTransfersActor(RailSender):
     def _answer_checks(self, loginid: str, end: CallEnd) -> None:
         waiting = self._asking.pop(loginid, {}).values()
         result = transfer_result(end, loginid, dry_run=True)
-        if result.outcome is Outcome.CONFIRMED:
+        passed = result.outcome is Outcome.CONFIRMED and result.code != ANOTHER_RECIPIENT
+        if passed:
             self._remember(loginid)
         for check in waiting:
             match result.outcome:
-                case Outcome.CONFIRMED:
+                case Outcome.CONFIRMED if passed:
                     self._answer(check, "OK")
                 case Outcome.REFUSED if not result.hold or result.code == deriv.AGENT_FUNDS:
                     self._answer(check, "REFUSED", result.code)
@@ -252,7 +253,10 @@ class DerivTransfersActor(RailSender):
 
 
 def transfer_result(end: CallEnd, loginid: str, *, dry_run: bool = False) -> CallResult:
-    """What the session's answer says about a transfer to `loginid`. A reply that names anyone else proves nothing."""
+    """What the session's answer says about a transfer to `loginid`.
+
+    A success that names anyone else moved dollars too: the same outcome, with a code that nobody may overlook.
+    """
     if end.outcome is not Outcome.CONFIRMED:
         return CallResult(outcome=end.outcome, code=end.code, hold=end.hold)
     assert end.frame is not None
@@ -260,11 +264,12 @@ def transfer_result(end: CallEnd, loginid: str, *, dry_run: bool = False) -> Cal
         told = deriv.transferred(end.frame, dry_run=dry_run)
     except BadInput as error:
         return CallResult(outcome=Outcome.UNKNOWN, code=f"{UNREADABLE}:{error.field}")
-    if told.loginid not in {loginid, ""}:
-        log.error("deriv names another recipient than asked", rail="deriv")
-        return CallResult(outcome=Outcome.UNKNOWN, code="another_recipient", provider_ref=str(told.transaction_id))
+    another = told.loginid not in {loginid, ""}
+    if another:
+        log.error("deriv names another recipient than asked", rail="deriv", transaction=told.transaction_id)
     return CallResult(
         outcome=Outcome.CONFIRMED,
+        code=ANOTHER_RECIPIENT if another else "",
         provider_ref=str(told.transaction_id or ""),
-        facts={"client_to_loginid": loginid},
+        facts={"client_to_loginid": told.loginid or loginid},
     )

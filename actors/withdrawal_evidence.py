@@ -5,7 +5,7 @@ from penpay.domain import withdrawal_events as ev
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import uuid_text
 from penpay.domain.mpesa_callbacks import ResultCallback, parse_result
-from penpay.domain.rail_end import Outcome, RailEnd, decode_rail_end
+from penpay.domain.rail_end import ANOTHER_RECIPIENT, Outcome, RailEnd, decode_rail_end
 from penpay.domain.result_owner import Owner, Request
 from penpay.domain.unit import OperationKind
 from penpay.domain.withdrawal import TRANSITIONS, Withdrawal
@@ -68,6 +68,9 @@ def _payout_end(end: RailEnd) -> ev.Event:
 
 
 def _return_end(withdrawal: Withdrawal, end: RailEnd) -> ev.Event:
+    if end.code == ANOTHER_RECIPIENT:
+        loginid = end.facts.get("client_to_loginid", "")
+        return ev.ReturnPaidAnother(transaction_id=end.provider_ref, loginid=loginid, attempt=end.attempt)
     match end.outcome:
         case Outcome.CONFIRMED:
             return ev.ReturnConfirmed(transaction_id=end.provider_ref, amount=withdrawal.send, proof="reply")

@@ -255,13 +255,14 @@ class Attempt:
 class SentAttempt:
     """The newest attempt of an operation: when it was allowed, and what the provider's account looked like then.
 
-    `provider_ref` is what the provider called it, empty while its end is not known.
+    `provider_ref` is what the provider called it, empty while its end is not known; `code` says how it ended.
     """
 
     number: int
     sent_at: datetime
     watermark: Mapping[str, str]
     provider_ref: str = ""
+    code: str = ""
 
 
 class AttemptStore(Protocol):

@@ -157,7 +157,7 @@ class MySqlAttemptStore:
 
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
         rows = await self._database.rows(self._queries("newest", ids=operation_ids))
-        return {id_: SentAttempt(number, at, json.loads(watermark), ref) for id_, number, at, watermark, ref in rows}
+        return {id_: SentAttempt(number, at, json.loads(mark), ref, code) for id_, number, at, mark, ref, code in rows}
 
     async def used_references(self, kind: str, refs: Sequence[str]) -> Mapping[str, str]:
         return dict(await self._database.rows(self._queries("used_references", kind=kind, refs=refs)))

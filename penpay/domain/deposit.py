@@ -82,6 +82,7 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
     _S.DERIV_SENDING: {
         ev.MpesaPaid: (_S.DERIV_SENDING, _S.IN_REVIEW),
         ev.DerivConfirmed: (_S.COMPLETED, _S.IN_REVIEW),
+        ev.DerivPaidAnother: (_S.IN_REVIEW,),
         ev.DerivRefused: (_S.REFUND_SENDING, _S.DERIV_HELD, _S.IN_REVIEW),
         ev.DerivNotSent: (_S.DERIV_HELD, _S.IN_REVIEW),
         ev.DerivOutcomeUnknown: (_S.DERIV_UNKNOWN,),
@@ -91,12 +92,14 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
     _S.DERIV_HELD: {
         ev.MpesaPaid: (_S.DERIV_HELD, _S.IN_REVIEW),
         ev.DerivConfirmed: (_S.COMPLETED, _S.IN_REVIEW),
+        ev.DerivPaidAnother: (_S.IN_REVIEW,),
         ev.Woke: (_S.DERIV_SENDING, _S.IN_REVIEW),
         **_ANY_OPEN,
     },
     _S.DERIV_UNKNOWN: {
         ev.MpesaPaid: (_S.DERIV_UNKNOWN, _S.IN_REVIEW),
         ev.DerivConfirmed: (_S.COMPLETED, _S.IN_REVIEW),
+        ev.DerivPaidAnother: (_S.IN_REVIEW,),
         ev.DerivRefused: (_S.DERIV_UNKNOWN,),
         ev.DerivAbsent: (_S.DERIV_SENDING, _S.IN_REVIEW),
         ev.DerivAmbiguous: (_S.IN_REVIEW,),
@@ -106,6 +109,7 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
     _S.REFUND_SENDING: {
         ev.MpesaPaid: (_S.REFUND_SENDING, _S.IN_REVIEW),
         ev.DerivConfirmed: (_S.IN_REVIEW,),
+        ev.DerivPaidAnother: (_S.IN_REVIEW,),
         ev.RefundAccepted: (_S.REFUND_SENDING,),
         ev.RefundConfirmed: (_S.REVERSED,),
         ev.RefundRefused: (_S.IN_REVIEW,),
@@ -117,6 +121,7 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
     _S.IN_REVIEW: {
         ev.MpesaPaid: (_S.IN_REVIEW,),
         ev.DerivConfirmed: (_S.COMPLETED, _S.IN_REVIEW),
+        ev.DerivPaidAnother: (_S.IN_REVIEW,),
         ev.DerivRefused: (_S.IN_REVIEW,),
         ev.DerivOutcomeUnknown: (_S.IN_REVIEW,),
         ev.RefundConfirmed: (_S.REVERSED, _S.IN_REVIEW),
@@ -126,9 +131,14 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
     _S.COMPLETED: {
         ev.MpesaPaid: (_S.COMPLETED, _S.IN_REVIEW),
         ev.DerivConfirmed: (_S.IN_REVIEW,),
+        ev.DerivPaidAnother: (_S.IN_REVIEW,),
         ev.RefundConfirmed: (_S.IN_REVIEW,),
     },
-    _S.REVERSED: {ev.MpesaPaid: (_S.REVERSED, _S.IN_REVIEW), ev.DerivConfirmed: (_S.IN_REVIEW,)},
+    _S.REVERSED: {
+        ev.MpesaPaid: (_S.REVERSED, _S.IN_REVIEW),
+        ev.DerivConfirmed: (_S.IN_REVIEW,),
+        ev.DerivPaidAnother: (_S.IN_REVIEW,),
+    },
     _S.FAILED: {ev.MpesaPaid: (*_MONEY_IN, _S.FAILED), ev.Woke: (_S.FAILED, _S.IN_REVIEW)},
 }
 assert TRANSITIONS.keys() == set(State)
@@ -197,6 +207,8 @@ class Deposit:
     deriv_transaction_id: str = ""
     refund_conversation_id: str = ""
     """What Safaricom knows the Reversal by, once it acknowledged it."""
+    misdirected_transaction_id: str = ""
+    """Deriv's id of a transfer of ours by which somebody else got the dollars."""
     refund_receipt: str = ""
     transfers: int = 0
     """How many times the shillings were held for a transfer, and below for a refund."""

@@ -106,6 +106,15 @@ class DerivConfirmed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DerivPaidAnother(Event):
+    """Deriv says that it was done, for `loginid`, who is not the customer."""
+
+    transaction_id: str
+    loginid: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DerivRefused(Event):
     """Deriv refused before executing. `hold`: our side's cause (float, rate limit), so it is tried again later."""
 

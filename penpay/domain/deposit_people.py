@@ -76,6 +76,8 @@ def staff_closed(d: Draft[Deposit], e: ev.StaffClosed) -> None:
     if pay.claims_payment(d.now):
         return
     if d.now.money_at in {"", "gone"} and d.now.set_aside is None:
-        done = _S.COMPLETED if d.now.deriv_transaction_id else _S.REVERSED if d.now.refund_receipt else _S.FAILED
+        credited = d.now.deriv_transaction_id not in {"", d.now.misdirected_transaction_id}
+        given_back = d.now.refund_receipt or d.now.misdirected_transaction_id
+        done = _S.COMPLETED if credited else _S.REVERSED if given_back else _S.FAILED
         d.step(done, {"approval": e.approval}, completed_at=d.at, next_wake_at=None)
         d.close_review("*", "closed by staff")

@@ -40,6 +40,7 @@ _PACKING = Packing(
         "refund_from",
         "deriv_transaction_id",
         "refund_conversation_id",
+        "misdirected_transaction_id",
         "refund_receipt",
     ),
     times=("pushed_at", "paid_at", "held_paid_at", "asked_staff_at", "state_since"),

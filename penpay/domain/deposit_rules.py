@@ -48,6 +48,7 @@ HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {
     ev.QueryPending: pay.query_pending,
     ev.PullClean: pay.pull_clean,
     ev.DerivConfirmed: move.deriv_confirmed,
+    ev.DerivPaidAnother: move.deriv_paid_another,
     ev.DerivRefused: move.deriv_refused,
     ev.DerivNotSent: move.deriv_not_sent,
     ev.DerivOutcomeUnknown: move.deriv_unknown,
@@ -68,6 +69,7 @@ HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {
 }
 _OF_TRANSFER = (
     ev.DerivConfirmed,
+    ev.DerivPaidAnother,
     ev.DerivRefused,
     ev.DerivNotSent,
     ev.DerivOutcomeUnknown,
@@ -79,4 +81,4 @@ _OF_REFUND = (ev.RefundAccepted, ev.RefundConfirmed, ev.RefundRefused, ev.Refund
 
 def _proves(event: ev.Event) -> bool:
     """Proof of execution counts whatever was believed before."""
-    return isinstance(event, (ev.DerivConfirmed, ev.RefundConfirmed))
+    return isinstance(event, (ev.DerivConfirmed, ev.DerivPaidAnother, ev.RefundConfirmed))

@@ -8,7 +8,8 @@ from penpay.domain.deposit import Deposit, State
 from penpay.domain.fx import cost_of, exchange
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import kes
-from penpay.domain.unit import OperationKind, OperationState
+from penpay.domain.rail_end import ANOTHER_RECIPIENT
+from penpay.domain.unit import OVER, OperationKind, OperationState
 
 _S = State
 _O = OperationState
@@ -38,7 +39,7 @@ def start_transfer(d: Draft[Deposit]) -> None:
 
 def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
     """The dollars arrived: book the exchange. Anything that was not asked for like this is looked at."""
-    if e.transaction_id == d.now.deriv_transaction_id:
+    if e.transaction_id in {d.now.deriv_transaction_id, d.now.misdirected_transaction_id}:
         return
     d.reference("deriv_transaction", e.transaction_id, d.now.transfer)
     d.operation("transfer", _O.CONFIRMED, provider_ref=e.transaction_id)
@@ -70,6 +71,27 @@ def _unexpected(d: Draft[Deposit], e: ev.DerivConfirmed, evidence: dict[str, str
     else:
         d.post(d.books.unasked(e.transaction_id, e.amount, asset=AccountCode.DERIV_AGENT))
     d.to_review("contradicting_transfer", "FINANCE", f"Deriv executed {e.amount.text()} USD", evidence, **known)
+
+
+def deriv_paid_another(d: Draft[Deposit], e: ev.DerivPaidAnother) -> None:
+    """Somebody else got the dollars: they are our loss, the shillings stay the customer's, and people look.
+
+    A statement may have shown the same movement before, and it was taken for the customer's: then it is booked.
+    """
+    held = d.now.transfer
+    assert held is not None
+    if e.transaction_id == d.now.misdirected_transaction_id:
+        return
+    if e.transaction_id != d.now.deriv_transaction_id:
+        d.reference("deriv_transaction", e.transaction_id, held)
+        d.post(d.books.misdirected(e.transaction_id, d.now.receive))
+        # An attempt after this one may be under way, and ends by itself.
+        if held.state not in OVER and e.attempt > held.attempts_closed:
+            transfer_absent(d, ANOTHER_RECIPIENT, attempts_closed=e.attempt)
+    reason = f"Deriv sent {d.now.receive.text()} USD to {e.loginid}"
+    evidence = {"deriv_transaction_id": e.transaction_id, "code": ANOTHER_RECIPIENT}
+    known = {"misdirected_transaction_id": e.transaction_id}
+    d.to_review("contradicting_transfer", "FINANCE", reason, evidence, **known)
 
 
 def set_aside(d: Draft[Deposit], minor: int) -> None:

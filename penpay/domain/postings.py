@@ -135,6 +135,11 @@ class Books:
         """Money left by a provider's act that we had given up. Where the customer's does not stand, it is our loss."""
         return self._move(f"unasked:{ref[:24]}", Phase.POSTED, debit=source, credit=asset, amount=left)
 
+    def misdirected(self, ref: str, dollars: Money) -> Posting:
+        """Deriv gave dollars of ours to somebody who was not meant: our loss, until people got them back."""
+        key = f"another:{ref[:24]}"
+        return self._move(key, Phase.POSTED, debit=_C.WRITE_OFF, credit=_C.DERIV_AGENT, amount=dollars)
+
     def ended(self, action: str, ref: str, amount: Money, *, debit: AccountCode, credit: AccountCode) -> Posting:
         """What a movement that nothing explained turned out to be."""
         return self._move(f"{action}:{ref[:24]}", Phase.POSTED, debit=debit, credit=credit, amount=amount)

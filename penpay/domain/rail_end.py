@@ -34,6 +34,9 @@ TIMED_OUT = "timed_out"
 DISCONNECTED = "disconnected"
 NOT_CONNECTED = "not_connected"
 
+ANOTHER_RECIPIENT = "another_recipient"
+"""Confirmed, and not as it was asked: Deriv moved the dollars, and names somebody else who got them."""
+
 EXPIRED = "expired"
 """Code of an STK push that was too old to be sent (decisions, part 3)."""
 ABANDONED = "abandoned"
@@ -49,8 +52,9 @@ class RailEnd:
     `code` is the provider's, or one of ours. `hold`: refused or not sent for a cause of our side (float, rate limit,
     credentials), so it is worth another attempt later. `facts` by kind:
     STK: `checkout_request_id`, `merchant_request_id` · REVERSAL, B2C: `conversation_id` (a B2C that Safaricom calls a
-    duplicate has none: code `duplicate`) · DERIV_TRANSFER, DERIV_RETURN: `client_to_loginid`. `provider_ref` repeats
-    the most telling one; for DERIV_WITHDRAW it is Deriv's id of the movement on the customer's account.
+    duplicate has none: code `duplicate`) · DERIV_TRANSFER, DERIV_RETURN: `client_to_loginid`, of whom the reply names
+    (code `another_recipient` when it is not who was asked). `provider_ref` repeats the most telling one; for a movement
+    of dollars it is Deriv's id, for DERIV_WITHDRAW of the movement on the customer's account.
     """
 
     operation_id: str

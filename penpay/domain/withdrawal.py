@@ -103,6 +103,7 @@ TRANSITIONS: Mapping[State, _Row] = {
     _S.RETURN_SENDING: {
         ev.PayoutPaid: (_S.IN_REVIEW,),
         ev.ReturnConfirmed: (_S.REVERSED, _S.IN_REVIEW),
+        ev.ReturnPaidAnother: (_S.IN_REVIEW,),
         ev.ReturnRefused: (_S.RETURN_SENDING, _S.IN_REVIEW),
         ev.ReturnNotSent: (_S.RETURN_SENDING, _S.IN_REVIEW),
         ev.ReturnOutcomeUnknown: (_S.RETURN_SENDING,),
@@ -118,14 +119,16 @@ TRANSITIONS: Mapping[State, _Row] = {
         ev.PayoutFailed: (_S.IN_REVIEW,),
         ev.PayoutNotCompleted: (_S.IN_REVIEW,),
         ev.ReturnConfirmed: (_S.REVERSED, _S.IN_REVIEW),
+        ev.ReturnPaidAnother: (_S.IN_REVIEW,),
         **_STAFF,
     },
     _S.COMPLETED: {
         ev.PayoutPaid: (_S.IN_REVIEW,),
         ev.PayoutFailed: (_S.IN_REVIEW,),
         ev.ReturnConfirmed: (_S.IN_REVIEW,),
+        ev.ReturnPaidAnother: (_S.IN_REVIEW,),
     },
-    _S.REVERSED: {ev.PayoutPaid: (_S.IN_REVIEW,)},
+    _S.REVERSED: {ev.PayoutPaid: (_S.IN_REVIEW,), ev.ReturnPaidAnother: (_S.IN_REVIEW,)},
     _S.FAILED: {ev.DebitConfirmed: _DEBITED},
 }
 assert TRANSITIONS.keys() == set(State)
@@ -177,6 +180,8 @@ class Withdrawal:
     failed_code: str = ""
     failed_at: datetime | None = None
     return_transaction_id: str = ""
+    misdirected_transaction_id: str = ""
+    """Deriv's id of a return of ours by which somebody else got the dollars."""
     payouts: int = 0
     """How many times the dollars were held for a payout, and below for a return."""
     returns: int = 0

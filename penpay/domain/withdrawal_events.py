@@ -136,6 +136,15 @@ class ReturnConfirmed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnPaidAnother(Event):
+    """Deriv says that they were given to `loginid`, who is not the customer."""
+
+    transaction_id: str
+    loginid: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnRefused(Event):
     """Deriv refused the return. `hold`: our side's cause, tried again later."""
 

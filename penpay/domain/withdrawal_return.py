@@ -4,7 +4,8 @@ from penpay.domain import withdrawal_events as ev
 from penpay.domain.decision import Draft
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import usd
-from penpay.domain.unit import OperationKind, OperationState
+from penpay.domain.rail_end import ANOTHER_RECIPIENT
+from penpay.domain.unit import OVER, OperationKind, OperationState
 from penpay.domain.withdrawal import State, Withdrawal
 
 _S = State
@@ -36,7 +37,7 @@ def start_return(d: Draft[Withdrawal], *, reason: str) -> None:
 
 def return_confirmed(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
     """The dollars are back. Anything that was not asked for like this is looked at."""
-    if e.transaction_id == d.now.return_transaction_id:
+    if e.transaction_id in {d.now.return_transaction_id, d.now.misdirected_transaction_id}:
         return
     d.reference("deriv_transaction", e.transaction_id, d.now.back)
     d.operation("back", _O.CONFIRMED, provider_ref=e.transaction_id)
@@ -61,6 +62,27 @@ def _unexpected(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
         set_aside(d, d.now.send.minor - e.amount.minor)
     else:
         d.post(d.books.unasked(e.transaction_id, e.amount, asset=AccountCode.DERIV_AGENT))
+
+
+def return_paid_another(d: Draft[Withdrawal], e: ev.ReturnPaidAnother) -> None:
+    """Somebody else got the dollars: they are our loss, the customer's stay here, and people look.
+
+    A statement may have shown the same movement before, and it was taken for the return: then it is booked.
+    """
+    held = d.now.back
+    assert held is not None
+    if e.transaction_id == d.now.misdirected_transaction_id:
+        return
+    if e.transaction_id != d.now.return_transaction_id:
+        d.reference("deriv_transaction", e.transaction_id, held)
+        d.post(d.books.misdirected(e.transaction_id, d.now.send))
+        # An attempt after this one may be under way, and ends by itself.
+        if held.state not in OVER and e.attempt > held.attempts_closed:
+            back_absent(d, ANOTHER_RECIPIENT, attempts_closed=e.attempt)
+    reason = f"Deriv sent {d.now.send.text()} USD to {e.loginid}"
+    evidence = {"deriv_transaction_id": e.transaction_id, "code": ANOTHER_RECIPIENT}
+    known = {"misdirected_transaction_id": e.transaction_id}
+    d.to_review("contradicting_return", "FINANCE", reason, evidence, **known)
 
 
 def set_aside(d: Draft[Withdrawal], minor: int) -> None:

@@ -39,6 +39,7 @@ _PACKING = Packing(
         "receipt",
         "failed_code",
         "return_transaction_id",
+        "misdirected_transaction_id",
     ),
     times=("debited_at", "failed_at", "state_since"),
     counts=("payouts", "returns", "polls"),

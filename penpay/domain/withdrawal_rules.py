@@ -55,6 +55,7 @@ HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {
     ev.PayoutClaimed: payout.payout_timed_out,  # either way it may have been paid, and the status says
     ev.PayoutNotCompleted: payout.payout_not_completed,
     ev.ReturnConfirmed: back.return_confirmed,
+    ev.ReturnPaidAnother: back.return_paid_another,
     ev.ReturnRefused: back.return_refused,
     ev.ReturnNotSent: back.return_not_sent,
     ev.ReturnOutcomeUnknown: back.return_unknown,
@@ -88,6 +89,7 @@ _OF_PAYOUT = (
 )
 _OF_RETURN = (
     ev.ReturnConfirmed,
+    ev.ReturnPaidAnother,
     ev.ReturnRefused,
     ev.ReturnNotSent,
     ev.ReturnOutcomeUnknown,
@@ -96,6 +98,9 @@ _OF_RETURN = (
 )
 
 
+_NEWS = (ev.DebitConfirmed, ev.PayoutPaid, ev.PayoutFailed, ev.ReturnConfirmed, ev.ReturnPaidAnother)
+
+
 def _speaks_anew(event: ev.Event) -> bool:
     """Proof of execution, and a result that contradicts it, count whatever was believed before."""
-    return isinstance(event, (ev.DebitConfirmed, ev.PayoutPaid, ev.PayoutFailed, ev.ReturnConfirmed))
+    return isinstance(event, _NEWS)

@@ -100,11 +100,15 @@ class ResultStep(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DerivStep(Step):
-    """What becomes of one WebSocket call. `amount` is the sum moved by the fault `other_amount`."""
+    """What becomes of one WebSocket call.
+
+    `amount` is the sum moved by the fault `other_amount`, `loginid` who gets it by the fault `other_recipient`.
+    """
 
     error_code: str = "PaymentAgentTransferError"
     error_message: str = "Your account is not allowed to make this transfer."
     amount: str = ""
+    loginid: str = ""
 
 
 DARAJA_OPS = ("oauth", "stk", "query", "reversal", "status", "balance", "pull", "b2c")
@@ -122,6 +126,7 @@ DERIV_FAULTS = (
     "garbage_reply",
     "refuse",
     "other_amount",
+    "other_recipient",
 )
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "callback": ("send", "lost", "queue_timeout", "queue_timeout_then_send"),

@@ -113,7 +113,7 @@ WHERE o.kind = 'DERIV_WITHDRAW' AND o.state = 'CONFIRMED' AND t.state = 'DEBITED
 
 -- name: newest
 -- The newest attempt of each operation.
-SELECT a.operation_id, a.attempt, a.sent_at, a.watermark, a.provider_ref
+SELECT a.operation_id, a.attempt, a.sent_at, a.watermark, a.provider_ref, a.code
 FROM {ledger}.rail_attempts a
 WHERE a.operation_id IN (:ids)
 ORDER BY a.attempt;

@@ -602,6 +602,46 @@ def test_a_transfer_of_another_amount_stops_in_front_of_a_person() -> None:
     assert (story.balance("deriv_agent:USD"), story.clearing(), story.balance("write_off:KES")) == (-967, 0, 61)
 
 
+def to_another(transaction_id: str = "7", attempt: int = 1) -> ev.DerivPaidAnother:
+    return ev.DerivPaidAnother(transaction_id=transaction_id, loginid="CR2", attempt=attempt)
+
+
+def test_dollars_that_somebody_else_got_are_our_loss_and_a_person_looks() -> None:
+    story = paid()
+    story.happens(to_another())
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["contradicting_transfer"])
+    assert (story.balance("deriv_agent:USD"), story.balance("write_off:USD")) == (-966, 966)
+    assert (story.clearing(), story.balance("customer:KES")) == (0, -130_000)
+    assert isinstance(story.happens(to_another()), Ignored)
+    found = ev.DerivConfirmed(transaction_id="7", amount=RECEIVE, proof="statement")
+    assert isinstance(story.happens(found), Ignored), "the statement shows what Deriv said of somebody else"
+    story.happens(ev.StaffCredited(approval="a,b"))
+    story.happens(confirmed("8"))
+    assert (story.state, story.deposit.deriv_transaction_id) == (State.COMPLETED, "8")
+
+
+def test_a_deposit_that_a_statement_completed_is_looked_at_when_somebody_else_got_the_dollars() -> None:
+    story = paid()
+    story.happens(ev.DerivOutcomeUnknown(code="timed_out", attempt=1))
+    story.happens(ev.DerivConfirmed(transaction_id="7", amount=RECEIVE, proof="statement"))
+    story.happens(to_another())
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["contradicting_transfer"])
+    assert story.balance("deriv_agent:USD") == -966, "one movement is booked once"
+    story.happens(ev.StaffClosed(approval="a,b"))
+    assert story.state is State.REVERSED
+
+
+def test_what_somebody_else_got_by_an_earlier_attempt_does_not_end_the_one_under_way() -> None:
+    story = paid()
+    story.happens(ev.DerivOutcomeUnknown(code="timed_out", attempt=1))
+    story.happens(ev.DerivAbsent(proof="two reads"), after_s=700)
+    story.attempted = True
+    story.happens(to_another(attempt=1))
+    assert (story.state, story.balance("deriv_out:KES")) == (State.IN_REVIEW, -130_000)
+    story.happens(confirmed("8"))
+    assert (story.state, story.balance("deriv_agent:USD")) == (State.COMPLETED, -2 * 966)
+
+
 def test_shillings_that_a_smaller_transfer_left_over_are_set_aside_until_people_settled_them() -> None:
     story = paid()
     story.happens(ev.DerivConfirmed(transaction_id="7", amount=usd(900), proof="reply"))
@@ -725,6 +765,7 @@ things = st.one_of(
         amount=st.sampled_from([RECEIVE, usd(1)]),
         proof=st.just("reply"),
     ),
+    st.builds(ev.DerivPaidAnother, transaction_id=st.just("7"), loginid=st.just("CR2"), attempt=attempts),
     st.builds(ev.DerivRefused, code=st.just("x"), attempt=attempts, hold=st.booleans()),
     st.builds(ev.DerivNotSent, code=st.just("x"), attempt=attempts),
     st.builds(ev.DerivOutcomeUnknown, code=st.just("x"), attempt=attempts),

@@ -404,6 +404,21 @@ def test_a_lost_return_is_resolved_by_the_statement() -> None:
     assert story.does() == ["submit"]
 
 
+def test_dollars_that_somebody_else_got_back_are_our_loss_and_a_person_looks() -> None:
+    story = failed_twice("2040")
+    another = ev.ReturnPaidAnother(transaction_id="r1", loginid="CR2", attempt=1)
+    story.happens(another)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["contradicting_return"])
+    assert (story.balance("deriv_agent:USD"), story.balance("write_off:USD")) == (0, 2000)
+    assert (story.clearing(), story.balance("customer:USD")) == (0, -2000)
+    assert isinstance(story.happens(another), Ignored)
+    found = ev.ReturnConfirmed(transaction_id="r1", amount=SEND, proof="statement")
+    assert isinstance(story.happens(found), Ignored), "the statement shows what Deriv said of somebody else"
+    story.happens(ev.StaffReturned(approval="a,b"))
+    story.happens(ev.ReturnConfirmed(transaction_id="r2", amount=SEND, proof="reply"))
+    assert (story.state, story.balance("customer:USD")) == (State.REVERSED, 0)
+
+
 def test_a_frozen_customers_dollars_are_booked_and_nothing_is_paid() -> None:
     story = debited()
     story.frozen = True
@@ -479,6 +494,7 @@ things: st.SearchStrategy[Any] = st.one_of(
     st.builds(ev.PayoutClaimed),
     st.builds(ev.PayoutNotCompleted, status=st.just("Declined"), at=times),
     st.builds(ev.ReturnConfirmed, transaction_id=st.sampled_from(["r1", "r2"]), amount=amounts, proof=st.just("reply")),
+    st.builds(ev.ReturnPaidAnother, transaction_id=st.just("r1"), loginid=st.just("CR2"), attempt=attempts),
     st.builds(ev.ReturnRefused, code=st.just("x"), attempt=attempts, hold=st.booleans()),
     st.builds(ev.ReturnNotSent, code=st.just("x"), attempt=attempts),
     st.builds(ev.ReturnOutcomeUnknown, code=st.just("x"), attempt=attempts),

@@ -1,26 +1,76 @@
-"""F55: Deriv says that it was done, for another recipient than was asked."""
+"""F55: Deriv says that it was done, for another recipient or another amount than was asked."""
 
 import pytest
 
 from actors.base import AsyncioActorRef
 from actors.deriv_calls import CallEnd
 from actors.deriv_transfers import transfer_result
+from actors.withdrawal_evidence import event_of
 from penpay.domain.deriv_protocol import decode
 from penpay.domain.money import usd
-from penpay.domain.rail_end import Outcome
-from penpay.messages import ProbeAnswered
+from penpay.domain.rail_end import ANOTHER_RECIPIENT, Outcome, RailEnd, encode_rail_end
+from penpay.messages import InboxRow, ProbeAnswered
 from tests.actors.house import House
 from tests.actors.test_saga import accepted, evidence, operation, paid_body, rail, row_of, settle
+from tests.domain.test_withdrawal_rules import failed_twice
 
 
-def test_a_reply_about_somebody_else_proves_nothing() -> None:
+def test_a_reply_about_somebody_else_says_what_moved_and_that_it_was_not_asked() -> None:
     text = (
         '{"echo_req":{},"msg_type":"paymentagent_transfer","req_id":1,"paymentagent_transfer":1,"transaction_id":7,'
         '"client_to_full_name":"A B","client_to_loginid":"CR2"}'
     )
     end = CallEnd(outcome=Outcome.CONFIRMED, frame=decode(text))
-    assert transfer_result(end, "CR2").outcome is Outcome.CONFIRMED
-    assert transfer_result(end, "CR1").outcome is Outcome.UNKNOWN
+    asked, another = transfer_result(end, "CR2"), transfer_result(end, "CR1")
+    assert (asked.outcome, asked.code, asked.provider_ref) == (Outcome.CONFIRMED, "", "7")
+    assert (another.outcome, another.code, another.provider_ref) == (Outcome.CONFIRMED, ANOTHER_RECIPIENT, "7")
+    assert another.facts == {"client_to_loginid": "CR2"}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CONFIRMED, Outcome.UNKNOWN])
+async def test_another_recipient_stops_the_deposit(admitted: House, saga: AsyncioActorRef, outcome: Outcome) -> None:
+    """Unknown: an end that an earlier version left."""
+    house = admitted
+    await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now())))
+    await settle(saga, rail(house, "DERIV_TRANSFER", Outcome.UNKNOWN, code="timed_out"))
+    told = {"code": ANOTHER_RECIPIENT, "provider_ref": "7", "facts": {"client_to_loginid": "CR2"}}
+    await settle(saga, rail(house, "DERIV_TRANSFER", outcome, **told))
+    found = ProbeAnswered(
+        probe="transfer",
+        operation_id=operation(house, "DERIV_TRANSFER"),
+        outcome="CONFIRMED",
+        reference="7",
+        amount=usd(966),
+    )
+    await settle(saga, found)
+    assert (row_of(house).state, house.reviews) == ("IN_REVIEW", ["contradicting_transfer"])
+    assert "done" not in [posting.key for unit in house.units.values() for posting in unit.postings]
+
+
+def test_another_recipient_stops_the_return_of_a_withdrawal() -> None:
+    story = failed_twice("2040")
+    back = story.saga.back
+    end = RailEnd(
+        operation_id=back.id,
+        attempt=1,
+        kind="DERIV_RETURN",
+        outcome=Outcome.CONFIRMED,
+        code=ANOTHER_RECIPIENT,
+        provider_ref="7",
+        facts={"client_to_loginid": "CR2"},
+        at=story.at,
+    )
+    row = InboxRow(
+        id="row",
+        shard=3,
+        kind="rail",
+        operation_id=back.id,
+        body=encode_rail_end(end),
+        trusted_source=True,
+        received_at=story.at,
+    )
+    story.happens(event_of(story.saga, row))
+    assert (str(story.state), story.reviews) == ("IN_REVIEW", ["contradicting_return"])
 
 
 @pytest.mark.parametrize("minor", [965, 967, 1])

@@ -275,10 +275,11 @@ class MemoryAttempts:
             raise Unavailable("database")
         return {
             operation_id: SentAttempt(
-                len(made), made[-1].sent_at, made[-1].watermark, made[-1].end.provider_ref if made[-1].end else ""
+                len(made), made[-1].sent_at, made[-1].watermark, *((end.provider_ref, end.code) if end else ())
             )
             for operation_id in operation_ids
             if (made := self.attempts[operation_id])
+            for end in (made[-1].end,)
         }
 
     async def used_references(self, kind: str, refs: Sequence[str]) -> Mapping[str, str]:

@@ -26,7 +26,7 @@ from actors.rail_sender import SenderParts, SenderSettings
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.board import Board
 from penpay.domain.money import usd
-from penpay.domain.rail_end import DISCONNECTED, NOT_CONNECTED, TIMED_OUT, Outcome
+from penpay.domain.rail_end import ANOTHER_RECIPIENT, DISCONNECTED, NOT_CONNECTED, TIMED_OUT, Outcome
 from penpay.domain.unit import OperationKind
 from penpay.messages import ProbeAnswered
 from penpay.messages_rails import (
@@ -750,6 +750,33 @@ async def test_a_row_that_another_operation_used_is_no_evidence(rail):
         rail.attempts.references[str(moved[0]["transaction_id"])] = "another operation"
         answer = await rail.resolve(submit)
     assert answer.outcome == "PENDING"
+
+
+async def test_a_row_that_deriv_gave_to_somebody_else_is_no_evidence(rail):
+    await rail.box.control("/deriv/script", {"knobs": {"longcode_carries_description": False}})
+    async with rail.running():
+        await rail.box.deriv_step("paymentagent_transfer", fault="other_recipient", loginid="CRB7")
+        submit = rail.intent(966, "CRB1")
+        rail.submit(submit)
+        end = await rail.post.next_end()
+        answer = await rail.resolve(submit)
+        moved = await rail.moved()
+    assert (end.outcome, end.code, end.facts) == (
+        Outcome.CONFIRMED,
+        ANOTHER_RECIPIENT,
+        {"client_to_loginid": "CRB7"},
+    )
+    assert [end.provider_ref] == [str(one["transaction_id"]) for one in moved if one["to_loginid"] == "CRB7"]
+    assert (answer.outcome, answer.code) == ("UNANSWERED", ANOTHER_RECIPIENT)
+
+
+async def test_a_check_that_names_somebody_else_is_unanswered(rail):
+    async with rail.running():
+        step = {"match": {"dry_run": 1}, "fault": "other_recipient", "loginid": "CRB7"}
+        await rail.box.deriv_step("paymentagent_transfer", **step)
+        rail.post.tell(DERIV_TRANSFERS, check("CRB1"))
+        answer = await rail.post.next()
+    assert (answer.outcome, answer.code) == ("UNANSWERED", ANOTHER_RECIPIENT)
 
 
 async def test_two_candidates_without_references_are_ambiguous(rail):

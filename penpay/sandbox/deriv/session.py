@@ -212,6 +212,8 @@ class Session:
             return
         if fault == "other_amount":
             exact = {**exact, "amount": Decimal(step.amount)}
+        if fault == "other_recipient":
+            exact = {**exact, "transfer_to": step.loginid}
         self._answer(fault, step, name, request, exact, loginid)
 
     def _answer(

@@ -114,7 +114,7 @@ class MemoryAttemptStore:
             if attempts := self._schema.rail_attempts.under("operation", operation_id):
                 row = max(attempts)
                 watermark = json.loads(row.watermark)
-                found[operation_id] = SentAttempt(row.attempt, row.sent_at, watermark, row.provider_ref)
+                found[operation_id] = SentAttempt(row.attempt, row.sent_at, watermark, row.provider_ref, row.code)
         return found
 
     async def used_references(self, kind: str, refs: Sequence[str]) -> Mapping[str, str]:

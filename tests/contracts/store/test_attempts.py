@@ -353,7 +353,8 @@ async def test_the_newest_attempt_and_used_references_are_known(rail):
     assert newest[operation_id].watermark == {"seen": "7"}
     assert newest[operation_id].number == attempt.number == 2
     await rail.end(operation_id, attempt=2)
-    assert (await rail.process.attempts.newest([operation_id]))[operation_id].provider_ref == "ws_CO_1"
+    ended = (await rail.process.attempts.newest([operation_id]))[operation_id]
+    assert (ended.provider_ref, ended.code) == ("ws_CO_1", "0")
     first = begun()
     payment = paid(first)
     for unit in (first, payment):
