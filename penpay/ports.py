@@ -309,7 +309,10 @@ class AttemptStore(Protocol):
         ...
 
     async def used_references(self, kind: str, refs: Sequence[str]) -> Mapping[str, str]:
-        """Which of a provider's ids are taken already, and by which operation: no evidence is used twice."""
+        """Which of a provider's ids are taken already, and by which operation: no evidence is used twice.
+
+        Also by a confirmed end that its shard has not recorded yet (`MOVED_BY`).
+        """
         ...
 
 

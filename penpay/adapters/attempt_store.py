@@ -18,6 +18,7 @@ from penpay.adapters.row_shapes import operation_row
 from penpay.adapters.sql_text import json_text, row
 from penpay.domain.errors import Conflict, StoreError
 from penpay.domain.money import Currency, Money
+from penpay.domain.rail_end import MOVED_BY
 from penpay.domain.unit import OperationState
 from penpay.messages import InboxRow
 from penpay.ports import Attempt, AttemptEnd, Clock, Ids, OperationRow, Sealer, SentAttempt
@@ -160,4 +161,11 @@ class MySqlAttemptStore:
         return {id_: SentAttempt(number, at, json.loads(mark), ref, code) for id_, number, at, mark, ref, code in rows}
 
     async def used_references(self, kind: str, refs: Sequence[str]) -> Mapping[str, str]:
-        return dict(await self._database.rows(self._queries("used_references", kind=kind, refs=refs)))
+        # In this order: what is recorded between the two is found by the second.
+        executed = await self._executed(kind, refs)
+        return {**executed, **dict(await self._database.rows(self._queries("used_references", kind=kind, refs=refs)))}
+
+    async def _executed(self, kind: str, refs: Sequence[str]) -> Mapping[str, str]:
+        kinds = sorted(MOVED_BY.get(kind, ()))
+        query = self._queries("executed_references", kinds=kinds, refs=refs) if kinds else ""
+        return dict(await self._database.rows(query)) if query else {}

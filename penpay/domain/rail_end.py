@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from penpay.domain.errors import BadInput
+from penpay.domain.unit import OperationKind
 
 
 class Outcome(StrEnum):
@@ -43,6 +44,13 @@ ABANDONED = "abandoned"
 """Code of an attempt whose rail died before its end was stored: it may have been executed."""
 RECOVERED = "recovered"
 """Code of an attempt that was not made: the books went back in time, and what they had forgotten may have made it."""
+
+
+MOVED_BY: Mapping[str, frozenset[OperationKind]] = {
+    "deriv_transaction": frozenset({OperationKind.DERIV_TRANSFER, OperationKind.DERIV_RETURN}),
+    "deriv_debit": frozenset({OperationKind.DERIV_WITHDRAW}),
+}
+"""Kind of a provider's reference → operations whose confirmed end names one of it in `provider_ref`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

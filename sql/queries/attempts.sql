@@ -118,6 +118,16 @@ FROM {ledger}.rail_attempts a
 WHERE a.operation_id IN (:ids)
 ORDER BY a.attempt;
 
+-- name: executed_references
+-- Which of these ids were named by an end that confirms an operation, as long as its shard has not recorded it.
+SELECT a.provider_ref, a.operation_id
+FROM {ledger}.provider_operations o
+JOIN {ledger}.rail_attempts a ON a.operation_id = o.id
+WHERE o.kind IN (:kinds)
+  AND o.state <> 'CONFIRMED'
+  AND a.outcome = 'CONFIRMED'
+  AND a.provider_ref IN (:refs);
+
 -- name: used_references
 -- Which of these ids of a provider are taken, and by which operation.
 SELECT ref, operation_id FROM {ledger}.provider_references WHERE kind = :kind AND ref IN (:refs);

@@ -15,7 +15,7 @@ from penpay.adapters.system import RandomUlids, SystemClock
 from penpay.domain.errors import Conflict, Unavailable
 from penpay.domain.ids import account_reference, uuid_text
 from penpay.domain.money import Money, kes
-from penpay.domain.rail_end import Outcome, RailEnd, decode_rail_end, encode_rail_end
+from penpay.domain.rail_end import MOVED_BY, Outcome, RailEnd, decode_rail_end, encode_rail_end
 from penpay.domain.unit import OperationKind
 from penpay.messages import EvidenceArrived, InboxRow
 from penpay.messages_rails import Submit
@@ -283,7 +283,14 @@ class MemoryAttempts:
         }
 
     async def used_references(self, kind: str, refs: Sequence[str]) -> Mapping[str, str]:
-        return {ref: self.references[ref] for ref in refs if ref in self.references}
+        executed = {
+            made[-1].end.provider_ref: operation_id
+            for operation_id, made in self.attempts.items()
+            if made and made[-1].end is not None and made[-1].end.outcome == "CONFIRMED"
+            if self.operations[operation_id].kind in MOVED_BY.get(kind, ())
+        }
+        taken = {**executed, **self.references}
+        return {ref: taken[ref] for ref in refs if ref in taken}
 
 
 @dataclass

@@ -167,7 +167,16 @@ def test_an_executed_transfer_is_never_called_absent(movements, place, visible, 
         assert (reading.found, reading.row.id) == (Found.CONFIRMED, 101 + place)
 
 
+def test_what_a_reply_confirmed_before_is_no_candidate_although_no_stream_told_of_it():
+    lost = replace(LOST, watermark=replace(MARK, executed_id=101))
+    rows = statement((-966, ""), (-500, ""))
+    assert read_for_transfer(rows, LOST, used=frozenset()).row.id == 101
+    reading = read_for_transfer(rows, lost, used=frozenset())
+    assert (reading.found, reading.row) == (Found.CLEAN, None), "the balances are those of the mark all the same"
+
+
 def test_a_watermark_survives_its_row():
-    assert Watermark.from_text(MARK.as_text()) == MARK
+    for mark in (MARK, replace(MARK, executed_id=101)):
+        assert Watermark.from_text(mark.as_text()) == mark
     with pytest.raises(BadInput):
         Watermark.from_text({"transaction_id": "1"})

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from penpay.domain.errors import Conflict
 from penpay.domain.money import Money
-from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
+from penpay.domain.rail_end import MOVED_BY, Outcome, RailEnd, encode_rail_end
 from penpay.domain.unit import OperationKind, OperationState
 from penpay.messages import InboxRow
 from penpay.ports import Attempt, AttemptEnd, OperationRow, SentAttempt
@@ -120,7 +120,19 @@ class MemoryAttemptStore:
     async def used_references(self, kind: str, refs: Sequence[str]) -> Mapping[str, str]:
         await self._node.look("attempts.used_references")
         found = {ref: self._schema.provider_references.get((kind, ref)) for ref in refs}
-        return {ref: row.operation_id for ref, row in found.items() if row is not None}
+        recorded = {ref: row.operation_id for ref, row in found.items() if row is not None}
+        return {**self._executed(kind, refs), **recorded}
+
+    def _executed(self, kind: str, refs: Sequence[str]) -> Mapping[str, str]:
+        """By ends that confirm an operation, as long as its shard has not recorded it."""
+        ends = [row for ref in refs for row in self._schema.rail_attempts.under("confirmed_ref", ref)]
+        operations = self._schema.provider_operations.rows
+        return {
+            row.provider_ref: row.operation_id
+            for row in sorted(ends)
+            for stored in (operations[row.operation_id],)
+            if stored.kind in MOVED_BY.get(kind, ()) and stored.state != OperationState.CONFIRMED
+        }
 
 
 class _Wish:

@@ -79,6 +79,7 @@ class Schema:
             _spec("rail_attempts", rows.AttemptRow),
             operation=lambda row: row.operation_id,
             open_rail=lambda row: row.rail if not row.outcome else None,
+            confirmed_ref=lambda row: row.provider_ref if row.outcome == "CONFIRMED" else None,
         )
         self.provider_references: Table[rows.ReferenceRow] = table(_spec("provider_references", rows.ReferenceRow))
         self.callback_inbox: Table[rows.StoredEvidence] = Table(

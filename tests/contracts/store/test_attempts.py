@@ -365,6 +365,27 @@ async def test_the_newest_attempt_and_used_references_are_known(rail):
     assert await used("deriv_transaction", [ref.ref]) == {}
 
 
+@pytest.mark.parametrize(
+    ("kind", "reference"),
+    [
+        (OperationKind.DERIV_TRANSFER, "deriv_transaction"),
+        (OperationKind.DERIV_RETURN, "deriv_transaction"),
+        (OperationKind.DERIV_WITHDRAW, "deriv_debit"),
+    ],
+)
+async def test_what_a_confirmed_end_names_is_taken_before_its_shard_has_recorded_it(rail, kind, reference):
+    _, operation_id = await rail.intent(kind=kind, amount=usd(966))
+    _, another = await rail.intent(kind=kind, amount=usd(967))
+    used = rail.process.attempts.used_references
+    for begun_id in (operation_id, another):
+        await rail.begin(begun_id)
+    await rail.end(another, kind=kind, outcome="UNKNOWN", provider_ref="78")
+    assert await used(reference, ["77", "78"]) == {}
+    await rail.end(operation_id, kind=kind, provider_ref="77")
+    assert await used(reference, ["77", "78"]) == {"77": operation_id}
+    assert await used("deriv_credit", ["77"]) == {}
+
+
 async def test_a_freeze_counts_from_when_it_is_recorded(rail):
     """Its unit may have waited for the database; what was attempted meanwhile was allowed."""
     unit, _ = await rail.intent()
