@@ -158,7 +158,7 @@ class AgentWitness:
 
     def on_statement(self, frame: Frame) -> None:
         """The newest rows: where the account stands when a socket opens."""
-        for row in deriv.statement_rows(frame, self.currency):
+        for row in deriv.statement_rows(frame, self.currency, self.loginid):
             self._saw(row.id, row.balance_after)
 
     def on_balance(self, frame: Frame) -> None:

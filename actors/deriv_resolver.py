@@ -201,6 +201,8 @@ class DerivResolverActor(AsyncioActor):
             forgotten = RECOVERED in attempt.watermark
             lost = LostTransfer(
                 amount=question.amount,
+                payer=self._parts.statement.witness.loginid,
+                payee=question.loginid,
                 reference=question.reference,
                 watermark=mark_before(facts.agent, mark.server_time_at, Currency.USD) if forgotten else mark,
                 settled_at=settled_at,
@@ -224,6 +226,8 @@ class DerivResolverActor(AsyncioActor):
         customer_mark, agent_mark = marks_from_text(facts.attempts[question.operation_id].watermark)
         lost = LostTransfer(
             amount=question.amount,
+            payer=question.loginid,
+            payee=self._parts.statement.witness.loginid,
             reference=account_reference(question.operation_id),
             watermark=customer_mark,
             settled_at=settled_at,

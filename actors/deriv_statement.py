@@ -29,16 +29,16 @@ _ASK_MARGIN_S = 10.0
 
 
 async def rows_since(
-    ask: Callable[[deriv.Request], Awaitable[Frame]], *, since: datetime, currency: Currency
+    ask: Callable[[deriv.Request], Awaitable[Frame]], *, since: datetime, currency: Currency, account: str
 ) -> Sequence[StatementRow]:
-    """Everything since then, newest first. Raises what `ask` raises, `NotSent` for too much, `BadInput`.
+    """Everything of this login since then, newest first. Raises what `ask` raises, `NotSent` for too much, `BadInput`.
 
     New rows push older ones on while pages are read, so pages may overlap but leave no hole.
     """
     found: dict[int, StatementRow] = {}
     for page in range(_PAGES_MAX):
         frame = await ask(deriv.statement(since=since, offset=page * deriv.STATEMENT_PAGE))
-        rows = deriv.statement_rows(frame, currency)
+        rows = deriv.statement_rows(frame, currency, account)
         found.update((row.id, row) for row in rows)
         if len(rows) < deriv.STATEMENT_PAGE:
             return list(found.values())
@@ -65,7 +65,9 @@ class AgentStatement:
         """Rows since then and the balance as told around the read. Raises `NotSent` when it cannot be read now."""
         before_minor = self.witness.balance.minor
         try:
-            rows = await rows_since(self._ask, since=since, currency=self.witness.currency)
+            rows = await rows_since(
+                self._ask, since=since, currency=self.witness.currency, account=self.witness.loginid
+            )
         except BadInput as error:
             raise NotSent(f"{UNREADABLE}:{error.field}") from error
         if self.witness.site_status != "up":
@@ -95,17 +97,16 @@ class CustomerStatements:
 
     async def read(self, debit: OperationRow, since: datetime) -> StatementRead:
         """As `AgentStatement.read`, of the account that `debit` names. Raises `NotSent` and `Refused`."""
+        login = debit.request["loginid"]
         try:
             secrets = Secrets.from_bytes(unsealed(self.sealer, debit))
         except ValueError:
             raise Refused("secrets_unreadable") from None
-        opening = customer_session(
-            self.dialer, loginid=debit.request["loginid"], token=secrets.token, call_s=self.call_s, pays=False
-        )
+        opening = customer_session(self.dialer, loginid=login, token=secrets.token, call_s=self.call_s, pays=False)
         async with opening as (session, _):
             try:
                 _, before = deriv.balance(await session.read(deriv.balance_now()))
-                rows = await rows_since(session.read, since=since, currency=before.currency)
+                rows = await rows_since(session.read, since=since, currency=before.currency, account=login)
                 _, after = deriv.balance(await session.read(deriv.balance_now()))
             except BadInput as error:
                 raise NotSent(f"{UNREADABLE}:{error.field}") from error

@@ -58,7 +58,7 @@ class DialedAgentAccount:
             if page:
                 await asyncio.sleep(self._pause_s)
             frame = await asking.ask(deriv.statement(since=since, offset=page * deriv.STATEMENT_PAGE))
-            rows = deriv.statement_rows(frame, currency)
+            rows = deriv.statement_rows(frame, currency, self._loginid)
             # New rows push older ones on while pages are read: pages overlap then, and leave no hole.
             found.update((row.id, row) for row in rows)
             if len(rows) < deriv.STATEMENT_PAGE:

@@ -15,10 +15,8 @@ from enum import StrEnum
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import account_reference
 from penpay.domain.money import Currency, Money
-from penpay.domain.statement import CLOCK_MARGIN, StatementRow, shows_reference, speaks_of
+from penpay.domain.statement import CLOCK_MARGIN, MOVES_IN, StatementRow, shows_reference, speaks_of
 
-ACTIONS = frozenset({"deposit", "transfer"})
-"""Movements that bring dollars from somebody else. Which of them Deriv uses for payment agents is not documented."""
 _LOGIN = re.compile(r"\b(?:CR|MF|MLT|VRTC|VRW)[A-Z]*[0-9]+\b", re.ASCII)
 
 
@@ -54,7 +52,7 @@ class Match:
 
 def credits_of(rows: Iterable[StatementRow]) -> Sequence[StatementRow]:
     """The credits among movements, oldest first."""
-    found = [row for row in rows if row.amount.minor > 0 and row.action in ACTIONS]
+    found = [row for row in rows if row.amount.minor > 0 and row.action in MOVES_IN]
     return sorted(found, key=lambda row: row.id)
 
 
@@ -71,7 +69,7 @@ def match_credits(
         if debit.operation_id in mine:
             matches[debit.operation_id] = Match(Seen.CONFIRMED, "given to it before", mine[debit.operation_id])
     waiting = [debit for debit in awaited if debit.operation_id not in matches]
-    free = [row for row in rows if row.id not in owners]
+    free = [row for row in rows if row.id not in owners and row.payee in {"", agent}]
     _match_by_text(free, waiting, matches, agent=agent)
     given = {match.credit.id for match in matches.values() if match.credit is not None}
     by_amount: defaultdict[Money, list[Awaited]] = defaultdict(list)
@@ -115,7 +113,8 @@ def _match_by_number(rows: Sequence[StatementRow], debits: Sequence[Awaited]) ->
 
 
 def _fits(row: StatementRow, debit: Awaited) -> bool:
-    return row.amount == debit.amount and row.id > debit.after_id and row.at >= debit.since - CLOCK_MARGIN
+    is_new = row.id > debit.after_id and row.at >= debit.since - CLOCK_MARGIN
+    return is_new and row.amount == debit.amount and row.payer in {"", debit.loginid}
 
 
 def _is_named(row: StatementRow, agent: str) -> bool:
@@ -124,7 +123,8 @@ def _is_named(row: StatementRow, agent: str) -> bool:
 
 
 def _logins(row: StatementRow, agent: str) -> frozenset[str]:
-    return frozenset(_LOGIN.findall(row.longcode)) - {agent}
+    """Who paid, where the row says it; otherwise whom its text names besides us."""
+    return frozenset([row.payer] if row.payer else _LOGIN.findall(row.longcode)) - {agent}
 
 
 # --- a credit that nobody claims ---------------------------------------------------------------------------------

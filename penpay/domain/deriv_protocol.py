@@ -16,7 +16,7 @@ from typing import Any
 from penpay.domain.deriv_numbers import cents
 from penpay.domain.errors import BadInput
 from penpay.domain.money import Currency, Money
-from penpay.domain.statement import StatementRow
+from penpay.domain.statement import StatementRow, signed_by, with_signs
 
 Request = Mapping[str, "str | int | Money | Mapping[str, str | Money]"]
 """One call: the member named after the method, and its arguments. `req_id` is added when it is written."""
@@ -292,10 +292,11 @@ def account_transaction(frame: Frame) -> AccountTransaction | None:
     if isinstance(told, dict) and told.keys() <= {"id"}:
         return None
     told = _object(frame, "transaction")
+    action = _text(told.get("action"))
     return AccountTransaction(
         id=_integer(told.get("transaction_id"), "transaction_id"),
-        action=_text(told.get("action")),
-        amount=_money(told.get("amount"), told.get("currency")),
+        action=action,
+        amount=signed_by(action, _money(told.get("amount"), told.get("currency"))),
         balance_after=_money(told.get("balance"), told.get("currency")),
         at=_epoch(told.get("transaction_time"), "transaction_time"),
     )
@@ -330,12 +331,12 @@ def mailed(frame: Frame) -> bool:
     return frame.members.get("verify_email") == 1
 
 
-def statement_rows(frame: Frame, currency: Currency) -> Sequence[StatementRow]:
-    """Rows of one page, as they came: newest first. `currency` is the account's, rows name none."""
+def statement_rows(frame: Frame, currency: Currency, account: str = "") -> Sequence[StatementRow]:
+    """Rows of one page, as they came: newest first. `currency` and login are the account's, rows name none."""
     rows = _object(frame, "statement").get("transactions")
     if type(rows) is not list:
         raise BadInput("transactions", "not a list")
-    return [_statement_row(row, currency) for row in rows]
+    return with_signs([_statement_row(row, currency) for row in rows], account)
 
 
 def _statement_row(row: object, currency: Currency) -> StatementRow:
@@ -348,7 +349,13 @@ def _statement_row(row: object, currency: Currency) -> StatementRow:
         amount=_money(row.get("amount"), currency.value),
         balance_after=_money(row.get("balance_after"), currency.value),
         longcode=_text(row.get("longcode")),
+        payer=_login(row.get("from")),
+        payee=_login(row.get("to")),
     )
+
+
+def _login(side: object) -> str:
+    return _text(side.get("loginid")) if isinstance(side, dict) else ""
 
 
 def _refuse_constant(name: str) -> None:

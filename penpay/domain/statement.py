@@ -6,14 +6,22 @@ amounts and balances that join without a gap.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 from penpay.domain.errors import BadInput
 from penpay.domain.money import Currency, Money
 
 _DESCRIPTION = re.compile(r"PP-P[0-9A-HJKMNP-TV-Z]{11}(?![0-9A-Za-z])", re.ASCII)
+MOVES_OUT = frozenset({"withdrawal", "transfer"})
+"""Actions that bring dollars to somebody else. Which of them Deriv uses for payment agents is not documented."""
+MOVES_IN = frozenset({"deposit", "transfer"})
+"""The same of dollars from somebody else. Trades, fees and corrections only count where balances have to join."""
+_OTHER = frozenset({"buy", "sell", "hold", "release", "adjustment", "virtual_credit"})
+_LEAVES = frozenset({"withdrawal", "buy", "hold"})
+_ARRIVES = frozenset({"deposit", "sell", "release"})
 CLOCK_MARGIN = timedelta(seconds=60)
 """The window of an attempt begins this long before it and ends this long after it has settled: clocks differ."""
 
@@ -27,7 +35,10 @@ def description(reference: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementRow:
-    """One movement of an account. `amount` is signed: a debit is below zero."""
+    """One movement of an account. `amount` is signed: a debit is below zero.
+
+    `payer` and `payee` are logins; Deriv names them for the action `transfer` only, if at all.
+    """
 
     id: int
     at: datetime
@@ -35,6 +46,33 @@ class StatementRow:
     amount: Money
     balance_after: Money
     longcode: str = field(default="", repr=False)
+    payer: str = ""
+    payee: str = ""
+
+
+def signed_by(action: str, amount: Money) -> Money:
+    """An amount as it changed the account, by what happened; as it is written where that does not say."""
+    size = abs(amount.minor)
+    minor = -size if action in _LEAVES else size if action in _ARRIVES else amount.minor
+    return Money(minor, amount.currency)
+
+
+def with_signs(rows: Sequence[StatementRow], account: str) -> Sequence[StatementRow]:
+    """Rows of `account`, in their order, with amounts that say which way they went: they may be written without."""
+    ordered = sorted(rows, key=lambda row: row.id)
+    changes = {row.id: row.balance_after.minor - before.balance_after.minor for before, row in pairwise(ordered)}
+    return [replace(row, amount=_signed(row, account, changes.get(row.id))) for row in rows]
+
+
+def _signed(row: StatementRow, account: str, change_minor: int | None) -> Money:
+    """A transfer goes either way: who paid it decides, or else how it left the balance."""
+    amount = signed_by(row.action, row.amount)
+    outgoing = Money(-abs(amount.minor), amount.currency)
+    if row.action != "transfer":
+        return amount
+    if account and account in {row.payer, row.payee} and row.payer != row.payee:
+        return outgoing if account == row.payer else Money(-outgoing.minor, amount.currency)
+    return outgoing if change_minor == outgoing.minor else amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,12 +168,15 @@ class StatementRead:
 class LostTransfer:
     """What is known of the attempt. `settled_at`: from then on Deriv cannot still be executing it.
 
-    `credit`: the account that is read is the one that receives. `forgotten`: the books went back in time, so movements
-    may speak of operations that they no longer know. `strays`: movements that were filed as nobody's; only a person can
-    say that one of them is ours.
+    `payer` and `payee` are the logins that it was meant for, whichever of their accounts is read. `credit`: the account
+    that is read is the one that receives. `forgotten`: the books went back in time, so movements may speak of
+    operations that they no longer know. `strays`: movements that were filed as nobody's; only a person can say that one
+    of them is ours.
     """
 
     amount: Money
+    payer: str
+    payee: str
     reference: str
     watermark: Watermark
     settled_at: datetime
@@ -148,21 +189,27 @@ def read_for_transfer(read: StatementRead, lost: LostTransfer, *, used: frozense
     """Match a lost transfer (decisions, part 6; Deriv reference A12.6).
 
     `used` are movements that belong to other operations. A visible reference is certain; without any visible
-    reference the only new movement of the exact amount is ours; two are a question for a person.
+    reference the only new movement of the exact amount is ours, or the only one that names the other account; two are a
+    question for a person.
     """
     moved = lost.amount if lost.credit else Money(-lost.amount.minor, lost.amount.currency)
     free = [row for row in read.rows if row.id not in used]
     ours = [row for row in free if speaks_of(row, lost.reference)]
-    if len(ours) > 1 or any(row.amount != moved or row.id in lost.strays for row in ours):
+    if len(ours) > 1 or any(row.amount != moved or row.id in lost.strays or not _may_be(row, lost) for row in ours):
         return Reading(Found.AMBIGUOUS, f"our reference stands in {_names(ours)}")
     if ours:
         return Reading(Found.CONFIRMED, f"reference in the description of {ours[0].id}", ours[0])
     candidates = [
         row
         for row in free
-        if row.amount == moved and _is_in_window(row, lost) and (lost.forgotten or not shows_reference(row))
+        if row.amount == moved
+        and _may_be(row, lost)
+        and _is_in_window(row, lost)
+        and (lost.forgotten or not shows_reference(row))
     ]
-    doubtful = len(candidates) > 1 or any(shows_reference(row) or row.id in lost.strays for row in read.rows)
+    candidates = [row for row in candidates if _names_the_other(row, lost)] or candidates
+    doubtful = len(candidates) > 1 or any(not _is_known(row) for row in candidates)
+    doubtful = doubtful or any(shows_reference(row) or row.id in lost.strays for row in read.rows)
     if candidates and doubtful:
         return Reading(Found.AMBIGUOUS, f"movements of this amount without our reference: {_names(candidates)}")
     if candidates:
@@ -178,6 +225,21 @@ def mark_before(read: StatementRead, since: datetime, currency: Currency) -> Wat
     oldest = min(rows, key=lambda row: row.id)
     before = Money(oldest.balance_after.minor - oldest.amount.minor, oldest.amount.currency)
     return Watermark(transaction_id=oldest.id - 1, balance=before, server_time_at=since)
+
+
+def _may_be(row: StatementRow, lost: LostTransfer) -> bool:
+    """A movement of this kind, and between these two, as far as it says."""
+    another_kind = _OTHER | MOVES_OUT - MOVES_IN if lost.credit else _OTHER | MOVES_IN - MOVES_OUT
+    return row.action not in another_kind and row.payer in {"", lost.payer} and row.payee in {"", lost.payee}
+
+
+def _is_known(row: StatementRow) -> bool:
+    """Nobody can say what an action is that Deriv does not document: such a row proves nothing, and hides much."""
+    return not row.action or row.action in MOVES_IN | MOVES_OUT
+
+
+def _names_the_other(row: StatementRow, lost: LostTransfer) -> bool:
+    return row.payer == lost.payer if lost.credit else row.payee == lost.payee
 
 
 def _is_in_window(row: StatementRow, lost: LostTransfer) -> bool:

@@ -79,6 +79,8 @@ class DerivKnobs:
     idle_close_s: float = 120.0
     statement_lag_s: float = 0.0
     longcode_carries_description: bool = True
+    payments_are_transfers: bool = False
+    amounts_unsigned: bool = False
     transfer_min_minor: int = 100
     transfer_max_minor: int = 200_000
     transfers_per_day: int = 0

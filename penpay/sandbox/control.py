@@ -94,7 +94,8 @@ POST /control/deriv/script           {"steps"?: [DERIV_STEP], "knobs"?: {…}, "
                     no_reply: executed, the socket stays; duplicate_reply; garbage_reply
                     refuse (error_code, error_message); other_amount (amount: "9.00")
                     other_recipient (loginid): a transfer that somebody else gets, and the reply says so
-  knobs             latency_s, idle_close_s, statement_lag_s, longcode_carries_description, transfer_min_minor,
+  knobs             latency_s, idle_close_s, statement_lag_s, longcode_carries_description, amounts_unsigned,
+                    payments_are_transfers (rows of that action, with from and to), transfer_min_minor,
                     transfer_max_minor, transfers_per_day, calls_per_min, code_ttl_s, bad_code_error, zombie,
                     zombie_executes, auto_prefix, auto_balance_minor
 POST /control/deriv/drop             {"loginid"?} -> {dropped}: cut all sockets, or those of one login

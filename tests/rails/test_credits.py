@@ -113,6 +113,16 @@ def test_a_credit_that_names_somebody_else_is_not_taken(text):
     assert matched([credit(6, longcode=text)], [debit(1)]) == {op(1): (Seen.PENDING, 0)}
 
 
+@pytest.mark.parametrize("sides", [{"payer": "CR999"}, {"payee": "CR999"}, {"payer": AGENT}])
+def test_a_credit_between_others_is_not_taken(sides):
+    assert matched([credit(6, **sides)], [debit(1)]) == {op(1): (Seen.PENDING, 0)}
+
+
+def test_the_payer_that_a_row_names_decides_before_text_age_and_number():
+    rows = [credit(6, payer="CR502", payee=AGENT, longcode="From CR501."), credit(7, payer="CR501", payee=AGENT)]
+    assert matched(rows, [debit(1), debit(2)]) == {op(1): (Seen.CONFIRMED, 7), op(2): (Seen.CONFIRMED, 6)}
+
+
 def test_a_credit_that_names_only_ourselves_names_nobody():
     assert matched([credit(6, longcode=f"To {AGENT}.")], [debit(1)]) == {op(1): (Seen.CONFIRMED, 6)}
 

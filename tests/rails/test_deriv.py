@@ -714,6 +714,32 @@ async def test_amounts_in_other_numbers_are_evidence_like_any(rail, write):
     assert (first.outcome, second.outcome) == ("PENDING", "ABSENT")
 
 
+@pytest.mark.parametrize("transfers", [True, False])
+async def test_an_executed_transfer_is_found_without_signs_and_words(rail, transfers):
+    knobs = {"longcode_carries_description": False, "amounts_unsigned": True, "payments_are_transfers": transfers}
+    await rail.box.control("/deriv/script", {"knobs": knobs})
+    async with rail.running():
+        before = rail.intent(967, "CRB8")
+        rail.submit(before)
+        await rail.post.next_end()
+        submit = await lost(rail, "executed")
+        if transfers:
+            await rail.call(deriv.transfer(amount=usd(966), loginid="CRB7", reference="by hand"), money=True)
+        answer = await rail.resolve(submit)
+        moved = await rail.moved()
+        await rail.box.deriv_step("paymentagent_transfer", fault="not_executed")
+        absent = rail.intent(968, "CRB9")
+        rail.submit(absent)
+        assert (await rail.post.next_end()).outcome is Outcome.UNKNOWN
+        await until(lambda: rail.witness.ready)
+        outcomes = []
+        for turn_s in (601, 21):
+            rail.clock.turn(turn_s)
+            outcomes.append((await rail.resolve(absent)).outcome)
+    assert (answer.outcome, answer.reference) == ("CONFIRMED", str(moved[1]["transaction_id"]))
+    assert outcomes == ["PENDING", "ABSENT"]
+
+
 async def test_absence_takes_the_settle_window_and_two_clean_reads(rail):
     async with rail.running():
         submit = await lost(rail, "not_executed")

@@ -187,6 +187,24 @@ def test_a_statement_row_keeps_sign_balance_and_words():
     assert [(row.id, row.amount, row.balance_after) for row in rows] == [(12, usd(-966), usd(9034))]
 
 
+def test_a_statement_row_names_its_sides_and_says_which_way_it_went():
+    transfer = {"action_type": "transfer", "amount": 9.66, "balance_after": 90.34, "transaction_id": 12}
+    transfer |= {"transaction_time": 1_760_000_000, "from": {"loginid": "CR9"}, "to": {"loginid": "CR1"}}
+    told = frame(statement={"count": 2, "transactions": [transfer, transfer | {"from": None, "to": "CR1"}]})
+    first, second = deriv.statement_rows(told, Currency.USD, "CR9")
+    assert (first.payer, first.payee, first.amount) == ("CR9", "CR1", usd(-966))
+    assert (second.payer, second.payee, second.amount) == ("", "", usd(966))
+
+
+def test_a_streamed_amount_goes_as_its_action_says():
+    told = {"amount": 9.66, "balance": 100, "currency": "USD", "transaction_id": 5, "transaction_time": 1_760_000_000}
+    amounts = {
+        action: deriv.account_transaction(frame(transaction=told | {"action": action})).amount.minor
+        for action in ("withdrawal", "deposit", "escrow")
+    }
+    assert amounts == {"withdrawal": -966, "deposit": 966, "escrow": 966}
+
+
 def json_of(floats):
     return st.recursive(
         st.none() | st.booleans() | st.integers() | floats | st.text(max_size=10),

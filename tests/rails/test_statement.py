@@ -16,12 +16,21 @@ from penpay.domain.statement import (
     description,
     mark_before,
     read_for_transfer,
+    with_signs,
 )
 
 T0 = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 OURS, OTHER = "P9K3W01J9ZAB", "P0000000000Z"
 MARK = Watermark(transaction_id=100, balance=usd(1_000_000), server_time_at=T0)
-LOST = LostTransfer(amount=usd(966), reference=OURS, watermark=MARK, settled_at=T0 + timedelta(minutes=10))
+AGENT, CUSTOMER = "CR9000001", "CR1"
+LOST = LostTransfer(
+    amount=usd(966),
+    payer=AGENT,
+    payee=CUSTOMER,
+    reference=OURS,
+    watermark=MARK,
+    settled_at=T0 + timedelta(minutes=10),
+)
 
 
 def statement(*movements, balance=None):
@@ -112,9 +121,8 @@ def test_a_row_after_the_settle_window_closes_the_chain_on_a_busy_account():
 
 
 def test_on_an_account_that_never_moved_the_first_rows_must_explain_everything():
-    fresh = LostTransfer(
-        amount=usd(966),
-        reference=OURS,
+    fresh = replace(
+        LOST,
         watermark=Watermark(transaction_id=0, balance=MARK.balance, server_time_at=T0),
         settled_at=T0,
     )
@@ -165,6 +173,85 @@ def test_an_executed_transfer_is_never_called_absent(movements, place, visible, 
     assert reading.found is not Found.CLEAN
     if visible and not hidden:
         assert (reading.found, reading.row.id) == (Found.CONFIRMED, 101 + place)
+
+
+def told(*changes, credit=False, minor=-966):
+    """What is found where each row of the amount is told otherwise."""
+    seen = statement(*[(minor, "")] * len(changes))
+    rows = [replace(row, **change) for row, change in zip(seen.rows, changes, strict=True)]
+    lost = replace(LOST, payer=CUSTOMER, payee=AGENT, credit=True) if credit else LOST
+    reading = read_for_transfer(replace(seen, rows=rows), lost, used=frozenset())
+    return reading.found, reading.row.id if reading.row else 0
+
+
+@pytest.mark.parametrize("action", ["withdrawal", "transfer", ""])
+def test_only_money_for_somebody_else_is_a_transfer_of_ours(action):
+    assert told({"action": action}) == (Found.CONFIRMED, 101)
+    for other in ("buy", "sell", "hold", "release", "adjustment", "virtual_credit", "deposit"):
+        assert told({"action": other}) == (Found.CLEAN, 0)
+        assert told({"action": other}, {"action": action}) == (Found.CONFIRMED, 101)
+
+
+def test_an_action_that_deriv_does_not_document_is_a_question():
+    for credit, minor in ((False, -966), (True, 966)):
+        assert told({"action": "escrow"}, credit=credit, minor=minor)[0] is Found.AMBIGUOUS
+    assert told({"action": "escrow", "longcode": description(OURS)}) == (Found.CONFIRMED, 101)
+
+
+@pytest.mark.parametrize("action", ["deposit", "transfer", ""])
+def test_only_money_from_somebody_else_is_a_credit_of_ours(action):
+    assert told({"action": action}, credit=True, minor=966) == (Found.CONFIRMED, 101)
+    for other in ("sell", "release", "adjustment", "virtual_credit", "withdrawal"):
+        assert told({"action": other}, credit=True, minor=966) == (Found.CLEAN, 0)
+
+
+def test_a_row_between_others_is_not_ours_and_one_that_names_them_is():
+    others = [{"payee": "CR2"}, {"payer": "CR2"}, {"payer": CUSTOMER, "payee": AGENT}]
+    for other in others:
+        assert told(other) == (Found.CLEAN, 0)
+        assert told(other, {}) == (Found.CONFIRMED, 101)
+    ours = {"payer": AGENT, "payee": CUSTOMER}
+    assert told({}, ours) == (Found.CONFIRMED, 101)
+    assert told({}, {}, ours) == (Found.CONFIRMED, 101)
+    assert told(ours, ours)[0] is Found.AMBIGUOUS
+
+
+def test_our_reference_in_a_row_for_somebody_else_is_a_question():
+    spoken = {"longcode": description(OURS)}
+    assert told(spoken) == (Found.CONFIRMED, 101)
+    for odd in ({"payee": "CR2"}, {"action": "adjustment"}):
+        assert told({**spoken, **odd})[0] is Found.AMBIGUOUS
+
+
+def row(id_, minor, after, **changes):
+    fields = {"id": id_, "at": T0, "action": "transfer", "amount": usd(minor), "balance_after": usd(after)}
+    return StatementRow(**fields | changes)
+
+
+@pytest.mark.parametrize(
+    ("action", "minor"),
+    [
+        *((action, -5) for action in ("withdrawal", "buy", "hold")),
+        *((action, 5) for action in ("deposit", "sell", "release", "adjustment", "virtual_credit")),
+    ],
+)
+def test_what_happened_says_which_way_an_amount_went(action, minor):
+    assert [told.amount for told in with_signs([row(1, 5, 100, action=action)], AGENT)] == [usd(minor)]
+    (signed,) = with_signs([row(1, minor, 100, action=action)], AGENT)
+    assert signed.amount == usd(minor)
+
+
+def test_a_transfer_without_a_sign_goes_as_its_sides_or_the_balances_say():
+    out, back = {"payer": AGENT, "payee": CUSTOMER}, {"payer": CUSTOMER, "payee": AGENT}
+    rows = [row(4, 5, 85), row(3, 5, 90, **out), row(2, 5, 95, **back), row(1, 5, 90)]
+    assert [one.amount.minor for one in with_signs(rows, AGENT)] == [-5, -5, 5, 5]
+    assert [one.amount.minor for one in with_signs(rows, CUSTOMER)] == [-5, 5, -5, 5]
+    assert [one.id for one in with_signs(rows, AGENT)] == [4, 3, 2, 1]
+
+
+def test_a_sign_that_is_written_hides_no_gap():
+    rows = [row(2, -5, 105), row(1, 5, 100)]
+    assert [one.amount.minor for one in with_signs(rows, AGENT)] == [-5, 5]
 
 
 def test_what_a_reply_confirmed_before_is_no_candidate_although_no_stream_told_of_it():

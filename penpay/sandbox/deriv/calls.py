@@ -179,13 +179,19 @@ class Calls:
     def transaction(self, loginid: str, row: Row) -> Members:
         """One stream message: neither counterparty nor remark."""
         return {
-            "action": row.action,
-            "amount": number(row.amount_minor),
+            "action": self._action(row),
+            "amount": self._amount(row),
             "balance": number(row.balance_after_minor),
             "currency": self._truth.world.accounts[loginid].customer.currency,
             "transaction_id": row.transaction_id,
             "transaction_time": int(row.at_epoch_s),
         }
+
+    def _action(self, row: Row) -> str:
+        return "transfer" if row.counterparty and self._knobs.payments_are_transfers else row.action
+
+    def _amount(self, row: Row) -> int | float:
+        return number(abs(row.amount_minor) if self._knobs.amounts_unsigned else row.amount_minor)
 
     def _do_statement(self, session: "Session", request: Request, loginid: str) -> Members:
         """Newest first. Rows younger than the lag are not there yet."""
@@ -200,24 +206,27 @@ class Calls:
             at = int(row.at_epoch_s)
             if at < first or len(page) == limit:
                 break
-            if row.at_epoch_s > visible or at > last or (action and row.action != action):
+            if row.at_epoch_s > visible or at > last or (action and self._action(row) != action):
                 continue
             if skipped < offset:
                 skipped += 1
                 continue
-            page.append(self._statement_row(row, described=described))
+            page.append(self._statement_row(row, loginid, described=described))
         return {"statement": {"count": len(page), "transactions": page}}
 
-    def _statement_row(self, row: Row, *, described: bool) -> Members:
+    def _statement_row(self, row: Row, loginid: str, *, described: bool) -> Members:
         members: Members = {
-            "action_type": row.action,
-            "amount": number(row.amount_minor),
+            "action_type": self._action(row),
+            "amount": self._amount(row),
             "app_id": None,
             "balance_after": number(row.balance_after_minor),
             "reference_id": None,
             "transaction_id": row.transaction_id,
             "transaction_time": int(row.at_epoch_s),
         }
+        if members["action_type"] == "transfer":
+            sides = (loginid, row.counterparty) if row.amount_minor < 0 else (row.counterparty, loginid)
+            members["from"], members["to"] = ({"loginid": side} for side in sides)
         if described:
             words = f"Payment agent transfer with {row.counterparty}." if row.counterparty else "Cashier."
             if row.description and self._knobs.longcode_carries_description:
