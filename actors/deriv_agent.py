@@ -55,8 +55,6 @@ class AgentWitness:
         """Deriv's time as last told, and our monotonic seconds then."""
         self.transaction_id = 0
         """Highest movement of the account that was seen."""
-        self.executed_id = 0
-        """Highest movement that a reply to a transfer named."""
         self.balance_after = Money(0, agent.currency)
         """The balance after that very movement."""
         self.balance = Money(0, agent.currency)
@@ -91,12 +89,7 @@ class AgentWitness:
         if not self.transaction_id and self.missing & {"statement", "balance"}:
             return None
         balance = self.balance_after if self.transaction_id else self.balance
-        return Watermark(
-            transaction_id=self.transaction_id,
-            balance=balance,
-            server_time_at=self.server_now(),
-            executed_id=self.executed_id,
-        )
+        return Watermark(transaction_id=self.transaction_id, balance=balance, server_time_at=self.server_now())
 
     def begin(self) -> None:
         """A new socket: nothing is known to be missing, and as long as it says nothing else the site is up."""
@@ -151,10 +144,6 @@ class AgentWitness:
             )
             if len(self._streamed) > _MOVEMENTS_KEPT:
                 self._streamed.popitem(last=False)
-
-    def on_executed(self, transaction_id: int) -> None:
-        """A transfer was confirmed. The stream may tell of its movement later, or not at all."""
-        self.executed_id = max(self.executed_id, transaction_id)
 
     def on_statement(self, frame: Frame) -> None:
         """The newest rows: where the account stands when a socket opens."""

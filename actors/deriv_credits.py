@@ -289,7 +289,7 @@ def _awaited(question: ProbeWitness, attempts: Mapping[str, SentAttempt]) -> Awa
         except BadInput:
             log.warning("watermark unreadable", rail="deriv", operation=question.operation_id)
         else:
-            since, after_id = min(since, mark.server_time_at), mark.newest_id
+            since, after_id = min(since, mark.server_time_at), mark.transaction_id
     return Awaited(
         operation_id=question.operation_id,
         loginid=question.loginid,

@@ -124,14 +124,7 @@ class DerivTransfersActor(RailSender):
             amount=operation.amount, loginid=operation.recipient, reference=description(operation.reference)
         )
         end = await self._call(request, money=True, reference=f"{operation.id}/{attempt.number}")
-        return self._judged(end, operation.recipient)
-
-    def _judged(self, end: CallEnd, loginid: str) -> CallResult:
-        """What the reply proves. Its movement lies before every attempt from now on."""
-        result = transfer_result(end, loginid)
-        if result.outcome is Outcome.CONFIRMED:
-            self._witness.on_executed(int(result.provider_ref))
-        return result
+        return transfer_result(end, operation.recipient)
 
     def ended(self, submit: Submit, result: CallResult | None, *, unknown: bool) -> None:
         """Proven ends free their equals; an unknown one goes on blocking until its row is resolved."""
@@ -159,7 +152,7 @@ class DerivTransfersActor(RailSender):
         submit = self._equals.unknown(operation_id)
         if submit is None:
             return
-        result = self._judged(end, submit.loginid)
+        result = transfer_result(end, submit.loginid)
         if result.outcome is not Outcome.UNKNOWN:
             self.spawn(self.store_end(submit, int(number), result), name=f"late:{operation_id}")
 

@@ -79,14 +79,12 @@ def _signed(row: StatementRow, account: str, change_minor: int | None) -> Money:
 class Watermark:
     """The account just before an attempt: its newest movement and the balance after it, and Deriv's time.
 
-    `transaction_id` 0: the account had never moved. `executed_id`: the newest of our own movements that Deriv had
-    confirmed. A reply may be ahead of what the account shows, and tells no balance.
+    `transaction_id` 0: the account had never moved.
     """
 
     transaction_id: int
     balance: Money
     server_time_at: datetime
-    executed_id: int = 0
 
     def as_text(self) -> dict[str, str]:
         """What is stored with the attempt."""
@@ -95,7 +93,6 @@ class Watermark:
             "balance_minor": str(self.balance.minor),
             "currency": self.balance.currency.value,
             "server_time_at": self.server_time_at.isoformat(),
-            "executed_id": str(self.executed_id),
         }
 
     @staticmethod
@@ -104,19 +101,9 @@ class Watermark:
         try:
             balance = Money(int(stored["balance_minor"]), Currency(stored["currency"]))
             at = datetime.fromisoformat(stored["server_time_at"])
-            return Watermark(
-                transaction_id=int(stored["transaction_id"]),
-                balance=balance,
-                server_time_at=at,
-                executed_id=int(stored.get("executed_id", "0")),
-            )
+            return Watermark(transaction_id=int(stored["transaction_id"]), balance=balance, server_time_at=at)
         except (KeyError, ValueError) as error:
             raise BadInput("watermark", "unreadable") from error
-
-    @property
-    def newest_id(self) -> int:
-        """What the attempt made has a higher number than this."""
-        return max(self.transaction_id, self.executed_id)
 
     @property
     def read_since(self) -> datetime:
@@ -244,7 +231,7 @@ def _names_the_other(row: StatementRow, lost: LostTransfer) -> bool:
 
 def _is_in_window(row: StatementRow, lost: LostTransfer) -> bool:
     """New since the attempt, and not so late that only another attempt can have made it."""
-    is_new = row.id > lost.watermark.newest_id and row.at >= lost.watermark.read_since
+    is_new = row.id > lost.watermark.transaction_id and row.at >= lost.watermark.read_since
     return is_new and row.at <= lost.settled_at + CLOCK_MARGIN
 
 
