@@ -1,6 +1,7 @@
-"""Amounts as Deriv tells them. They are only read here: what we send is written from whole cents."""
+"""Numbers as Deriv tells them: amounts, ids and times. They are only read here: what we send is written from cents."""
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from penpay.domain.errors import BadInput
@@ -29,3 +30,18 @@ def cents(value: object) -> int:
     if abs(exact - whole) > _DRIFT_CENTS:
         raise BadInput("amount", "not an amount of whole cents")
     return int(whole)
+
+
+def number(value: object, name: str) -> int:
+    """A positive whole number that a column of the database holds. Raises `BadInput`."""
+    if type(value) is not int or not 0 < value < 1 << 63:
+        raise BadInput(name, "not a number of Deriv")
+    return value
+
+
+def epoch(value: object, name: str) -> datetime:
+    """A time in whole seconds. Raises `BadInput`."""
+    seconds = number(value, name)
+    if seconds > 1 << 33:
+        raise BadInput(name, "not a time")
+    return datetime.fromtimestamp(seconds, UTC)

@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from penpay.domain.deriv_numbers import cents
+from penpay.domain.deriv_numbers import cents, epoch, number
 from penpay.domain.errors import BadInput
 from penpay.domain.money import Currency, Money
 from penpay.domain.statement import StatementRow, signed_by, with_signs
@@ -255,7 +255,7 @@ def may_ask_again_at(frame: Frame) -> datetime | None:
     fault = _members(frame.members.get("error"))
     for where in ("details", "detail"):
         with suppress(BadInput):
-            return _epoch(_members(fault.get(where)).get("next_request_at"), "next_request_at")
+            return epoch(_members(fault.get(where)).get("next_request_at"), "next_request_at")
     return None
 
 
@@ -294,17 +294,17 @@ def account_transaction(frame: Frame) -> AccountTransaction | None:
     told = _object(frame, "transaction")
     action = _text(told.get("action"))
     return AccountTransaction(
-        id=_integer(told.get("transaction_id"), "transaction_id"),
+        id=number(told.get("transaction_id"), "transaction_id"),
         action=action,
         amount=signed_by(action, _money(told.get("amount"), told.get("currency"))),
         balance_after=_money(told.get("balance"), told.get("currency")),
-        at=_epoch(told.get("transaction_time"), "transaction_time"),
+        at=epoch(told.get("transaction_time"), "transaction_time"),
     )
 
 
 def told_time(frame: Frame) -> datetime:
     """Answer of `time`."""
-    return _epoch(frame.members.get("time"), "time")
+    return epoch(frame.members.get("time"), "time")
 
 
 def transferred(frame: Frame, *, dry_run: bool = False) -> Transferred:
@@ -315,15 +315,15 @@ def transferred(frame: Frame, *, dry_run: bool = False) -> Transferred:
     result = frame.members.get("paymentagent_transfer")
     if result != 1 and not (dry_run and result == 2):
         raise BadInput("paymentagent_transfer", "not executed")
-    number = 0 if dry_run else _integer(frame.members.get("transaction_id"), "transaction_id")
-    return Transferred(number, _text(frame.members.get("client_to_loginid")))
+    moved_by = 0 if dry_run else number(frame.members.get("transaction_id"), "transaction_id")
+    return Transferred(moved_by, _text(frame.members.get("client_to_loginid")))
 
 
 def withdrawn(frame: Frame) -> int:
     """Deriv's id of a withdrawal that was executed: of the movement of the customer's account."""
     if frame.members.get("paymentagent_withdraw") != 1:
         raise BadInput("paymentagent_withdraw", "not executed")
-    return _integer(frame.members.get("transaction_id"), "transaction_id")
+    return number(frame.members.get("transaction_id"), "transaction_id")
 
 
 def mailed(frame: Frame) -> bool:
@@ -343,8 +343,8 @@ def _statement_row(row: object, currency: Currency) -> StatementRow:
     if type(row) is not dict:
         raise BadInput("transactions", "a row is not an object")
     return StatementRow(
-        id=_integer(row.get("transaction_id"), "transaction_id"),
-        at=_epoch(row.get("transaction_time"), "transaction_time"),
+        id=number(row.get("transaction_id"), "transaction_id"),
+        at=epoch(row.get("transaction_time"), "transaction_time"),
         action=_text(row.get("action_type")),
         amount=_money(row.get("amount"), currency.value),
         balance_after=_money(row.get("balance_after"), currency.value),
@@ -381,19 +381,6 @@ def _object(frame: Frame, name: str) -> Mapping[str, Any]:
 
 def _text(value: object) -> str:
     return value if type(value) is str else ""
-
-
-def _integer(value: object, name: str) -> int:
-    if type(value) is not int or not 0 < value < 1 << 63:
-        raise BadInput(name, "not a number of Deriv")
-    return value
-
-
-def _epoch(value: object, name: str) -> datetime:
-    seconds = _integer(value, name)
-    if seconds > 1 << 33:
-        raise BadInput(name, "not a time")
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _money(value: object, currency: object) -> Money:
