@@ -1,13 +1,16 @@
 """Rate limits counted in Redis for all nodes; in this process alone while Redis is away.
 
-A sliding window from two fixed ones: what the former window held counts by the share of it that still matters. Requests
-that come together are counted together, in one command: a busy node asks once for many, over one connection.
+Kept are the times of what was let through, and nothing else: at most `limit` of them per rule and key, for one window.
+So a refusal costs nothing, and the wait that it names is exact. Requests that come together are counted together, in
+one command: a busy node asks once for many, over one connection.
 """
 
 import asyncio
 import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Final, cast
 
 import structlog
@@ -26,29 +29,53 @@ _AWAY_S = 1.0
 _LOCAL_MAX = 50_000
 _BATCH_MAX = 128
 _WAITING_MAX = 4096
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNT: Final = """
-local counts = {}
-for at = 1, #KEYS, 2 do
-  local counter, former = KEYS[at], KEYS[at + 1]
-  local member, kept_s = ARGV[2 * at - 1], ARGV[2 * at]
-  local limit, share = tonumber(ARGV[2 * at + 1]), tonumber(ARGV[2 * at + 2])
-  local here, before = 0, 0
-  if member == '' then
-    here, before = redis.call('INCR', counter), tonumber(redis.call('GET', former) or 0)
-  elseif redis.call('SISMEMBER', counter, member) + redis.call('SISMEMBER', former, member) == 0 then
-    here, before = redis.call('SCARD', counter) + 1, redis.call('SCARD', former)
-    if here + before * share <= limit then
-      redis.call('SADD', counter, member)
+local now = tonumber(ARGV[1])
+
+local function wait_of(key, limit, window, member)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now - window)
+  local over = redis.call('ZCARD', key) - limit
+  if over < 0 or (member ~= '' and redis.call('ZSCORE', key, member)) then
+    return 0
+  end
+  local leaves = redis.call('ZRANGE', key, over, over, 'WITHSCORES')[2] + window
+  return math.min(leaves - now, window)
+end
+
+local function record(key, window, member)
+  local number = 0
+  if member ~= '' then
+    redis.call('ZADD', key, 'NX', now, member)
+  else
+    while redis.call('ZADD', key, 'NX', now, ARGV[1] .. '-' .. number) == 0 do
+      number = number + 1
     end
   end
-  redis.call('EXPIRE', counter, kept_s)
-  counts[at], counts[at + 1] = here, before
+  redis.call('PEXPIRE', key, window)
 end
-return counts
+
+local waits, request, at = {}, 2, 0
+while request <= #ARGV do
+  local size, counts, longest = tonumber(ARGV[request]), ARGV[request + 1] == '1', 0
+  for hit = 1, size do
+    local limit, window, member = unpack(ARGV, request + 3 * hit - 1, request + 3 * hit + 1)
+    waits[at + hit] = wait_of(KEYS[at + hit], tonumber(limit), tonumber(window), member)
+    longest = math.max(longest, waits[at + hit])
+  end
+  for hit = 1, counts and longest == 0 and size or 0 do
+    local window, member = unpack(ARGV, request + 3 * hit, request + 3 * hit + 1)
+    record(KEYS[at + hit], window, member)
+  end
+  request, at = request + 2 + 3 * size, at + size
+end
+return waits
 """
-"""Two keys and four values per hit: this window's counter and the former one's; a distinct member or '', how long the
-counter is kept, the limit, and the share of the former window that still matters. Answers both counts of each hit. A
-member that was let through before counts nothing, one that is refused is not remembered."""
+"""One key per hit. The values: the time; then per request how many hits it is of, 1 if they count, and per hit the
+limit, the window and a distinct member or ''. Answers the wait of each hit; all times in milliseconds. A request is
+recorded only when each of its hits is let through; a member that was let through before needs no room. A wait is never
+longer than the window, whatever another node's clock says: after it the key is gone."""
+_Asked = tuple[Sequence[Hit], bool]
 log = structlog.get_logger()
 
 
@@ -60,89 +87,95 @@ class RedisRateLimits:
         self._clock = clock
         self._prefix = prefix
         self._away_until_s = 0.0
-        self._local: OrderedDict[str, set[str] | int] = OrderedDict()
-        self._together: Batcher[Sequence[Hit], list[tuple[int, int]] | None] = Batcher(
+        self._local = _Local()
+        self._together: Batcher[_Asked, Sequence[int] | None] = Batcher(
             self._shared, size=_BATCH_MAX, waiting_max=_WAITING_MAX
         )
 
     async def wait_s(self, hits: Sequence[Hit]) -> int:
-        now_s = self._clock.now().timestamp()
-        counts = await self._together.put(hits) if hits else []
-        if counts is None:
+        return max(await self._waits_s(hits, counts=True), default=0)
+
+    async def room_s(self, hits: Sequence[Hit]) -> Sequence[int]:
+        return await self._waits_s(hits, counts=False)
+
+    async def _waits_s(self, hits: Sequence[Hit], *, counts: bool) -> Sequence[int]:
+        waits = await self._together.put((hits, counts)) if hits else []
+        if waits is None:
             if any(hit.rule.strict for hit in hits):
                 raise Unavailable("redis", retry_after_s=2.0)
-            counts = [self._counted_here(hit, now_s) for hit in hits]
-        waits = (_wait_s(hit, now_s, *count) for hit, count in zip(hits, counts, strict=True))
-        return max(waits, default=0)
+            waits = self._local.waits_ms(hits, self._now_ms(), counts=counts)
+        return [math.ceil(wait_ms / 1000) for wait_ms in waits]
 
-    async def _shared(self, batch: Sequence[Sequence[Hit]]) -> Sequence[list[tuple[int, int]] | None]:
-        """The counts of each request's hits; nothing while Redis is away."""
+    async def _shared(self, batch: Sequence[_Asked]) -> Sequence[Sequence[int] | None]:
+        """The waits of each request's hits; nothing while Redis is away."""
         if self._clock.monotonic_s() < self._away_until_s:
             return [None] * len(batch)
         try:
             async with asyncio.timeout(_CALL_S):
-                counts = await self._counted_there([hit for hits in batch for hit in hits])
+                waits = await self._counted_there(batch)
         except (RedisError, OSError, TimeoutError) as error:
             self._away_until_s = self._clock.monotonic_s() + _AWAY_S
             log.warning("rate_limits_are_local", reason=type(error).__name__)
             return [None] * len(batch)
-        places = iter(counts)
-        return [[next(places) for _ in hits] for hits in batch]
+        places = iter(waits)
+        return [[next(places) for _ in hits] for hits, _ in batch]
 
-    async def _counted_there(self, hits: Sequence[Hit]) -> list[tuple[int, int]]:
-        now_s = self._clock.now().timestamp()
-        keys = [self._prefix + name for hit in hits for name in _keys(hit, now_s)]
-        values = [value for hit in hits for value in _values(hit, now_s)]
-        answer = cast("Awaitable[list[int]]", self._client.eval(_COUNT, len(keys), *keys, *values))
-        counts = await answer
-        return list(zip(counts[::2], counts[1::2], strict=True))
+    async def _counted_there(self, batch: Sequence[_Asked]) -> list[int]:
+        keys, values = [], [str(self._now_ms())]
+        for hits, counts in batch:
+            keys += [self._prefix + _name(hit) for hit in hits]
+            values += [str(len(hits)), "1" if counts else "0"]
+            for hit in hits:
+                values += [str(hit.rule.limit), str(_window_ms(hit)), _member(hit)]
+        return await cast("Awaitable[list[int]]", self._client.eval(_COUNT, len(keys), *keys, *values))
 
-    def _counted_here(self, hit: Hit, now_s: float) -> tuple[int, int]:
-        key, former = _keys(hit, now_s)
-        held, before = self._local.pop(key, None), self._local.get(former)
-        counts = (0, 0)
-        if hit.rule.distinct:
-            members = held if isinstance(held, set) else set()
-            earlier = before if isinstance(before, set) else set()
-            if hit.member not in members | earlier:
-                counts = len(members) + 1, len(earlier)
-                if _wait_s(hit, now_s, *counts) == 0:
-                    members.add(hit.member)
-            self._local[key] = members
-        else:
-            counts = (held if isinstance(held, int) else 0) + 1, before if isinstance(before, int) else 0
-            self._local[key] = counts[0]
-        if len(self._local) > _LOCAL_MAX:
-            self._local.popitem(last=False)
-        return counts
+    def _now_ms(self) -> int:
+        """In whole milliseconds, cut as the times that we tell: what was told to be the time is the time."""
+        return (self._clock.now() - _EPOCH) // timedelta(milliseconds=1)
 
 
-def _values(hit: Hit, now_s: float) -> tuple[str, ...]:
-    """A member is marked, so that an empty one is still one."""
-    rule = hit.rule
-    member = f"={hit.member}" if rule.distinct else ""
-    return member, str(2 * rule.window_s), str(rule.limit), repr(_share(hit, now_s))
+class _Local:
+    """The same in this process: per rule and key, the members let through and when, the oldest first."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, OrderedDict[str, int]] = OrderedDict()
+        self._numbers = count()
+
+    def waits_ms(self, hits: Sequence[Hit], now_ms: int, *, counts: bool) -> Sequence[int]:
+        waits = [self._wait_ms(hit, now_ms) for hit in hits]
+        if counts and not any(waits):
+            for hit in hits:
+                self._record(hit, now_ms)
+        return waits
+
+    def _wait_ms(self, hit: Hit, now_ms: int) -> int:
+        known, window_ms = self._known.get(_name(hit), OrderedDict()), _window_ms(hit)
+        while known and _oldest_ms(known) <= now_ms - window_ms:
+            known.popitem(last=False)
+        if len(known) < hit.rule.limit or _member(hit) in known:
+            return 0
+        return min(_oldest_ms(known) + window_ms - now_ms, window_ms)
+
+    def _record(self, hit: Hit, now_ms: int) -> None:
+        known = self._known.setdefault(_name(hit), OrderedDict())
+        known.setdefault(_member(hit) or str(next(self._numbers)), now_ms)
+        self._known.move_to_end(_name(hit))
+        if len(self._known) > _LOCAL_MAX:
+            self._known.popitem(last=False)
 
 
-def _share(hit: Hit, now_s: float) -> float:
-    """How much of the former window lies in the last `window_s` seconds."""
-    return 1 - (now_s % hit.rule.window_s) / hit.rule.window_s
+def _oldest_ms(known: OrderedDict[str, int]) -> int:
+    return next(iter(known.values()))
 
 
-def _keys(hit: Hit, now_s: float) -> tuple[str, str]:
-    """The counters of this window and of the one before."""
-    window = int(now_s // hit.rule.window_s)
-    name = f"limit:{hit.rule.name}:{hit.key}"
-    return f"{name}:{window}", f"{name}:{window - 1}"
+def _name(hit: Hit) -> str:
+    return f"limit:{hit.rule.name}:{hit.key}"
 
 
-def _wait_s(hit: Hit, now_s: float, count: int, former: int) -> int:
-    """0 within the limit, else seconds until there is room: at the latest when this window has passed."""
-    window_s = hit.rule.window_s
-    passed_s = now_s % window_s
-    if count + former * _share(hit, now_s) <= hit.rule.limit:
-        return 0
-    if count > hit.rule.limit or former == 0:
-        return math.ceil(window_s - passed_s)
-    enough_s = window_s * (1 - (hit.rule.limit - count) / former) - passed_s
-    return max(1, math.ceil(min(enough_s, window_s - passed_s)))
+def _member(hit: Hit) -> str:
+    """Marked, so that an empty one is still one; '' where each hit is one of its own."""
+    return f"={hit.member}" if hit.rule.distinct else ""
+
+
+def _window_ms(hit: Hit) -> int:
+    return 1000 * hit.rule.window_s

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """At most `limit` hits in any `window_s`. `name` is part of the stored key.
+    """At most `limit` hits are let through in any `window_s`; a refused one counts nothing. `name` is part of the key.
 
     `strict`: without the shared counter nothing is let through (sign-in, codes, PINs); other rules then count in this
-    process alone. `distinct`: equal members of one window count once, so a repeated Idempotency-Key costs nothing.
+    process alone. `distinct`: a member that was let through counts once in its window, so that a repeated
+    Idempotency-Key costs nothing.
     """
 
     name: str

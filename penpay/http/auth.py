@@ -15,13 +15,15 @@ from penpay.domain.ids import shard_of
 from penpay.domain.throttle import Hit
 from penpay.http.codes import (
     code_hash,
+    free_at,
     key_of,
-    limit_mailing,
-    limit_sending,
+    limit_codes,
     mail_code,
     mail_known,
+    mailing,
     new_code,
     send_code,
+    sending,
     verification,
     verification_of,
 )
@@ -49,12 +51,10 @@ async def register(call: Call) -> web.Response:
     email, phone = email_address(body.email), phone_e164(body.phone)
     if problem := password_problem(body.password, email=email, phone=phone, common=COMMON_PASSWORDS):
         raise BadInput("password", problem)
-    rates = edge.settings.rates
-    await call.limit(Hit(rates.register_address, call.address_key()))
-    await limit_sending(call, key_of(edge, "limit", phone))
     mails = edge.settings.sends_mail
-    if mails:
-        await limit_mailing(call, email)
+    address, codes = Hit(edge.settings.rates.register_address, call.address_key()), sending(edge, phone)
+    await call.limit(address, *codes, *(mailing(edge, email) if mails else ()))
+    resend_at = await free_at(edge, *codes)
     code, phone_code = new_code(edge, phone, at)
     mailed, email_code = new_code(edge, email, at)
     user_id = edge.ids.ulid()
@@ -78,7 +78,8 @@ async def register(call: Call) -> web.Response:
     # For a known address this code opens nothing: its hash was not stored.
     send_code(edge, phone, code)
     return json_response(
-        {"email": email, "phone": mask_phone(phone), "verification": verification_of(edge, phone, at)}, status=201
+        {"email": email, "phone": mask_phone(phone), "verification": verification_of(edge, phone, at, resend_at)},
+        status=201,
     )
 
 
@@ -103,12 +104,12 @@ async def resend_code(call: Call) -> web.Response:
     body: ResendRequest = call.body
     edge, at = call.edge, call.edge.clock.now()
     phone = phone_e164(body.phone)
-    await call.limit(Hit(edge.settings.rates.login_address, call.address_key()))
-    await limit_sending(call, key_of(edge, "limit", phone))
+    address = Hit(edge.settings.rates.login_address, call.address_key())
+    resend_at = await limit_codes(call, address, *sending(edge, phone))
     code, new = new_code(edge, phone, at)
     if await edge.accounts.renew_phone_code(phone, new):
         send_code(edge, phone, code)
-    return json_response(verification_of(edge, phone, at), status=202)
+    return json_response(verification_of(edge, phone, at, resend_at), status=202)
 
 
 async def verify_email(call: Call) -> web.Response:
@@ -130,12 +131,12 @@ async def resend_email_code(call: Call) -> web.Response:
     email = email_address(call.body.email)
     if not edge.settings.sends_mail:
         raise Stop("mail_not_sent")
-    await call.limit(Hit(edge.settings.rates.login_address, call.address_key()))
-    await limit_mailing(call, email)
+    address = Hit(edge.settings.rates.login_address, call.address_key())
+    resend_at = await limit_codes(call, address, *mailing(edge, email))
     code, new = new_code(edge, email, at)
     if await edge.accounts.renew_email_code(email, new):
         mail_code(call, email, code)
-    return json_response({"sent_to": mask_email(email), **verification(edge, at)}, status=202)
+    return json_response({"sent_to": mask_email(email), **verification(edge, at, resend_at)}, status=202)
 
 
 async def login(call: Call) -> web.Response:

@@ -29,39 +29,52 @@ def code_hash(edge: Edge, whom: str, code: str) -> bytes:
 
 
 def new_code(edge: Edge, whom: str, at: datetime) -> tuple[str, NewCode]:
-    """A fresh code, and what is stored of it."""
+    """A fresh code, and what is stored of it. It gives way at `resend_at` as it is told: in whole milliseconds."""
     code = edge.secrets.code()
+    told_at = at.replace(microsecond=at.microsecond // 1000 * 1000)
     return code, NewCode(
         code_hash=code_hash(edge, whom, code),
         sent_at=at,
-        resend_at=at + timedelta(seconds=edge.settings.code_resend_s),
+        resend_at=told_at + timedelta(seconds=edge.settings.code_resend_s),
         expires_at=at + timedelta(seconds=edge.settings.code_s),
     )
 
 
-async def limit_sending(call: Call, key: str) -> None:
+def sending(edge: Edge, whom: str, *, purpose: str = "limit") -> tuple[Hit, Hit, Hit]:
     """Each message costs money and rings at somebody's bed: per receiver and minute, per day, and in all."""
-    rates = call.edge.settings.rates
-    await call.limit(Hit(rates.resend, key), Hit(rates.codes_day, key), Hit(rates.codes_all, "all"))
+    key, rates = key_of(edge, purpose, whom), edge.settings.rates
+    return Hit(rates.resend, key), Hit(rates.codes_day, key), Hit(rates.codes_all, "all")
 
 
-async def limit_mailing(call: Call, email: str) -> None:
+def mailing(edge: Edge, email: str) -> tuple[Hit, Hit]:
     """Mail costs nothing, but nobody's letter box is filled by strangers."""
-    key, rates = key_of(call.edge, "mail", email), call.edge.settings.rates
-    await call.limit(Hit(rates.resend, key), Hit(rates.codes_day, key))
+    key, rates = key_of(edge, "mail", email), edge.settings.rates
+    return Hit(rates.resend, key), Hit(rates.codes_day, key)
 
 
-def verification(edge: Edge, at: datetime) -> dict[str, str]:
+async def limit_codes(call: Call, *hits: Hit) -> datetime:
+    """Count these hits; 429 when one rule is full. Answers when the same may be asked for again."""
+    await call.limit(*hits)
+    return await free_at(call.edge, *hits)
+
+
+async def free_at(edge: Edge, *hits: Hit) -> datetime:
+    """From when on these hits would be let through."""
+    room_s = max(await edge.rate_limits.room_s(hits))
+    return edge.clock.now() + timedelta(seconds=room_s)
+
+
+def verification(edge: Edge, at: datetime, resend_at: datetime) -> dict[str, str]:
     """Until when the code works, and when another may be asked for."""
     return {
         "expires_at": time_text(at + timedelta(seconds=edge.settings.code_s)),
-        "resend_at": time_text(at + timedelta(seconds=edge.settings.code_resend_s)),
+        "resend_at": time_text(resend_at),
     }
 
 
-def verification_of(edge: Edge, phone: str, at: datetime) -> dict[str, str]:
+def verification_of(edge: Edge, phone: str, at: datetime, resend_at: datetime) -> dict[str, str]:
     """The same, with where the code went."""
-    return {"sent_to": mask_phone(phone), **verification(edge, at)}
+    return {"sent_to": mask_phone(phone), **verification(edge, at, resend_at)}
 
 
 def send_code(edge: Edge, phone: str, code: str, *, reference: str = "phone-code") -> None:

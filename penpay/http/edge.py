@@ -47,10 +47,14 @@ class RateLimits(Protocol):
     """Counts hits over all nodes."""
 
     async def wait_s(self, hits: Sequence[Hit]) -> int:
-        """Count the hits; 0, or whole seconds until the fullest rule has room again.
+        """0 when every rule has room: then the hits count. Else none does, and the same would pass after these seconds.
 
         Raises `Unavailable` for a strict rule while the shared counter is away.
         """
+        ...
+
+    async def room_s(self, hits: Sequence[Hit]) -> Sequence[int]:
+        """After how many seconds each rule would let its hit through. Counts nothing; raises the same."""
         ...
 
 

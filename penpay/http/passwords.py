@@ -11,7 +11,7 @@ from config.passwords import COMMON_PASSWORDS
 from penpay.domain.errors import BadInput
 from penpay.domain.identity import email_address, password_problem
 from penpay.domain.throttle import Hit
-from penpay.http.codes import code_hash, key_of, limit_sending, new_code, send_code, verification
+from penpay.http.codes import code_hash, key_of, limit_codes, new_code, send_code, sending, verification
 from penpay.http.dispatch import Call
 from penpay.http.replies import Stop, json_response
 from penpay.http.schemas_identity import ForgotPasswordRequest, PasswordRequest, ResetPasswordRequest
@@ -22,13 +22,12 @@ async def forgot(call: Call) -> web.Response:
     body: ForgotPasswordRequest = call.body
     edge, at = call.edge, call.edge.clock.now()
     email = email_address(body.email)
-    key = key_of(edge, "forgot", email)
-    await call.limit(Hit(edge.settings.rates.login_address, call.address_key()))
-    await limit_sending(call, key)
+    address = Hit(edge.settings.rates.login_address, call.address_key())
+    resend_at = await limit_codes(call, address, *sending(edge, email, purpose="forgot"))
     code, new = new_code(edge, f"reset|{email}", at)
     if phone := await edge.password_changes.ask_reset(email, new):
         send_code(edge, phone, code, reference="password-code")
-    return json_response(verification(edge, at), status=202)
+    return json_response(verification(edge, at, resend_at), status=202)
 
 
 async def reset(call: Call) -> web.Response:

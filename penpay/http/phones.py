@@ -12,7 +12,7 @@ from penpay.domain.accounts import PhoneChange, Verification
 from penpay.domain.errors import BadInput
 from penpay.domain.identity import mask_phone, phone_e164
 from penpay.domain.throttle import Hit
-from penpay.http.codes import code_hash, key_of, limit_sending, new_code, send_code, verification_of
+from penpay.http.codes import code_hash, limit_codes, new_code, send_code, sending, verification_of
 from penpay.http.dispatch import Call
 from penpay.http.pins import check_pin
 from penpay.http.replies import Stop, json_response
@@ -34,12 +34,12 @@ async def ask(call: Call) -> web.Response:
         raise Stop("password_wrong")
     if who.pin_set and body.pin is not None:
         await check_pin(call, body.pin)
-    await call.limit(Hit(edge.settings.rates.resend, f"new-phone-{who.user_id}"))
-    await limit_sending(call, key_of(edge, "limit", phone))
+    own = Hit(edge.settings.rates.resend, f"new-phone-{who.user_id}")
+    resend_at = await limit_codes(call, own, *sending(edge, phone))
     code, new = new_code(edge, _whom(call, phone), at)
     if await edge.phone_changes.ask(who.user_id, phone, new):
         send_code(edge, phone, code, reference="new-phone-code")
-    return json_response(verification_of(edge, phone, at), status=202)
+    return json_response(verification_of(edge, phone, at, resend_at), status=202)
 
 
 async def confirm(call: Call) -> web.Response:

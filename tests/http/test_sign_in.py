@@ -1,11 +1,14 @@
 """Registering, codes, sessions and PINs, through the API."""
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
-from tests.http.world import PASSWORD, Customer, World, login, new_phone, signed_in
+from penpay.http.edge import EdgeSettings
+from penpay.http.rates import rate_rules
+from tests.http.world import PASSWORD, Answer, Customer, MovedClock, World, login, new_phone, signed_in
 
 
 def registration(phone: str, **other: object) -> dict[str, object]:
@@ -90,6 +93,41 @@ async def test_another_code_replaces_the_first(world: World, clock):
     if first != second:
         assert (await world.call("POST", "/auth/phone/verify", {"phone": phone, "code": first})).status == 400
     assert (await world.call("POST", "/auth/phone/verify", {"phone": phone, "code": second})).status == 200
+
+
+class TestWithUsualPauses:
+    """A minute between two codes; the day's codes are few, so that the test meets their end."""
+
+    @pytest.fixture
+    def edge_settings(self, edge_settings: EdgeSettings) -> EdgeSettings:
+        return replace(edge_settings, rates=rate_rules(address_factor=1000, otp_per_day=3))
+
+    async def test_who_waits_until_resend_at_gets_a_code(self, world: World, clock: MovedClock):
+        phone, began_at = new_phone(), clock.now()
+        answer = await world.call("POST", "/auth/register", registration(phone))
+        for code in range(1, 6):
+            assert len(world.actors.told) == code
+            early = [await world.call("POST", "/auth/phone/resend", {"phone": phone}) for _ in range(5)]
+            assert {one.status for one in early} == {429}
+            wait_until(clock, answer)
+            answer = await world.call("POST", "/auth/phone/resend", {"phone": phone})
+            assert answer.status == 202
+        assert timedelta(days=1) <= clock.now() - began_at < timedelta(days=1, minutes=5)
+
+    async def test_who_comes_again_after_retry_after_gets_a_code(self, world: World, clock: MovedClock):
+        phone = new_phone()
+        await world.call("POST", "/auth/register", registration(phone))
+        for code in range(1, 5):
+            assert len(world.actors.told) == code
+            early = await world.call("POST", "/auth/phone/resend", {"phone": phone})
+            clock.ahead += timedelta(seconds=int(early.headers["Retry-After"]))
+            assert (await world.call("POST", "/auth/phone/resend", {"phone": phone})).status == 202
+
+
+def wait_until(clock: MovedClock, answer: Answer) -> None:
+    """Turn the clock to the `resend_at` of this answer."""
+    told = answer.body.get("verification", answer.body)["resend_at"]
+    clock.ahead += datetime.fromisoformat(told) - clock.now()
 
 
 async def test_resending_to_an_unknown_phone_answers_the_same_and_sends_nothing(world: World):

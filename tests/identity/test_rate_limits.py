@@ -1,7 +1,9 @@
 """Rate limits in Redis, and alone."""
 
 import asyncio
-from dataclasses import dataclass
+import itertools
+import math
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +12,7 @@ from penpay.adapters.rate_limits import RedisRateLimits
 from penpay.adapters.redis_streams import redis_client
 from penpay.domain.errors import Unavailable
 from penpay.domain.throttle import Hit, Rule
+from penpay.http.rates import RateRules, rate_rules
 
 MINUTE = Rule(name="m", limit=3, window_s=60)
 STRICT = Rule(name="s", limit=3, window_s=60, strict=True)
@@ -57,15 +60,60 @@ async def test_the_limit_is_taken_and_one_more_waits(limits: RedisRateLimits):
     assert await limits.wait_s([Hit(MINUTE, "b")]) == 0
 
 
-async def test_room_comes_back_gradually_in_the_next_window(limits: RedisRateLimits, hand: Hand):
-    for _ in range(3):
-        await limits.wait_s([Hit(MINUTE, "a")])
-    hand.at = BEGAN + timedelta(seconds=61)
-    assert await limits.wait_s([Hit(MINUTE, "a")]) > 0
-    hand.at = BEGAN + timedelta(seconds=115)
-    assert await limits.wait_s([Hit(MINUTE, "a")]) == 0
-    hand.at = BEGAN + timedelta(seconds=240)
-    assert [await limits.wait_s([Hit(MINUTE, "a")]) for _ in range(3)] == [0, 0, 0]
+async def test_room_comes_back_as_each_hit_leaves_the_window(limits: RedisRateLimits, hand: Hand):
+    for second in (0, 10, 20):
+        hand.at = BEGAN + timedelta(seconds=second)
+        assert await limits.wait_s([Hit(MINUTE, "a")]) == 0
+    assert await limits.wait_s([Hit(MINUTE, "a")]) == 40
+    hand.at = BEGAN + timedelta(seconds=60)
+    assert [await limits.wait_s([Hit(MINUTE, "a")]) for _ in range(2)] == [0, 10]
+    hand.at = BEGAN + timedelta(seconds=80)
+    assert [await limits.wait_s([Hit(MINUTE, "a")]) for _ in range(3)] == [0, 0, 40]
+
+
+@pytest.mark.parametrize("name", RateRules.__slots__)
+async def test_who_comes_again_when_told_to_is_let_through(limits: RedisRateLimits, hand: Hand, name: str):
+    rule = replace(getattr(rate_rules(), name), strict=False)
+    members = (f"key-{n}" for n in itertools.count())
+
+    def hit() -> list[Hit]:
+        return [Hit(rule, "a", next(members))]
+
+    # The first half at once, the others over half a window.
+    later = rule.limit // 2
+    for _ in range(rule.limit - later):
+        assert await limits.wait_s(hit()) == 0
+    for _ in range(later):
+        hand.at += timedelta(seconds=rule.window_s / 2 / later)
+        assert await limits.wait_s(hit()) == 0
+    # Impatience costs nothing.
+    (told_s,) = {await limits.wait_s(hit()) for _ in range(rule.limit + 5)}
+    assert 0 < told_s <= rule.window_s
+    told_at = hand.at + timedelta(seconds=told_s)
+    for left_s in (told_s / 2, 1.001):
+        hand.at = told_at - timedelta(seconds=left_s)
+        assert await limits.wait_s(hit()) == math.ceil(left_s)
+    hand.at = told_at
+    assert await limits.wait_s(hit()) == 0
+
+
+async def test_a_request_that_one_rule_refuses_costs_nothing_elsewhere(limits: RedisRateLimits, hand: Hand):
+    day = Rule(name="day", limit=2, window_s=86_400)
+    once = Rule(name="once", limit=1, window_s=60)
+    both = [Hit(once, "a"), Hit(day, "a")]
+    assert await limits.wait_s(both) == 0
+    assert {await limits.wait_s(both) for _ in range(20)} == {60}
+    hand.at += timedelta(seconds=60)
+    assert await limits.wait_s(both) == 0
+    assert await limits.wait_s(both) == 86_340
+
+
+async def test_looking_costs_nothing(limits: RedisRateLimits):
+    once = Rule(name="once", limit=1, window_s=60)
+    both = [Hit(once, "a"), Hit(MINUTE, "a")]
+    assert [await limits.room_s(both) for _ in range(5)] == [[0, 0]] * 5
+    assert await limits.wait_s(both) == 0
+    assert await limits.room_s(both) == [60, 0]
 
 
 async def test_equal_members_count_once(limits: RedisRateLimits):
@@ -107,7 +155,21 @@ async def test_counters_leave_redis_by_themselves_and_hold_no_plain_key(redis, h
     await RedisRateLimits(client, hand).wait_s([Hit(MINUTE, "k"), Hit(DISTINCT, "k", "m")])
     keys = [key async for key in client.scan_iter("*")]
     assert len(keys) == 2
-    assert all([0 < await client.ttl(key) <= 120 for key in keys])
+    assert all([0 < await client.ttl(key) <= 60 for key in keys])
+    await client.aclose()
+
+
+async def test_redis_keeps_no_more_of_a_key_than_its_limit(redis, hand: Hand):
+    client = redis_client(redis.url())
+    limits = RedisRateLimits(client, hand)
+    for second in range(200):
+        hand.at = BEGAN + timedelta(seconds=second)
+        await asyncio.gather(
+            *(limits.wait_s([Hit(MINUTE, "k"), Hit(DISTINCT, "k", f"{second}-{n}")]) for n in range(5))
+        )
+    sizes = [await client.zcard(key) async for key in client.scan_iter("*")]
+    assert len(sizes) == 2
+    assert max(sizes) <= 3
     await client.aclose()
 
 

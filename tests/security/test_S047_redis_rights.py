@@ -13,7 +13,8 @@ from penpay.domain.throttle import Hit, Rule
 from penpay.ports import OutboxRow
 
 RIGHTS = (
-    *("+@connection", "+ping", "+eval", "+incr", "+get", "+set", "+expire", "+sadd", "+scard", "+sismember"),
+    *("+@connection", "+ping", "+eval", "+get", "+set", "+pexpire"),
+    *("+zadd", "+zcard", "+zrange", "+zremrangebyscore", "+zscore"),
     *("+xadd", "+xread", "+xrevrange", "+xtrim", "+del", "+multi", "+exec", "~penpay.*"),
 )
 ROW = OutboxRow(shard=0, seq=1, stream="transactions", event_id="e", type="t", user_id="u", body="{}")
