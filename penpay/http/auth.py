@@ -51,12 +51,11 @@ async def register(call: Call) -> web.Response:
     email, phone = email_address(body.email), phone_e164(body.phone)
     if problem := password_problem(body.password, email=email, phone=phone, common=COMMON_PASSWORDS):
         raise BadInput("password", problem)
-    mails = edge.settings.sends_mail
-    address, codes = Hit(edge.settings.rates.register_address, call.address_key()), sending(edge, phone)
-    await call.limit(address, *codes, *(mailing(edge, email) if mails else ()))
-    resend_at = await free_at(edge, *codes)
-    code, phone_code = new_code(edge, phone, at)
-    mailed, email_code = new_code(edge, email, at)
+    texts = await _counted(call, phone)
+    mails = edge.settings.sends_mail and not await edge.rate_limits.wait_s(mailing(edge, email))
+    resend_at = await free_at(edge, *sending(edge, phone))
+    code, phone_code = new_code(edge, phone, at, sent=texts)
+    mailed, email_code = new_code(edge, email, at, sent=mails)
     user_id = edge.ids.ulid()
     new = NewAccount(
         user_id=user_id,
@@ -66,7 +65,7 @@ async def register(call: Call) -> web.Response:
         full_name=" ".join(body.full_name.split()),
         password_hash=await edge.passwords.hash_password(body.password),
         phone_code=phone_code,
-        email_code=email_code if mails else None,
+        email_code=email_code if edge.settings.sends_mail else None,
         created_at=at,
     )
     fresh = await edge.accounts.register(new)
@@ -76,11 +75,28 @@ async def register(call: Call) -> web.Response:
     elif mails:
         mail_known(call, email)
     # For a known address this code opens nothing: its hash was not stored.
-    send_code(edge, phone, code)
+    if texts:
+        send_code(edge, phone, code)
     return json_response(
         {"email": email, "phone": mask_phone(phone), "verification": verification_of(edge, phone, at, resend_at)},
         status=201,
     )
+
+
+async def _counted(call: Call, phone: str) -> bool:
+    """Count a registration. Whether its code may go out: a number that had enough gets none, and the caller no 429.
+
+    That would tell that somebody was here before. Only the caller's own address and the sum of all codes refuse.
+    """
+    limits, codes = call.edge.rate_limits, sending(call.edge, phone)
+    address = Hit(call.edge.settings.rates.register_address, call.address_key())
+    if not await limits.wait_s((address, *codes)):
+        return True
+    address_s, *_, all_s = await limits.room_s((address, *codes))
+    if wait_s := max(address_s, all_s):
+        raise Stop("rate_limited", retry_after_s=wait_s)
+    await call.limit(address)
+    return False
 
 
 async def verify_phone(call: Call) -> web.Response:

@@ -28,15 +28,18 @@ def code_hash(edge: Edge, whom: str, code: str) -> bytes:
     return edge.sealer.blind_index(f"code|{whom}|{code}")
 
 
-def new_code(edge: Edge, whom: str, at: datetime) -> tuple[str, NewCode]:
-    """A fresh code, and what is stored of it. It gives way at `resend_at` as it is told: in whole milliseconds."""
+def new_code(edge: Edge, whom: str, at: datetime, *, sent: bool = True) -> tuple[str, NewCode]:
+    """A fresh code, and what is stored of it. It gives way at `resend_at` as it is told: in whole milliseconds.
+
+    One that is not sent opens nothing and gives way at once.
+    """
     code = edge.secrets.code()
     told_at = at.replace(microsecond=at.microsecond // 1000 * 1000)
     return code, NewCode(
         code_hash=code_hash(edge, whom, code),
         sent_at=at,
-        resend_at=told_at + timedelta(seconds=edge.settings.code_resend_s),
-        expires_at=at + timedelta(seconds=edge.settings.code_s),
+        resend_at=told_at + timedelta(seconds=edge.settings.code_resend_s if sent else 0),
+        expires_at=at + timedelta(seconds=edge.settings.code_s if sent else 0),
     )
 
 

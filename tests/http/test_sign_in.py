@@ -123,6 +123,69 @@ class TestWithUsualPauses:
             clock.ahead += timedelta(seconds=int(early.headers["Retry-After"]))
             assert (await world.call("POST", "/auth/phone/resend", {"phone": phone})).status == 202
 
+    async def test_a_registration_that_is_repeated_answers_the_same_and_sends_nothing(self, world: World, clock):
+        phone = new_phone()
+        first, *others = [await world.call("POST", "/auth/register", registration(phone)) for _ in range(5)]
+        code = world.actors.last_code()
+        assert len(world.actors.told) == 1
+        assert {one.status for one in (first, *others)} == {201}
+        assert {one.raw.count(b'"') for one in others} == {first.raw.count(b'"')}
+        # The code that went out works, and the time that each of them named is true.
+        clock.ahead += timedelta(seconds=30)
+        late = await world.call("POST", "/auth/register", registration(phone))
+        wait_until(clock, late)
+        assert (await world.call("POST", "/auth/phone/resend", {"phone": phone})).status == 202
+        assert len(world.actors.told) == 2
+        assert (await world.call("POST", "/auth/phone/verify", {"phone": phone, "code": code})).status == 400
+        verify = {"phone": phone, "code": world.actors.last_code()}
+        assert (await world.call("POST", "/auth/phone/verify", verify)).status == 200
+
+    async def test_an_account_that_got_no_code_gets_one_at_resend_at(self, world: World, clock: MovedClock):
+        phone = new_phone()
+        await world.call("POST", "/auth/register", registration(phone, email="mistyped@example.com"))
+        clock.ahead += timedelta(seconds=20)
+        again = await world.call("POST", "/auth/register", registration(phone))
+        assert (again.status, len(world.actors.told)) == (201, 1)
+        wait_until(clock, again)
+        assert (await world.call("POST", "/auth/phone/resend", {"phone": phone})).status == 202
+        verify = {"phone": phone, "code": world.actors.last_code()}
+        assert (await world.call("POST", "/auth/phone/verify", verify)).status == 200
+        await login(world, registration(phone)["email"], "device")
+
+    async def test_a_number_that_had_the_days_codes_is_answered_like_any_other(self, world: World, clock: MovedClock):
+        phone = new_phone()
+        for number in range(6):
+            answer = await world.call(
+                "POST", "/auth/register", registration(phone, email=f"{number}{phone}@example.com")
+            )
+            assert answer.status == 201
+            clock.ahead += timedelta(minutes=2)
+        assert len(world.actors.told) == 3
+        wait_until(clock, answer)
+        assert (await world.call("POST", "/auth/phone/resend", {"phone": phone})).status == 202
+
+
+class TestWithFewRegistrations:
+    """Four an hour from one address, two codes an hour for everybody."""
+
+    @pytest.fixture
+    def edge_settings(self, edge_settings: EdgeSettings) -> EdgeSettings:
+        return replace(edge_settings, rates=rate_rules(register_per_hour_address=4, otp_per_hour_all=2))
+
+    async def test_all_codes_and_the_callers_own_address_refuse_one(self, world: World, clock: MovedClock):
+        async def register(phone: str) -> Answer:
+            return await world.call("POST", "/auth/register", registration(phone))
+
+        phone = new_phone()
+        assert [(await register(one)).status for one in (phone, new_phone())] == [201, 201]
+        # What is refused for all codes counts for nobody, what is answered without a code counts for its address.
+        assert {(await register(new_phone())).code for _ in range(5)} == {"rate_limited"}
+        clock.ahead += timedelta(minutes=59)
+        assert {(await register(new_phone())).code for _ in range(5)} == {"rate_limited"}
+        clock.ahead += timedelta(minutes=2)
+        assert [(await register(phone)).status for _ in range(5)] == [201, 201, 201, 201, 429]
+        assert len(world.actors.told) == 3
+
 
 def wait_until(clock: MovedClock, answer: Answer) -> None:
     """Turn the clock to the `resend_at` of this answer."""

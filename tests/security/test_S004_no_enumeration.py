@@ -109,6 +109,16 @@ class TestWithMail:
         alike(answers, works, but=("email", "phone", "verification"))
         assert [mail.to for mail in world.actors.mails()[-2:]] == [customer.email, "other@example.com"]
 
+    async def test_registering_an_address_that_was_just_mailed(
+        self, world: World, customer: Customer, monkeypatch, clock
+    ):
+        mailed = len(world.actors.mails())
+        body = {"email": customer.email, "phone": new_phone(), "password": PASSWORD, "full_name": "Achieng Otieno"}
+        other = {**body, "email": "unheard@example.com", "phone": new_phone()}
+        answers, works = await both(world, monkeypatch, "/auth/register", body, other)
+        alike(answers, works, but=("email", "phone", "verification"))
+        assert [mail.to for mail in world.actors.mails()[mailed:]] == ["unheard@example.com"]
+
     @pytest.mark.parametrize("verified", [True, False])
     async def test_another_code_for_an_address(self, world: World, customer: Customer, monkeypatch, clock, *, verified):
         if verified:
