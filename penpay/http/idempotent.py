@@ -1,8 +1,11 @@
 """Answers given once: the first is stored with its key and repeated byte for byte. Source: contract.md part 3."""
 
+import json
+
 from aiohttp import web
 
 from penpay.domain.answers import answer_aad
+from penpay.domain.problems import CONTENT_TYPE as PROBLEM_TYPE
 from penpay.http.dispatch import Call
 from penpay.http.replies import Stop
 from penpay.messages import HttpAnswer
@@ -44,7 +47,14 @@ def as_response(answer: HttpAnswer) -> web.Response:
         headers["Location"] = answer.location
     if answer.replayed:
         headers["Idempotency-Replayed"] = "true"
-    retry_after_s = answer.retry_after_s or (1 if answer.status in {429, 503} else 0)
+    retry_after_s = answer.retry_after_s or _stored_retry_after_s(answer) or (1 if answer.status in {429, 503} else 0)
     if retry_after_s:
         headers["Retry-After"] = str(retry_after_s)
     return web.Response(body=answer.body, status=answer.status, headers=headers)
+
+
+def _stored_retry_after_s(answer: HttpAnswer) -> int:
+    """Header fields are not stored: a replayed refusal says in its body when to come again. 0: it does not."""
+    if not answer.replayed or answer.content_type != PROBLEM_TYPE:
+        return 0
+    return int(json.loads(answer.body).get("retry_after_s", 0))

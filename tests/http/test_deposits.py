@@ -1,5 +1,6 @@
 """POST /deposits and /quotes: what is refused before any actor hears of it, and answers that are repeated."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,8 @@ from penpay.domain.answers import ROUTE_DEPOSITS, answer_aad, comparable, key_ha
 from penpay.domain.errors import Unavailable
 from penpay.domain.fx import Direction
 from penpay.domain.money import kes, usd
+from penpay.domain.presentation import json_bytes
+from penpay.domain.problems import CONTENT_TYPE, problem
 from penpay.messages import AcceptDeposit, CreateQuote, HttpAnswer, Quote, Refusal
 from tests.http.world import Customer, LostAnswer, World, signed_in
 
@@ -57,6 +60,18 @@ async def test_a_replayed_answer_says_so(world: World, customer: Customer):
     assert (answer.status, answer.raw) == (409, b"{}")
     assert answer.headers["Idempotency-Replayed"] == "true"
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_replayed_refusal_says_when_to_come_again_as_the_first_did(world: World, customer: Customer):
+    body = json_bytes(problem("stk_open", "", "/api/v1/deposits", retry_after_s=47))
+    refused = HttpAnswer(status=409, body=body, content_type=CONTENT_TYPE, retry_after_s=47)
+    # What is stored of it: no header field but the type and the place.
+    stored = replace(refused, retry_after_s=0, replayed=True)
+    answers = iter((refused, stored))
+    world.actors.answers[AcceptDeposit] = lambda _: next(answers)
+    first, again = [await deposit(customer) for _ in range(2)]
+    assert (again.status, again.raw, again.headers["Retry-After"]) == (409, first.raw, first.headers["Retry-After"])
+    assert again.headers["Retry-After"] == "47"
 
 
 async def test_order_and_white_space_of_a_body_do_not_differ(accepting: World, customer: Customer):
