@@ -78,9 +78,11 @@ async def returned(call: Call) -> web.Response:
             raise
         known = PROBLEMS[stop.code]
         return _page(known.title, known.next_action, status=known.status)
-    if _wants_json(call.request):
-        return json_response(rendered_link(link))
     identity = f"PenPay account {mask_email(profile.email)} · Deriv account {link.loginid}"
+    if _wants_json(call.request):
+        if link.status is LinkStatus.NAME_MISMATCH:
+            raise Stop("name_mismatch", f"{identity}.")
+        return json_response(rendered_link(link))
     if link.status is LinkStatus.ACTIVE:
         return _page("The Deriv account is linked", f"{identity}. You can return to the app.", status=200)
     mismatch = PROBLEMS["name_mismatch"]

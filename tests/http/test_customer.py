@@ -125,8 +125,12 @@ async def test_what_deriv_says_of_the_token_decides(world: World, facts: dict[st
 async def test_another_name_is_not_linked(world: World):
     someone = await signed_in(world, linked=False)
     answer = await link(someone, "CR700", "Peter Mwangi")
-    assert answer.body["status"] == "name_mismatch"
+    assert (answer.status, answer.code) == (403, "name_mismatch")
     assert answer.body["next_action"]
+    assert "CR700" in answer.body["detail"]
+    assert someone.email not in answer.raw.decode()
+    shown = await someone.call("GET", "/deriv/link")
+    assert (shown.status, shown.body["status"], shown.body["loginid"]) == (200, "name_mismatch", "CR700")
     assert (await someone.call("GET", "/me")).body["deriv"]["status"] == "name_mismatch"
 
 
