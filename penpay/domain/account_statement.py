@@ -1,5 +1,6 @@
 """A customer's statement of account: Nairobi days, one line per transaction, and what we held before and after.
 
+The days are Nairobi's, the times of the lines are in UTC as everywhere on the wire.
 Pure: the edge reads the rows, an adapter draws the page. Source: contract.md part 3.
 """
 
@@ -13,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from penpay.domain.errors import BadInput
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.money import Currency, Money
-from penpay.domain.presentation import evidence_of, rate_text
+from penpay.domain.presentation import evidence_of, rate_text, time_text
 from penpay.domain.unit import TransactionRow
 
 NAIROBI = timezone(timedelta(hours=3), "EAT")
@@ -85,7 +86,7 @@ def line_of(row: TransactionRow) -> tuple[str, ...]:
     rate = LockedRate(Direction(row.type), row.mid_rate_e6, row.spread_e6)
     evidence = evidence_of(row)
     return (
-        *(_eat(row.created_at), row.type, row.id, row.status),
+        *(time_text(row.created_at), row.type, row.id, row.status),
         *(row.send.text(), row.send.currency.value, row.receive.text(), row.receive.currency.value),
         rate_text(rate.rate_e6),
         evidence.get("mpesa_receipt", ""),
@@ -97,11 +98,7 @@ def line_of(row: TransactionRow) -> tuple[str, ...]:
 def held_line(kind: str, at: datetime, held: Held) -> tuple[str, ...]:
     """The first or the last line: what we held of the customer's money then."""
     amounts = (Money(held.get(currency, 0), currency).text() for currency in (Currency.KES, Currency.USD))
-    return (_eat(at), kind, *[""] * 9, *amounts)
-
-
-def _eat(at: datetime) -> str:
-    return at.astimezone(NAIROBI).isoformat(timespec="milliseconds")
+    return (time_text(at), kind, *[""] * 9, *amounts)
 
 
 def csv_bytes(lines: Iterable[Sequence[str]]) -> bytes:

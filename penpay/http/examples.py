@@ -199,9 +199,9 @@ TEXTS = {
     f'data: {{"id":"{ID}","status":"COMPLETED","stage":"COMPLETED"}}\n\n',
     "text/csv": "time,type,transaction,status,sent,sent_currency,received,received_currency,rate_kes_per_usd,"
     "mpesa_receipt,deriv_transaction,held_kes,held_usd\n"
-    "2026-11-01T00:00:00.000+03:00,OPENING,,,,,,,,,,0.00,0.00\n"
-    f"2026-11-20T15:00:00.000+03:00,DEPOSIT,{ID},COMPLETED,1300.00,KES,9.66,USD,134.50,TKK1ABC2DE,9001,,\n"
-    "2026-11-30T23:59:59.999+03:00,CLOSING,,,,,,,,,,0.00,0.00\n",
+    "2026-10-31T21:00:00.000Z,OPENING,,,,,,,,,,0.00,0.00\n"
+    f"2026-11-20T12:00:00.000Z,DEPOSIT,{ID},COMPLETED,1300.00,KES,9.66,USD,134.50,TKK1ABC2DE,9001,,\n"
+    "2026-11-30T21:00:00.000Z,CLOSING,,,,,,,,,,0.00,0.00\n",
 }
 RESPONSE_HEADERS = {
     "X-Request-Id": {"description": "Names this request in our log.", "schema": {"type": "string"}},
