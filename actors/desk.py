@@ -11,7 +11,7 @@ from penpay.domain.decision import Rules
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.unit import TransactionRow, UnitOfWork
 from penpay.messages import AcceptDeposit, AcceptWithdrawal, Quote
-from penpay.ports import Addresses, Clock, Ids, Sealer, UserStore
+from penpay.ports import Addresses, Clock, Ids, SagaMeter, Sealer, UserStore
 
 Asked = AcceptDeposit | AcceptWithdrawal
 
@@ -30,6 +30,7 @@ class UserParts:
     limits: adm.Limits
     rules: Rules
     agent_loginid: str = ""
+    meter: SagaMeter | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,8 +216,7 @@ class UserActor(EntityActor):
         self._doubtful = None
         if not isinstance(answer, Committed):
             return await self._race_lost(asked, answer.code)
-        assert unit.transaction is not None
-        row = unit.transaction.row
+        row = self._began(unit)
         self._remember(row, admitted.at)
         try:
             self._parts.addresses.tell(saga_of(row.shard, row.id), SagaBegan(row))
@@ -232,9 +231,18 @@ class UserActor(EntityActor):
         The answer to this very request, if it was that one.
         """
         assert self._doubtful is not None
-        await record(self._parts.addresses, self._doubtful)
+        if isinstance(await record(self._parts.addresses, self._doubtful), Committed):
+            self._began(self._doubtful)
         self._doubtful = self._rows = None
         return await replay(self._parts, asked)
+
+    def _began(self, unit: UnitOfWork) -> TransactionRow:
+        """It is durable, and counted in its first status; the saga counts the later ones."""
+        assert unit.transaction is not None
+        row = unit.transaction.row
+        if self._parts.meter is not None:
+            self._parts.meter.transaction(type_=row.type, status=row.status)
+        return row
 
     async def _race_lost(self, asked: Asked, code: RejectCode) -> HttpAnswer:
         self._rows = None

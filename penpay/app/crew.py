@@ -96,6 +96,7 @@ class ShardPlan:
                 limits=limits_of(outside.settings),
                 agent_loginid=outside.settings.deriv.agent_loginid,
                 rules=rules,
+                meter=house.metrics,
             ),
             sagas=SagaParts(shard, addresses, stores.sagas, clock, outside.ids, rules, outside.sealer, house.metrics),
             wake_ups=lambda: (WakeUpsActor, {"store": stores.sagas, "every_s": LOOK_S, **shared}),

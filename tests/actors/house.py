@@ -88,6 +88,8 @@ class House:
     reviews: list[str] = field(default_factory=list)
     told: list[tuple[str, object]] = field(default_factory=list)
     frozen: set[str] = field(default_factory=set)
+    counted: list[tuple[str, str]] = field(default_factory=list)
+    """Type and status, each time a transaction came into one."""
     failing: list[BaseException] = field(default_factory=list)
     """What the next asks of the ledger raise, before anything is recorded."""
 
@@ -112,6 +114,14 @@ class House:
 
     def told_to(self, address: str) -> list[object]:
         return [message for to, message in self.told if to == address]
+
+    # --- SagaMeter ---
+
+    def transaction(self, *, type_: str, status: str) -> None:
+        self.counted.append((type_, status))
+
+    def stage(self, *, type_: str, stage: str, seconds: float) -> None:
+        """Nobody asks."""
 
     # --- the ledger ---
 

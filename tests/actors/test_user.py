@@ -46,6 +46,7 @@ async def user(house: House) -> AsyncIterator[AsyncioActorRef]:
         board=house.board,
         limits=Limits(),
         rules=Rules(),
+        meter=house,
     )
     ref = UserActor.start("U1", parts)
     yield ref
@@ -92,6 +93,24 @@ async def test_a_good_request_becomes_one_transaction_and_tells_its_saga(house: 
     (row,) = house.rows.values()
     began = [message for message in house.told_to(f"shards/3/sagas/{row.id}") if isinstance(message, SagaBegan)]
     assert began == [SagaBegan(row)]
+
+
+async def test_a_deposit_is_counted_once_in_its_first_status(house: House, user: AsyncioActorRef) -> None:
+    await user.aask(asked(deriv_loginid=""))
+    assert house.counted == []
+    for _ in range(3):
+        await user.aask(asked(key="key-2"))
+    assert house.counted == [("DEPOSIT", "PROCESSING")]
+
+
+async def test_a_deposit_whose_record_was_in_doubt_is_counted_when_that_is_over(
+    house: House, user: AsyncioActorRef
+) -> None:
+    house.failing.append(Unavailable("database"))
+    assert (await user.aask(asked())).status == 503
+    assert house.counted == []
+    assert {(await user.aask(asked())).status for _ in range(3)} == {202}
+    assert house.counted == [("DEPOSIT", "PROCESSING")]
 
 
 async def test_the_payers_phone_is_sealed_in_the_intent(house: House, user: AsyncioActorRef) -> None:

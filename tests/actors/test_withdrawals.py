@@ -64,6 +64,7 @@ async def user(house: House) -> AsyncIterator[AsyncioActorRef]:
         limits=Limits(),
         rules=Rules(),
         agent_loginid="CRAGENT",
+        meter=house,
     )
     ref = UserActor.start("U1", parts)
     yield ref
@@ -124,10 +125,11 @@ async def test_one_withdrawal_at_a_time(house: House, user: AsyncioActorRef) -> 
     assert (second.status, code(second)) == (409, "withdrawal_open")
 
 
-async def test_a_repeated_key_gets_the_first_answer(user: AsyncioActorRef) -> None:
+async def test_a_repeated_key_gets_the_first_answer(house: House, user: AsyncioActorRef) -> None:
     first = await admitted(user)
     again = await user.aask(asked())
     assert (again.body, again.replayed) == (first.body, True)
+    assert house.counted == [("WITHDRAWAL", "AWAITING_DERIV_CONFIRMATION")]
 
 
 async def test_what_cannot_be_paid_out_is_refused_before_the_dollars_move(house: House, user: AsyncioActorRef) -> None:
