@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from actors.base import DEFER, AsyncioActor, DeferredReply
+from config import limits
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput, NotSent
 from penpay.domain.money import Money
@@ -33,8 +34,8 @@ _RELINK = Refusal("deriv_not_linked", "Deriv no longer accepts the stored author
 class CustomersSettings:
     """Bounds and times of the customers' sessions."""
 
-    sessions_max: int = 200
-    idle_s: float = 120.0
+    sessions_max: int = limits.DERIV_USER_SESSIONS_MAX
+    idle_s: float = limits.DERIV_USER_IDLE_S
     answer_s: float = 5.0
     ping_s: float = 30.0
     pong_s: float = 5.0

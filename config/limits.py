@@ -94,6 +94,12 @@ WRITE_S: Final = 20.0
 DARAJA_IN_FLIGHT_MAX: Final = 32
 DERIV_IN_FLIGHT_MAX: Final = 32
 DERIV_USER_SESSIONS_MAX: Final = 200
+DERIV_USER_IDLE_S: Final = 120.0
+"""A customer's session that nobody asked for so long is closed."""
+BALANCES_FOLLOWED_MAX: Final = 150
+"""Customers whose session is kept open while they follow their events; the others are for who asks once."""
+BALANCE_EVERY_S: Final = 60.0
+"""How often an event stream asks, which is what keeps the session open."""
 PROVIDER_BYTES_MAX: Final = 1024 * 1024
 BREAKER_FAILURES: Final = 5
 BREAKER_OPEN_S: Final = 5.0
@@ -124,6 +130,8 @@ assert DATABASE_LOCK_WAIT_S < DATABASE_STATEMENT_S, "the server reports a lock w
 assert REDIS_CALL_S * 1000 < REDIS_BLOCK_MS, "blocking reads need a client of their own, without this time-out"
 assert BODY_BYTES_MAX <= CALLBACK_BYTES_MAX <= PROVIDER_BYTES_MAX, "what we ask of clients is below what we take"
 assert DERIV_IN_FLIGHT_MAX <= RAIL_MAILBOX_MAX, "calls in flight came through the mailbox"
+assert BALANCES_FOLLOWED_MAX < DERIV_USER_SESSIONS_MAX, "who asks once finds a session that nobody follows"
+assert 2 * BALANCE_EVERY_S <= DERIV_USER_IDLE_S, "a followed session is never idle, also when one question fails"
 assert RECOVERIES_MAX <= ENTITIES_MAX, "the recovery limit is a part of the live ones"
 assert BREAKER_OPEN_S <= BREAKER_OPEN_MAX_S, "the first pause is the shortest"
 assert LOOP_LAG_LOG_S < LOOP_LAG_UNHEALTHY_S < LOOP_LAG_EXIT_S, "the watchdog speaks before it bites"

@@ -25,8 +25,7 @@ from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Currency
 from penpay.domain.overview import Check
-from penpay.domain.presentation import json_bytes, time_text
-from penpay.http.event_hub import NO_PLACE, EventHub, LiveEvent
+from penpay.http.event_hub import EventHub, balance_event
 from penpay.messages_rails import DerivBalance
 from supervisors.introspection import Census
 
@@ -166,9 +165,7 @@ class Jobs:
 
     def balance_seen(self, user_id: str, seen: DerivBalance) -> None:
         """A customer's Deriv balance moved: their open screens learn it at once."""
-        body = {"deriv": {**seen.balance.wire(), "as_of": time_text(seen.as_of_at), "live": seen.live}}
-        text = json_bytes(body).decode()
-        self._events.publish(LiveEvent(shard=0, seq=NO_PLACE, type="balance.updated", user_id=user_id, body=text))
+        self._events.publish(balance_event(user_id, seen))
 
     def measure(self, census: Mapping[str, Census]) -> None:
         """Gauges that are read off memory, taken when somebody scrapes."""

@@ -3,7 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from config.limits import EVENT_QUEUE_MAX, EVENT_STREAMS_MAX, EVENT_STREAMS_PER_USER
+from config.limits import BALANCES_FOLLOWED_MAX, EVENT_QUEUE_MAX, EVENT_STREAMS_MAX, EVENT_STREAMS_PER_USER
+from penpay.domain.presentation import json_bytes, time_text
+from penpay.messages_rails import DerivBalance
 
 NO_PLACE = -1
 """A live event without a place in the outbox: nobody can ask for it again, and the next one tells the same or more."""
@@ -18,6 +20,13 @@ class LiveEvent:
     type: str
     user_id: str
     body: str
+
+
+def balance_event(user_id: str, seen: DerivBalance) -> LiveEvent:
+    """A customer's Deriv balance."""
+    body = {"deriv": {**seen.balance.wire(), "as_of": time_text(seen.as_of_at), "live": seen.live}}
+    text = json_bytes(body).decode()
+    return LiveEvent(shard=0, seq=NO_PLACE, type="balance.updated", user_id=user_id, body=text)
 
 
 @dataclass(slots=True, eq=False)
@@ -38,10 +47,18 @@ class Subscription:
 class EventHub:
     """Hands each event to its user's open streams. Fed by the stream reader, or by the outbox relay itself."""
 
-    def __init__(self, *, streams_max: int = EVENT_STREAMS_MAX, per_user: int = EVENT_STREAMS_PER_USER) -> None:
+    def __init__(
+        self,
+        *,
+        streams_max: int = EVENT_STREAMS_MAX,
+        per_user: int = EVENT_STREAMS_PER_USER,
+        followed_max: int = BALANCES_FOLLOWED_MAX,
+    ) -> None:
         self._by_user: dict[str, set[Subscription]] = {}
+        self._followed: set[str] = set()
         self._streams_max = streams_max
         self._per_user = per_user
+        self._followed_max = followed_max
         self.streams = 0
 
     def subscribe(self, user_id: str) -> Subscription | None:
@@ -63,6 +80,13 @@ class EventHub:
             self.streams -= 1
         if not mine:
             self._by_user.pop(subscription.user_id, None)
+            self._followed.discard(subscription.user_id)
+
+    def follows_balance(self, subscription: Subscription) -> bool:
+        """Whether this stream may keep its customer's Deriv session open. So many customers may, who came first."""
+        if len(self._followed) < self._followed_max and subscription.user_id in self._by_user:
+            self._followed.add(subscription.user_id)
+        return subscription.user_id in self._followed
 
     def end_all(self) -> None:
         """The listener closes: every stream ends now. New ones may be opened later."""

@@ -3,9 +3,13 @@
 An event's id is `<shard>-<seq>`, its place in the shard's gapless order. Reconnecting with Last-Event-ID reads what was
 missed from SQL, then goes on live. Live events only save time: each silence ends with a look into SQL, so that a stream
 is complete while Redis is away.
+
+Balances come from the customer's own Deriv session, which is open while somebody asks: so a stream asks when it begins,
+and again before the session counts as idle.
 """
 
 import asyncio
+import math
 import re
 
 from aiohttp import web
@@ -13,7 +17,8 @@ from aiohttp import web
 from config import limits
 from penpay.domain.errors import Unavailable
 from penpay.http.dispatch import Call
-from penpay.http.event_hub import NO_PLACE, LiveEvent, Subscription
+from penpay.http.event_hub import NO_PLACE, LiveEvent, Subscription, balance_event
+from penpay.http.me import deriv_balance
 from penpay.http.replies import Stop
 
 HEARTBEAT_S = 15.0
@@ -35,7 +40,11 @@ async def stream(call: Call) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     try:
         await response.prepare(call.request)
-        await _Feed(call, response, subscription, after_seq).run()
+        feed = _Feed(call, response, subscription, after_seq)
+        try:
+            await feed.run()
+        finally:
+            feed.close()
     except ConnectionResetError:
         # The client left, or may not listen any more: that is how streams end.
         pass
@@ -64,6 +73,15 @@ class _Feed:
         self._subscription = subscription
         self._seq = after_seq
         self._signed_in_at_s = call.edge.clock.monotonic_s()
+        self._linked = bool(call.who.deriv_loginid)
+        self._asked_at_s = -math.inf
+        self._asking: asyncio.Task[None] | None = None
+        self._balance = ""
+
+    def close(self) -> None:
+        """Nobody waits for a balance any more."""
+        if self._asking is not None:
+            self._asking.cancel()
 
     async def run(self) -> None:
         who = self._call.who
@@ -72,6 +90,7 @@ class _Feed:
         await self._write(f"retry: 2000\nid: {who.shard}-{self._seq}\nevent: ready\ndata: {{}}\n\n".encode())
         await self._catch_up()
         while not self._subscription.ended:
+            self._ask_for_balance()
             try:
                 async with asyncio.timeout(HEARTBEAT_S):
                     event = await self._subscription.queue.get()
@@ -98,7 +117,26 @@ class _Feed:
             return
         if identity is None or not identity.session_live or identity.status != "ACTIVE":
             raise ConnectionResetError("the session has ended")
+        self._linked = bool(identity.deriv_loginid)
         self._signed_in_at_s = self._call.edge.clock.monotonic_s()
+
+    def _ask_for_balance(self) -> None:
+        """Now and then, beside the stream, which waits for no answer."""
+        now_s = self._call.edge.clock.monotonic_s()
+        if not self._linked or now_s - self._asked_at_s < limits.BALANCE_EVERY_S:
+            return
+        if (self._asking is None or self._asking.done()) and self._call.edge.events.follows_balance(self._subscription):
+            self._asked_at_s = now_s
+            self._asking = asyncio.create_task(self._put_balance(), name="balance of a stream")
+
+    async def _put_balance(self) -> None:
+        """A balance that is not live is no news."""
+        try:
+            seen = await deriv_balance(self._call)
+        except Unavailable:
+            return
+        if seen is not None and seen.live and not self._subscription.queue.full():
+            self._subscription.queue.put_nowait(balance_event(self._call.who.user_id, seen))
 
     async def _catch_up(self) -> None:
         """Read from SQL what lies behind the last event, in pages. Live ones among them are dropped by their place."""
@@ -120,6 +158,11 @@ class _Feed:
             if event.seq <= self._seq:
                 return
             self._seq = event.seq
+        elif event.body == self._balance:
+            # Asked for, and told by the session as well.
+            return
+        else:
+            self._balance = event.body
         # JSON bodies have no line breaks, so one data line holds them. Without a place, the last one stays the place.
         place = f"{self._call.who.shard}-{self._seq}"
         await self._write(f"id: {place}\nevent: {event.type}\ndata: {event.body}\n\n".encode())

@@ -104,7 +104,7 @@ async def set_pin(call: Call) -> web.Response:
 async def balance(call: Call) -> web.Response:
     """The Deriv balance as last seen, and what is on its way. Without Deriv the rest is still answered."""
     in_flight = await call.edge.reads.in_flight(call.who.user_id)
-    seen = await _deriv_balance(call)
+    seen = await deriv_balance(call)
     return json_response(
         {
             "deriv": {
@@ -119,7 +119,8 @@ async def balance(call: Call) -> web.Response:
     )
 
 
-async def _deriv_balance(call: Call) -> DerivBalance | None:
+async def deriv_balance(call: Call) -> DerivBalance | None:
+    """What the customer's own Deriv session says; None without a link, or when Deriv says nothing in time."""
     who = call.who
     link = await call.edge.links.deriv_link(who.user_id)
     if link.status is not LinkStatus.ACTIVE:

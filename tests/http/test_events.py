@@ -1,9 +1,11 @@
 """Server-Sent Events: nothing missed, nothing twice, also while Redis is away."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
@@ -12,11 +14,17 @@ from penpay.adapters import stream_reader
 from penpay.adapters.redis_streams import RedisStreams, redis_client
 from penpay.adapters.session_bells import RedisSessionBells
 from penpay.adapters.stream_reader import StreamReader, blocking_client
+from penpay.domain.errors import Unavailable
+from penpay.domain.money import usd
 from penpay.http import events
-from penpay.http.event_hub import NO_PLACE, EventHub, LiveEvent
+from penpay.http.event_hub import NO_PLACE, EventHub, LiveEvent, balance_event
+from penpay.messages import Refusal
+from penpay.messages_rails import DerivBalance, GetBalance
 from penpay.ports import OutboxRow
 from tests.http.rows import add_event
-from tests.http.world import Customer, World, signed_in
+from tests.http.world import Customer, LostAnswer, World, signed_in
+
+BEGAN = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 @dataclass
@@ -94,6 +102,87 @@ async def test_a_balance_is_told_live_and_moves_no_place(world: World, customer:
         newest = int(place.partition("-")[2])
         world.edge.events.publish(live(customer, shard, newest + 1))
         assert (await stream.next())[0] == f"{shard}-{newest + 1}"
+
+
+def asked_balances(world: World, customer: Customer) -> list[GetBalance]:
+    return [asked for _, asked in world.actors.asked if isinstance(asked, GetBalance) and asked.user_id == customer.id]
+
+
+async def test_who_only_listens_hears_the_balance_and_each_change_once(world: World, customer: Customer):
+    seen = DerivBalance(balance=usd(966), as_of_at=world.edge.clock.now(), live=True)
+
+    def opened_session(_: GetBalance) -> DerivBalance:
+        # A session that opens tells everybody.
+        world.edge.events.publish(balance_event(customer.id, seen))
+        return seen
+
+    world.actors.answers[GetBalance] = opened_session
+    async with opened(customer) as stream:
+        assert (await stream.next())[1] == "ready"
+        _, event, told = await stream.next()
+        assert (event, json.loads(told)["deriv"]["amount"]) == ("balance.updated", "9.66")
+        (asked,) = asked_balances(world, customer)
+        assert asked.loginid == f"CR{customer.phone[3:]}"
+        world.edge.events.publish(balance_event(customer.id, replace(seen, balance=usd(1932))))
+        assert json.loads((await stream.next())[2])["deriv"]["amount"] == "19.32"
+
+
+async def test_a_stream_asks_again_before_the_session_is_idle(world: World, customer: Customer, clock, monkeypatch):
+    monkeypatch.setattr(events, "HEARTBEAT_S", 0.05)
+    seen = DerivBalance(balance=usd(966), as_of_at=world.edge.clock.now(), live=True)
+    world.actors.answers[GetBalance] = lambda _: seen
+    async with opened(customer) as stream:
+        assert [(await stream.next())[1] for _ in range(2)] == ["ready", "balance.updated"]
+        for times in (2, 3):
+            clock.ahead += timedelta(seconds=60)
+            async with asyncio.timeout(10):
+                while len(asked_balances(world, customer)) < times:
+                    await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert len(asked_balances(world, customer)) == 3
+        # Nothing has changed, so nothing is told.
+        world.edge.events.publish(balance_event(customer.id, replace(seen, balance=usd(5))))
+        assert '"0.05"' in (await stream.next())[2]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Refusal("rail_down", ""),
+        LostAnswer(),
+        Unavailable("deriv"),
+        DerivBalance(balance=usd(1), as_of_at=BEGAN, live=False),
+    ],
+)
+async def test_a_balance_that_nobody_can_tell_is_no_event(world: World, customer: Customer, answer: object):
+    world.actors.answers[GetBalance] = lambda _: answer
+    shard = await shard_of(world, customer)
+    async with opened(customer) as stream:
+        newest = int((await stream.next())[0].partition("-")[2])
+        async with asyncio.timeout(10):
+            while not asked_balances(world, customer):
+                await asyncio.sleep(0.01)
+        world.edge.events.publish(live(customer, shard, newest + 1))
+        assert (await stream.next())[1] == "transaction.updated"
+
+
+async def test_nobody_is_asked_for_the_balance_of_an_account_that_is_not_linked(world: World):
+    someone = await signed_in(world, linked=False)
+    async with opened(someone) as stream:
+        await stream.next()
+        await asyncio.sleep(0.1)
+    assert asked_balances(world, someone) == []
+
+
+def test_so_many_customers_keep_a_session_open_with_their_streams():
+    hub = EventHub(followed_max=1)
+    first, again, second = (hub.subscribe(user) for user in ("first", "first", "second"))
+    assert [hub.follows_balance(one) for one in (first, second, again, first)] == [True, False, True, True]
+    hub.unsubscribe(first)
+    assert not hub.follows_balance(second)
+    hub.unsubscribe(again)
+    assert not hub.follows_balance(first)
+    assert hub.follows_balance(second)
 
 
 async def test_a_reader_that_does_not_read_is_cut(world: World, customer: Customer, monkeypatch):

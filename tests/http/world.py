@@ -12,7 +12,7 @@ from penpay.domain.accounts import AccountFacts
 from penpay.domain.errors import GatewayError, Refused
 from penpay.http.edge import Edge
 from penpay.http.site import Site
-from penpay.messages_rails import MAIL, SMS, SendMail, SendSms
+from penpay.messages_rails import MAIL, SMS, GetBalance, SendMail, SendSms
 
 PASSWORD = "correct horse battery"
 _phones = itertools.count(712_000_001)
@@ -28,7 +28,8 @@ class Actors:
 
     told: list[tuple[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, Any]] = field(default_factory=list)
-    answers: dict[type, Callable[[Any], Any]] = field(default_factory=dict)
+    answers: dict[type, Callable[[Any], Any]] = field(default_factory=lambda: {GetBalance: lambda _: None})
+    """By message. Deriv tells no balance before a test says one."""
 
     def tell(self, address: str, message: object) -> None:
         self.told.append((address, message))

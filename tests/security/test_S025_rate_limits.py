@@ -8,7 +8,6 @@ import pytest
 
 from penpay.http.rates import rate_rules
 from penpay.messages import AcceptDeposit, AcceptWithdrawal, HttpAnswer
-from penpay.messages_rails import GetBalance
 from tests.http.test_callbacks import operation, path_of, post
 from tests.http.world import PASSWORD, Answer, Customer, World
 from tests.http.world import login as sign_in
@@ -27,12 +26,6 @@ def edge_settings(edge_settings):
         trusted_proxies=(ipaddress.ip_network("127.0.0.0/8"),),
         rates=rate_rules(register_per_hour_address=1000, callback_per_minute_address=60),
     )
-
-
-@pytest.fixture(autouse=True)
-def silent_deriv(world: World) -> None:
-    """Deriv tells no balance."""
-    world.actors.answers[GetBalance] = lambda _: None
 
 
 def is_limited(answer: Answer, window_s: int) -> None:
