@@ -6,7 +6,7 @@ from penpay.domain.answers import ROUTE_DEPOSITS
 from penpay.domain.errors import BadInput
 from penpay.domain.identity import phone_e164
 from penpay.http.dispatch import Call
-from penpay.http.idempotent import as_response, stored_answer
+from penpay.http.idempotent import as_response, once, stored_answer
 from penpay.http.quotes import money_of
 from penpay.http.schemas import DepositRequest
 from penpay.messages import AcceptDeposit, HttpAnswer, user_of
@@ -17,6 +17,11 @@ async def create(call: Call) -> web.Response:
     body: DepositRequest = call.body
     if (body.quote_id is None) == (body.amount is None):
         raise BadInput("amount", "send either quote_id or amount")
+    return await once(call, ROUTE_DEPOSITS, _asked)
+
+
+async def _asked(call: Call) -> web.Response:
+    body: DepositRequest = call.body
     who = call.who
     fingerprint, *former = call.fingerprints()
     command = AcceptDeposit(

@@ -174,6 +174,8 @@ class Edge:
     secrets: Secrets
     metrics: EdgeMetrics
     admission: Admission = field(default_factory=Admission)
+    running: set[tuple[str, str, str]] = field(default_factory=set)
+    """User, route and key hash of what is being decided: no more than there are requests in progress."""
     lost_answers: tuple[type[Exception], ...] = (TimeoutError,)
     unavailable_codes: Mapping[type[Unavailable], str] = field(default_factory=dict)
     """Problem codes of the runtime's own refusals (a full mailbox, a shard that lives elsewhere)."""

@@ -1,6 +1,7 @@
 """Answers given once: the first is stored with its key and repeated byte for byte. Source: contract.md part 3."""
 
 import json
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -9,6 +10,27 @@ from penpay.domain.problems import CONTENT_TYPE as PROBLEM_TYPE
 from penpay.http.dispatch import Call
 from penpay.http.replies import Stop
 from penpay.messages import HttpAnswer
+
+Work = Callable[[Call], Awaitable[web.Response]]
+
+
+async def once(call: Call, route: str, work: Work) -> web.Response:
+    """Do the work, unless a request with this key is at it: then its answer if that is stored already, else 409.
+
+    Kept on this node, which is enough: a shard's users are asked on the node that owns it. Who closes the connection
+    ends nothing: the request counts until its actor has answered or was given up.
+    """
+    key = (call.who.user_id, route, call.key_hash)
+    running = call.edge.running
+    if key in running:
+        if known := await replay(call, route):
+            return known
+        raise Stop("request_in_progress", retry_after_s=1)
+    running.add(key)
+    try:
+        return await work(call)
+    finally:
+        running.remove(key)
 
 
 async def replay(call: Call, route: str) -> web.Response | None:

@@ -12,7 +12,7 @@ from penpay.domain.errors import BadInput
 from penpay.domain.money import Money
 from penpay.domain.throttle import Hit
 from penpay.http.dispatch import Call
-from penpay.http.idempotent import as_response, replay, stored_answer
+from penpay.http.idempotent import as_response, once, replay, stored_answer
 from penpay.http.pins import check_pin
 from penpay.http.quotes import money_of
 from penpay.http.replies import Stop
@@ -45,6 +45,11 @@ async def request_code(call: Call) -> web.Response:
 
 async def create(call: Call) -> web.Response:
     """Replay, PIN, then the customer's actor: the answer that it stored is the answer."""
+    _amount(call.body)
+    return await once(call, ROUTE_WITHDRAWALS, _asked)
+
+
+async def _asked(call: Call) -> web.Response:
     body: WithdrawalRequest = call.body
     edge, who = call.edge, call.who
     amount = _amount(body)

@@ -1,6 +1,7 @@
 """POST /deposits and /quotes: what is refused before any actor hears of it, and answers that are repeated."""
 
-from dataclasses import replace
+import asyncio
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -304,6 +305,77 @@ async def test_nothing_recorded_and_no_answer_is_503_and_the_key_stays_good(worl
     assert int(answer.headers["Retry-After"]) > 0
     world.actors.answers[AcceptDeposit] = lambda _: ACCEPTED
     assert (await deposit(customer)).status == 202
+
+
+@dataclass
+class Deciding:
+    """A user's actor that takes its time over the key `slow`."""
+
+    asked: int = 0
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, asked: AcceptDeposit) -> HttpAnswer:
+        if asked.key_hash == key_hash_of("slow"):
+            self.asked += 1
+            await self.goes_on.wait()
+        return ACCEPTED
+
+    async def begun(self) -> None:
+        async with asyncio.timeout(10):
+            while not self.asked:
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def deciding(world: World) -> Deciding:
+    world.actors.answers[AcceptDeposit] = made = Deciding()
+    return made
+
+
+async def test_while_the_first_one_is_running_the_same_key_is_409(world: World, customer: Customer, deciding: Deciding):
+    stranger = await signed_in(world)
+    first = asyncio.create_task(deposit(customer, key="slow"))
+    await deciding.begun()
+    for body in (GOOD, {"amount": {"amount": "9.00", "currency": "USD"}}):
+        again = await deposit(customer, body, key="slow")
+        assert (again.status, again.code, again.headers["Retry-After"]) == (409, "request_in_progress", "1")
+    assert deciding.asked == 1
+    # Another key and another customer are other requests.
+    assert (await deposit(customer, key="other")).status == 202
+    other = asyncio.create_task(deposit(stranger, key="slow"))
+    deciding.goes_on.set()
+    assert {(await first).status, (await other).status, (await deposit(customer, key="slow")).status} == {202}
+    assert (deciding.asked, world.edge.running) == (3, set())
+
+
+async def test_a_first_one_that_is_recorded_already_is_replayed(
+    world: World, customer: Customer, deciding: Deciding, module_database
+):
+    first = asyncio.create_task(deposit(customer, key="slow"))
+    await deciding.begun()
+    (asked,) = [asked for _, asked in world.actors.asked if isinstance(asked, AcceptDeposit)]
+    store_answer(world, module_database, asked, b'{"id": "stored"}')
+    again = await deposit(customer, key="slow")
+    assert (again.status, again.raw, again.headers["Idempotency-Replayed"]) == (202, b'{"id": "stored"}', "true")
+    deciding.goes_on.set()
+    assert (await first).status == 202
+
+
+async def test_who_leaves_while_the_first_one_is_running_does_not_end_it(
+    world: World, customer: Customer, deciding: Deciding
+):
+    first = asyncio.create_task(deposit(customer, key="slow"))
+    await deciding.begun()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await asyncio.sleep(0.1)
+    assert (await deposit(customer, key="slow")).code == "request_in_progress"
+    deciding.goes_on.set()
+    async with asyncio.timeout(10):
+        while world.edge.running:
+            await asyncio.sleep(0.01)
+    assert (await deposit(customer, key="slow")).status == 202
 
 
 async def test_an_actor_without_room_is_503(world: World, customer: Customer):

@@ -250,9 +250,34 @@ async def test_fifty_guesses_at_once_are_at_most_five(
 
 
 async def test_one_key_for_all_guesses_counts_the_same(payee: Customer, counting: CountingPasswords):
-    answers = await asyncio.gather(*(withdraw(payee, f"48{number:04d}", key="one") for number in range(1000, 1020)))
+    guesses = iter(range(1000, 1030))
+    at_once = await asyncio.gather(*(withdraw(payee, f"48{next(guesses):04d}", key="one") for _ in range(20)))
+    assert {answer.status for answer in at_once} <= {403, 409, 423}
+    # What was refused because another one was running was not looked at.
+    assert counting.evaluated == min(5, sum(answer.status == 403 for answer in at_once))
+    assert {answer.code for answer in at_once if answer.status == 409} <= {"request_in_progress"}
+    one_by_one = [await withdraw(payee, f"48{guess:04d}", key="one") for guess in guesses]
     assert counting.evaluated == 5
-    assert {answer.status for answer in answers} == {403, 423}
+    assert {answer.status for answer in one_by_one} >= {423}
+
+
+async def test_a_withdrawal_that_is_running_is_409_and_costs_no_try(world: World, payee: Customer, module_database):
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def decide(_: AcceptWithdrawal) -> HttpAnswer:
+        begun.set()
+        await goes_on.wait()
+        return ACCEPTED
+
+    world.actors.answers[AcceptWithdrawal] = decide
+    first = asyncio.create_task(withdraw(payee))
+    await begun.wait()
+    for pin in (PIN, *["480376"] * 6):
+        again = await withdraw(payee, pin)
+        assert (again.status, again.code, again.headers["Retry-After"]) == (409, "request_in_progress", "1")
+    goes_on.set()
+    assert (await first).status == 202
+    assert pin_row(module_database, payee) == (0, False)
 
 
 async def test_a_try_that_no_lane_could_look_at_is_given_back(

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from inspect import isawaitable
 from typing import Any
 
 import aiohttp
@@ -38,6 +39,8 @@ class Actors:
         assert timeout_s > 0
         self.asked.append((address, message))
         answer = self.answers[type(message)](message)
+        if isawaitable(answer):
+            answer = await answer
         if isinstance(answer, Exception):
             raise answer
         return answer
