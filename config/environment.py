@@ -38,27 +38,39 @@ def with_dotenv(environ: Mapping[str, str], dotenv: Path | None) -> dict[str, st
     return {**wanted, **environ}
 
 
-def nested(environ: Mapping[str, str], sections: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, str]]:
-    """`PENPAY_HTTP__PUBLIC_BIND=x` becomes `{"http": {"public_bind": "x"}}`; an unknown name is refused."""
-    known = {
-        variable(section, info.alias or field): (section, info.alias or field)
-        for section, model in sections.items()
-        for field, info in model.model_fields.items()
-    }
+def nested(
+    environ: Mapping[str, str],
+    sections: Mapping[str, type[BaseModel]],
+    *,
+    part: Mapping[str, type[BaseModel]] | None = None,
+) -> dict[str, dict[str, str]]:
+    """`PENPAY_HTTP__PUBLIC_BIND=x` becomes `{"http": {"public_bind": "x"}}`; an unknown name is refused.
+
+    With a `part` only its fields are read: whoever needs no more may lack the right to the other secrets' files.
+    """
+    known = _names(sections)
+    wanted = known if part is None else _names(part)
     values: dict[str, dict[str, str]] = {section: {} for section in sections}
     for name in sorted(filter(_is_ours, environ)):
         target = name
-        text = environ[name]
         if name not in known and name.removesuffix(_FROM_FILE) in known:
             target = name.removesuffix(_FROM_FILE)
             if target in environ:
                 raise SettingsError(f"{name} and {target} are both set; set one of them")
-            text = _content(name, Path(text))
         if target not in known:
             raise SettingsError(_unknown(name, known))
-        section, field = known[target]
-        values[section][field] = text
+        if target in wanted:
+            section, field = known[target]
+            values[section][field] = environ[name] if target == name else _content(name, Path(environ[name]))
     return values
+
+
+def _names(sections: Mapping[str, type[BaseModel]]) -> dict[str, tuple[str, str]]:
+    return {
+        variable(section, info.alias or field): (section, info.alias or field)
+        for section, model in sections.items()
+        for field, info in model.model_fields.items()
+    }
 
 
 def _is_ours(name: str) -> bool:

@@ -105,11 +105,16 @@ class NodeSettings(Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class HttpSettings(Section):
+class InternalListener(Section):
+    """The part of `PENPAY_HTTP__…` that says where a running node is spoken to."""
+
+    internal_bind: ListenerBind = Bind("127.0.0.1", 8081)
+
+
+class HttpSettings(InternalListener):
     """`PENPAY_HTTP__…`: the two listeners, and how providers reach the public one."""
 
     public_bind: ListenerBind = Bind("127.0.0.1", 8080)
-    internal_bind: ListenerBind = Bind("127.0.0.1", 8081)
     public_url: HttpUrl
     trusted_proxies: Networks = ()
 
@@ -196,7 +201,13 @@ class SmtpSettings(Section):
     sender: Annotated[str, Field(alias="from")] = ""
 
 
-class SecuritySettings(Section):
+class OperatorAccess(Section):
+    """The part of `PENPAY_SECURITY__…` that lets an operator in."""
+
+    ops_token: SecretStr = SecretStr("")
+
+
+class SecuritySettings(OperatorAccess):
     """`PENPAY_SECURITY__…`. Keys are 32 bytes in base64; of a ring the first is used, the others read."""
 
     jwt_key: KeyRing
@@ -208,7 +219,6 @@ class SecuritySettings(Section):
     password_pepper: Key
     audit_signing_key: Key
     """Seed of the Ed25519 key that signs anchors and receipts."""
-    ops_token: SecretStr = SecretStr("")
 
 
 class AuditSettings(Section):

@@ -55,9 +55,9 @@ def load_settings(environ: Mapping[str, str], *, dotenv: Path | None = Path(".en
 def load_section(
     environ: Mapping[str, str], model: type[AnySection], *, dotenv: Path | None = Path(".env")
 ) -> AnySection:
-    """One section, for a command that needs no more; unknown names are refused all the same."""
-    name = next(name for name, section in SECTIONS.items() if section is model)
-    values = nested(with_dotenv(environ, dotenv), SECTIONS)[name]
+    """One section or a part of one, for a command that needs no more; unknown names are refused all the same."""
+    name = next(name for name, section in SECTIONS.items() if issubclass(section, model))
+    values = nested(with_dotenv(environ, dotenv), SECTIONS, part={name: model})[name]
     try:
         return model.model_validate(values)
     except ValidationError as error:

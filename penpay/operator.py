@@ -9,7 +9,8 @@ from typing import Any, cast
 from rich.console import Console
 from rich.tree import Tree
 
-from config.sections import HttpSettings, SecuritySettings
+from config.sections import InternalListener, OperatorAccess
+from config.settings import load_section
 
 PATIENCE_S = 130.0
 """A restart answers when everything below is ready again."""
@@ -29,14 +30,19 @@ class Node:
     token: str
 
     @classmethod
-    def of(cls, listeners: HttpSettings, security: SecuritySettings) -> "Node":
+    def configured(cls, environ: Mapping[str, str]) -> "Node":
+        """The node that the environment names, for a command that needs to know no more. Raises `SettingsError`."""
+        return cls.of(load_section(environ, InternalListener), load_section(environ, OperatorAccess))
+
+    @classmethod
+    def of(cls, listener: InternalListener, access: OperatorAccess) -> "Node":
         """The node of this machine's configuration."""
-        host = listeners.internal_bind.host
+        host = listener.internal_bind.host
         anywhere = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
         return cls(
             "127.0.0.1" if host in anywhere else host,
-            listeners.internal_bind.port,
-            security.ops_token.get_secret_value(),
+            listener.internal_bind.port,
+            access.ops_token.get_secret_value(),
         )
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:

@@ -25,7 +25,6 @@ def erase(
     """
     import orjson  # noqa: PLC0415 - `penpay --help` must answer at once
 
-    from config.settings import load_settings  # noqa: PLC0415
     from penpay.domain.errors import BadInput  # noqa: PLC0415
     from penpay.domain.review import approval_of  # noqa: PLC0415
     from penpay.operator import Node, NodeUnreachable  # noqa: PLC0415
@@ -39,10 +38,9 @@ def erase(
     if not yes:
         typer.echo(f"{user_id} would be forgotten for good: add --yes")
         return
-    settings = load_settings(os.environ)
     body = {"by": approval.by, "second": approval.second, "evidence": approval.evidence}
     try:
-        answer = Node.of(settings.http, settings.security).call("POST", f"/admin/v1/users/{user_id}/erase", body)
+        answer = Node.configured(os.environ).call("POST", f"/admin/v1/users/{user_id}/erase", body)
     except NodeUnreachable as error:
         sys.stderr.write(f"penpay: {error}\n")
         raise typer.Exit(CHECK_FAILED) from None

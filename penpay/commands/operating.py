@@ -11,15 +11,10 @@ CHECK_FAILED = 1
 
 
 def _call(method: str, path: str) -> Mapping[str, Any]:
-    from config.sections import HttpSettings, SecuritySettings  # noqa: PLC0415 - `penpay --help` must answer at once
-    from config.settings import load_settings  # noqa: PLC0415
-    from penpay.operator import Node, NodeUnreachable  # noqa: PLC0415
+    from penpay.operator import Node, NodeUnreachable  # noqa: PLC0415 - `penpay --help` must answer at once
 
-    settings = load_settings(os.environ)
-    assert isinstance(settings.http, HttpSettings)
-    assert isinstance(settings.security, SecuritySettings)
     try:
-        return Node.of(settings.http, settings.security).call(method, path)
+        return Node.configured(os.environ).call(method, path)
     except NodeUnreachable as error:
         sys.stderr.write(f"penpay: {error}\n")
         raise typer.Exit(CHECK_FAILED) from None

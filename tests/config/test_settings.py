@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from config.keys import decode_keyring, development_keys, is_well_known
-from config.sections import SECTIONS, Bind, DatabaseSettings
+from config.sections import SECTIONS, Bind, DatabaseSettings, InternalListener, OperatorAccess
 from config.settings import Settings, SettingsError, load_section, load_settings
 from config.tuning import SAGA_TIMES, LimitSettings, TimingSettings, minor
 
@@ -258,6 +258,21 @@ def test_a_command_loads_only_the_section_it_needs():
         load_section({}, DatabaseSettings, dotenv=None)
     with pytest.raises(SettingsError, match=r"^PENPAY_X is not a setting"):
         load_section({**environ, "PENPAY_X": "1"}, DatabaseSettings, dotenv=None)
+
+
+def test_a_command_reads_only_the_part_that_it_needs(tmp_path):
+    closed = {"PENPAY_DARAJA__PASSKEY_FILE": str(tmp_path / "closed"), "PENPAY_SECURITY__JWT_KEY": "no key"}
+    environ = {**closed, "PENPAY_HTTP__INTERNAL_BIND": "[::1]:9", "PENPAY_HTTP__PUBLIC_BIND": "8080"}
+    assert load_section(environ, InternalListener, dotenv=None).internal_bind == Bind("::1", 9)
+    token = tmp_path / "token"
+    token.write_text("ops-word-97\n")
+    access = load_section({**environ, "PENPAY_SECURITY__OPS_TOKEN_FILE": str(token)}, OperatorAccess, dotenv=None)
+    assert access.ops_token.get_secret_value() == "ops-word-97"
+    gone = {**environ, "PENPAY_SECURITY__OPS_TOKEN_FILE": str(tmp_path / "gone")}
+    with pytest.raises(SettingsError, match=r"^PENPAY_SECURITY__OPS_TOKEN_FILE: cannot read the file"):
+        load_section(gone, OperatorAccess, dotenv=None)
+    with pytest.raises(SettingsError, match=r"^PENPAY_X is not a setting"):
+        load_section({**environ, "PENPAY_X": "1"}, InternalListener, dotenv=None)
 
 
 def test_speed_divides_the_times_of_sagas_and_nothing_else(development):

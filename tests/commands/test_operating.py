@@ -1,0 +1,82 @@
+"""Commands that speak to the running node: what they must know of it, and what they tell."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from config.environment import SettingsError
+from penpay.cli import app
+
+ROOT = {
+    "path": "penpay",
+    "kind": "supervisor",
+    "state": "running",
+    "restarts": 0,
+    "mailbox_depth": 0,
+    "oldest_message_s": 0,
+    "last_failure": "",
+    "children": [],
+}
+USER = "01KAF0Z3T9V5N5W6H3C8Q2YB7C"
+ERASE = ("erase", USER, "--by", "Achieng Otieno", "--second", "Brian Kamau", "--evidence", "ticket 4711")
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, str]]]:
+    """What a node's internal listener is asked: method, path, authorization. Only its address and token are set."""
+    requests: list[tuple[str, str, str]] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            requests.append((self.command, self.path, self.headers.get("Authorization", "")))
+            body = json.dumps(ROOT if self.path == "/ops/tree" else {"told": self.path}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = _answer  # noqa: N815 - named by the standard library
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = HTTPServer(("127.0.0.1", 0), Listener)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PENPAY_HTTP__INTERNAL_BIND", f"127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("PENPAY_SECURITY__OPS_TOKEN", "ops-word-97")
+    yield requests
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("command", "request_line"),
+    [
+        (("tree",), ("GET", "/ops/tree")),
+        (("restart", "rails/deriv"), ("POST", "/ops/tree/rails/deriv/restart")),
+        (("drain",), ("POST", "/ops/drain")),
+        ((*ERASE, "--yes"), ("POST", f"/admin/v1/users/{USER}/erase")),
+    ],
+    ids=["tree", "restart", "drain", "erase"],
+)
+def test_a_node_is_found_by_its_address_and_its_token_alone(asked, command, request_line):
+    said = CliRunner().invoke(app, command)
+    assert said.exit_code == 0, said.exception
+    assert asked == [(*request_line, "Bearer ops-word-97")]
+
+
+def test_an_address_that_is_none_is_told_in_one_line(asked, monkeypatch):
+    monkeypatch.setenv("PENPAY_HTTP__INTERNAL_BIND", "8081")
+    said = CliRunner().invoke(app, ["tree"])
+    assert isinstance(said.exception, SettingsError)
+    assert str(said.exception) == "PENPAY_HTTP__INTERNAL_BIND: must be HOST:PORT"
+    assert asked == []
