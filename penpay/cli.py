@@ -48,6 +48,7 @@ documenting.register(app)
 
 CHECK_FAILED = 1
 USAGE = 2
+Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands the flag over by position
@@ -67,7 +68,7 @@ def options(
 
 
 @app.command()
-def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+def doctor(*, as_json: Json = False) -> None:
     """Say whether machine, configuration, servers and node can do business, and what to do where not."""
     import orjson  # noqa: PLC0415 - see the module's docstring
 
@@ -87,9 +88,11 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="For machines
 
 
 @app.command()
-def migrate() -> None:
+def migrate(*, as_json: Json = False) -> None:
     """Bring the database to the newest schema. Uses PENPAY_DATABASE__ADMIN_URL when it is set."""
     import asyncio  # noqa: PLC0415 - see the module's docstring
+
+    import orjson  # noqa: PLC0415
 
     from config.sections import DatabaseSettings, NodeSettings  # noqa: PLC0415
     from config.settings import load_section  # noqa: PLC0415
@@ -110,7 +113,10 @@ def migrate() -> None:
     except (migrations.MigrationRefused, Unavailable) as error:
         sys.stderr.write(f"penpay: {error}\n")
         raise typer.Exit(CHECK_FAILED) from None
-    typer.echo(f"installation {done.installation_id}: {len(done.applied)} migrations applied")
+    if as_json:
+        typer.echo(orjson.dumps({"installation_id": done.installation_id, "applied": done.applied}).decode())
+    else:
+        typer.echo(f"installation {done.installation_id}: {len(done.applied)} migrations applied")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)

@@ -7,16 +7,24 @@ from typing import Annotated
 import typer
 
 CHECK_FAILED = 1
+USAGE = 2
 
 
 def chaos(
     *,
     transactions: Annotated[int, typer.Option(min=1, max=100_000, help="Deposits and withdrawals, in turn.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Draws who asks for what, and what breaks when.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Draws who asks for what, and what breaks when.")] = 1,
     minutes: Annotated[float, typer.Option(min=0.1, max=240.0, help="After this nobody asks any more.")] = 15.0,
     nodes: Annotated[int, typer.Option(min=1, max=2, help="The second one stands by and takes over.")] = 1,
-    kill_every: Annotated[float, typer.Option(min=1.0, help="Seconds between two `kill -9` of a node.")] = 5.0,
-    look: Annotated[Path | None, typer.Option(help="Bring up the servers of a run that went wrong, and wait.")] = None,
+    kill_every: Annotated[
+        float, typer.Option(min=1.0, max=3600.0, help="Seconds between two `kill -9` of a node.")
+    ] = 5.0,
+    look: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, help="Bring up the servers of a run that went wrong, and wait: for people."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Run many transactions on a private installation while nodes, servers and lines break; then prove every cent.
@@ -32,6 +40,9 @@ def chaos(
     from penpay.chaos.report import show  # noqa: PLC0415
     from penpay.chaos.run import run  # noqa: PLC0415
 
+    if look is not None and as_json:
+        sys.stderr.write("penpay: --look waits for a person and has no --json\n")
+        raise typer.Exit(USAGE)
     if look is not None:
         raise typer.Exit(looking.look(look, Console(soft_wrap=True)))
     plan = Plan(transactions=transactions, seed=seed, minutes=minutes, nodes=nodes, kill_every_s=kill_every)

@@ -36,7 +36,8 @@ def erase(
         sys.stderr.write(f"penpay: --{error.field} {error.detail}\n")
         raise typer.Exit(USAGE) from None
     if not yes:
-        typer.echo(f"{user_id} would be forgotten for good: add --yes")
+        would = f"{user_id} would be forgotten for good: add --yes"
+        typer.echo(orjson.dumps({"user": user_id, "erased": False}).decode() if as_json else would)
         return
     body = {"by": approval.by, "second": approval.second, "evidence": approval.evidence}
     try:

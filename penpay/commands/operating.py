@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 CHECK_FAILED = 1
+Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 def _call(method: str, path: str) -> Mapping[str, Any]:
@@ -20,7 +21,7 @@ def _call(method: str, path: str) -> Mapping[str, Any]:
         raise typer.Exit(CHECK_FAILED) from None
 
 
-def tree(*, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+def tree(*, as_json: Json = False) -> None:
     """Show the supervision tree of the running node."""
     import orjson  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
@@ -34,16 +35,25 @@ def tree(*, as_json: Annotated[bool, typer.Option("--json", help="For machines."
         show_tree(Console(), root)
 
 
-def restart(path: Annotated[str, typer.Argument(help="As `penpay tree` shows it, e.g. shards/3/ledger.")]) -> None:
+def restart(
+    path: Annotated[str, typer.Argument(help="As `penpay tree` shows it, e.g. shards/3/ledger.")],
+    *,
+    as_json: Json = False,
+) -> None:
     """Restart a supervisor or an actor; returns when what it restarted is ready again."""
-    _call("POST", f"/ops/tree/{path.strip('/')}/restart")
-    typer.echo(f"{path} was restarted")
+    _tell(_call("POST", f"/ops/tree/{path.strip('/')}/restart"), f"{path} was restarted", as_json=as_json)
 
 
-def drain() -> None:
+def drain(*, as_json: Json = False) -> None:
     """Tell the running node to leave: no new business, finish or park what runs, release ownership, exit."""
-    _call("POST", "/ops/drain")
-    typer.echo("the node is leaving")
+    _tell(_call("POST", "/ops/drain"), "the node is leaving", as_json=as_json)
+
+
+def _tell(answer: Mapping[str, Any], words: str, *, as_json: bool) -> None:
+    """The node's own answer for machines, words for people."""
+    import orjson  # noqa: PLC0415
+
+    typer.echo(orjson.dumps(answer).decode() if as_json else words)
 
 
 def register(app: typer.Typer) -> None:

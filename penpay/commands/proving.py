@@ -137,12 +137,15 @@ def _of_an_auditor() -> "tuple[DatabaseSettings, Path]":
     return load_section(os.environ, DatabaseSettings), folder
 
 
-def key() -> None:
+def key(*, as_json: Json = False) -> None:
     """Print the public key that anchors are verified with, for whoever verifies them elsewhere."""
+    import orjson  # noqa: PLC0415
+
     from config.settings import load_settings  # noqa: PLC0415
     from penpay.adapters.anchor_files import public_key_hex  # noqa: PLC0415
 
-    typer.echo(public_key_hex(load_settings(os.environ).security.audit_signing_key.get_secret_value()))
+    public = public_key_hex(load_settings(os.environ).security.audit_signing_key.get_secret_value())
+    typer.echo(orjson.dumps({"public_key": public}).decode() if as_json else public)
 
 
 def _audit() -> None:

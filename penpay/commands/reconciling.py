@@ -34,7 +34,7 @@ def reconcile(
     from penpay.operator import NodeUnreachable  # noqa: PLC0415
     from penpay.reconcile import show  # noqa: PLC0415
 
-    progress = Console(stderr=True, quiet=as_json)
+    progress = Console(stderr=True)
     try:
         with progress.status("comparing") as status:
             report = asyncio.run(_compared(load_settings(os.environ), act=not dry_run, say=status.update))

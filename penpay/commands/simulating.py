@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 CHECK_FAILED = 1
 USAGE = 2
 STORIES_MAX = 3
-SEEDS, ABLATED_SEEDS = 200, 1000
+SEEDS, ABLATED_SEEDS, SEEDS_MAX = 200, 1000, 10_000_000
 
 
 def register(app: typer.Typer) -> None:
@@ -23,12 +23,19 @@ def register(app: typer.Typer) -> None:
 
 def simulate(  # noqa: PLR0913 - one parameter per option
     *,
-    seeds: Annotated[int, typer.Option(help="How many worlds; 200, or 1,000 without each safeguard.")] = 0,
-    first_seed: Annotated[int, typer.Option(help="The first one's number; each number is one world, for ever.")] = 1,
-    jobs: Annotated[int, typer.Option(help="Processes.")] = 1,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, max=SEEDS_MAX, help="How many worlds; 200, or 1,000 without each safeguard."),
+    ] = None,
+    first_seed: Annotated[
+        int, typer.Option(min=0, help="The first one's number; each number is one world, for ever.")
+    ] = 1,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Processes.")] = 1,
     without: Annotated[str, typer.Option(help="Take this safeguard out of every world.")] = "",
     ablations: Annotated[bool, typer.Option("--ablations", help="Take out one safeguard after the other.")] = False,
-    until_failed: Annotated[int, typer.Option(help="With --ablations: enough failing seeds of one; 0: all run.")] = 0,
+    until_failed: Annotated[
+        int, typer.Option(min=0, help="With --ablations: enough failing seeds of one; 0: all run.")
+    ] = 0,
     sweep: Annotated[bool, typer.Option("--sweep", help="Crash once at every step of both sagas.")] = False,
     pairs: Annotated[bool, typer.Option("--pairs", help="Crash twice, at every pair of steps: a night.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
@@ -133,11 +140,10 @@ def _ablated(seeds: range, only: str, *, jobs: int, until_failed: int, as_json: 
 
     if not as_json:
         typer.echo("| safeguard | failing seeds | first failing seed |\n|---|---|---|")
-    unmissed = 0
+    rows: list[dict[str, object]] = []
     for name in [only] if only else SAFEGUARDS:
         report = run(seeds, jobs=jobs, without=name, progress=_progress(len(seeds)), until_failed=until_failed)
         first = report.failing[0] if report.failing else None
-        unmissed += first is None
         row = {
             "safeguard": name,
             "purpose": SAFEGUARDS[name].purpose,
@@ -146,10 +152,14 @@ def _ablated(seeds: range, only: str, *, jobs: int, until_failed: int, as_json: 
             "first": first.seed if first else None,
             "wrong": first.wrong[0] if first else "nobody missed it",
         }
-        plain = f"| {name}: {row['purpose']} | {report.failed} of {report.seeds} | {first.seed if first else 'none'} |"
-        typer.echo(orjson.dumps(row).decode() if as_json else plain)
-        sys.stdout.flush()
-    return unmissed
+        rows.append(row)
+        if not as_json:
+            seed = first.seed if first else "none"
+            typer.echo(f"| {name}: {row['purpose']} | {report.failed} of {report.seeds} | {seed} |")
+            sys.stdout.flush()
+    if as_json:
+        typer.echo(orjson.dumps(rows).decode())
+    return sum(row["first"] is None for row in rows)
 
 
 def _json(report: "Report") -> str:

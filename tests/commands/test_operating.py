@@ -80,3 +80,21 @@ def test_an_address_that_is_none_is_told_in_one_line(asked, monkeypatch):
     assert isinstance(said.exception, SettingsError)
     assert str(said.exception) == "PENPAY_HTTP__INTERNAL_BIND: must be HOST:PORT"
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("command", "document"),
+    [
+        (("tree",), ROOT),
+        (("restart", "rails/deriv"), {"told": "/ops/tree/rails/deriv/restart"}),
+        (("drain",), {"told": "/ops/drain"}),
+        (ERASE, {"user": USER, "erased": False}),
+        ((*ERASE, "--yes"), {"told": f"/admin/v1/users/{USER}/erase"}),
+    ],
+    ids=["tree", "restart", "drain", "erase to be said", "erase"],
+)
+def test_a_machine_gets_the_answer_of_the_node(asked, command, document):
+    said = CliRunner().invoke(app, [*command, "--json"])
+    assert said.exit_code == 0, said.exception
+    (line,) = said.stdout.splitlines()
+    assert json.loads(line) == document
