@@ -80,6 +80,12 @@ def _not_empty(value: SecretStr) -> SecretStr:
     return value
 
 
+def _fits_a_header(value: SecretStr) -> SecretStr:
+    if not all("!" <= character <= "~" for character in value.get_secret_value()):
+        raise ValueError("must be visible ASCII characters without spaces")
+    return value
+
+
 Text = Annotated[str, Field(min_length=1)]
 Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
 HttpUrl = Annotated[str, _url("http", "https")]
@@ -204,7 +210,7 @@ class SmtpSettings(Section):
 class OperatorAccess(Section):
     """The part of `PENPAY_SECURITY__…` that lets an operator in."""
 
-    ops_token: SecretStr = SecretStr("")
+    ops_token: Annotated[SecretStr, AfterValidator(_fits_a_header)] = SecretStr("")
 
 
 class SecuritySettings(OperatorAccess):

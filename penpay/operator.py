@@ -4,7 +4,7 @@ import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from rich.console import Console
 from rich.tree import Tree
@@ -54,7 +54,10 @@ class Node:
 
     def readiness(self) -> Mapping[str, Any]:
         """What `/readyz` says, ready or not. Raises `NodeUnreachable`."""
-        return self._ask("GET", "/readyz", None)[1]
+        status, told = self._ask("GET", "/readyz", None)
+        if "ready" not in told:
+            raise NodeUnreachable(f"no node on {self.host}:{self.port}: GET /readyz answered {status}")
+        return told
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any]]:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
@@ -67,15 +70,18 @@ class Node:
                 connection.request(method, path, json.dumps(body).encode(), json_headers)
             answer = connection.getresponse()
             said = answer.read()
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise NodeUnreachable(f"no node on {self.host}:{self.port}: {error}") from error
         finally:
             connection.close()
         try:
-            content = json.loads(said or b"{}")
+            content = json.loads(said)
         except ValueError:
-            content = {}
-        return answer.status, cast("Mapping[str, Any]", content)
+            content = None
+        if not isinstance(content, dict):
+            what = f"{method} {path} answered {answer.status} and no JSON object"
+            raise NodeUnreachable(f"no node on {self.host}:{self.port}: {what}")
+        return answer.status, content
 
 
 def show_tree(console: Console, root: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -41,7 +42,7 @@ def restart(
     as_json: Json = False,
 ) -> None:
     """Restart a supervisor or an actor; returns when what it restarted is ready again."""
-    _tell(_call("POST", f"/ops/tree/{path.strip('/')}/restart"), f"{path} was restarted", as_json=as_json)
+    _tell(_call("POST", f"/ops/tree/{quote(path.strip('/'))}/restart"), f"{path} was restarted", as_json=as_json)
 
 
 def drain(*, as_json: Json = False) -> None:

@@ -1,6 +1,8 @@
 """Commands that speak to the running node: what they must know of it, and what they tell."""
 
 import json
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 
 from config.environment import SettingsError
 from penpay.cli import app
+from penpay.operator import Node, NodeUnreachable
 
 ROOT = {
     "path": "penpay",
@@ -72,6 +75,37 @@ def test_a_node_is_found_by_its_address_and_its_token_alone(asked, command, requ
     said = CliRunner().invoke(app, command)
     assert said.exit_code == 0, said.exception
     assert asked == [(*request_line, "Bearer ops-word-97")]
+
+
+def test_a_path_is_asked_for_as_it_was_typed(asked):
+    assert CliRunner().invoke(app, ["restart", "/rails/a b?"]).exit_code == 0
+    assert asked[0][1] == "/ops/tree/rails/a%20b%3F/restart"
+
+
+def test_another_service_says_nothing_about_readiness(asked):
+    with pytest.raises(NodeUnreachable, match=r"^no node on 127\.0\.0\.1:\d+: GET /readyz answered 200$"):
+        Node.configured(os.environ).readiness()
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-x\r\n", b"HTTP/1.0 200 OK\r\n\r\n<html>", b"HTTP/1.0 200 OK\r\n\r\n[]"])
+def test_somebody_else_on_the_port_is_no_node(answer, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def be_somebody_else() -> None:
+            line, _ = door.accept()
+            with line:
+                line.recv(4096)
+                line.sendall(answer)
+
+        port = door.getsockname()[1]
+        monkeypatch.setenv("PENPAY_HTTP__INTERNAL_BIND", f"127.0.0.1:{port}")
+        thread = threading.Thread(target=be_somebody_else)
+        thread.start()
+        said = CliRunner().invoke(app, ["tree", "--json"])
+        thread.join()
+    assert said.exit_code == 1
+    assert said.stderr.startswith(f"penpay: no node on 127.0.0.1:{port}: ")
+    assert said.stdout == ""
 
 
 def test_an_address_that_is_none_is_told_in_one_line(asked, monkeypatch):

@@ -114,6 +114,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one(name, hint):
         ("PENPAY_SECURITY__JWT_KEY", "c2hvcnQ=", "must be 32 bytes in base64"),
         ("PENPAY_SECURITY__FIELD_KEYS", f"0:{KEY}", "must be VERSION:KEY pairs, with versions 1 to 255"),
         ("PENPAY_SECURITY__FIELD_KEYS", f"1:{KEY},1:{KEY}", "names a version twice"),
+        ("PENPAY_SECURITY__OPS_TOKEN", "two words", "must be visible ASCII characters without spaces"),
         ("PENPAY_LIMITS__DEPOSIT_MAX_USD", "NaN", "Input should be a finite number"),
         ("PENPAY_LIMITS__DEPOSIT_MAX_USD", "10.001", "Decimal input should have no more than 2 decimal places"),
         ("PENPAY_LIMITS__STK_MAX_KES", "10.5", "Decimal input should have no more than 0 decimal places"),
