@@ -76,6 +76,8 @@ class Sides:
     """Younger items may still be on their way into the books."""
     floats_s: float
     """How long to wait for M-Pesa's balances to be told anew when they do not agree."""
+    by: str
+    """Who compares, for the node's log."""
     act: bool = True
     say: Callable[[str], None] = lambda _: None
 
@@ -137,7 +139,7 @@ async def reconcile(sides: Sides) -> Report:
             await _move_cursor(sides, source, found, settled_at)
     sides.say("comparing balances")
     # After the remedies: what has just been booked to suspense is in the books now.
-    moving = {one.source for one in report.findings if one.verdict is Verdict.MOVING or one.remedy is Remedy.HAND_OVER}
+    moving = {one.source for one in report.findings if one.verdict is Verdict.MOVING or one.remedy is Remedy.LOOK_AGAIN}
     if agent_balance is not None:
         report.findings.append(await _compared(sides, _ACCOUNTS[AGENT], agent_balance, moving=AGENT in moving))
     report.findings += await _balances(sides, moving=PAYMENTS in moving)
@@ -237,7 +239,7 @@ async def _remedied(sides: Sides, finding: Finding) -> Finding:
     if not finding.remedy or not sides.act:
         return finding
     sides.say(f"{finding.source} {finding.ref}: {finding.words}")
-    path, body = _request(finding)
+    path, body = _request(finding, sides.by)
     try:
         await asyncio.to_thread(sides.node.call, "POST", path, body)
     except NodeUnreachable as error:
@@ -245,18 +247,13 @@ async def _remedied(sides: Sides, finding: Finding) -> Finding:
     return finding
 
 
-def _request(finding: Finding) -> tuple[str, dict[str, Any]]:
+def _request(finding: Finding, by: str) -> tuple[str, dict[str, Any]]:
+    if finding.operation_id:
+        # Only whose it may be: the node asks Safaricom what was paid.
+        return "/admin/v1/payments", {"operation_id": finding.operation_id, "receipt": finding.ref, "by": by}
     assert finding.amount is not None
     assert finding.at is not None
     at, amount = time_text(finding.at), Money(abs(finding.amount.minor), finding.amount.currency).wire()
-    if finding.claim is not None:
-        claim = finding.claim
-        owner = {
-            "operation_id": claim.operation_id,
-            "transaction_id": claim.transaction_id,
-            "shard": claim.shard,
-        }
-        return "/admin/v1/payments", {**owner, "receipt": finding.ref, "amount": amount, "at": at}
     kind = "payment" if finding.source == PAYMENTS else "credit" if finding.amount.minor > 0 else "debit"
     return "/admin/v1/movements", {"kind": kind, "ref": finding.ref, "amount": amount, "at": at}
 

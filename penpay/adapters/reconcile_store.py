@@ -7,7 +7,7 @@ from datetime import datetime
 from penpay.adapters.database import Database
 from penpay.adapters.mysql import Row
 from penpay.domain.money import Currency, Money
-from penpay.domain.reconciliation import Booked, Claim
+from penpay.domain.reconciliation import Booked
 from penpay.domain.unit import OperationKind
 
 _PAGE = 500
@@ -34,13 +34,12 @@ class MySqlReconciliation:
                 found[one.ref] = one
         return found
 
-    async def claims(self, references: Sequence[str]) -> Mapping[str, Claim]:
-        """Pushes by the reference that a payment names."""
-        found: dict[str, Claim] = {}
+    async def claims(self, references: Sequence[str]) -> Mapping[str, str]:
+        """Ids of pushes by the reference that a payment names."""
+        found: dict[str, str] = {}
         for begin in range(0, len(references), _PAGE):
             query = self._queries("claims", references=references[begin : begin + _PAGE])
-            for reference, operation_id, transaction_id, shard in await self._database.rows(query):
-                found[reference] = Claim(operation_id=operation_id, transaction_id=transaction_id, shard=shard)
+            found |= dict(await self._database.rows(query))
         return found
 
     async def balances_minor(self) -> Mapping[str, int]:

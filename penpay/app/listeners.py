@@ -17,6 +17,7 @@ from penpay.adapters.password_store import MySqlPasswordChanges
 from penpay.adapters.passwords import Argon2Passwords
 from penpay.adapters.phone_store import MySqlPhoneChanges
 from penpay.adapters.pin_store import MySqlPins
+from penpay.adapters.rail_reads import MySqlRailReads
 from penpay.adapters.rate_limits import RedisRateLimits
 from penpay.adapters.receipts import Ed25519Receipts
 from penpay.adapters.review_store import MySqlReviews
@@ -277,6 +278,7 @@ def _desks(house: NodeHouse, bells: Bells) -> tuple[ReviewDesk, ReconcileDesk, C
         clock=outside.clock,
         ids=outside.ids,
         staff_log=staff_log,
+        reads=MySqlRailReads(database),
         floats=lambda: house.board.floats,
         closed=house.gate.closed,
         ask_s=ask_s,

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pwd
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
@@ -86,9 +87,18 @@ def sides_of(
         clock=outside.clock,
         settle_s=timing.deriv_settle_s,
         floats_s=timing.float_poll_s + 15.0,
+        by=_operator(),
         act=act,
         say=say,
     )
+
+
+def _operator() -> str:
+    """The user of this machine who runs the command: a name for the log, and no proof."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 def register(app: typer.Typer) -> None:

@@ -27,7 +27,7 @@ class Remedy(StrEnum):
     """What is done about a difference."""
 
     NONE = ""
-    HAND_OVER = "handed to its transaction"
+    LOOK_AGAIN = "its transaction looks again"
     """The money belongs to an operation of ours whose evidence got lost."""
     SUSPENSE = "booked to suspense, a review is open"
     REVIEW = "a review is open"
@@ -56,15 +56,6 @@ class Booked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """An operation of ours that a movement may belong to."""
-
-    operation_id: str
-    transaction_id: str
-    shard: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """The outcome for one item, or for one balance."""
 
@@ -75,7 +66,8 @@ class Finding:
     amount: Money | None = None
     at: datetime | None = None
     remedy: Remedy = Remedy.NONE
-    claim: Claim | None = None
+    operation_id: str = ""
+    """The operation of ours that a movement names, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,19 +83,20 @@ def compare(
     listed: Iterable[Listed],
     booked: Mapping[str, Booked],
     *,
-    claims: Mapping[str, Claim],
+    claims: Mapping[str, str],
     window: Window,
     awaited: frozenset[Money] = frozenset(),
     complete: bool = True,
 ) -> list[Finding]:
     """Both anti-joins. `booked` holds what was booked for any listed id, and everything booked within the window.
 
-    `awaited`: signed amounts that operations of ours still wait for; their own evidence decides whose they are. A list
-    that is not `complete` says nothing about what is missing from it.
+    `claims`: operations of ours by the reference that an item may name. `awaited`: signed amounts that operations of
+    ours still wait for; their own evidence decides whose they are. A list that is not `complete` says nothing about
+    what is missing from it.
     """
     items = list(listed)
     findings = [
-        _waited_for(finding) if finding.remedy and not finding.claim and finding.amount in awaited else finding
+        _waited_for(finding) if finding.remedy and not finding.operation_id and finding.amount in awaited else finding
         for finding in (_judged(source, item, booked.get(item.ref), claims, window) for item in items)
     ]
     if complete:
@@ -111,8 +104,8 @@ def compare(
     return findings
 
 
-def _judged(source: str, item: Listed, mine: Booked | None, claims: Mapping[str, Claim], window: Window) -> Finding:
-    verdict, words, remedy, claim = Verdict.DIFFERS, "", Remedy.NONE, claims.get(item.reference)
+def _judged(source: str, item: Listed, mine: Booked | None, claims: Mapping[str, str], window: Window) -> Finding:
+    verdict, words, remedy, operation_id = Verdict.DIFFERS, "", Remedy.NONE, claims.get(item.reference, "")
     if mine is not None and mine.amount == item.amount:
         verdict = Verdict.AGREES
     elif mine is not None and mine.amount is not None:
@@ -121,8 +114,8 @@ def _judged(source: str, item: Listed, mine: Booked | None, claims: Mapping[str,
         words = "recorded as evidence, and not booked"
     elif item.at > window.settled_at:
         verdict, words = Verdict.MOVING, "may be on its way into the books"
-    elif claim is not None:
-        words, remedy = "the receipt is in no booking of ours, and names an operation of ours", Remedy.HAND_OVER
+    elif operation_id:
+        words, remedy = "the receipt is in no booking of ours, and names an operation of ours", Remedy.LOOK_AGAIN
     elif item.amount.minor > 0:
         words, remedy = "arrived, and nothing of ours explains it", Remedy.SUSPENSE
     else:
@@ -135,7 +128,7 @@ def _judged(source: str, item: Listed, mine: Booked | None, claims: Mapping[str,
         amount=item.amount,
         at=item.at,
         remedy=remedy,
-        claim=claim,
+        operation_id=operation_id,
     )
 
 

@@ -178,11 +178,12 @@ CALLS: Sequence[Told] = (
     ),
     _post(
         "/admin/v1/payments",
-        "Hand a payment of the provider's list to its saga",
+        "Look for the payment of a push in Safaricom's list",
         "Reconciliation",
         _with(receipt=_TEXT, transaction=_TEXT),
         status=202,
         body=FoundPayment,
+        problems=(*_STAFF, "not_found"),
     ),
     _post(
         "/admin/v1/recovery/open",

@@ -1,11 +1,10 @@
-"""What `penpay reconcile` asks of the running node: book what nobody explains, hand evidence over, open the gate.
+"""What `penpay reconcile` asks of the running node: book what nobody explains, look again, open the gate.
 
-Source: decisions.md parts 3 and 5. Every call may be repeated: units are known by the provider's own id.
+Source: decisions.md parts 3 and 5, faults.md S16. Every call may be repeated: units are known by the provider's own id.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from aiohttp import web
@@ -16,7 +15,7 @@ from penpay.domain.errors import BadInput
 from penpay.domain.money import Currency, Money, parse_amount
 from penpay.domain.presentation import time_text
 from penpay.domain.strays import ALREADY_KNOWN, SHARD, Stray, stray_unit
-from penpay.domain.unit import AuditRecord
+from penpay.domain.unit import AuditRecord, OperationKind
 from penpay.http.approvals import StaffLog
 from penpay.http.dispatch import read_bytes
 from penpay.http.json_body import MalformedJson, parse_object
@@ -29,13 +28,13 @@ from penpay.messages import (
     AcceptRecovery,
     Committed,
     CommitUnit,
-    ProbeAnswered,
     Refusal,
     UnitRejected,
     ledger_of,
-    saga_of,
 )
+from penpay.messages_rails import DARAJA_GATE, ProbePull
 from penpay.ports import Addresses, Clock, Ids
+from penpay.ports_rails import RailReads
 
 _CURRENCIES = {"payment": Currency.KES, "credit": Currency.USD, "debit": Currency.USD}
 Body = TypeVar("Body", bound=BaseModel)
@@ -49,6 +48,7 @@ class ReconcileDesk:
     clock: Clock
     ids: Ids
     staff_log: StaffLog
+    reads: RailReads
     floats: Callable[[], Mapping[str, FloatSnapshot]]
     closed: Callable[[], Mapping[int, str]]
     ask_s: float = 8.0
@@ -78,18 +78,33 @@ class ReconcileDesk:
         return json_response({"ref": found.ref, "result": "booked" if fresh else "known"})
 
     async def hand_over(self, request: web.Request) -> web.Response:
-        """A payment of the provider's list that names an operation of ours: its saga decides, as after any look."""
+        """A payment of the provider's list that names an operation of ours: its saga decides, as after any look.
+
+        Receipt and amount come from Safaricom and to which push they belong from our books: a body that was believed
+        would be money that one person invents.
+        """
         found = await _parsed(request, FoundPayment)
-        message = ProbeAnswered(
-            probe="pull",
-            operation_id=found.operation_id,
-            outcome="PAID",
-            reference=found.receipt,
-            amount=parse_amount(found.amount.amount, found.amount.currency, field="amount.amount"),
-            paid_at=_time(found.at),
+        push = (await self.reads.operations([found.operation_id])).get(found.operation_id)
+        if push is None or push.kind != OperationKind.STK:
+            raise Stop("not_found", "There is no such push.")
+        record = AuditRecord(
+            actor=f"staff:{found.by}",
+            action="payment.look",
+            subject=push.id,
+            detail={"transaction": push.transaction_id, "receipt": found.receipt},
         )
-        self.addresses.tell(saga_of(found.shard, found.transaction_id), message)
-        return json_response({"receipt": found.receipt, "transaction": found.transaction_id}, status=202)
+        await self.staff_log.append((record,), at=self.clock.now())
+        # From the push on, as its saga asks: a list that is read from later on would be silent about what came before.
+        look = ProbePull(
+            operation_id=push.id,
+            shard=push.shard,
+            transaction_id=push.transaction_id,
+            reference=push.reference,
+            amount=push.amount,
+            since=push.created_at,
+        )
+        self.addresses.tell(DARAJA_GATE, look)
+        return json_response({"receipt": found.receipt, "transaction": push.transaction_id}, status=202)
 
     async def open_gate(self, _request: web.Request) -> web.Response:
         """Everything was compared and agrees: money calls may leave again."""
@@ -120,10 +135,3 @@ def _money(found: UnexplainedMovement) -> Money:
     if amount.currency is not currency or not amount.minor:
         raise invalid_field(BadInput("amount", f"a {found.kind} is above zero and in {currency}"))
     return amount
-
-
-def _time(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        raise invalid_field(BadInput("at", "must be an RFC 3339 time")) from None

@@ -14,6 +14,7 @@ Ulid = Annotated[str, Field(pattern=ULID_PATTERN, examples=["01KAF0Z3T9V5N5W6H3C
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-20T12:00:00.000Z"])]
 PhoneText = Annotated[str, Field(min_length=9, max_length=20, examples=["254712345678"])]
 CodeText = Annotated[str, Field(pattern=r"^[0-9]{6}$", examples=["123456"])]
+StaffName = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]{0,79}$", examples=["Achieng"])]
 DerivCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{6,128}$", examples=["h7Kq2VbN"])]
 
 
@@ -96,14 +97,15 @@ class UnexplainedMovement(Request):
 
 
 class FoundPayment(Request):
-    """A payment of a provider's list that names an operation of ours. Internal listener only."""
+    """A payment of the provider's list that names an operation of ours: whose evidence to look for again.
+
+    Nothing that is booked is taken from here: the node asks Safaricom itself. `receipt` is what the caller has seen,
+    for the log. Internal listener only.
+    """
 
     operation_id: Ulid
-    transaction_id: Ulid
-    shard: Annotated[int, Field(ge=0, le=255)]
     receipt: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,64}$")]
-    amount: Amount
-    at: Annotated[str, Field(max_length=40)]
+    by: StaffName
 
 
 class TransactionsQuery(Request):

@@ -30,7 +30,7 @@ WHERE r.kind IN (:kinds) AND (r.created_at >= :since OR r.ref IN (:refs));
 
 -- name: claims
 -- Pushes that a payment may name, as long as no receipt belongs to them: a second payment is money of nobody.
-SELECT o.reference, o.id, o.transaction_id, o.shard
+SELECT o.reference, o.id
 FROM {ledger}.provider_operations o
 WHERE o.kind = 'STK'
   AND o.reference IN (:references)

@@ -30,6 +30,24 @@ async def test_it_stands_in_suspense_before_a_person_and_credits_nobody(stage: S
     assert len((await stage.told(who)).transfers) == 1
 
 
+async def test_a_prompt_that_was_refused_and_then_paid_by_hand_is_credited_with_what_safaricom_says(
+    stage: Stage,
+) -> None:
+    await until_comparable(stage)
+    who = stage.customer()
+    deposit = await stage.deposit(who, phone={"outcome": "1032"})
+    await stage.reaches(deposit, "FAILED")
+    push = await stage.push_of(who)
+    told = {"amount_kes": push["amount_minor"] // 100, "reference": push["reference"]}
+    receipt = (await stage.control.post(f"/phones/{who.msisdn}/pay", told))["receipt"]
+    # The comparison only says where to look; the node finds the payment in Safaricom's list itself.
+    async with asyncio.timeout(150):
+        while stage.state(deposit) == "FAILED":
+            await findings(stage)
+    assert await stage.reaches(deposit, "COMPLETED", "REVERSED", within_s=60.0) == "COMPLETED"
+    assert receipt not in await findings(stage)
+
+
 def booked(stage: Stage, receipt: str) -> list[tuple[str, int]]:
     """Key and cents of what was booked on the PayBill for a receipt that no deposit knows."""
     found = stage.rows(

@@ -1,7 +1,7 @@
 """What `penpay reconcile` asks of the node, on the internal listener."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import aiohttp
@@ -11,11 +11,13 @@ from penpay.adapters.metrics import Metrics
 from penpay.adapters.system import RandomUlids
 from penpay.domain.board import FloatSnapshot
 from penpay.domain.money import kes, usd
-from penpay.domain.unit import RejectCode
+from penpay.domain.unit import AuditRecord, RejectCode
 from penpay.http.internal import InternalParts, internal_app
 from penpay.http.reconciling import ReconcileDesk
 from penpay.http.site import Site
-from penpay.messages import ANCHORS, AcceptRecovery, Committed, CommitUnit, ProbeAnswered, Refusal, UnitRejected
+from penpay.messages import ANCHORS, AcceptRecovery, Committed, CommitUnit, Refusal, UnitRejected
+from penpay.messages_rails import DARAJA_GATE, ProbePull
+from penpay.ports import OperationRow
 from tests.http.world import Actors, LostAnswer, MovedClock
 
 ULID = "01KAF0Z3T9V5N5W6H3C8Q2YB7D"
@@ -27,14 +29,24 @@ PAYMENT = {
     "at": "2026-11-20T08:00:00.000Z",
     "reference": "NOBODY",
 }
-FOUND = {
-    "operation_id": ULID,
-    "transaction_id": ULID,
-    "shard": 2,
-    "receipt": "TKK1ABC2DE",
-    "amount": {"amount": "1300.00", "currency": "KES"},
-    "at": "2026-11-20T11:00:00.000+03:00",
-}
+FOUND = {"operation_id": ULID, "receipt": "TKK1ABC2DE", "by": "Achieng"}
+PUSH = OperationRow(
+    id=ULID,
+    transaction_id="01KAF0Z3T9V5N5W6H3C8Q2YB7E",
+    shard=2,
+    user_id="01KAF0Z3T9V5N5W6H3C8Q2YB7F",
+    kind="STK",
+    state="REFUSED",
+    amount=kes(130_000),
+    recipient="",
+    reference="PC8Q2YB7D000",
+    request={},
+    provider_ref="",
+    code="1032",
+    attempts=1,
+    attempts_closed=0,
+    created_at=SEEN,
+)
 
 
 @dataclass
@@ -44,11 +56,16 @@ class Node:
     base: str = ""
     floats: dict[str, FloatSnapshot] = field(default_factory=dict)
     closed: dict[int, str] = field(default_factory=dict)
-    logged: list[str] = field(default_factory=list)
+    stored: dict[str, OperationRow] = field(default_factory=dict)
+    logged: list[AuditRecord] = field(default_factory=list)
 
     async def append(self, records, *, at: datetime) -> None:
         assert at.tzinfo is not None
-        self.logged += [record.action for record in records]
+        assert not self.actors.told, "written down before anything is done"
+        self.logged += records
+
+    async def operations(self, operation_ids):
+        return {id_: self.stored[id_] for id_ in operation_ids if id_ in self.stored}
 
     async def call(self, method: str, path: str, body: object = None) -> tuple[int, dict]:
         headers = {"Authorization": "Bearer operators-secret"}
@@ -74,6 +91,7 @@ async def node() -> AsyncIterator[Node]:
                 clock=MovedClock(),
                 ids=RandomUlids(),
                 staff_log=made,
+                reads=made,
                 floats=lambda: made.floats,
                 closed=lambda: made.closed,
                 lost_answers=(LostAnswer,),
@@ -162,27 +180,54 @@ async def test_a_movement_that_is_none_is_refused(node: Node, change: dict, fiel
     assert node.actors.asked == []
 
 
-async def test_a_payment_that_names_an_operation_is_its_sagas_evidence(node: Node):
-    assert (await node.call("POST", "/payments", FOUND))[0] == 202
-    ((address, message),) = node.actors.told
-    assert address == f"shards/2/sagas/{ULID}"
-    assert message == ProbeAnswered(
-        probe="pull",
-        operation_id=ULID,
-        outcome="PAID",
-        reference="TKK1ABC2DE",
-        amount=kes(130_000),
-        paid_at=datetime(2026, 11, 20, 8, 0, tzinfo=UTC),
+async def test_a_payment_that_names_an_operation_is_looked_up_at_safaricom(node: Node):
+    node.stored[ULID] = PUSH
+    assert await node.call("POST", "/payments", FOUND) == (
+        202,
+        {"receipt": "TKK1ABC2DE", "transaction": PUSH.transaction_id},
     )
-    assert (await node.call("POST", "/payments", {**FOUND, "at": "yesterday"}))[0] == 400
-    assert len(node.actors.told) == 1
+    look = ProbePull(
+        operation_id=ULID,
+        shard=2,
+        transaction_id=PUSH.transaction_id,
+        reference="PC8Q2YB7D000",
+        amount=kes(130_000),
+        since=SEEN,
+    )
+    assert node.actors.told == [(DARAJA_GATE, look)]
+    (record,) = node.logged
+    assert (record.actor, record.action, record.subject) == ("staff:Achieng", "payment.look", ULID)
+
+
+@pytest.mark.parametrize(
+    "invented",
+    [
+        {"amount": {"amount": "150000.00", "currency": "KES"}},
+        {"at": "2026-11-20T11:00:00.000+03:00"},
+        {"reference": "PSOMEBODYELS"},
+        {"transaction_id": ULID},
+        {"by": ""},
+    ],
+)
+async def test_nobody_tells_the_node_what_was_paid_or_whose_it_is(node: Node, invented: dict):
+    node.stored[ULID] = PUSH
+    status, body = await node.call("POST", "/payments", {**FOUND, **invented})
+    assert (status, [error["field"] for error in body["errors"]]) == (400, list(invented))
+    assert (node.actors.told, node.logged) == ([], [])
+
+
+async def test_only_a_push_of_ours_can_be_paid(node: Node):
+    assert (await node.call("POST", "/payments", FOUND))[0] == 404
+    node.stored[ULID] = replace(PUSH, kind="B2C")
+    assert (await node.call("POST", "/payments", FOUND))[0] == 404
+    assert (node.actors.told, node.logged) == ([], [])
 
 
 async def test_the_gate_is_opened_by_who_keeps_the_witness_and_it_is_logged(node: Node):
     node.actors.answers[AcceptRecovery] = lambda _: (1, 3)
     assert await node.call("POST", "/recovery/open", {}) == (200, {"opened": [1, 3]})
     assert node.actors.asked == [(ANCHORS, AcceptRecovery())]
-    assert node.logged == ["recovery.accept"]
+    assert [record.action for record in node.logged] == ["recovery.accept"]
     node.actors.answers[AcceptRecovery] = lambda _: Refusal("forbidden", "line 3 is not an anchor of ours")
     status, body = await node.call("POST", "/recovery/open", {})
     assert (status, body["detail"]) == (403, "line 3 is not an anchor of ours")
