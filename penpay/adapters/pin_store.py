@@ -48,16 +48,22 @@ class MySqlPins:
         query = self._queries("give_back", user_id=user_id, pin_hash=tried.pin_hash, failures=tried.number, at=at)
         await self._database.write(query)
 
-    async def set_pin(self, user_id: str, pin_hash: str, *, held_until: datetime, notice_id: str, at: datetime) -> None:
-        async def work(connection: Connection) -> None:
+    async def set_pin(
+        self, user_id: str, pin_hash: str, *, held_until: datetime, notice_id: str, at: datetime
+    ) -> datetime | None:
+        async def work(connection: Connection) -> datetime | None:
             rows = await connection.rows(self._queries("lock_pin", user_id=user_id))
             if not rows or rows[0][0] == pin_hash:
                 # Run again after a lost answer of the commit: it was done.
-                return
+                return None
+            locked_until: datetime | None = rows[0][2]
+            if locked_until is not None and locked_until > at:
+                return locked_until
             kind = NoticeKind.PIN_CHANGED if rows[0][0] else NoticeKind.PIN_SET
             await connection.query(
                 self._queries("set_pin", user_id=user_id, pin_hash=pin_hash, held_until=held_until, at=at)
             )
             await connection.query(notice_query(self._notices, notice_id, user_id, kind, at=at))
+            return None
 
-        await self._database.transact(work)
+        return await self._database.transact(work)

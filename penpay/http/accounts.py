@@ -86,10 +86,12 @@ class Pins(Protocol):
         """The try was not made, so nobody learned anything from it."""
         ...
 
-    async def set_pin(self, user_id: str, pin_hash: str, *, held_until: datetime, notice_id: str, at: datetime) -> None:
+    async def set_pin(
+        self, user_id: str, pin_hash: str, *, held_until: datetime, notice_id: str, at: datetime
+    ) -> datetime | None:
         """A first PIN counts at once; a changed one holds withdrawals. Either way the count begins anew.
 
-        The owner is told by a notice.
+        The owner is told by a notice. The end of its lock when the present PIN is locked: nothing was changed then.
         """
         ...
 

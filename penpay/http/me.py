@@ -15,6 +15,7 @@ from penpay.domain.presentation import time_text
 from penpay.domain.throttle import Hit
 from penpay.http.deriv_link import rendered_link
 from penpay.http.dispatch import Call
+from penpay.http.pins import locked
 from penpay.http.replies import Stop, json_response
 from penpay.http.schemas_identity import PinRequest
 from penpay.messages_rails import DERIV_CUSTOMERS, DerivBalance, GetBalance
@@ -86,7 +87,10 @@ def _held_until(until: datetime | None, now: datetime) -> str | None:
 
 
 async def set_pin(call: Call) -> web.Response:
-    """Set or change the PIN; the password proves that it is the owner who does. A change holds withdrawals."""
+    """Set or change the PIN; the password proves that it is the owner who does. A change holds withdrawals.
+
+    A locked PIN stays as it is: whoever has only the password would have as many tries as they like.
+    """
     body: PinRequest = call.body
     edge, who = call.edge, call.who
     if problem := pin_problem(body.pin, phone=who.phone):
@@ -97,7 +101,11 @@ async def set_pin(call: Call) -> web.Response:
     pin_hash = await edge.passwords.hash_pin(who.user_id, body.pin)
     at = edge.clock.now()
     held_until = at + timedelta(seconds=edge.settings.withdrawal_hold_s)
-    await edge.pins.set_pin(who.user_id, pin_hash, held_until=held_until, notice_id=edge.ids.ulid(), at=at)
+    locked_until = await edge.pins.set_pin(
+        who.user_id, pin_hash, held_until=held_until, notice_id=edge.ids.ulid(), at=at
+    )
+    if locked_until is not None:
+        raise locked(locked_until, at=at)
     return web.Response(status=204)
 
 

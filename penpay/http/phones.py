@@ -1,7 +1,8 @@
 """Another phone number: password, PIN and a code to the new number; the former one is told.
 
-Withdrawals are held, every other session ends, and what is under way keeps the number that it began with.
-Source: faults.md S13, S55.
+Withdrawals are held, every other session ends, and what is under way keeps the number that it began with. While
+withdrawals are held the number stays: who took an account over would lead the payouts and messages away next.
+Source: faults.md S11, S13, S55.
 """
 
 from datetime import timedelta
@@ -11,6 +12,7 @@ from aiohttp import web
 from penpay.domain.accounts import PhoneChange, Verification
 from penpay.domain.errors import BadInput
 from penpay.domain.identity import mask_phone, phone_e164
+from penpay.domain.presentation import time_text
 from penpay.domain.throttle import Hit
 from penpay.http.codes import code_hash, limit_codes, new_code, send_code, sending, verification_of
 from penpay.http.dispatch import Call
@@ -29,6 +31,7 @@ async def ask(call: Call) -> web.Response:
     if who.pin_set and body.pin is None:
         raise BadInput("pin", "is needed as well, since a PIN is set")
     _not_frozen(call)
+    await _not_held(call, phone)
     await call.limit(Hit(edge.settings.rates.code, f"phone-{who.user_id}"))
     if not await edge.passwords.check_password(await edge.accounts.password_hash(who.user_id), body.password):
         raise Stop("password_wrong")
@@ -49,6 +52,7 @@ async def confirm(call: Call) -> web.Response:
     assert call.claims is not None
     phone = phone_e164(body.phone)
     _not_frozen(call)
+    await _not_held(call, phone)
     await call.limit(Hit(edge.settings.rates.code, f"new-phone-{who.user_id}"))
     change = PhoneChange(
         user_id=who.user_id,
@@ -70,6 +74,20 @@ async def confirm(call: Call) -> web.Response:
 def _not_frozen(call: Call) -> None:
     if call.who.status != "ACTIVE":
         raise Stop("account_frozen")
+
+
+async def _not_held(call: Call, phone: str) -> None:
+    """The owner has the day that a hold promises.
+
+    A number that nobody verified protects nothing, and a repeated confirmation meets the hold of its own change.
+    """
+    who = call.who
+    if not who.phone_verified or phone == who.phone:
+        return
+    known = await call.edge.accounts.profile(who.user_id)
+    held_until = known.withdrawals_held_until if known is not None else None
+    if held_until is not None and held_until > call.edge.clock.now():
+        raise Stop("withdrawals_held", f"Until {time_text(held_until)} the phone number stays as it is.")
 
 
 def _whom(call: Call, phone: str) -> str:

@@ -1,6 +1,7 @@
 """The customer's PIN as proof that it is they who ask. A try is counted in the database before its PIN is compared."""
 
 import math
+from datetime import datetime
 
 from penpay.domain.accounts import PinTry
 from penpay.domain.errors import Unavailable
@@ -19,6 +20,11 @@ async def check_pin(call: Call, pin: str) -> PinTry:
         return await _count_and_compare(call, pin)
 
 
+def locked(until: datetime, *, at: datetime) -> Stop:
+    """What a PIN that was tried too often answers until its lock ends, whatever is asked of it."""
+    return Stop("pin_locked", retry_after_s=max(1, math.ceil((until - at).total_seconds())))
+
+
 async def _count_and_compare(call: Call, pin: str) -> PinTry:
     edge, user_id = call.edge, call.who.user_id
     at = edge.clock.now()
@@ -26,8 +32,7 @@ async def _count_and_compare(call: Call, pin: str) -> PinTry:
     if not tried.pin_hash:
         raise Stop("pin_not_set")
     if tried.locked_until is not None:
-        left_s = math.ceil((tried.locked_until - at).total_seconds())
-        raise Stop("pin_locked", retry_after_s=max(1, left_s))
+        raise locked(tried.locked_until, at=at)
     try:
         right = await edge.passwords.check_pin(user_id, tried.pin_hash, pin)
     except Unavailable:

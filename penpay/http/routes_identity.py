@@ -140,7 +140,7 @@ OWN = (
         tag="Customer",
         body=schemas_identity.PinRequest,
         answers={204: None},
-        problems=(*FIELDS, *SIGNED, "password_wrong"),
+        problems=(*FIELDS, *SIGNED, "password_wrong", "pin_locked"),
     ),
     Route(
         method="PUT",
@@ -160,7 +160,15 @@ OWN = (
         tag="Customer",
         body=schemas_identity.ChangePhoneRequest,
         answers={202: schemas_identity.Verification},
-        problems=(*FIELDS, *SIGNED, "account_frozen", "password_wrong", "pin_wrong", "pin_locked"),
+        problems=(
+            *FIELDS,
+            *SIGNED,
+            "account_frozen",
+            "withdrawals_held",
+            "password_wrong",
+            "pin_wrong",
+            "pin_locked",
+        ),
     ),
     Route(
         method="POST",
@@ -170,7 +178,7 @@ OWN = (
         tag="Customer",
         body=schemas_identity.VerifyPhoneRequest,
         answers={200: schemas_identity.PhoneVerified},
-        problems=(*FIELDS, *SIGNED, "account_frozen", "code_invalid", "phone_taken"),
+        problems=(*FIELDS, *SIGNED, "account_frozen", "withdrawals_held", "code_invalid", "phone_taken"),
     ),
     Route(
         method="GET",

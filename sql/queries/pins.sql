@@ -24,7 +24,7 @@ SET pin_failures = pin_failures - 1, pin_locked_until = NULL, updated_at = :at
 WHERE id = :user_id AND pin_hash = :pin_hash AND pin_failures = :failures AND pin_failures > 0;
 
 -- name: set_pin
--- A new PIN with a clean count. A change holds withdrawals, the first PIN and a repetition of this statement do not;
+-- A new PIN with a clean count, where none is locked. A change holds withdrawals, the first PIN and a repetition of this statement do not;
 -- assignments are made from left to right, so the hold is decided by what was there before.
 UPDATE {users}.users
 SET

@@ -24,6 +24,12 @@ async def change_phone(customer: Customer, phone: str, **body: object) -> Answer
     return await confirm(customer, phone, customer.world.actors.last_code())
 
 
+async def after_the_hold(customer: Customer) -> None:
+    """A day later, signed in again on the customer's own device."""
+    customer.world.edge.clock.ahead += timedelta(hours=25)
+    customer.access = (await login(customer.world, customer.email, customer.device))["access_token"]
+
+
 async def test_the_code_reaches_the_new_number_and_changes_it(world: World, customer: Customer):
     phone = new_phone()
     asked = await ask(customer, phone)
@@ -70,6 +76,8 @@ async def test_wrong_pins_here_count_where_withdrawals_count(customer: Customer)
 
 
 async def test_this_session_goes_on_and_every_other_one_ends(world: World, customer: Customer):
+    await login(world, customer.email, "second")
+    await after_the_hold(customer)
     other = await login(world, customer.email, "second")
     assert (await change_phone(customer, new_phone())).status == 200
     assert (await customer.call("GET", "/me")).status == 200
@@ -147,6 +155,20 @@ async def test_a_number_that_was_never_verified_is_replaced_without_a_hold(world
     me = (await someone.call("GET", "/me")).body
     assert (me["phone_verified"], me["withdrawals_held_until"]) == (True, None)
     assert module_database.rows("SELECT 1 FROM {users}.notices WHERE user_id = %s", (me["id"],)) == []
+
+
+async def test_while_withdrawals_are_held_the_number_stays(world: World, customer: Customer):
+    """Neither by a code that was asked for before nor by a new one: the owner has the day that a hold promises."""
+    phone = new_phone()
+    await customer.call("PUT", "/me/pin", {"pin": PIN, "password": PASSWORD})
+    assert (await ask(customer, phone, pin=PIN)).status == 202
+    code = world.actors.last_code()
+    await customer.call("PUT", "/me/pin", {"pin": "715926", "password": PASSWORD})
+    for answer in (await confirm(customer, phone, code), await ask(customer, phone, pin="715926")):
+        assert (answer.status, answer.code) == (403, "withdrawals_held")
+    assert (await world.edge.accounts.identity(customer.id, "")).phone == customer.phone
+    await after_the_hold(customer)
+    assert (await change_phone(customer, phone, pin="715926")).status == 200
 
 
 async def test_the_present_number_is_no_change(customer: Customer):

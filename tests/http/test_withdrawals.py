@@ -395,14 +395,6 @@ async def test_a_changed_pin_holds_withdrawals_for_a_day(world: World, payee: Cu
     assert asked_withdrawals(world)[-1].held_until is None
 
 
-async def test_a_lock_can_be_left_by_a_new_pin_that_holds(world: World, payee: Customer):
-    for number in range(5):
-        await withdraw(payee, "480376", key=f"k{number}")
-    await set_pin(payee, OTHER_PIN)
-    assert (await withdraw(payee, OTHER_PIN)).status == 202
-    assert is_a_day_away(asked_withdrawals(world)[-1].held_until)
-
-
 async def test_the_same_statement_twice_is_no_change(world: World, payee: Customer, module_database):
     stored = module_database.rows("SELECT pin_hash FROM {users}.users WHERE id = %s", (payee.id,))[0][0]
     at = world.edge.clock.now()

@@ -1,6 +1,7 @@
 """S11: five tries at the PIN, counted in the database: restarts, an empty Redis, parallel guesses change nothing."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -8,7 +9,7 @@ from penpay.adapters.database import Database
 from penpay.adapters.pin_store import MySqlPins
 from penpay.domain.identity import pin_problem
 from penpay.messages import AcceptWithdrawal, HttpAnswer
-from tests.http.world import PASSWORD, Answer, Customer, World
+from tests.http.world import PASSWORD, Answer, Customer, World, login
 
 PIN = "480375"
 WRONG = ("480376", "480377", "480378", "480379", "480370")
@@ -36,6 +37,19 @@ async def test_the_sixth_try_is_refused_even_with_the_right_pin(payee: Customer)
     locked = await withdraw(payee, PIN)
     assert (locked.status, locked.code) == (423, "pin_locked")
     assert int(locked.headers["Retry-After"]) > 23 * 3600
+
+
+async def test_the_password_gives_a_locked_pin_no_new_tries(world: World, payee: Customer):
+    for pin in WRONG:
+        await withdraw(payee, pin)
+    answer = await payee.call("PUT", "/me/pin", {"pin": "715926", "password": PASSWORD})
+    assert (answer.status, answer.code) == (423, "pin_locked")
+    assert int(answer.headers["Retry-After"]) > 23 * 3600
+    assert (await withdraw(payee, PIN)).code == "pin_locked"
+    world.edge.clock.ahead += timedelta(hours=25)
+    payee.access = (await login(world, payee.email, payee.device))["access_token"]
+    assert (await payee.call("PUT", "/me/pin", {"pin": "715926", "password": PASSWORD})).status == 204
+    assert (await withdraw(payee, "715926")).status == 202
 
 
 async def test_a_new_process_knows_the_count(world: World, payee: Customer, module_database):
