@@ -10,6 +10,7 @@ from config.limits import REQUESTS_MAX
 from penpay.adapters.batching import Batcher
 from penpay.adapters.code_store import SentCodes
 from penpay.adapters.database import Database
+from penpay.adapters.forgetting import Forgetting
 from penpay.adapters.kyc_store import take_snapshot
 from penpay.adapters.mysql import Connection, Row
 from penpay.domain.accounts import (
@@ -40,6 +41,7 @@ class MySqlIdentities:
         self._sealer = sealer
         self._queries = database.queries("users")
         self._codes = SentCodes(database)
+        self._forgetting = Forgetting(database)
         self._notices = database.queries("notices")
         self._kyc = database.queries("kyc")
         self._lookups: Batcher[tuple[str, str], tuple[Row, bool] | None] = Batcher(
@@ -92,11 +94,15 @@ class MySqlIdentities:
         )
 
     async def register(self, new: NewAccount) -> bool:
-        """The same sealing and the same statements for a known address, whose row stays as it is."""
+        """The same sealing and the same statements for a known address, whose row stays as it is.
+
+        An address is known once its account has a verified phone or is verified itself.
+        """
         data_key = self._sealer.new_data_key(new.user_id)
         statements = self._registration(new, data_key)
 
         async def work(connection: Connection) -> bool:
+            await self._forgetting.unverified_of_email(connection, self._email_indexes(new.email), for_=new.user_id)
             for statement in statements:
                 await connection.query(statement)
             email_index, phone_index = self._email_indexes(new.email)[0], self._phone_indexes(new.phone)[0]
@@ -171,7 +177,7 @@ class MySqlIdentities:
         return await self._database.transact(work)
 
     async def verify_email(self, email: str, *, code_hash: bytes, at: datetime) -> bool:
-        """As for a phone, but an address is one account's from the beginning."""
+        """As for a phone, but an address is never two accounts' at once: a later registration replaced the earlier."""
         tried = CodeTry(purpose=Purpose.EMAIL, code_hash=code_hash, at=at)
 
         async def work(connection: Connection) -> bool:

@@ -5,16 +5,13 @@ import secrets
 from datetime import datetime, timedelta
 
 from penpay.adapters.database import Database
+from penpay.adapters.forgetting import Forgetting
 from penpay.adapters.mysql import Connection
 from penpay.domain.accounts import UserStanding
 from penpay.domain.review import Approval, folded_reference, person_key
 
 VALID = timedelta(hours=24)
 """How long an approval may be repeated for the very same act, after a lost answer for instance."""
-_FORGOTTEN = (
-    *("forget_tokens", "forget_sessions", "forget_notices", "forget_codes"),
-    *("forget_names", "forget_link", "forget_link_states", "forget_key"),
-)
 
 
 class MySqlApprovals:
@@ -48,6 +45,7 @@ class MySqlCustomerRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries = database.queries("staff")
+        self._forgetting = Forgetting(database)
 
     async def standing(self, user_id: str) -> UserStanding | None:
         rows = await self._database.rows(self._queries("standing", user_id=user_id))
@@ -73,7 +71,6 @@ class MySqlCustomerRecords:
         async def work(connection: Connection) -> None:
             # The row first: whoever signs in or registers at this moment waits for it.
             await connection.query(marker)
-            for name in _FORGOTTEN:
-                await connection.query(self._queries(name, user_id=user_id))
+            await self._forgetting.belongings(connection, [user_id])
 
         await self._database.transact(work)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from penpay.adapters.audit_store import MySqlSysAudit
 from penpay.adapters.database import Database
+from penpay.adapters.forgetting import Forgetting
 from penpay.adapters.mysql import Connection, Row
 from penpay.domain.unit import AuditRecord
 
@@ -14,6 +15,8 @@ TOKENS_KEPT = timedelta(days=62)
 """Twice as long as a session may live by default."""
 STATES_KEPT = timedelta(days=1)
 NOTICES_KEPT = timedelta(days=90)
+UNVERIFIED_KEPT = timedelta(hours=24)
+"""Codes end after minutes; who comes back later registers again."""
 
 
 class MySqlUpkeep:
@@ -23,6 +26,7 @@ class MySqlUpkeep:
         self._database = database
         self._queries = database.queries("upkeep")
         self._chain = MySqlSysAudit(database)
+        self._forgetting = Forgetting(database)
 
     async def record_sign_ins(self, *, at: datetime) -> int:
         """Write beginnings and ends of sessions into the chain, then mark them: twice is better than not at all."""
@@ -43,7 +47,11 @@ class MySqlUpkeep:
         gone = 0
         for name, kept_for in kept.items():
             gone += await self._database.write(self._queries(name, before=at - kept_for, limit=DELETE_MAX))
-        return gone
+
+        async def registrations(connection: Connection) -> int:
+            return await self._forgetting.unverified_before(connection, at - UNVERIFIED_KEPT, limit=BATCH)
+
+        return gone + await self._database.transact(registrations)
 
 
 def _records(row: Row) -> Sequence[AuditRecord]:

@@ -36,7 +36,10 @@ class Accounts(Protocol):
     async def profile(self, user_id: str) -> Profile | None: ...
 
     async def register(self, new: NewAccount) -> bool:
-        """False when the address is known; nothing was changed then, after the same work."""
+        """False when the address is known; nothing was changed then, after the same work.
+
+        A registration of it that nobody verified reserves nothing and is forgotten.
+        """
         ...
 
     async def renew_phone_code(self, phone: str, new: NewCode) -> bool:

@@ -1,9 +1,9 @@
 -- name: phone_of_email
--- Where a code for a forgotten password goes.
+-- Where a code for a forgotten password goes: never to a number that nobody proved to be the account's.
 SELECT u.id, u.phone_sealed, k.wrapped
 FROM {users}.users u
 JOIN {users}.data_keys k ON k.user_id = u.id
-WHERE u.email_index IN (:email_indexes);
+WHERE u.email_index IN (:email_indexes) AND u.phone_verified_at IS NOT NULL;
 
 -- name: lock_password
 -- The password that would be replaced.

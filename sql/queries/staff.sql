@@ -44,36 +44,3 @@ SET
   pin_failures = 0, pin_locked_until = NULL, withdrawals_held_until = NULL, kyc_tier = 0,
   erased_at = COALESCE(erased_at, :at), updated_at = :at
 WHERE id = :user_id;
-
--- name: forget_key
--- Without it, everything that was sealed for this customer, in whatever table or copy, is noise.
-DELETE FROM {users}.data_keys WHERE user_id = :user_id;
-
--- name: forget_codes
--- Codes of an account that is gone.
-DELETE FROM {users}.sent_codes WHERE user_id = :user_id;
-
--- name: forget_names
--- Names that the rails told. What remains of the snapshots is figures.
-DELETE FROM {users}.name_matches WHERE user_id = :user_id;
-
--- name: forget_link
--- The Deriv account and its token.
-DELETE FROM {users}.deriv_links WHERE user_id = :user_id;
-
--- name: forget_link_states
--- A browser that returns from Deriv now finds nobody.
-DELETE FROM {users}.deriv_link_states WHERE user_id = :user_id;
-
--- name: forget_notices
--- What was to be said to somebody who is gone.
-DELETE FROM {users}.notices WHERE user_id = :user_id;
-
--- name: forget_tokens
--- Refresh tokens of every device.
-DELETE FROM {users}.refresh_tokens
-WHERE session_id IN (SELECT s.id FROM {users}.sessions s WHERE s.user_id = :user_id);
-
--- name: forget_sessions
--- Devices and their names.
-DELETE FROM {users}.sessions WHERE user_id = :user_id;

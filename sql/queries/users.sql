@@ -20,8 +20,9 @@ JOIN {users}.data_keys k ON k.user_id = u.id
 WHERE u.id = :user_id;
 
 -- name: add_user
--- A registration. The address is unique under whatever key it was indexed, the phone only once it is verified. A known address changes nothing, and the
--- statements after this one then find nobody: they run all the same.
+-- A registration. The address is unique under whatever key it was indexed, the phone only once it is verified. A known
+-- address changes nothing, and the statements after this one then find nobody: they run all the same. Registrations of
+-- it that nobody verified were taken away just before.
 INSERT INTO {users}.users
   (id, shard, email_index, phone_index, email_sealed, phone_sealed, name_sealed, phone_mask, password_hash, kyc_tier,
    created_at, updated_at)

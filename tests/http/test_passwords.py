@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from tests.http.test_sign_in import registration
 from tests.http.world import PASSWORD, Answer, Customer, World, login, new_phone, signed_in
 
 NEW_PASSWORD = "a quite different sentence"
@@ -29,6 +30,12 @@ async def test_a_code_by_sms_sets_a_new_password(world: World, customer: Custome
     assert (await reset(world, customer.email, code)).status == 204
     assert (await sign_in(world, customer.email, PASSWORD)).code == "credentials_invalid"
     assert (await sign_in(world, customer.email, NEW_PASSWORD)).status == 200
+
+
+async def test_no_code_goes_to_a_number_that_nobody_verified(world: World):
+    phone = new_phone()
+    await world.call("POST", "/auth/register", registration(phone))
+    assert await ask_code(world, f"r{phone}@example.com") == ""
 
 
 async def test_a_code_works_once(world: World, customer: Customer):

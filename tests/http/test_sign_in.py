@@ -42,6 +42,29 @@ async def test_a_known_address_is_answered_like_a_new_one(world: World, customer
     await login(world, customer.email, customer.device)
 
 
+async def test_an_address_that_nobody_verified_is_free_for_who_comes_next(world: World, module_database):
+    stranger, owner = new_phone(), new_phone()
+    email = f"owner{owner}@example.com"
+    await world.call("POST", "/auth/register", registration(stranger, email=email, password="a stranger's sentence"))
+    strangers_code = world.actors.last_code()
+    device = {"id": "x", "name": "X", "platform": "web"}
+    signing_in = {"email": email, "password": "a stranger's sentence", "device": device}
+    session = (await world.call("POST", "/auth/login", signing_in)).body
+    assert (await world.call("POST", "/auth/register", registration(owner, email=email))).status == 201
+    verify = {"phone": owner, "code": world.actors.last_code()}
+    assert (await world.call("POST", "/auth/phone/verify", verify)).status == 200
+    await login(world, email, "first")
+    # Nothing of the earlier registration is left: neither its password, nor its session, nor its code.
+    assert (await world.call("POST", "/auth/login", signing_in)).status == 401
+    headers = {"Authorization": f"Bearer {session['access_token']}"}
+    assert (await world.call("GET", "/me", headers=headers)).status == 401
+    late = await world.call("POST", "/auth/phone/verify", {"phone": stranger, "code": strangers_code})
+    assert late.code == "code_invalid"
+    # From now on the address is taken.
+    await world.call("POST", "/auth/register", registration(new_phone(), email=email))
+    await login(world, email, "first")
+
+
 async def test_personal_fields_are_nowhere_in_the_rows(world: World, module_database):
     someone = await signed_in(world, name="Unmistakable Surname")
     dump = repr(module_database.rows("SELECT * FROM {users}.users JOIN {users}.deriv_links ON user_id = id"))

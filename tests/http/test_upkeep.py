@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from penpay.adapters.upkeep_store import MySqlUpkeep
-from tests.http.world import Customer, World, login
+from tests.http.test_sign_in import registration
+from tests.http.world import Customer, World, login, new_phone
 
 
 @pytest.fixture
@@ -51,6 +52,26 @@ async def test_only_what_serves_nobody_is_taken_away(
     assert (await world.call("POST", "/auth/refresh", body)).status == 200
     await upkeep.forget_old(at=world.edge.clock.now() + timedelta(days=63))
     assert module_database.rows(tokens) == [(0,)]
+
+
+async def test_a_registration_that_nobody_completed_is_forgotten_after_a_day(
+    world: World, upkeep: MySqlUpkeep, customer: Customer, module_database
+):
+    phone = new_phone()
+    await world.call("POST", "/auth/register", registration(phone))
+    await login(world, f"r{phone}@example.com", "first")
+    ((user_id,),) = module_database.rows("SELECT id FROM {users}.users WHERE phone_verified_at IS NULL")
+    kept = {
+        "users": "SELECT 1 FROM {users}.users WHERE id = %s",
+        "data_keys": "SELECT 1 FROM {users}.data_keys WHERE user_id = %s",
+        "sent_codes": "SELECT 1 FROM {users}.sent_codes WHERE user_id = %s",
+        "sessions": "SELECT 1 FROM {users}.sessions WHERE user_id = %s",
+    }
+    await upkeep.forget_old(at=world.edge.clock.now() + timedelta(hours=23))
+    assert {table for table, rows in kept.items() if module_database.rows(rows, (user_id,))} == kept.keys()
+    await upkeep.forget_old(at=world.edge.clock.now() + timedelta(hours=25))
+    assert {table for table, rows in kept.items() if module_database.rows(rows, (user_id,))} == set()
+    await login(world, customer.email, customer.device)
 
 
 async def test_failures_are_counted_for_an_alert(world: World, customer: Customer):
