@@ -14,46 +14,25 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.table import Column, Table
 
-from penpay.adapters.agent_account import AgentReading
-from penpay.adapters.rail_reads import MySqlRailReads
-from penpay.adapters.reconcile_store import MySqlReconciliation
 from penpay.domain.errors import GatewayError
 from penpay.domain.money import Currency, Money
 from penpay.domain.presentation import time_text
 from penpay.domain.reconciliation import (
     Finding,
-    Listed,
     Remedy,
     Verdict,
-    Window,
-    compare,
     compare_balance,
     is_clean,
+    not_told,
 )
+from penpay.lists import ACCOUNTS, AGENT, PAYMENTS, Lists, kind_of
 from penpay.operator import NodeUnreachable
-from penpay.ports import Clock
-from penpay.ports_rails import PullList
 
-PAYMENTS, AGENT, BALANCE = "payments", "agent", "balance"
-REACH = timedelta(hours=47)
-"""Safaricom lists 48 hours; an hour for clocks."""
+BALANCE = "balance"
 OVERLAP = timedelta(minutes=10)
 """How far behind its cursor a comparison begins again."""
-CLOCKS = timedelta(seconds=60)
 _LOOK_S = 1.0
 _MPESA_KINDS = frozenset({"STK", "REVERSAL", "B2C"})
-
-
-class Payments(Protocol):
-    """Safaricom's list."""
-
-    async def pull(self, *, since: datetime, until: datetime) -> PullList: ...
-
-
-class AgentAccount(Protocol):
-    """Deriv's statement of the agent."""
-
-    async def read(self, since: datetime) -> AgentReading: ...
 
 
 class RunningNode(Protocol):
@@ -66,14 +45,8 @@ class RunningNode(Protocol):
 class Sides:
     """Who is compared with whom. `act` False only looks. Times in seconds."""
 
-    payments: Payments
-    agent: AgentAccount
-    books: MySqlReconciliation
-    reads: MySqlRailReads
+    lists: Lists
     node: RunningNode
-    clock: Clock
-    settle_s: float
-    """Younger items may still be on their way into the books."""
     floats_s: float
     """How long to wait for M-Pesa's balances to be told anew when they do not agree."""
     by: str
@@ -120,95 +93,50 @@ class Report:
 
 async def reconcile(sides: Sides) -> Report:
     """Compare, act on what nobody explains, compare the balances, and open the recovery gate when all agrees."""
-    now = sides.clock.now()
-    settled_at = now - timedelta(seconds=sides.settle_s)
-    cursors = await sides.books.cursors()
+    lists = sides.lists
+    now = lists.clock.now()
+    cursors = await lists.books.cursors()
     report = Report()
     agent_balance: Money | None = None
-    for source, comparing in ((PAYMENTS, _payments), (AGENT, _agent)):
+    for source in (PAYMENTS, AGENT):
         sides.say(f"comparing {source}")
-        since = max(await sides.reads.booked_since(_ACCOUNTS[source]), cursors.get(source, _EVER) - OVERLAP)
+        since = max(await lists.reads.booked_since(ACCOUNTS[source]), cursors.get(source, _EVER) - OVERLAP)
         try:
-            found, balance = await comparing(sides, since, settled_at, now)
+            found, balance = await lists.compared(source, since, until=now, now=now)
             agent_balance = balance or agent_balance
         except GatewayError as error:
-            found = [_not_told(source, "list", error.code)]
+            found = [not_told(source, "list", error.code)]
         found = [await _remedied(sides, one) for one in found]
         report.findings += found
         if sides.act:
-            await _move_cursor(sides, source, found, settled_at)
+            await _move_cursor(sides, source, found, lists.settled_at(now))
     sides.say("comparing balances")
     # After the remedies: what has just been booked to suspense is in the books now.
     moving = {one.source for one in report.findings if one.verdict is Verdict.MOVING or one.remedy is Remedy.LOOK_AGAIN}
     if agent_balance is not None:
-        report.findings.append(await _compared(sides, _ACCOUNTS[AGENT], agent_balance, moving=AGENT in moving))
+        report.findings.append(await _compared(sides, ACCOUNTS[AGENT], agent_balance, moving=AGENT in moving))
     report.findings += await _balances(sides, moving=PAYMENTS in moving)
     if sides.act and is_clean(report.findings):
         report.opened = await _open_gate(sides)
     return report
 
 
-_ACCOUNTS = {PAYMENTS: "mpesa_paybill", AGENT: "deriv_agent"}
 _EVER = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
-
-
-Compared = tuple[list[Finding], Money | None]
-"""What was found in a list, and the balance that came with it."""
-
-
-async def _payments(sides: Sides, since: datetime, settled_at: datetime, now: datetime) -> Compared:
-    since = max(since, now - REACH)
-    told = await sides.payments.pull(since=since, until=now)
-    rows = told.rows
-    listed = [
-        Listed(ref=row.receipt, amount=row.amount, at=row.paid_at, reference=row.reference)
-        for row in rows
-        if row.paid_at >= since
-    ]
-    booked = await sides.books.booked(
-        ["mpesa_receipt"],
-        account=_ACCOUNTS[PAYMENTS],
-        currency=Currency.KES,
-        since=since,
-        refs=[row.receipt for row in rows],
-    )
-    claims = await sides.books.claims(sorted({row.reference for row in rows if row.reference}))
-    window = Window(since=since + CLOCKS, settled_at=settled_at)
-    found = compare(PAYMENTS, listed, booked, claims=claims, window=window, complete=told.complete)
-    if not told.complete:
-        found.append(_not_told(PAYMENTS, "list", "some of its entries cannot be read"))
-    return found, None
-
-
-async def _agent(sides: Sides, since: datetime, settled_at: datetime, _now: datetime) -> Compared:
-    reading = await sides.agent.read(since - CLOCKS)
-    listed = [Listed(ref=str(row.id), amount=row.amount, at=row.at) for row in reading.rows if row.at >= since]
-    # Known before the look at our own rows: what was given its proof in between is then found booked.
-    awaited = await sides.books.awaited()
-    booked = await sides.books.booked(
-        ["deriv_transaction", "deriv_credit"],
-        account=_ACCOUNTS[AGENT],
-        currency=Currency.USD,
-        since=since,
-        refs=[str(row.id) for row in reading.rows],
-    )
-    window = Window(since=since + CLOCKS, settled_at=settled_at)
-    return compare(AGENT, listed, booked, claims={}, window=window, awaited=awaited), reading.balance
 
 
 async def _balances(sides: Sides, *, moving: bool) -> list[Finding]:
     """M-Pesa tells its balances to a running node only. One that does not agree is waited for once more."""
-    began, waited_s = sides.clock.now(), 0.0
+    began, waited_s = sides.lists.clock.now(), 0.0
     while True:
         try:
             told = (await asyncio.to_thread(sides.node.call, "GET", "/admin/v1/floats"))["floats"]
         except NodeUnreachable as error:
-            return [_not_told(BALANCE, account, str(error)) for account in ("mpesa_paybill", "mpesa_utility")]
+            return [not_told(BALANCE, account, str(error)) for account in ("mpesa_paybill", "mpesa_utility")]
         findings, stale = [], False
         for account in ("mpesa_paybill", "mpesa_utility"):
             seen = told.get(account)
             if seen is None:
-                findings.append(_not_told(BALANCE, account, "never told to the running node"))
+                findings.append(not_told(BALANCE, account, "never told to the running node"))
                 continue
             finding = await _compared(sides, account, Money(int(seen["minor"]), Currency.KES), moving=moving)
             stale |= finding.verdict is not Verdict.AGREES and datetime.fromisoformat(seen["as_of"]) < began
@@ -221,17 +149,13 @@ async def _balances(sides: Sides, *, moving: bool) -> list[Finding]:
 
 
 async def _compared(sides: Sides, account: str, told: Money, *, moving: bool) -> Finding:
-    before = (await sides.books.balances_minor()).get(account, 0)
-    open_ended = await sides.books.open_ended()
-    after = (await sides.books.balances_minor()).get(account, 0)
-    is_mpesa = account != _ACCOUNTS[AGENT]
+    before = (await sides.lists.books.balances_minor()).get(account, 0)
+    open_ended = await sides.lists.books.open_ended()
+    after = (await sides.lists.books.balances_minor()).get(account, 0)
+    is_mpesa = account != ACCOUNTS[AGENT]
     open_here = any(count for kind, count in open_ended.items() if (kind in _MPESA_KINDS) == is_mpesa)
     moving = moving or open_here or before != after
     return compare_balance(account, told, Money(after, told.currency), moving=moving)
-
-
-def _not_told(source: str, ref: str, reason: str) -> Finding:
-    return Finding(source=source, ref=ref, verdict=Verdict.NOT_TOLD, words=reason)
 
 
 async def _remedied(sides: Sides, finding: Finding) -> Finding:
@@ -253,9 +177,8 @@ def _request(finding: Finding, by: str) -> tuple[str, dict[str, Any]]:
         return "/admin/v1/payments", {"operation_id": finding.operation_id, "receipt": finding.ref, "by": by}
     assert finding.amount is not None
     assert finding.at is not None
-    at, amount = time_text(finding.at), Money(abs(finding.amount.minor), finding.amount.currency).wire()
-    kind = "payment" if finding.source == PAYMENTS else "credit" if finding.amount.minor > 0 else "debit"
-    return "/admin/v1/movements", {"kind": kind, "ref": finding.ref, "amount": amount, "at": at}
+    kind = kind_of(finding.source, finding.amount)
+    return "/admin/v1/movements", {"kind": kind, "ref": finding.ref, "at": time_text(finding.at), "by": by}
 
 
 async def _move_cursor(sides: Sides, source: str, found: Sequence[Finding], settled_at: datetime) -> None:
@@ -264,7 +187,7 @@ async def _move_cursor(sides: Sides, source: str, found: Sequence[Finding], sett
     if any(one.at is None for one in open_items):
         return
     until = min([settled_at, *(one.at for one in open_items if one.at is not None)])
-    await sides.books.move_cursor(source, until, at=sides.clock.now())
+    await sides.lists.books.move_cursor(source, until, at=sides.lists.clock.now())
 
 
 async def _open_gate(sides: Sides) -> tuple[int, ...]:
@@ -272,7 +195,7 @@ async def _open_gate(sides: Sides) -> tuple[int, ...]:
     if not told["closed_shards"]:
         return ()
     sides.say("everything agrees: opening the recovery gate")
-    answer = await asyncio.to_thread(sides.node.call, "POST", "/admin/v1/recovery/open", {})
+    answer = await asyncio.to_thread(sides.node.call, "POST", "/admin/v1/recovery/open", {"by": sides.by})
     return tuple(int(shard) for shard in answer["opened"])
 
 

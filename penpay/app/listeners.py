@@ -17,7 +17,6 @@ from penpay.adapters.password_store import MySqlPasswordChanges
 from penpay.adapters.passwords import Argon2Passwords
 from penpay.adapters.phone_store import MySqlPhoneChanges
 from penpay.adapters.pin_store import MySqlPins
-from penpay.adapters.rail_reads import MySqlRailReads
 from penpay.adapters.rate_limits import RedisRateLimits
 from penpay.adapters.receipts import Ed25519Receipts
 from penpay.adapters.review_store import MySqlReviews
@@ -29,7 +28,7 @@ from penpay.adapters.statement_pdf import FpdfStatements
 from penpay.adapters.story_store import MySqlStories
 from penpay.adapters.stream_reader import StreamReader, blocking_client
 from penpay.adapters.tokens import EdDsaTokens
-from penpay.app.outside import NodeHouse, token_seeds
+from penpay.app.outside import NodeHouse, lists_of, token_seeds
 from penpay.app.rules import edge_settings_of, rules_of
 from penpay.domain.board import Board
 from penpay.domain.errors import OutcomeUnknown
@@ -278,7 +277,8 @@ def _desks(house: NodeHouse, bells: Bells) -> tuple[ReviewDesk, ReconcileDesk, C
         clock=outside.clock,
         ids=outside.ids,
         staff_log=staff_log,
-        reads=MySqlRailReads(database),
+        reads=outside.stores.rail_reads,
+        movements=lists_of(outside),
         floats=lambda: house.board.floats,
         closed=house.gate.closed,
         ask_s=ask_s,

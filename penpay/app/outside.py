@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from config.environment import SettingsError, variable
 from config.keys import VersionedKey
 from config.sections import Settings
+from penpay.adapters.agent_account import DialedAgentAccount
 from penpay.adapters.attempt_store import MySqlAttemptStore
 from penpay.adapters.crypto import HmacCallbackTokens, KeySealer, security_credential
 from penpay.adapters.daraja import DarajaAccount, HttpDaraja
@@ -26,12 +27,14 @@ from penpay.adapters.ledger_store import MySqlLedgerStore
 from penpay.adapters.metrics import Metrics
 from penpay.adapters.outbox_store import MySqlOutboxStore
 from penpay.adapters.rail_reads import MySqlRailReads
+from penpay.adapters.reconcile_store import MySqlReconciliation
 from penpay.adapters.redis_streams import RedisStreams, redis_client
 from penpay.adapters.saga_store import MySqlSagaStore
 from penpay.adapters.sms import AfricasTalking
 from penpay.adapters.system import RandomUlids, SystemClock
 from penpay.adapters.user_store import MySqlUserStore
 from penpay.app.house import House, Outside, Stores
+from penpay.lists import Lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,26 @@ def outside_of(settings: Settings) -> Connected:
         redis=redis,
         keys=MySqlKeys(database, sealer),
         closing=closing,
+    )
+
+
+def lists_of(outside: Connected) -> Lists:
+    """The providers' lists beside the books, for a comparison or for a look at one item."""
+    settings = outside.settings
+    agent = DialedAgentAccount(
+        outside.dialer,
+        loginid=settings.deriv.agent_loginid,
+        token=settings.deriv.agent_token.get_secret_value(),
+        call_s=settings.timing.deriv_call_s,
+        reads_per_minute=settings.limits.deriv_reads_per_minute,
+    )
+    return Lists(
+        payments=outside.daraja,
+        agent=agent,
+        books=MySqlReconciliation(outside.database),
+        reads=outside.stores.rail_reads,
+        clock=outside.clock,
+        settle_s=settings.timing.deriv_settle_s,
     )
 
 

@@ -64,29 +64,14 @@ def sides_of(
     settings: "Settings", outside: "Connected", *, act: bool = True, say: Callable[[str], None] = lambda _: None
 ) -> "Sides":
     """The books, the providers and the running node of this configuration."""
-    from penpay.adapters.agent_account import DialedAgentAccount  # noqa: PLC0415
-    from penpay.adapters.rail_reads import MySqlRailReads  # noqa: PLC0415
-    from penpay.adapters.reconcile_store import MySqlReconciliation  # noqa: PLC0415
+    from penpay.app.outside import lists_of  # noqa: PLC0415
     from penpay.operator import Node  # noqa: PLC0415
     from penpay.reconcile import Sides  # noqa: PLC0415
 
-    database, timing = outside.database, settings.timing
-    agent = DialedAgentAccount(
-        outside.dialer,
-        loginid=settings.deriv.agent_loginid,
-        token=settings.deriv.agent_token.get_secret_value(),
-        call_s=timing.deriv_call_s,
-        reads_per_minute=settings.limits.deriv_reads_per_minute,
-    )
     return Sides(
-        payments=outside.daraja,
-        agent=agent,
-        books=MySqlReconciliation(database),
-        reads=MySqlRailReads(database),
+        lists=lists_of(outside),
         node=Node.of(settings.http, settings.security),
-        clock=outside.clock,
-        settle_s=timing.deriv_settle_s,
-        floats_s=timing.float_poll_s + 15.0,
+        floats_s=settings.timing.float_poll_s + 15.0,
         by=_operator(),
         act=act,
         say=say,

@@ -155,6 +155,11 @@ def compare_balance(account: str, told: Money, books: Money, *, moving: bool) ->
     return Finding(source="balance", ref=account, verdict=verdict, words=words, amount=told)
 
 
+def not_told(source: str, ref: str, reason: str) -> Finding:
+    """A list, a part of it or a balance that could not be had."""
+    return Finding(source=source, ref=ref, verdict=Verdict.NOT_TOLD, words=reason)
+
+
 def is_clean(findings: Iterable[Finding]) -> bool:
     """Whether everything was compared and agrees: only then may money leave again after a recovery."""
     return all(finding.verdict is Verdict.AGREES for finding in findings)

@@ -34,14 +34,13 @@ EXITS: Mapping[str, Mapping[str, tuple[AccountCode, AccountCode]]] = {
 class Stray:
     """`kind`: `payment` (shillings came), `credit` (dollars came) or `debit` (dollars left). `ref`: the provider's id.
 
-    `at` is the provider's time as text; `reference` what the payer wrote.
+    `at` is the provider's time as text.
     """
 
     kind: str
     ref: str
     amount: Money
     at: str
-    reference: str = ""
 
 
 def stray_unit(stray: Stray, *, review_id: str, now: datetime, actor: str) -> UnitOfWork:
@@ -56,7 +55,7 @@ def stray_unit(stray: Stray, *, review_id: str, now: datetime, actor: str) -> Un
         reason=f"{amount.text()} {amount.currency}: nothing of ours explains it",
         owner_role="FINANCE",
         due_at=now + DUE,
-        evidence={**told, "reference": stray.reference},
+        evidence=told,
     )
     return UnitOfWork(
         unit_id=f"ref:{stray.ref}",

@@ -12,7 +12,14 @@ from pydantic.json_schema import models_json_schema
 
 from penpay import __version__
 from penpay.domain.problems import CONTENT_TYPE, PROBLEMS
-from penpay.http.schemas import ULID_PATTERN, FoundPayment, Problem, ReviewDecision, UnexplainedMovement
+from penpay.http.schemas import (
+    ULID_PATTERN,
+    FoundPayment,
+    Problem,
+    RecoveryAccepted,
+    ReviewDecision,
+    UnexplainedMovement,
+)
 from penpay.http.schemas_staff import EraseDecision, ReviewsQuery, StatusDecision, TierDecision, TwoNames
 
 Json = dict[str, Any]
@@ -170,11 +177,11 @@ CALLS: Sequence[Told] = (
     ),
     _post(
         "/admin/v1/movements",
-        "Book money that nothing of ours explains",
+        "Book money that the provider lists and nothing of ours explains",
         "Reconciliation",
         _with(ref=_TEXT, result={"enum": ["booked", "known"]}),
         body=UnexplainedMovement,
-        problems=(*_STAFF, "review_not_resolvable", "outcome_unknown"),
+        problems=(*_STAFF, "not_found", "review_not_resolvable", "outcome_unknown", "rail_down"),
     ),
     _post(
         "/admin/v1/payments",
@@ -190,7 +197,8 @@ CALLS: Sequence[Told] = (
         "Everything was compared and agrees: money calls may leave again",
         "Reconciliation",
         _with(opened={"type": "array", "items": _NUMBER}),
-        problems=("unauthorized", "forbidden", "rate_limited", "outcome_unknown", "unavailable"),
+        body=RecoveryAccepted,
+        problems=(*_STAFF, "outcome_unknown"),
     ),
     _get(
         "/admin/v1/overview",

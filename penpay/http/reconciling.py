@@ -5,15 +5,17 @@ Source: decisions.md parts 3 and 5, faults.md S16. Every call may be repeated: u
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from penpay.domain.board import FloatSnapshot
-from penpay.domain.errors import BadInput
-from penpay.domain.money import Currency, Money, parse_amount
+from penpay.domain.errors import BadInput, GatewayError
+from penpay.domain.money import Money
 from penpay.domain.presentation import time_text
+from penpay.domain.reconciliation import Finding, Remedy, Verdict
 from penpay.domain.strays import ALREADY_KNOWN, SHARD, Stray, stray_unit
 from penpay.domain.unit import AuditRecord, OperationKind
 from penpay.http.approvals import StaffLog
@@ -22,7 +24,7 @@ from penpay.http.json_body import MalformedJson, parse_object
 from penpay.http.quotes import refused
 from penpay.http.replies import Stop, invalid_field, invalid_fields, json_response
 from penpay.http.reviews import DECISION_BYTES_MAX
-from penpay.http.schemas import FoundPayment, UnexplainedMovement
+from penpay.http.schemas import FoundPayment, RecoveryAccepted, UnexplainedMovement
 from penpay.messages import (
     ANCHORS,
     AcceptRecovery,
@@ -36,8 +38,17 @@ from penpay.messages_rails import DARAJA_GATE, ProbePull
 from penpay.ports import Addresses, Clock, Ids
 from penpay.ports_rails import RailReads
 
-_CURRENCIES = {"payment": Currency.KES, "credit": Currency.USD, "debit": Currency.USD}
+_CLOCKS = timedelta(seconds=60)
+"""How far a provider's clock may be ahead of ours."""
 Body = TypeVar("Body", bound=BaseModel)
+
+
+class Movements(Protocol):
+    """What the providers list, beside what the books know."""
+
+    async def judged(self, kind: str, ref: str, *, at: datetime) -> Finding | None:
+        """One movement that is said to have happened then. None: it is not listed so. Raises `GatewayError`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +60,7 @@ class ReconcileDesk:
     ids: Ids
     staff_log: StaffLog
     reads: RailReads
+    movements: Movements
     floats: Callable[[], Mapping[str, FloatSnapshot]]
     closed: Callable[[], Mapping[int, str]]
     ask_s: float = 8.0
@@ -64,10 +76,23 @@ class ReconcileDesk:
         return json_response({"floats": floats, "closed_shards": closed})
 
     async def book(self, request: web.Request) -> web.Response:
-        """Money that nobody explains: in suspense if it arrived, and in any case before a person."""
+        """Money that nobody explains: in suspense if it arrived, and in any case before a person.
+
+        Its provider's list is read again, and judged as a comparison judges it: nobody books what did not happen, or
+        what an operation of ours still waits for.
+        """
         found = await _parsed(request, UnexplainedMovement)
-        stray = Stray(kind=found.kind, ref=found.ref, amount=_money(found), at=found.at, reference=found.reference)
-        unit = stray_unit(stray, review_id=self.ids.ulid(), now=self.clock.now(), actor="reconcile")
+        finding = await self._judged(found)
+        if finding.verdict is Verdict.AGREES:
+            return json_response({"ref": found.ref, "result": "known"})
+        if finding.remedy not in {Remedy.SUSPENSE, Remedy.REVIEW} or finding.amount is None or finding.at is None:
+            raise Stop("review_not_resolvable", f"It is not for suspense: {finding.words or finding.verdict}.")
+        actor, now = f"staff:{found.by}", self.clock.now()
+        record = AuditRecord(actor=actor, action="movement.book", subject=found.ref, detail={"kind": found.kind})
+        await self.staff_log.append((record,), at=now)
+        amount = Money(abs(finding.amount.minor), finding.amount.currency)
+        stray = Stray(kind=found.kind, ref=found.ref, amount=amount, at=time_text(finding.at))
+        unit = stray_unit(stray, review_id=self.ids.ulid(), now=now, actor=actor)
         try:
             reply = await self.addresses.ask(ledger_of(SHARD), CommitUnit(unit), timeout_s=self.ask_s)
         except self.lost_answers:
@@ -76,6 +101,18 @@ class ReconcileDesk:
             raise Stop("review_not_resolvable", f"{reply.code}: {reply.detail}")
         fresh = isinstance(reply, Committed) and not reply.replayed
         return json_response({"ref": found.ref, "result": "booked" if fresh else "known"})
+
+    async def _judged(self, found: UnexplainedMovement) -> Finding:
+        at = _time(found.at)
+        if at > self.clock.now() + _CLOCKS:
+            raise invalid_field(BadInput("at", "lies in the future"))
+        try:
+            finding = await self.movements.judged(found.kind, found.ref, at=at)
+        except GatewayError as error:
+            raise Stop("rail_down", f"The list could not be read: {error.code}.", retry_after_s=30) from None
+        if finding is None:
+            raise Stop("not_found", "The provider's list does not show it.")
+        return finding
 
     async def hand_over(self, request: web.Request) -> web.Response:
         """A payment of the provider's list that names an operation of ours: its saga decides, as after any look.
@@ -106,9 +143,10 @@ class ReconcileDesk:
         self.addresses.tell(DARAJA_GATE, look)
         return json_response({"receipt": found.receipt, "transaction": push.transaction_id}, status=202)
 
-    async def open_gate(self, _request: web.Request) -> web.Response:
+    async def open_gate(self, request: web.Request) -> web.Response:
         """Everything was compared and agrees: money calls may leave again."""
-        record = AuditRecord(actor="reconcile", action="recovery.accept", subject="gate")
+        accepted = await _parsed(request, RecoveryAccepted)
+        record = AuditRecord(actor=f"staff:{accepted.by}", action="recovery.accept", subject="gate")
         await self.staff_log.append((record,), at=self.clock.now())
         try:
             reply: tuple[int, ...] | Refusal = await self.addresses.ask(ANCHORS, AcceptRecovery(), timeout_s=self.ask_s)
@@ -129,9 +167,8 @@ async def _parsed(request: web.Request, model: type[Body]) -> Body:
         raise invalid_fields(error) from None
 
 
-def _money(found: UnexplainedMovement) -> Money:
-    currency = _CURRENCIES[found.kind]
-    amount = parse_amount(found.amount.amount, found.amount.currency, field="amount.amount")
-    if amount.currency is not currency or not amount.minor:
-        raise invalid_field(BadInput("amount", f"a {found.kind} is above zero and in {currency}"))
-    return amount
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise invalid_field(BadInput("at", "is no time of the calendar")) from None

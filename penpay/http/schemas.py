@@ -12,6 +12,14 @@ ULID_PATTERN = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 
 Ulid = Annotated[str, Field(pattern=ULID_PATTERN, examples=["01KAF0Z3T9V5N5W6H3C8Q2YB7D"])]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-20T12:00:00.000Z"])]
+PastTime = Annotated[
+    str,
+    Field(
+        pattern=r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
+        json_schema_extra={"format": "date-time"},
+        examples=["2026-11-20T12:00:00.000Z"],
+    ),
+]
 PhoneText = Annotated[str, Field(min_length=9, max_length=20, examples=["254712345678"])]
 CodeText = Annotated[str, Field(pattern=r"^[0-9]{6}$", examples=["123456"])]
 StaffName = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]{0,79}$", examples=["Achieng"])]
@@ -87,13 +95,21 @@ class ReviewDecision(Request):
 
 
 class UnexplainedMovement(Request):
-    """A movement of a provider's list that no operation of ours explains. Internal listener only."""
+    """A movement of a provider's list that no operation of ours explains: which one, and when it happened.
+
+    The node looks it up in the list itself; its amount is what stands there. Internal listener only.
+    """
 
     kind: Literal["payment", "credit", "debit"]
     ref: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
-    amount: Amount
-    at: Annotated[str, Field(max_length=40)]
-    reference: Annotated[str, Field(max_length=64)] = ""
+    at: PastTime
+    by: StaffName
+
+
+class RecoveryAccepted(Request):
+    """Who says that everything was compared and agrees. Internal listener only."""
+
+    by: StaffName
 
 
 class FoundPayment(Request):

@@ -4,14 +4,22 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from penpay.adapters.agent_account import AgentReading
 from penpay.client import Client
 from penpay.demo.play import Stage, sign_up
 from penpay.demo.rails import SandboxControl
+from penpay.domain.money import Money, kes, usd
+from penpay.domain.reconciliation import Booked, Remedy, Verdict
+from penpay.domain.statement import StatementRow
+from penpay.lists import Lists
+from penpay.ports_rails import PullList, PullRow
 from penpay.stack import PrivateInstallation
 
 SETTINGS = {
@@ -89,6 +97,85 @@ async def withdrawal(installation: PrivateInstallation, number: int) -> None:
                 return
             await asyncio.sleep(0.5)
     raise AssertionError(shown)
+
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+OPENED = NOW - timedelta(hours=6)
+OLDER = timedelta(hours=6)
+
+
+@dataclass
+class Sides:
+    """Both lists and the books of `Lists`, as far as one item needs them."""
+
+    payments: list[PullRow]
+    statement: list[StatementRow]
+    complete: bool = True
+
+    async def pull(self, *, since: datetime, until: datetime) -> PullList:
+        assert NOW - timedelta(hours=48) < since < until
+        return PullList(tuple(row for row in self.payments if since <= row.paid_at <= until), self.complete)
+
+    async def read(self, since: datetime) -> AgentReading:
+        return AgentReading([row for row in self.statement if row.at >= since], usd(0))
+
+    async def booked(self, kinds, *, account, currency, since, refs) -> dict[str, Booked]:
+        assert account in {"mpesa_paybill", "deriv_agent"}
+        return {"BOOKED": Booked(ref="BOOKED", amount=kes(500), at=NOW)} if "BOOKED" in refs else {}
+
+    async def claims(self, references) -> dict[str, str]:
+        return {"MINE": "op"} if "MINE" in references else {}
+
+    async def awaited(self) -> frozenset[Money]:
+        return frozenset({usd(700)})
+
+    async def booked_since(self, account: str) -> datetime:
+        return OPENED
+
+    def now(self) -> datetime:
+        return NOW
+
+
+@pytest.mark.parametrize(
+    ("kind", "ref", "hours_ago", "remedy"),
+    [
+        ("payment", "NOBODYS", 1.0, Remedy.SUSPENSE),
+        ("payment", "BOOKED", 1.0, Remedy.NONE),
+        ("payment", "NAMED", 1.0, Remedy.LOOK_AGAIN),
+        ("payment", "YOUNG", 0.0, Remedy.NONE),
+        ("payment", "NOBODYS", 3.0, None),
+        ("payment", "BEFORE", 7.0, None),
+        ("payment", "NOBODYS", 60.0, None),
+        ("payment", "INVENTED", 1.0, None),
+        ("credit", "NOBODYS", 1.0, None),
+        ("credit", "71", 1.0, Remedy.SUSPENSE),
+        ("credit", "72", 1.0, Remedy.NONE),
+        ("debit", "73", 1.0, Remedy.REVIEW),
+        ("debit", "71", 1.0, None),
+    ],
+)
+async def test_one_item_is_judged_by_what_its_provider_lists(
+    kind: str, ref: str, hours_ago: float, remedy: Remedy | None
+):
+    """Not listed, not then, not of this kind, or older than our books: there is nothing to judge."""
+    hour = NOW - timedelta(hours=1)
+    paid = [("NOBODYS", "", hour), ("BOOKED", "", hour), ("NAMED", "MINE", hour), ("YOUNG", "", NOW)]
+    payments = [PullRow(one, names, kes(500), at) for one, names, at in (*paid, ("BEFORE", "", hour - OLDER))]
+    moved = [(71, usd(500)), (72, usd(700)), (73, usd(-500))]
+    statement = [
+        StatementRow(id=id_, at=hour, action="transfer", amount=amount, balance_after=usd(0)) for id_, amount in moved
+    ]
+    sides = Sides(payments, statement)
+    lists = Lists(payments=sides, agent=sides, books=sides, reads=sides, clock=sides, settle_s=600.0)
+    found = await lists.judged(kind, ref, at=NOW - timedelta(hours=hours_ago))
+    assert (found.remedy if found is not None else None) == remedy
+
+
+async def test_a_list_with_entries_that_cannot_be_read_says_so_of_what_it_does_not_show():
+    sides = Sides([], [], complete=False)
+    lists = Lists(payments=sides, agent=sides, books=sides, reads=sides, clock=sides, settle_s=600.0)
+    found = await lists.judged("payment", "NOBODYS", at=NOW - timedelta(hours=1))
+    assert (found.verdict, found.remedy) == (Verdict.NOT_TOLD, Remedy.NONE)
 
 
 def test_books_and_rails_agree_after_money_went_both_ways(installation: PrivateInstallation):

@@ -15,7 +15,8 @@ from typing import Any
 from config.settings import load_settings
 from penpay.app.outside import outside_of
 from penpay.commands.reconciling import sides_of
-from penpay.reconcile import PAYMENTS, Sides, reconcile
+from penpay.lists import PAYMENTS
+from penpay.reconcile import Sides, reconcile
 from tests.harness.crashing_node import Death, Shell
 
 
@@ -43,12 +44,12 @@ class Books(Shell):
 
 def doomed(sides: Sides, death: Death) -> Sides:
     """The sides, with shells around what a comparison does to them."""
-    return replace(
-        sides,
-        payments=Payments(sides.payments, death),
-        node=RunningNode(sides.node, death),
-        books=Books(sides.books, death),  # type: ignore[arg-type]  # everything of it, and more
+    lists = replace(
+        sides.lists,
+        payments=Payments(sides.lists.payments, death),
+        books=Books(sides.lists.books, death),  # type: ignore[arg-type]  # everything of it, and more
     )
+    return replace(sides, lists=lists, node=RunningNode(sides.node, death))
 
 
 async def main() -> int:
