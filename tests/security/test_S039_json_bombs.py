@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from penpay.http.json_body import MalformedJson, parse_object
+from penpay.http.json_body import _STRINGS, MalformedJson, parse_object
 from tests.http.world import Customer
 
 BOMBS = {
@@ -36,6 +38,7 @@ BOMBS = {
     "nothing": b"",
     "unclosed": b'{"a":"' + b"x" * 30_000,
     "a quote that never ends": b'{"' + b"\\" * 20_000,
+    "quotes that never end": b"[" * 17 + b'"' + b'\\"' * 16_300,
 }
 
 
@@ -62,3 +65,10 @@ def test_a_bomb_is_refused_before_it_is_parsed(monkeypatch):
         with pytest.raises(MalformedJson):
             parse_object(BOMBS[name])
     assert parsed == []
+
+
+@given(st.lists(st.sampled_from([b'"', b"\\", b'\\"', b"[", b"\n", b"9", b" "])).map(b"".join))
+@example(BOMBS["a quote that never ends"])
+@example(BOMBS["quotes that never end"])
+def test_every_quote_belongs_to_one_string_so_that_none_is_read_from_twice(raw: bytes):
+    assert b'"' not in _STRINGS.sub(b"", raw)
