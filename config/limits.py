@@ -65,6 +65,8 @@ CALLBACK_BYTES_MAX: Final = 64 * 1024
 """A callback is stored before it is judged, so this is also the size of a stored row."""
 HEADER_BYTES_MAX: Final = 8 * 1024
 HEADERS_MAX: Final = 50
+MEDIA_TYPE_MAX: Final = 100
+"""Characters of a Content-Type; `application/json; charset=utf-8` has 31."""
 JSON_DEPTH_MAX: Final = 16
 JSON_KEYS_MAX: Final = 500
 JSON_DIGITS_MAX: Final = 19

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from penpay.domain.errors import BadInput
 from penpay.domain.review import Approval, approval_of
 from penpay.domain.unit import AuditRecord
-from penpay.http.dispatch import read_bytes
+from penpay.http.dispatch import read_bytes, require_json
 from penpay.http.json_body import MalformedJson, parse_object
 from penpay.http.replies import Stop, invalid_field, invalid_fields
 from penpay.http.schemas_staff import TwoNames
@@ -68,8 +68,7 @@ class FourEyes:
 
 async def decided(request: web.Request, model: type[Body], *, action: str) -> tuple[Body, Approval]:
     """The body of a decision, with its two names and its reference."""
-    if request.content_type != "application/json":
-        raise Stop("unsupported_media_type")
+    require_json(request)
     raw = await read_bytes(request, BODY_BYTES_MAX)
     try:
         body: Body = model.model_validate(parse_object(raw))

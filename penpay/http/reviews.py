@@ -18,7 +18,7 @@ from penpay.domain.review import NAME_MISMATCH, PAYEE_NAME, Approval, ReviewItem
 from penpay.domain.strays import ended, exit_problem, stray_of
 from penpay.domain.unit import ReviewClosed, TransactionRow, UnitOfWork
 from penpay.http.approvals import FourEyes, decided
-from penpay.http.dispatch import read_bytes
+from penpay.http.dispatch import read_bytes, require_json
 from penpay.http.json_body import MalformedJson, parse_object
 from penpay.http.names import NameRecords, decide_name
 from penpay.http.quotes import refused
@@ -129,8 +129,7 @@ class ReviewDesk:
 
 async def decision_of(request: web.Request) -> tuple[ReviewDecision, Approval]:
     """What two people decide, from a request's body. Raises `Stop`."""
-    if request.content_type != "application/json":
-        raise Stop("unsupported_media_type")
+    require_json(request)
     raw = await read_bytes(request, DECISION_BYTES_MAX)
     try:
         decision = ReviewDecision.model_validate(parse_object(raw))

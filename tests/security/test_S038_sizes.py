@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+from aiohttp import helpers
 
 from config.limits import BODY_BYTES_MAX, CALLBACK_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX
 from tests.http.test_callbacks import operation, path_of, post
@@ -83,3 +84,17 @@ async def test_other_content_is_not_taken(customer: Customer, kind: str):
     headers = {"Idempotency-Key": "k"} | ({"Content-Type": kind} if kind else {})
     answer = await customer.call("POST", "/deposits", headers=headers, data=body)
     assert (answer.status, answer.code) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("part", [";", "; a=b", "; charset=utf-8", '"', "(", "="])
+async def test_a_media_type_as_long_as_a_head_is_refused_unread(world: World, monkeypatch, part: str):
+    read: list[str] = []
+    parse = helpers.parse_content_type
+    monkeypatch.setattr(helpers, "parse_content_type", lambda text: read.append(text) or parse(text))
+    kind = "application/json; charset=utf-8"
+    assert (await world.call("POST", "/auth/password/forgot", headers={"Content-Type": kind}, data=b"{}")).status == 400
+    padding = part * (7000 // len(part))
+    answer = await world.call("POST", "/auth/password/forgot", headers={"Content-Type": kind + padding}, data=b"{}")
+    assert (answer.status, answer.code) == (415, "unsupported_media_type")
+    assert kind in read
+    assert max(map(len, read)) < 100
