@@ -136,7 +136,7 @@ def bound(edge: Edge, route: Route) -> Callable[[web.Request], Awaitable[web.Str
         if route.body is not None:
             await _read_body(call, route.body)
         elif request.can_read_body:
-            await _refuse_body(request)
+            await _refuse_body(call)
         if route.query is not None:
             _read_query(call, route.query)
         if call.claims is not None:
@@ -165,7 +165,7 @@ def _key_hash(request: web.Request) -> str:
 
 async def _read_body(call: Call, model: type[BaseModel]) -> None:
     require_json(call.request)
-    raw = await read_bytes(call.request, limits.BODY_BYTES_MAX)
+    raw = await _bytes_of(call)
     try:
         call.raw = parse_object(raw)
         call.body = model.model_validate(call.raw)
@@ -175,9 +175,9 @@ async def _read_body(call: Call, model: type[BaseModel]) -> None:
         raise invalid_fields(error) from None
 
 
-async def _refuse_body(request: web.Request) -> None:
+async def _refuse_body(call: Call) -> None:
     """A call without fields takes no fields. Nothing, or an empty object, is what some clients always send."""
-    raw = await read_bytes(request, limits.BODY_BYTES_MAX)
+    raw = await _bytes_of(call)
     try:
         unknown = parse_object(raw) if raw.strip() else {}
     except MalformedJson:
@@ -185,6 +185,14 @@ async def _refuse_body(request: web.Request) -> None:
     if unknown:
         said = [{"field": name[:80], "message": "is not a field of this request"} for name in unknown]
         raise Stop("invalid_request", errors=said)
+
+
+async def _bytes_of(call: Call) -> bytes:
+    """The body. One that came with its head is there already; whoever sends slowly must not keep others out."""
+    if call.request.content.is_eof():
+        return await read_bytes(call.request, limits.BODY_BYTES_MAX)
+    with call.edge.admission.awaiting_body(call.address_key()):
+        return await read_bytes(call.request, limits.BODY_BYTES_MAX)
 
 
 def require_json(request: web.Request) -> None:

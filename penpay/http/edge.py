@@ -1,7 +1,9 @@
 """Everything that the public listener works with, handed in by the composition root."""
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -26,6 +28,7 @@ from penpay.http.accounts import (
 from penpay.http.event_hub import EventHub
 from penpay.http.rates import RateRules, rate_rules
 from penpay.http.reads import Reads
+from penpay.http.replies import Stop
 from penpay.ports import Addresses, CallbackTokens, Clock, Ids, InboxStore, IndexSealer
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -140,10 +143,34 @@ class Admission:
 
     requests_max: int = limits.REQUESTS_MAX
     callbacks_max: int = limits.CALLBACKS_MAX
+    bodies_max: int = limits.BODIES_MAX
+    bodies_per_address: int = limits.ADDRESS_SHARE_MAX
     open: bool = True
     """False while starting or draining: everything but callbacks and the documentation is answered 503."""
     requests: int = 0
     callbacks: int = 0
+    bodies: Counter[str] = field(default_factory=Counter)
+    """Whose bodies are awaited, by what limits per address count."""
+
+    @contextmanager
+    def awaiting_body(self, address: str) -> Iterator[None]:
+        """A request whose body is on its way is not in progress yet: it has bounds of its own.
+
+        Raises `Stop` when too many are awaited, or when there is no room among the requests once it arrived.
+        """
+        if self.bodies.total() >= self.bodies_max or self.bodies[address] >= self.bodies_per_address:
+            raise Stop("overloaded")
+        self.requests -= 1
+        self.bodies[address] += 1
+        try:
+            yield
+        finally:
+            self.requests += 1
+            self.bodies[address] -= 1
+            if not self.bodies[address]:
+                del self.bodies[address]
+        if self.requests > self.requests_max:
+            raise Stop("overloaded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
