@@ -150,7 +150,8 @@ class _Connection(RequestHandler):
         del message
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
-        if status >= 500:
+        # Who leaves in the middle of a body is nobody's fault.
+        if status >= 500 and not isinstance(exc, ConnectionError):
             log.error("connection failed", exc_info=exc)
         return _problem_response(request, 431 if _is_too_long(exc) else status)
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from penpay.domain.ids import is_ulid
 from penpay.http.connection import ConnectionBounds, Doorkeeper
@@ -111,6 +112,21 @@ async def test_a_head_that_does_not_end_is_cut(world: World, customer: Customer)
         writer.close()
     finally:
         await site.close()
+
+
+async def test_who_leaves_in_the_middle_of_a_body_is_no_fault_of_ours(world: World):
+    with capture_logs() as lines:
+        _, writer = await asyncio.open_connection("127.0.0.1", world.site.port)
+        writer.write(b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\n" + JSON + b"Content-Length: 9\r\n\r\n{")
+        async with asyncio.timeout(10):
+            while not world.edge.admission.bodies:
+                await asyncio.sleep(0.01)
+            writer.transport.abort()
+            while world.edge.admission.bodies:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
+    assert lines == []
+    assert world.edge.admission.requests == 0
 
 
 async def test_one_address_holds_so_many_connections_and_no_more(world: World):
