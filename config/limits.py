@@ -76,8 +76,8 @@ REQUESTS_MAX: Final = 1024
 """In progress at once on the public listener; beyond it 503. Callbacks do not count: they have a lane of their own."""
 BODIES_MAX: Final = 2048
 """Bodies that are awaited at once, beside the requests in progress: 64 MiB in the end; beyond it 503."""
-ADDRESS_SHARE_MAX: Final = REQUESTS_MAX // 4
-"""What one address may hold at most outside development: connections, and bodies that are awaited."""
+BODIES_PER_ADDRESS_MAX: Final = REQUESTS_MAX // 4
+"""Bodies of one address that are awaited at most."""
 CALLBACKS_MAX: Final = 512
 CALLBACK_BATCH_MAX: Final = 128
 EVENT_STREAMS_MAX: Final = 10_000
@@ -130,7 +130,7 @@ EXIT_LOOP_STUCK: Final = 75
 assert DATABASE_POOL_MAX + DATABASE_RESERVED <= DATABASE_CONNECTIONS_MAX, "the server's best is shared by all of us"
 assert LEDGER_BATCH_MAX <= LEDGER_MAILBOX_MAX, "a full batch must be able to gather while one is committed"
 assert REQUESTS_MAX <= LEDGER_MAILBOX_MAX, "admitted requests must find room in one ledger's mailbox"
-assert min(REQUESTS_MAX, BODIES_MAX) >= ADDRESS_SHARE_MAX * 4, "no address keeps the others out"
+assert min(REQUESTS_MAX, BODIES_MAX) >= BODIES_PER_ADDRESS_MAX * 4, "no address keeps the others out"
 assert ENTITY_MAILBOX_MAX <= MAILBOX_MAX, "one customer gets less room than a singleton"
 assert ROOT_RESTARTS_MAX < RESTARTS_MAX, "the root gives up before a branch would"
 assert DATABASE_LOCK_WAIT_S < DATABASE_STATEMENT_S, "the server reports a lock wait before we cut the statement"

@@ -14,7 +14,6 @@ from pydantic import SecretBytes, SecretStr, ValidationError
 
 from config.environment import ENVIRONMENT, RELAXED, SettingsError, nested, variable, with_dotenv
 from config.keys import VersionedKey, development_keys, is_well_known
-from config.limits import ADDRESS_SHARE_MAX
 from config.sections import NEAR_NETWORKS, SAFARICOM_ADDRESSES, SECTIONS, SecuritySettings, Settings
 from config.tuning import Section
 
@@ -110,9 +109,6 @@ def _problems(settings: Settings) -> Iterator[str]:
         yield f"{variable('fx', 'second_url')} is missing"
     if settings.timing.speed != 1:
         yield f"{variable('timing', 'speed')} must be 1 outside development and testing"
-    if settings.limits.connections_per_address * settings.limits.address_factor > ADDRESS_SHARE_MAX:
-        name = variable("limits", "connections_per_address")
-        yield f"{name} times ADDRESS_FACTOR must not be above {ADDRESS_SHARE_MAX} outside development and testing"
     for name in ("daraja_stk_per_s", "daraja_b2c_per_s", "daraja_other_per_s", "deriv_calls_per_minute"):
         if not getattr(settings.limits, name):
             yield f"{variable('limits', name)} must not be 0 outside development and testing"

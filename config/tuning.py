@@ -5,8 +5,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from config.limits import ADDRESS_SHARE_MAX
-
 Usd = Annotated[Decimal, Field(gt=0, le=1_000_000, decimal_places=2)]
 Kes = Annotated[Decimal, Field(gt=0, le=250_000_000, decimal_places=0)]
 Percent = Annotated[Decimal, Field(gt=0, le=100)]
@@ -86,8 +84,8 @@ class LimitSettings(Section):
     callback_per_minute_address: Count = 600
     """Addresses on the allow-list have no such limit."""
     admin_per_minute: Count = 120
-    connections_per_address: Count = ADDRESS_SHARE_MAX
-    """Open at once from one address or IPv6 /64; a carrier hides many customers behind one."""
+    connections_per_address: Count = 1024
+    """Open at once from one address or IPv6 /64; a carrier hides thousands of customers behind one."""
     address_factor: Count = 1
     """Multiplies the limits per address, and that of all codes; 1,000 in development and testing."""
 

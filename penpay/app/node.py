@@ -45,7 +45,7 @@ class Node:
         self._outside = outside or outside_of(settings)
         self._house = NodeHouse(self._outside, Metrics())
         self._admission = Admission(
-            open=False, bodies_per_address=limits.ADDRESS_SHARE_MAX * settings.limits.address_factor
+            open=False, bodies_per_address=limits.BODIES_PER_ADDRESS_MAX * settings.limits.address_factor
         )
         self._events = EventHub()
         self._jobs = Jobs(self._house, self._events)

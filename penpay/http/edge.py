@@ -144,7 +144,7 @@ class Admission:
     requests_max: int = limits.REQUESTS_MAX
     callbacks_max: int = limits.CALLBACKS_MAX
     bodies_max: int = limits.BODIES_MAX
-    bodies_per_address: int = limits.ADDRESS_SHARE_MAX
+    bodies_per_address: int = limits.BODIES_PER_ADDRESS_MAX
     open: bool = True
     """False while starting or draining: everything but callbacks and the documentation is answered 503."""
     requests: int = 0

@@ -127,11 +127,6 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one(name, hint):
         ),
         ("PENPAY_TIMING__SPEED", "30", "must be 1 outside development and testing"),
         ("PENPAY_LIMITS__DARAJA_STK_PER_S", "0", "must not be 0 outside development and testing"),
-        (
-            "PENPAY_LIMITS__CONNECTIONS_PER_ADDRESS",
-            "1024",
-            "times ADDRESS_FACTOR must not be above 256 outside development and testing",
-        ),
         ("PENPAY_DARAJA__BASE_URL", "http://api.example.com", "must be https or wss in production"),
         ("PENPAY_DERIV__WS_URL", "ws://ws.example.com", "must be https or wss in production"),
     ],
