@@ -95,6 +95,8 @@ STATEMENT_PDFS_AT_ONCE: Final = 2
 STATEMENT_PAGE: Final = 500
 WRITE_S: Final = 20.0
 """How long a reader may leave what we write unread before the connection is cut."""
+WRITE_BYTES_PER_S: Final = 16 * 1024
+"""What the slowest network takes: a document written at once, such as an export, has that much longer to be read."""
 
 # --- providers -------------------------------------------------------------------------------------------------
 DARAJA_IN_FLIGHT_MAX: Final = 32

@@ -1,4 +1,4 @@
-"""Connections of our listeners: broken HTTP answered like everything else, slow heads cut, a bound per address.
+"""Connections of our listeners: broken HTTP answered like everything else, slow peers cut, a bound per address.
 
 Source: faults.md S32, S38, S40.
 """
@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
-from config.limits import READ_HEAD_S
+from config import limits
 from penpay.domain.presentation import json_bytes
 from penpay.domain.problems import CONTENT_TYPE, problem
 from penpay.http.peers import Network, limited_as, within
@@ -34,7 +34,7 @@ class ConnectionBounds:
 
     per_address_max: int = 0
     unbounded: Sequence[Network] = ()
-    head_s: float = READ_HEAD_S
+    head_s: float = limits.READ_HEAD_S
 
 
 @dataclass(slots=True)
@@ -121,6 +121,20 @@ class _Connection(RequestHandler):
         self._head_arrived()
         super().connection_lost(exc)
 
+    async def start(self) -> None:
+        """Answer until the end; then whatever nobody has read is not kept for long."""
+        await super().start()
+        self._abandon_unread()
+
+    def force_close(self) -> None:
+        self._abandon_unread()
+        super().force_close()
+
+    def _abandon_unread(self) -> None:
+        """A closed connection stays until all of it was read, which may be never."""
+        if self.transport is not None and self.transport.get_write_buffer_size():
+            self._loop.call_later(limits.WRITE_S, self.transport.abort)
+
     def data_received(self, data: bytes) -> None:
         before = self._request_count
         super().data_received(data)
@@ -158,10 +172,20 @@ class _Connection(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """The last chance to keep the framework's own words (an `Expect` that nobody knows) inside."""
+        """Have an answer read, or cut the connection: its bytes and its place are not kept for who reads nothing.
+
+        Also the last chance to keep the framework's own words (an `Expect` that nobody knows) inside. Says, as its
+        parent does, whether the reader is gone.
+        """
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = _problem_response(request, resp.status)
-        return await super().finish_response(request, resp, start_time)
+        try:
+            async with asyncio.timeout(limits.WRITE_S + (resp.content_length or 0) / limits.WRITE_BYTES_PER_S):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            if self.transport is not None:
+                self.transport.abort()
+            return resp, True
 
 
 def _is_too_long(error: BaseException | None) -> bool:

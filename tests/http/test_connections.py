@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from aiohttp.web_protocol import RequestHandler
 from structlog.testing import capture_logs
 
 from penpay.domain.ids import is_ulid
@@ -112,6 +113,66 @@ async def test_a_head_that_does_not_end_is_cut(world: World, customer: Customer)
         writer.close()
     finally:
         await site.close()
+
+
+MANY = 60
+DOCUMENT = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST_DOCUMENT = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+def served(site: Site) -> list[RequestHandler]:
+    return site._runner.server.connections
+
+
+async def test_who_asks_for_much_and_reads_nothing_is_cut(world: World, monkeypatch):
+    monkeypatch.setattr("config.limits.WRITE_S", 0.2)
+    monkeypatch.setattr("config.limits.WRITE_BYTES_PER_S", 1e9)
+    site = await opened(world)
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", site.port, limit=1024)
+        async with asyncio.timeout(15):
+            while not served(site):
+                await asyncio.sleep(0.01)
+            writer.write(DOCUMENT * MANY)
+            while served(site):
+                await asyncio.sleep(0.01)
+        writer.transport.abort()
+    finally:
+        await site.close()
+
+
+async def test_what_is_unread_at_the_end_is_not_kept_either(world: World, monkeypatch):
+    monkeypatch.setattr("config.limits.WRITE_S", 0.2)
+    site = await opened(world)
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", site.port, limit=1024)
+        async with asyncio.timeout(15):
+            while not served(site):
+                await asyncio.sleep(0.01)
+            # All answers fit into our own buffer, so none waits for its reader.
+            served(site)[0].transport.set_write_buffer_limits(high=2**30)
+            writer.write(DOCUMENT * MANY + LAST_DOCUMENT)
+            while served(site):
+                await asyncio.sleep(0.01)
+        writer.transport.abort()
+    finally:
+        await site.close()
+
+
+async def test_who_reads_slowly_gets_all_of_it(world: World):
+    size = len((await world.call("GET", "/openapi.json")).raw)
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.site.port, limit=1024)
+    writer.write(DOCUMENT * MANY + LAST_DOCUMENT)
+    got = 0
+    async with asyncio.timeout(15):
+        while not any(one.writing_paused for one in served(world.site)):
+            await asyncio.sleep(0.01)
+        while piece := await reader.read(65536):
+            got += len(piece)
+            await asyncio.sleep(0)
+    assert got > (MANY + 1) * size
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_who_leaves_in_the_middle_of_a_body_is_no_fault_of_ours(world: World):
