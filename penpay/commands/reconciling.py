@@ -80,10 +80,14 @@ def sides_of(
 
 def _operator() -> str:
     """The user of this machine who runs the command: a name for the log, and no proof."""
+    from penpay.domain.review import is_staff_name  # noqa: PLC0415
+
+    number = f"uid {os.getuid()}"
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
+        name = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
-        return f"uid {os.getuid()}"
+        return number
+    return name if is_staff_name(name) else number
 
 
 def register(app: typer.Typer) -> None:

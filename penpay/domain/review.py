@@ -14,7 +14,11 @@ from penpay.domain.fx import Direction
 from penpay.domain.saga_events import Event, StaffClosed, StaffProved, StaffSettled
 from penpay.domain.unit import OperationState
 
-_NAME = re.compile(r"[\w.@' -]{2,60}")
+STAFF_NAME_MAX = 60
+_NO_LETTER = "0-9_.@' -"
+STAFF_NAME_PATTERN = rf"^([0-9_.@'-][{_NO_LETTER}]*)?[A-Za-z][{_NO_LETTER}]*[A-Za-z][A-Za-z{_NO_LETTER}]*$"
+"""A person's name or staff address: two letters at least, of one alphabet, since those of two look alike."""
+_NAME = re.compile(STAFF_NAME_PATTERN)
 _EVIDENCE = re.compile(r"[^\x00-\x1f\x7f]{3,120}")
 _PROVIDER_ID = re.compile(r"[A-Za-z0-9_-]{3,64}", re.ASCII)
 
@@ -63,10 +67,15 @@ class Approval:
         return f"{self.by} and {self.second}, {self.evidence}"
 
 
+def is_staff_name(text: str) -> bool:
+    """Whether somebody of the staff can be called so."""
+    return len(text) <= STAFF_NAME_MAX and _NAME.fullmatch(text) is not None
+
+
 def person_key(name: str) -> str:
     """A name without accents, case, order and signs: what two ways of writing one person have in common."""
     plain = "".join(one for one in unicodedata.normalize("NFKD", name) if not unicodedata.combining(one))
-    return " ".join(sorted(re.findall(r"\w+", plain.casefold())))
+    return " ".join(sorted(re.findall(r"[^\W_]+", plain.casefold())))
 
 
 def folded_reference(evidence: str) -> str:
@@ -78,8 +87,8 @@ def approval_of(*, by: str, second: str, evidence: str, action: str) -> Approval
     """Two names that are not the same, and a reference that carries this decision. Raises `BadInput`."""
     names = {"by": " ".join(by.split()), "second": " ".join(second.split())}
     for asked, name in names.items():
-        if not _NAME.fullmatch(name):
-            raise BadInput(asked, "must be a person's name or staff address")
+        if not is_staff_name(name):
+            raise BadInput(asked, "must be a person's name or staff address, in the letters A to Z")
     if person_key(names["by"]) == person_key(names["second"]):
         raise BadInput("second", "must be somebody else")
     reference = " ".join(evidence.split())

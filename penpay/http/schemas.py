@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from penpay.domain.review import STAFF_NAME_MAX, STAFF_NAME_PATTERN
+
 AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,11})\.[0-9]{2}$"
 ULID_PATTERN = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 
@@ -22,7 +24,7 @@ PastTime = Annotated[
 ]
 PhoneText = Annotated[str, Field(min_length=9, max_length=20, examples=["254712345678"])]
 CodeText = Annotated[str, Field(pattern=r"^[0-9]{6}$", examples=["123456"])]
-StaffName = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]{0,79}$", examples=["Achieng"])]
+StaffName = Annotated[str, Field(max_length=STAFF_NAME_MAX, pattern=STAFF_NAME_PATTERN, examples=["Achieng"])]
 DerivCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{6,128}$", examples=["h7Kq2VbN"])]
 
 

@@ -214,6 +214,8 @@ async def test_a_ledger_that_refuses_is_heard(node: Node):
         ({"at": "2099-01-01T00:00:00Z"}, "at"),
         ({"by": ""}, "by"),
         ({"by": "Achieng\n"}, "by"),
+        ({"by": ".."}, "by"),
+        ({"by": "\u0391chieng"}, "by"),
         ({"shard": 3}, "shard"),
     ],
 )
