@@ -144,7 +144,7 @@ class Metrics:
         self._callbacks.labels(kind, verdict).inc()
 
     def authenticated(self, *, kind: str, accepted: bool) -> None:
-        """A password, a refresh token, a code or a PIN was judged."""
+        """A password, a refresh token, a code or a PIN was judged, or the operators' token (`ops`) was a wrong one."""
         self._authentications.labels(kind, "accepted" if accepted else "refused").inc()
 
     def edge_load(self, *, requests: int, streams: int) -> None:

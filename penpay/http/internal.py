@@ -5,8 +5,9 @@ Source: contract.md part 6. It comes up first and goes down last, so everything 
 
 import asyncio
 import hmac
+import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
@@ -38,6 +39,8 @@ OUR_OWN_ANSWER = (ROOT, "penpay/ops", "penpay/ops/http")
 """Restarting these would cut the connection that asks for it: 202 first."""
 LOOKS_PER_DECISION = 10
 """Pages that refresh themselves look more often than anybody decides, and must not keep anybody from deciding."""
+WRONG_TOKENS_PER_MINUTE = 30
+"""From anywhere; further wrong ones are told to wait, the right one never is."""
 _LATER = {"Retry-After": "2"}
 _OPEN = ("/healthz", "/readyz", "/metrics", *console_page.PAGES)
 """Probes and scrapers carry no token, nor does a browser that opens a page; the listener itself is not exposed."""
@@ -52,9 +55,10 @@ class Operations(Protocol):
     async def start_child(self, path: str) -> None: ...
 
 
-class Exposition(Protocol):
-    """The metrics as text."""
+class InternalMetrics(Protocol):
+    """The metrics as text, and what this listener adds to them."""
 
+    def authenticated(self, *, kind: str, accepted: bool) -> None: ...
     def exposition(self, accept: str) -> tuple[bytes, str]: ...
 
 
@@ -68,7 +72,7 @@ class InternalParts:
 
     readiness: Readiness
     operations: Operations
-    metrics: Exposition
+    metrics: InternalMetrics
     ids: Ids
     ops_token: str
     alive: Callable[[], bool]
@@ -130,18 +134,18 @@ class _Minute:
 
 
 def _around(parts: InternalParts) -> Middleware:
-    decisions, looks = _Minute(), _Minute()
+    decisions, looks, lock = _Minute(), _Minute(), _Lock(parts.ops_token, parts.metrics)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = parts.ids.ulid()
+        now_s = asyncio.get_running_loop().time()
         try:
             if request.path not in _OPEN:
                 _from_here(request, strictly=not parts.ops_token)
                 if parts.ops_token:
-                    _authorize(request, parts.ops_token)
+                    lock.open_for(request, now_s)
             if request.path.startswith("/admin/"):
-                now_s = asyncio.get_running_loop().time()
                 if request.method == "POST":
                     decisions.take(parts.admin_per_minute, now_s)
                 else:
@@ -172,10 +176,35 @@ def _from_here(request: web.Request, *, strictly: bool) -> None:
         raise Stop("misdirected_request", "Without a token only loopback addresses are served.")
 
 
-def _authorize(request: web.Request, token: str) -> None:
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+@dataclass(slots=True)
+class _Lock:
+    """Opens to the operators' token. Whoever tries others is counted, logged once a minute, and told to wait."""
+
+    token: str
+    metrics: InternalMetrics
+    minute: _Minute = field(default_factory=_Minute)
+    unlogged: int = 0
+    logged_s: float = -math.inf
+
+    def open_for(self, request: web.Request, now_s: float) -> None:
+        """Raises `Stop`. To come without any token is a mistake, but no guess."""
+        sent = request.headers.get("Authorization", "")
+        scheme, _, given = sent.partition(" ")
+        # The bytes as they came: what is no UTF-8 is a wrong token like any other.
+        right = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self.token.encode())
+        if right and scheme.lower() == "bearer":
+            return
+        if sent:
+            self._guessed(request, now_s)
         raise Stop("unauthorized", "This needs the operators' token.")
+
+    def _guessed(self, request: web.Request, now_s: float) -> None:
+        self.metrics.authenticated(kind="ops", accepted=False)
+        self.unlogged += 1
+        if now_s - self.logged_s >= 60:
+            log.warning("wrong_ops_token", times=self.unlogged, remote=request.remote)
+            self.unlogged, self.logged_s = 0, now_s
+        self.minute.take(WRONG_TOKENS_PER_MINUTE, now_s)
 
 
 class _Routes:

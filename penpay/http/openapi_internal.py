@@ -31,7 +31,7 @@ _ANY: Json = {"type": "object"}
 _LIST: Json = {"type": "array", "items": _ANY}
 _STAFF = ("unauthorized", "forbidden", "invalid_request", "malformed_json", "rate_limited", "unavailable")
 _LOOK = ("unauthorized", "forbidden", "not_found", "rate_limited", "unavailable")
-_OPERATE = ("unauthorized", "forbidden", "not_found", "unavailable")
+_OPERATE = ("unauthorized", "forbidden", "rate_limited", "not_found", "unavailable")
 _TAGS = {
     "Probes": "For machines; they need no token.",
     "Operating": "One node and its supervision tree.",
@@ -87,8 +87,8 @@ CALLS: Sequence[Told] = (
     _get("/healthz", "Whether the process lives", "Probes", _with(alive=_FLAG), **_PROBE),
     _get("/readyz", "Whether new business is taken (503 if not), and why not", "Probes", _READY, **_PROBE),
     _get("/metrics", "Prometheus text, OpenMetrics on request", "Probes", _TEXT, **_PROBE, media_type="text/plain"),
-    _get("/openapi.json", "This document", "Probes", _with(openapi=_TEXT, paths=_ANY), problems=_OPERATE[:2]),
-    _get("/ops/tree", "The supervision tree, nested", "Operating", _MEMBER, problems=_OPERATE[:2]),
+    _get("/openapi.json", "This document", "Probes", _with(openapi=_TEXT, paths=_ANY), problems=_OPERATE[:3]),
+    _get("/ops/tree", "The supervision tree, nested", "Operating", _MEMBER, problems=_OPERATE[:3]),
     _post(
         "/ops/tree/{path}/{command}",
         "Restart, stop or start what `path` names, slashes and all; answers when its children are ready again."
@@ -103,7 +103,7 @@ CALLS: Sequence[Told] = (
         "Operating",
         _with(draining=_FLAG),
         status=202,
-        problems=_OPERATE[:2],
+        problems=_OPERATE[:3],
     ),
     _post(
         "/admin/v1/reviews/{id}/resolve",

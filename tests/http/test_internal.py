@@ -3,15 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import make_mocked_request
+from structlog.testing import capture_logs
 
 from penpay.adapters.metrics import Metrics
 from penpay.adapters.system import RandomUlids
 from penpay.domain.errors import Unavailable
-from penpay.http.internal import InternalParts, internal_app
+from penpay.http.internal import InternalParts, _Lock, internal_app
 from penpay.http.readiness import Dependency
+from penpay.http.replies import Stop
 from penpay.http.site import Site
 
 TREE = {"path": "penpay", "kind": "supervisor", "state": "running", "children": []}
@@ -218,3 +222,40 @@ class TestWithToken:
         assert not internal.node.draining
         right = {"Authorization": "Bearer operators-secret"}
         assert (await internal.call("GET", "/ops/tree", headers=right))[0] == 200
+
+    async def test_wrong_tokens_leave_a_trace_and_are_told_to_wait(self, internal: Internal):
+        async def tried(token: str) -> int:
+            return (await internal.call("GET", "/ops/tree", headers={"Authorization": f"Bearer {token}"}))[0]
+
+        with capture_logs() as lines:
+            assert [await tried(f"guess-{n}") for n in range(30)] == [401] * 30
+            status, body, answer = await internal.call("GET", "/ops/tree", headers={"Authorization": "Bearer guess"})
+            assert (status, body["code"]) == (429, "rate_limited")
+            assert 0 < int(answer.headers["Retry-After"]) <= 60
+            assert await tried("operators-secret") == 200
+            assert (await internal.call("GET", "/ops/tree"))[0] == 401, "no token is no guess"
+        warnings = [line for line in lines if line["log_level"] == "warning"]
+        assert [(line["event"], line["times"]) for line in warnings] == [("wrong_ops_token", 1)]
+        text = (await internal.call("GET", "/metrics"))[1]
+        assert 'penpay_authentications_total{kind="ops",result="refused"} 31.0' in text
+
+    async def test_a_token_of_strange_bytes_is_a_wrong_one(self, internal: Internal):
+        address = urlsplit(internal.base)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(
+            b"GET /ops/tree HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAuthorization: Bearer \xff\r\n\r\n"
+        )
+        async with asyncio.timeout(10):
+            assert (await reader.read()).startswith(b"HTTP/1.1 401")
+        writer.close()
+        await writer.wait_closed()
+
+
+def test_the_next_line_about_wrong_tokens_says_how_many_there_were():
+    lock = _Lock("operators-secret", Metrics())
+    request = make_mocked_request("GET", "/ops/tree", headers={"Authorization": "Bearer guess"})
+    with capture_logs() as lines:
+        for now_s in (1000.0, 1001.0, 1059.9, 1060.0, 1061.0):
+            with pytest.raises(Stop):
+                lock.open_for(request, now_s)
+    assert [line["times"] for line in lines] == [1, 3]
