@@ -117,6 +117,29 @@ def _is_date(day: str, month: str, year: str) -> bool:
     return True
 
 
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs"})
+_JOINERS = "\u200c\u200d"
+"""Written inside words of Persian and of scripts of India; seen as the form of their neighbours."""
+_FILLERS = "\u115f\u1160\u3164\uffa0"
+"""Letters of Korean that show nothing."""
+
+
+def is_readable_name(name: str) -> bool:
+    """Whether a name has a letter, and nothing that nobody sees or that no script has."""
+    kinds = [unicodedata.category(one) for one in name]
+    if not any(kind[0] == "L" for kind in kinds):
+        return False
+    for place, one in enumerate(name):
+        if one in _JOINERS:
+            # A mark belongs to the letter that it follows.
+            before, after = kinds[:place][-1:], kinds[place + 1 : place + 2]
+            if not before or before[0][0] not in "LM" or not after or after[0][0] != "L":
+                return False
+        elif kinds[place] in _UNSEEN or one in _FILLERS:
+            return False
+    return True
+
+
 def name_tokens(name: str) -> frozenset[str]:
     """The words of a name without accents, case, order and single letters."""
     bare = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))

@@ -86,7 +86,7 @@ _SAID = {
 
 
 def _said(error: dict[str, Any]) -> str:
-    return _SAID.get(error["type"]) or str(error["msg"])
+    return _SAID.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
 
 
 def invalid_field(error: BadInput) -> Stop:

@@ -2,15 +2,24 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from penpay.domain.identity import EMAIL_MAX, NAME_MAX, PASSWORD_MAX
+from penpay.domain.identity import EMAIL_MAX, NAME_MAX, PASSWORD_MAX, is_readable_name
 from penpay.http.schemas import Answer, CodeText, DerivLinkAnswer, Me, PhoneText, Request, Time, Transaction
 
 DEVICE_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
 _UNSEEN = r"\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069<>"
 TEXT_PATTERN = rf"^[^{_UNSEEN}]*[^\s{_UNSEEN}][^{_UNSEEN}]*$"
 """Something that can be read: no control characters, none that turn what follows around, no angle brackets."""
+
+
+def _readable(name: str) -> str:
+    if not is_readable_name(name):
+        raise ValueError("must be a name that can be read, without hidden characters")
+    return name
+
+
+FullName = Annotated[str, Field(min_length=2, max_length=NAME_MAX, pattern=TEXT_PATTERN), AfterValidator(_readable)]
 EmailText = Annotated[str, Field(min_length=3, max_length=EMAIL_MAX, examples=["wanjiku@example.com"])]
 RefreshText = Annotated[str, Field(min_length=32, max_length=128)]
 DeviceId = Annotated[str, Field(pattern=DEVICE_ID_PATTERN, examples=["pixel-8-4f2a"])]
@@ -22,7 +31,7 @@ class RegisterRequest(Request):
     email: EmailText
     phone: PhoneText
     password: Annotated[str, Field(min_length=8, max_length=PASSWORD_MAX)]
-    full_name: Annotated[str, Field(min_length=2, max_length=NAME_MAX, pattern=TEXT_PATTERN)]
+    full_name: FullName
 
 
 class VerifyPhoneRequest(Request):

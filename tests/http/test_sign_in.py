@@ -333,13 +333,31 @@ async def test_sign_in_is_closed_while_the_shared_counter_is_away(world: World, 
 
 
 @pytest.mark.parametrize(
-    "name", ["   ", "\u00a0\u2003", "Wanjiku\u202eumak", "\u2067xy", "A\nB", "<b>Li</b>", "x\x7fy"]
+    "name",
+    [
+        *("   ", "\u00a0\u2003", "Wanjiku\u202eumak", "\u2067xy", "A\nB", "<b>Li</b>", "x\x7fy"),
+        *("\u200b\ufeff", "\u2060\u00ad", "\u061c\U000e0041", "\u3164\u3164", "\ue000\ue001", "\u0378\u0379"),
+        *(
+            "12",
+            "--",
+            "Wan\u200bjiku",
+            "Wan\u00adjiku",
+            "Wanjiku\u200d",
+            "\u200cWanjiku",
+            "A \u200dB",
+            "A\u200c\u200dB",
+        ),
+    ],
 )
 async def test_a_name_that_nobody_could_read_is_none(world: World, name: str):
     answer = await world.call("POST", "/auth/register", registration(new_phone(), full_name=name))
     assert (answer.status, answer.fields) == (400, {"full_name"})
 
 
-@pytest.mark.parametrize("name", ["José Ñandú", "N'gang'a wa Thiong'o", "أشينج أوتينو", "Li", "M. K.-Otieno"])
+JOINED = ("\u0645\u06cc\u200c\u0631\u0648\u062f", "\u0dc1\u0dca\u200d\u0dbb\u0dd3")
+"""A Persian word with a joiner between two letters, and a Sinhala one with it behind a letter's mark."""
+
+
+@pytest.mark.parametrize("name", ["José Ñandú", "N'gang'a wa Thiong'o", "أشينج أوتينو", "Li", "M. K.-Otieno", *JOINED])
 async def test_a_name_of_any_script_is_one(world: World, name: str):
     assert (await world.call("POST", "/auth/register", registration(new_phone(), full_name=name))).status == 201
