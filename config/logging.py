@@ -23,10 +23,12 @@ _SECRET_NAMES = re.compile(
     re.IGNORECASE,
 )
 _PHONE_NAMES = re.compile(r"(?:^|_)(?:phone|msisdn|phone_?number|party_?a|party_?b|to)$", re.IGNORECASE)
+_ADDRESS: Final = r"[A-Za-z0-9._%+-]++@([A-Za-z0-9.-]+\.[A-Za-z]{2,})"
 _MASKED_SHAPES: tuple[tuple[re.Pattern[str], Any], ...] = (
     # Kenyan mobile numbers, with and without the country's code. Neighbouring digits mean another kind of number.
     (re.compile(r"(?<![\w.])(\+?254|0)([17]\d{2})\d{3}(\d{3})(?![\w])"), lambda m: f"254{m[2][0]}****{m[3]}"),
-    (re.compile(r"[A-Za-z0-9._%+-]+@([A-Za-z0-9.-]+\.[A-Za-z]{2,})"), lambda m: f"***@{m[1]}"),
+    # Addresses, tried once for each run of their characters. One may end within a run, and the next begins right there.
+    (re.compile(rf"(?<![A-Za-z0-9._%+-])(?:{_ADDRESS})+"), lambda m: re.sub(_ADDRESS, r"***@\1", m[0])),
     # Access tokens (JWT), Deriv tokens, bearer and basic headers, tokens and codes in a query, callback URLs.
     (re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*"), _HIDDEN),
     (re.compile(r"\ba1-[A-Za-z0-9]{8,}\b"), _HIDDEN),

@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import re
 
 import pytest
 import structlog
@@ -82,6 +83,18 @@ def test_the_first_look_never_lets_a_secret_pass(text):
     for shape, mask in logging_of_ours._MASKED_SHAPES:
         masked = shape.sub(mask, masked)
     assert redact_text(text) == masked.replace("\r", "\\r").replace("\n", "\\n")
+
+
+PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9._%+-]+@([A-Za-z0-9.-]+\.[A-Za-z]{2,})")
+
+
+@given(st.text(alphabet="ab1.@-_+% \n", max_size=60))
+@example("a@b.aa1@b.aa")
+@example("a@b.aa_b@b.aa%1@b.aa")
+@example("@b.aa@b.aa")
+def test_addresses_are_masked_as_if_every_place_had_been_tried(text):
+    [(shape, mask)] = [one for one in logging_of_ours._MASKED_SHAPES if one[0].search("a@b.aa")]
+    assert shape.sub(mask, text) == PLAIN_ADDRESS.sub(r"***@\1", text)
 
 
 def test_a_masked_phone_can_still_be_recognised():
