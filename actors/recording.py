@@ -1,9 +1,10 @@
 """Recording a decision: the unit of work of a saga, and the one way to hand a unit to the ledger."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
-from actors.base import ActorKilled, AskTimeout
+from actors.base import ActorKilled, AskTimeout, MailboxFull
 from actors.flow import Flow
 from penpay.domain.decision import Decision
 from penpay.domain.errors import OutcomeUnknown, Unavailable
@@ -70,7 +71,10 @@ async def record(addresses: Addresses, unit: UnitOfWork, *, timeout_s: float = 8
         raise Unavailable("ledger") from error
     if isinstance(answer, Committed):
         if unit.outbox:
-            addresses.tell(outbox_of(unit.shard), OutboxBell(answer.outbox_seq))
+            # Recorded is recorded: an outbox with a full mailbox looks for itself soon, and what it rang for must not
+            # be taken for a unit that never began.
+            with suppress(MailboxFull):
+                addresses.tell(outbox_of(unit.shard), OutboxBell(answer.outbox_seq))
         return answer
     assert isinstance(answer, UnitRejected)
     return answer

@@ -60,6 +60,7 @@ class EntityHost(AsyncioActor):
         self._storming = False
         self._storm_delay_s = spec.storm.base_s
         self._closing = False
+        self._pumping = False
         self._commanded: dict[str, RestartChild | StartChild | StopChild] = {}
         self._entity_class: type[Any] | None = None
 
@@ -123,6 +124,15 @@ class EntityHost(AsyncioActor):
         self._pump()
 
     def _pump(self) -> None:
+        if self._pumping:
+            return  # an entity without `on_start` is ready inside of `launch`, and so on for each of them
+        self._pumping = True
+        try:
+            self._pump_all()
+        finally:
+            self._pumping = False
+
+    def _pump_all(self) -> None:
         while self._queued and not self._storming and len(self._recovering) < self._spec.recovery_limit:
             cell = self._queued.popleft()
             if self._entities.get(cell.name) is cell and cell.state in (State.NEW, State.WAITING):
@@ -148,6 +158,12 @@ class EntityHost(AsyncioActor):
     def child_exited(self, cell: Cell, ending: Exit) -> None:
         """An entity's incarnation is over: start it again, let it go, or park it."""
         self._recovering.discard(cell)
+        if cell is self._probe:
+            self._probe = None
+            if ending.clean:
+                self._end_storm()
+            elif not self._closing:
+                self._plan_probe()
         command = self._commanded.pop(cell.name, None)
         if self._closing or self._entities.get(cell.name) is not cell:
             cell.finish(ending)
@@ -196,9 +212,6 @@ class EntityHost(AsyncioActor):
                 self._begin_storm(error)
         trouble.restarts += 1
         self._surroundings.system.observer.restarted(self.address, ending.reason)
-        if cell is self._probe:
-            self._probe = None
-            self._plan_probe()
         if self._storming:
             self._queued.append(cell)
             return
@@ -250,6 +263,7 @@ class EntityHost(AsyncioActor):
     def _end_storm(self) -> None:
         self._storming = False
         self._probe = None
+        self.timers.cancel("storm")
         self._guard.clear()
         log.warning("storm is over", host=self.address, waiting=len(self._queued))
         self._pump()

@@ -128,7 +128,7 @@ class Cell:
     @property
     def holds_nothing(self) -> bool:
         """Nobody waits for this incarnation and it waits for nobody."""
-        return not self.tasks and not self.open_replies
+        return not self.tasks and not any(reply.open for reply in self.open_replies or ())
 
     # --- life ---
 
@@ -278,7 +278,8 @@ class Cell:
         if self.state is State.STARTING or (timeout_s is not None and timeout_s <= 0):
             self.kill(reason)
         else:
-            self.mailbox.offer_control(Letter(Shutdown(reason), None, self.loop.time()))
+            # For this incarnation only: taken by the next one, it would end that one too.
+            self.mailbox.offer_control(Stamped(Shutdown(reason), self.loop.time(), self.incarnation))
             self.wake()
         done, _ = await asyncio.wait([over], timeout=timeout_s)
         if not done:
@@ -286,6 +287,9 @@ class Cell:
             done, _ = await asyncio.wait([over], timeout=KILL_GRACE_S)
         if not done:
             life.log.error("actor does not let go; abandoned", actor=str(self))
+            # What it still does is nobody's: it may neither serve this mailbox nor end the next incarnation.
+            self.task = None
+            life.clean_up(self, Exit(KILLED))
             self.over(Exit(KILLED))
 
     def kill(self, reason: str = KILLED) -> None:

@@ -56,7 +56,7 @@ async def live(cell: "Cell") -> None:
         # Between messages: nobody's question is lost.
         ending = Exit(cell.kill_reason or KILLED)
         _uncancel()
-    if ending is not None:
+    if ending is not None and cell.task is asyncio.current_task():
         await end(cell, ending)
 
 
@@ -84,7 +84,8 @@ async def _serve(cell: "Cell") -> Exit | None:
     mailbox = cell.mailbox
     resident = cell.actor_class.RESIDENT
     turns = YIELD_EVERY
-    while True:
+    me = asyncio.current_task()
+    while cell.task is me:
         letter = mailbox.take()
         if letter is None:
             if not resident:
@@ -106,6 +107,7 @@ async def _serve(cell: "Cell") -> Exit | None:
         if not turns:
             turns = YIELD_EVERY
             await asyncio.sleep(0)
+    return None  # abandoned: the cell is another incarnation's
 
 
 async def handle(cell: "Cell", letter: Letter) -> Exit | None:
@@ -117,10 +119,10 @@ async def handle(cell: "Cell", letter: Letter) -> Exit | None:
         if kind is _ActorStop:
             cell.stop_reply = letter.reply_to
             return Exit(NORMAL)
-        if kind is Shutdown:
-            return Exit(message.reason)
         if not _still_wanted(cell, letter, now):
             return None
+        if kind is Shutdown:
+            return Exit(message.reason)
         if kind is Broken:
             _log_unhandled(cell, message.error)
             return Exit(CRASH, message.error)
@@ -210,6 +212,8 @@ async def end(cell: "Cell", ending: Exit) -> None:
         ending = ending if ending.abnormal else Exit(cell.kill_reason or KILLED)
         for task in cell.tasks or ():
             task.cancel()
+    if cell.task is not asyncio.current_task():
+        return  # abandoned meanwhile
     clean_up(cell, ending)
     cell.task = None
     stop_reply, cell.stop_reply = cell.stop_reply, None

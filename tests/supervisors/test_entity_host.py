@@ -259,6 +259,47 @@ async def test_a_storm_holds_restarts_back_until_a_probe_lives(house, hosted, un
     assert not host.parked
 
 
+async def test_a_storm_over_more_entities_than_the_stack_is_deep_ends_as_well(house, hosted, until):
+    class Brief(Quiet):
+        async def on_receive(self, message):
+            if message == "boom":
+                raise ValueError(message)
+            return message
+
+    host = await hosted(Brief, storm=StormPolicy(base_s=0.01, probe_s=0.01))
+    for number in range(1500):
+        house.tell(f"sagas/{number}", "boom")
+    await until(lambda: host.observable_state()["storm"])
+    await until(lambda: not host.observable_state()["storm"])
+    assert await house.ask("sagas/1499", "hello") == "hello"
+    assert host.incarnation == 1
+
+
+@pytest.mark.parametrize("ends", ["exit", "away"])
+async def test_a_storm_goes_on_past_a_probe_that_does_not_break(house, hosted, until, ends):
+    away = False
+
+    class Fleeting(Thing):
+        async def on_start(self):
+            if away:
+                raise Unavailable("database")
+
+    host = await hosted(Fleeting, storm=StormPolicy(base_s=0.01, cap_s=0.02, probe_s=0.01))
+    for number in range(60):
+        await house.ask(f"sagas/{number}", "hello")
+    for number in range(60):
+        house.tell(f"sagas/{number}", "boom")
+        if ends == "exit":
+            house.tell(f"sagas/{number}", ("exit", "normal"))
+    await until(lambda: host.observable_state()["storm"])
+    if ends == "away":
+        away = True
+        await asyncio.sleep(0.05)
+        away = False
+    await until(lambda: not host.observable_state()["storm"])
+    assert await house.ask("sagas/new", "hello") == "hello"
+
+
 async def test_stopping_the_host_stops_its_entities_and_answers_their_askers(house, hosted, until):
     host = await hosted(shutdown_s=0.01)
     await house.ask("sagas/s1", "hello")

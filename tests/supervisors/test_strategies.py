@@ -1,11 +1,13 @@
 """Order of starts and stops, who is restarted with whom, and when a supervisor gives up."""
 
 import asyncio
+from contextlib import suppress
 
 import pykka
 import pytest
 
-from actors.base import ActorGone, NoSuchActor, StartFailed, Unavailable
+from actors.base import DEFER, ActorGone, ActorKilled, NoSuchActor, StartFailed, Unavailable
+from actors.runtime import cell
 from tests.supervisors.told import Worker
 
 
@@ -157,6 +159,55 @@ async def test_a_child_that_does_not_stop_in_time_is_killed_and_its_asker_answer
     with pytest.raises(Exception, match="a#1"):
         await asking
     assert house.take() == ["+a"]
+
+
+@pytest.mark.parametrize("last", ["boom", "sleep"])
+async def test_a_stop_that_an_incarnation_did_not_live_to_see_ends_no_other(house, last):
+    class Slow(Worker):
+        async def on_receive(self, message):
+            if message == "boom":
+                await asyncio.sleep(0.01)
+            return await super().on_receive(message)
+
+    spec = house.child("a", kind=Slow, restart="transient", shutdown_s=0.05)
+    tree = await house.start(house.supervisor("penpay", "one_for_one", spec))
+    house.tell("a", last)
+    await asyncio.sleep(0.001)
+    await tree.restart("a")
+    assert await house.ask("a", "incarnation") == 2
+    assert await house.ask("a", "incarnation") == 2
+    assert "-a" not in house.take()
+
+
+async def test_an_abandoned_incarnation_serves_nobody_any_more(house, until, monkeypatch):
+    monkeypatch.setattr(cell, "KILL_GRACE_S", 0.01)
+    lets_go = asyncio.Event()
+
+    class Stubborn(Worker):
+        async def on_receive(self, message):
+            if message == "hold":
+                while not lets_go.is_set():
+                    with suppress(asyncio.CancelledError):
+                        await lets_go.wait()
+                self.journal.append("let go")
+            elif message == "defer":
+                self.defer()
+                return DEFER
+            return await super().on_receive(message)
+
+    spec = house.child("a", kind=Stubborn, shutdown_s=0.01)
+    tree = await house.start(house.supervisor("penpay", "one_for_one", spec))
+    deferred = asyncio.ensure_future(house.ask("a", "defer", timeout_s=60))
+    await asyncio.sleep(0.001)
+    house.tell("a", "hold")
+    await asyncio.sleep(0.001)
+    await tree.restart("a")
+    with pytest.raises(ActorKilled):
+        await deferred
+    lets_go.set()
+    await until(lambda: "let go" in house.journal)
+    assert [await house.ask("a", "incarnation") for _ in range(3)] == [2, 2, 2]
+    assert tree.describe()["children"][0]["state"] == "running"
 
 
 async def test_an_emptied_mailbox_answers_as_the_class_says(house, until):
