@@ -178,7 +178,8 @@ async def test_a_freeze_ends_the_open_streams(stage: Stage):
     url = f"{stage.installation.node.public_url}/api/v1/events"
     async with stage.session.get(url, headers={"Authorization": f"Bearer {who.token}"}) as response:
         assert response.status == 200
-        assert b"ready" in await response.content.readuntil(b"\n\n")
+        for told in (b"ready", b"balance.updated"):
+            assert told in await response.content.readuntil(b"\n\n")
         case = f"case {who.number}"
         assert await stage.operator.decide(who.user_id, "freeze", evidence=case, reason="a match") == 200
         async with asyncio.timeout(HEARTBEAT_S / 2):
