@@ -36,6 +36,22 @@ class StartRefused(Exception):
     """This node cannot start; the text is one line for a person."""
 
 
+async def started_or_leaving(tree: SupervisionTree, leaving: asyncio.Event) -> None:
+    """Start everything, or give up as soon as it is time to leave: a ledger waits for its database without end.
+
+    Raises `StartFailed`.
+    """
+    starting, left = asyncio.create_task(tree.start()), asyncio.create_task(leaving.wait())
+    try:
+        await asyncio.wait({starting, left}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+    finally:
+        for task in (starting, left):
+            task.cancel()
+        await asyncio.gather(starting, left, return_exceptions=True)
+
+
 class Node:
     """One `penpay serve`."""
 
@@ -64,7 +80,7 @@ class Node:
         loop.add_signal_handler(signal.SIGUSR1, self._dump)
         try:
             await self._check()
-            await self._tree.start()
+            await started_or_leaving(self._tree, self._leaving)
             return await self._until_the_end()
         except StartFailed as error:
             raise StartRefused(f"cannot start: {error}") from error

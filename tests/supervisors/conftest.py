@@ -18,6 +18,7 @@ class House:
     def __init__(self):
         self.journal = []
         self.faults = {}
+        self.dice = random.Random(7)
         self.tree = None
 
     def child(self, name, kind=Worker, **options):
@@ -29,7 +30,7 @@ class House:
         return SupervisorSpec(name=name, strategy=strategy, children=children, **options)
 
     async def start(self, spec, **options):
-        self.tree = SupervisionTree(spec, randomness=random.Random(7), **options)
+        self.tree = SupervisionTree(spec, randomness=self.dice, **options)
         await self.tree.start()
         return self.tree
 
