@@ -313,9 +313,7 @@ class Draft(Generic[S]):
     ) -> None:
         """Hand the deposit to a person. What was only intended is withdrawn: nothing may happen behind their back."""
         self.review(kind, owner_role, reason, evidence)
-        if not self.occasion.attempted:
-            self._withdraw()
-        self._give_back(self)
+        self.take_back()
         changes.setdefault("failure_code", self.now.failure_code or kind)
         self.step(
             type(self.now.state)(IN_REVIEW),
@@ -324,6 +322,12 @@ class Draft(Generic[S]):
             completed_at=None,
             **changes,
         )
+
+    def take_back(self) -> None:
+        """Withdraw what was only intended: the money held for it is where it came from."""
+        if not self.occasion.attempted:
+            self._withdraw()
+        self._give_back(self)
 
     def frozen_to_review(self, what: str, evidence: Mapping[str, str] | None = None) -> None:
         """A frozen customer gets nothing without a decision of two people: ask for it."""

@@ -20,7 +20,9 @@ AMOUNT_MISMATCH = "amount_mismatch"
 """The question about money of another amount than asked."""
 CONTRADICTING_PAYMENT = "contradicting_payment"
 """The question about a second receipt."""
-QUESTIONS_ABOUT_PAYMENT = frozenset({AMOUNT_MISMATCH, CONTRADICTING_PAYMENT})
+CONTRADICTING_REFUND = "contradicting_refund"
+"""The question about a Reversal that executed although it was given up."""
+QUESTIONS_ABOUT_PAYMENT = frozenset({AMOUNT_MISMATCH, CONTRADICTING_PAYMENT, CONTRADICTING_REFUND})
 """The end of a transfer answers none of them: people do."""
 
 
@@ -62,6 +64,7 @@ def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
 def _unexpected(d: Draft[Deposit], e: ev.DerivConfirmed, evidence: dict[str, str]) -> None:
     """Executed otherwise than asked, or after it was given up: the books follow what happened, and people look."""
     known = {"deriv_transaction_id": e.transaction_id}
+    d.take_back()
     if d.now.paid is not None and d.now.money_at in {AccountCode.DERIV_OUT, *STANDING}:
         cost = cost_of(e.amount, d.now.rate)
         source = AccountCode(d.now.money_at)
@@ -220,27 +223,29 @@ def refund_accepted(d: Draft[Deposit], e: ev.RefundAccepted) -> None:
 
 def refund_confirmed(d: Draft[Deposit], e: ev.RefundConfirmed) -> None:
     """The shillings left: done. A reversal that we did not ask for is looked at."""
-    if e.receipt == d.now.refund_receipt:
+    refund = d.now.refund
+    if e.receipt == d.now.refund_receipt or (refund is not None and refund.state is _O.CONFIRMED):
         return
     d.reference("mpesa_reversal", e.receipt, d.now.refund)
     d.operation("refund", _O.CONFIRMED, provider_ref=e.receipt)
     if d.now.money_at != "refund_out" or d.now.paid is None:
+        # A transfer that was only intended is off: then the shillings that left are those it was to be paid with.
+        d.take_back()
         amount = d.now.paid or d.now.send
         stands = d.now.money_at in STANDING
         source = AccountCode(d.now.money_at) if stands else AccountCode.WRITE_OFF
         d.post(d.books.unasked(e.receipt, amount, asset=AccountCode.MPESA_PAYBILL, source=source))
         if stands:
             d.set(money_at="gone")
-        d.to_review(
-            "contradicting_refund", "FINANCE", f"Safaricom reversed the payment: {e.receipt}", refund_receipt=e.receipt
-        )
+        reason = f"Safaricom reversed the payment: {e.receipt}"
+        d.to_review(CONTRADICTING_REFUND, "FINANCE", reason, refund_receipt=e.receipt)
         return
     d.post(d.books.refund_done(d.now.paid, d.now.refunds))
     gone = {"refund_receipt": e.receipt, "money_at": "gone"}
     if d.now.received not in {None, d.now.paid}:
         # Reversed for the amount that was believed, although the receipt is of another one: how much did go back?
         reason = f"{d.now.paid.text()} KES were reversed of a payment of another amount: {e.receipt}"
-        d.to_review("contradicting_refund", "FINANCE", reason, {"receipt": e.receipt}, **gone)
+        d.to_review(CONTRADICTING_REFUND, "FINANCE", reason, {"receipt": e.receipt}, **gone)
         return
     d.step(_S.REVERSED, {"receipt": e.receipt}, completed_at=d.at, next_wake_at=None, **gone)
     d.close_review("*", "refunded by evidence")

@@ -42,6 +42,8 @@ _PAYING: _Row = {
     ev.PayoutFailed: (_S.B2C_UNKNOWN, _S.B2C_HELD, _S.IN_REVIEW),
     ev.PayoutTimedOut: (_S.B2C_UNKNOWN,),
     ev.PayoutClaimed: (_S.B2C_UNKNOWN,),
+    ev.ReturnConfirmed: (_S.IN_REVIEW,),
+    ev.ReturnPaidAnother: (_S.IN_REVIEW,),
     **_ANY_OPEN,
 }
 _STAFF: _Row = {
@@ -85,6 +87,8 @@ TRANSITIONS: Mapping[State, _Row] = {
     },
     _S.B2C_HELD: {
         ev.PayoutPaid: (_S.COMPLETED,),
+        ev.ReturnConfirmed: (_S.IN_REVIEW,),
+        ev.ReturnPaidAnother: (_S.IN_REVIEW,),
         ev.Woke: (_S.B2C_SENDING, _S.IN_REVIEW),
         **_ANY_OPEN,
     },
@@ -128,7 +132,11 @@ TRANSITIONS: Mapping[State, _Row] = {
         ev.ReturnConfirmed: (_S.IN_REVIEW,),
         ev.ReturnPaidAnother: (_S.IN_REVIEW,),
     },
-    _S.REVERSED: {ev.PayoutPaid: (_S.IN_REVIEW,), ev.ReturnPaidAnother: (_S.IN_REVIEW,)},
+    _S.REVERSED: {
+        ev.PayoutPaid: (_S.IN_REVIEW,),
+        ev.ReturnConfirmed: (_S.IN_REVIEW,),
+        ev.ReturnPaidAnother: (_S.IN_REVIEW,),
+    },
     _S.FAILED: {ev.DebitConfirmed: _DEBITED},
 }
 assert TRANSITIONS.keys() == set(State)

@@ -14,7 +14,7 @@ from penpay.domain.ledger import AccountCode
 from penpay.domain.payout_codes import Verdict, payout_fee, verdict
 from penpay.domain.unit import OperationKind, OperationState
 from penpay.domain.withdrawal import State, Withdrawal
-from penpay.domain.withdrawal_return import start_return
+from penpay.domain.withdrawal_return import CONTRADICTING_RETURN, start_return
 
 _S = State
 _O = OperationState
@@ -118,6 +118,9 @@ def payout_paid(d: Draft[Withdrawal], e: ev.PayoutPaid) -> None:
         d.to_review("contradicting_payout", "FINANCE", reason, evidence, receipt=e.receipt)
         return
     d.post(d.books.payout_done(split, payout_fee(d.now.receive), d.now.payouts))
+    if d.now.failure_code == CONTRADICTING_RETURN:
+        d.step(_S.IN_REVIEW, evidence, receipt=e.receipt, money_at="gone", next_wake_at=None)
+        return
     d.step(
         _S.COMPLETED,
         evidence,
@@ -133,6 +136,7 @@ def payout_paid(d: Draft[Withdrawal], e: ev.PayoutPaid) -> None:
 
 def _unexpected(d: Draft[Withdrawal], e: ev.PayoutPaid, split: Exchange) -> None:
     """Paid after it was given up: from the dollars where they still stand, otherwise out of our own pocket."""
+    d.take_back()
     if d.now.money_at == AccountCode.CUSTOMER:
         d.post(d.books.payout_done(split, payout_fee(d.now.receive), d.now.payouts, source=AccountCode.CUSTOMER))
         d.set(money_at="gone")

@@ -10,6 +10,8 @@ from penpay.domain.withdrawal import State, Withdrawal
 
 _S = State
 _O = OperationState
+CONTRADICTING_RETURN = "contradicting_return"
+"""The question about dollars that went back otherwise than asked. The end of a payout does not answer it."""
 
 
 def start_return(d: Draft[Withdrawal], *, reason: str) -> None:
@@ -45,7 +47,7 @@ def return_confirmed(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
     known = {"return_transaction_id": e.transaction_id}
     if d.now.money_at != "deriv_out" or e.amount != d.now.send:
         _unexpected(d, e)
-        d.to_review("contradicting_return", "FINANCE", f"Deriv executed {e.amount.text()} USD", evidence, **known)
+        d.to_review(CONTRADICTING_RETURN, "FINANCE", f"Deriv executed {e.amount.text()} USD", evidence, **known)
         return
     d.post(d.books.return_done(d.now.send, d.now.returns))
     d.step(_S.REVERSED, evidence, money_at="gone", completed_at=d.at, next_wake_at=None, **known)
@@ -55,6 +57,7 @@ def return_confirmed(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
 
 def _unexpected(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
     """Given back otherwise than asked: from the dollars where they stand, or out of our own pocket."""
+    d.take_back()
     if d.now.money_at in {AccountCode.DERIV_OUT, AccountCode.CUSTOMER}:
         source = AccountCode(d.now.money_at)
         d.post(d.books.returned_otherwise(d.now.send, e.amount, d.now.returns, source=source))
@@ -82,7 +85,7 @@ def return_paid_another(d: Draft[Withdrawal], e: ev.ReturnPaidAnother) -> None:
     reason = f"Deriv sent {d.now.send.text()} USD to {e.loginid}"
     evidence = {"deriv_transaction_id": e.transaction_id, "code": ANOTHER_RECIPIENT}
     known = {"misdirected_transaction_id": e.transaction_id}
-    d.to_review("contradicting_return", "FINANCE", reason, evidence, **known)
+    d.to_review(CONTRADICTING_RETURN, "FINANCE", reason, evidence, **known)
 
 
 def set_aside(d: Draft[Withdrawal], minor: int) -> None:

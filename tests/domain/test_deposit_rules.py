@@ -543,6 +543,69 @@ def test_evidence_that_contradicts_people_reopens_what_they_decided() -> None:
     assert (story.state, story.reviews[-1]) == (State.IN_REVIEW, "contradicting_transfer")
 
 
+def refund_given_up() -> Story:
+    """Two people said that the Reversal did nothing."""
+    story = paid()
+    story.happens(ev.DerivRefused(code="x", attempt=1))
+    story.happens(ev.RefundOutcomeUnknown(code="timed_out"))
+    story.happens(ev.Woke(), after_s=90_000)
+    story.happens(ev.StaffProved(executed=False, reference="", approval="a,b"))
+    assert (story.state, story.balance("customer:KES")) == (State.IN_REVIEW, -130_000)
+    return story
+
+
+def test_a_reversal_that_succeeds_after_people_settled_by_hand_is_booked_and_looked_at() -> None:
+    story = refund_given_up()
+    story.happens(ev.StaffSettled(reference="HAND1", approval="a,b"))
+    story.happens(ev.RefundConfirmed(receipt="R1"))
+    assert (story.state, story.reviews[-1]) == (State.IN_REVIEW, "contradicting_refund")
+    assert (story.balance("mpesa_paybill:KES"), story.balance("write_off:KES")) == (-130_000, 130_000)
+    story.happens(ev.StaffClosed(approval="a,b"))
+    assert isinstance(story.happens(ev.RefundConfirmed(receipt="R1")), Ignored), "it is booked"
+
+
+@pytest.mark.parametrize("on_hold", [False, True])
+def test_a_reversal_that_succeeds_before_the_transfer_is_sent_takes_its_shillings(*, on_hold: bool) -> None:
+    story = refund_given_up()
+    story.happens(ev.StaffCredited(approval="a,b"))
+    if on_hold:
+        story.happens(ev.DerivNotSent(code="away", attempt=1))
+        assert story.state is State.DERIV_HELD
+    story.happens(ev.RefundConfirmed(receipt="R1"))
+    assert (story.state, story.deposit.transfer.state) == (State.IN_REVIEW, OperationState.WITHDRAWN)
+    assert (story.balance("mpesa_paybill:KES"), story.balance("customer:KES"), story.clearing()) == (0, 0, 0)
+    assert story.balance("write_off:KES") == 0
+    story.happens(ev.StaffClosed(approval="a,b"))
+    assert story.state is State.REVERSED
+
+
+@pytest.mark.parametrize("unknown_end", [False, True])
+def test_a_reversal_that_succeeds_after_the_transfer_is_sent_is_our_loss_and_stays_a_question(
+    *, unknown_end: bool
+) -> None:
+    story = refund_given_up()
+    story.happens(ev.StaffCredited(approval="a,b"))
+    story.attempted = True
+    if unknown_end:
+        story.happens(ev.DerivOutcomeUnknown(code="timed_out", attempt=1))
+    story.happens(ev.RefundConfirmed(receipt="R1"))
+    assert (story.balance("write_off:KES"), story.balance("deriv_out:KES")) == (130_000, -130_000)
+    story.happens(confirmed())
+    assert (story.state, story.clearing(), story.balance("deriv_agent:USD")) == (State.IN_REVIEW, 0, -966)
+    assert "*" not in story.answered
+    story.happens(ev.StaffClosed(approval="a,b"))
+    assert story.state is State.COMPLETED
+
+
+def test_dollars_of_a_transfer_that_was_given_up_are_paid_with_shillings_that_were_only_to_go_back() -> None:
+    story = unknown_for_good()
+    story.happens(ev.StaffProved(executed=False, reference="", approval="a,b"))
+    story.happens(ev.StaffRefunded(approval="a,b"))
+    story.happens(confirmed("7"))
+    assert (story.state, story.reviews[-1]) == (State.IN_REVIEW, "contradicting_transfer")
+    assert (story.balance("write_off:USD"), story.balance("customer:KES"), story.clearing()) == (0, 0, 0)
+
+
 # --- dollars ----------------------------------------------------------------------------------------------------
 
 

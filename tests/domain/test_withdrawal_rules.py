@@ -419,6 +419,89 @@ def test_dollars_that_somebody_else_got_back_are_our_loss_and_a_person_looks() -
     assert (story.state, story.balance("customer:USD")) == (State.REVERSED, 0)
 
 
+def return_given_up() -> Story:
+    """Two people said that the return did nothing."""
+    story = failed_twice("2040")
+    story.happens(ev.ReturnOutcomeUnknown(code="timed_out", attempt=1))
+    story.happens(ev.ReturnAmbiguous(proof="two rows"))
+    story.happens(ev.StaffProved(executed=False, reference="", approval="a,b"))
+    assert (story.state, story.balance("customer:USD")) == (State.IN_REVIEW, -2000)
+    return story
+
+
+def returned(transaction_id: str = "r1") -> ev.ReturnConfirmed:
+    return ev.ReturnConfirmed(transaction_id=transaction_id, amount=SEND, proof="reply")
+
+
+def to_another(transaction_id: str = "r1") -> ev.ReturnPaidAnother:
+    return ev.ReturnPaidAnother(transaction_id=transaction_id, loginid="CR2", attempt=1)
+
+
+def test_a_return_that_succeeds_after_people_settled_by_hand_is_booked_and_looked_at() -> None:
+    story = return_given_up()
+    story.happens(ev.StaffSettled(reference="HAND1", approval="a,b"))
+    story.happens(returned())
+    assert (story.state, story.reviews[-1]) == (State.IN_REVIEW, "contradicting_return")
+    assert (story.balance("deriv_agent:USD"), story.balance("write_off:USD")) == (-2000, 2000)
+
+
+def test_a_return_that_succeeds_before_the_payout_is_sent_takes_its_dollars() -> None:
+    story = return_given_up()
+    story.happens(ev.StaffPaid(approval="a,b"))
+    story.happens(returned())
+    assert (story.state, story.saga.payout.state) == (State.IN_REVIEW, OperationState.WITHDRAWN)
+    assert (story.balance("deriv_agent:USD"), story.balance("customer:USD"), story.clearing()) == (0, 0, 0)
+    assert story.balance("write_off:USD") == 0
+    story.happens(ev.StaffClosed(approval="a,b"))
+    assert story.state is State.REVERSED
+
+
+def paying_again() -> Story:
+    story = return_given_up()
+    story.happens(ev.StaffPaid(approval="a,b"))
+    story.attempted = True
+    return story
+
+
+def payout_accepted() -> Story:
+    story = paying_again()
+    story.happens(ev.PayoutAccepted(conversation_id="AG_2"))
+    return story
+
+
+def payout_unknown() -> Story:
+    story = paying_again()
+    story.happens(ev.PayoutOutcomeUnknown(code="timed_out", attempt=1))
+    return story
+
+
+@pytest.mark.parametrize("story", [paying_again, payout_accepted, payout_unknown])
+@pytest.mark.parametrize("late", [returned(), to_another()])
+def test_dollars_that_left_after_another_payout_was_sent_are_our_loss_and_stay_a_question(
+    story: Callable[[], Story], late: ev.Event
+) -> None:
+    told = story()
+    told.happens(late)
+    assert (told.state, told.reviews[-1]) == (State.IN_REVIEW, "contradicting_return")
+    assert (told.balance("write_off:USD"), told.balance("b2c_out:USD")) == (2000, -2000)
+    told.happens(ev.PayoutPaid(receipt="NLJ0000009", source="result"))
+    assert (told.state, told.clearing(), "*" in told.answered) == (State.IN_REVIEW, 0, False)
+    told.happens(ev.StaffClosed(approval="a,b"))
+    assert told.state is State.COMPLETED
+
+
+def test_dollars_that_somebody_else_got_are_told_while_another_payout_waits() -> None:
+    story = return_given_up()
+    story.happens(ev.StaffPaid(approval="a,b"))
+    story.happens(ev.PayoutHeld(code="away", attempt=1))
+    story.happens(to_another())
+    assert (story.state, story.balance("write_off:USD"), story.balance("customer:USD")) == (
+        State.IN_REVIEW,
+        2000,
+        -2000,
+    )
+
+
 def test_a_frozen_customers_dollars_are_booked_and_nothing_is_paid() -> None:
     story = debited()
     story.frozen = True
