@@ -186,9 +186,12 @@ def _illegal(view: View, unit: UnitOfWork, change: OperationChange) -> str:
 def _references(view: View, unit: UnitOfWork) -> Rejection | None:
     for reference in unit.references:
         ref = (reference.kind, reference.ref)
-        holder = view.references.get(ref) or view.cache.references[ref]
-        if holder is not None and holder != reference.operation_id:
-            return RejectCode.DUPLICATE_REFERENCE, f"{reference.kind} of {holder}"
+        holder = view.references.get(ref)
+        if holder is None:
+            holder = view.cache.references[ref]
+        # An operation may show its evidence again; two movements without one are never the same.
+        if holder is not None and (holder != reference.operation_id or not holder):
+            return RejectCode.DUPLICATE_REFERENCE, f"{reference.kind} of {holder or 'no operation'}"
     return None
 
 

@@ -16,7 +16,7 @@ from penpay.domain.ids import is_ulid
 from penpay.domain.presentation import evidence_of, render_transaction
 from penpay.domain.review import NAME_MISMATCH, PAYEE_NAME, Approval, ReviewItem, approval_of
 from penpay.domain.strays import ended, exit_problem, stray_of
-from penpay.domain.unit import ReviewClosed, TransactionRow, UnitOfWork
+from penpay.domain.unit import RejectCode, ReviewClosed, TransactionRow, UnitOfWork
 from penpay.http.approvals import FourEyes, decided
 from penpay.http.dispatch import read_bytes, require_json
 from penpay.http.json_body import MalformedJson, parse_object
@@ -123,6 +123,9 @@ class ReviewDesk:
             unit = ended(unit, stray, action, reference=approval.evidence, actor=f"staff:{approval.by}")
         reply = await self.addresses.ask(ledger_of(item.shard), CommitUnit(unit), timeout_s=self.ask_s)
         if not isinstance(reply, Committed):
+            if reply.code is RejectCode.DUPLICATE_REFERENCE:
+                used = f"{approval.evidence} was used already: each movement has an id of its own."
+                raise Stop("review_not_resolvable", used)
             raise Stop("review_not_resolvable", "Somebody else has just closed it.")
         return {"item": item.id, "transaction": None}
 

@@ -236,6 +236,15 @@ async def test_who_closes_second_learns_it(desk: Desk, module_database):
     assert (status, body["code"]) == (409, "review_not_resolvable")
 
 
+async def test_an_id_that_was_used_already_is_named(desk: Desk, module_database):
+    told = {"ref": "QK8", "amount": "250.00", "currency": "KES", "at": "2026-11-20T09:00:00.000Z"}
+    item = add_item(module_database, shard=0, kind="payment_unmatched", evidence=told)
+    desk.actors.answers[CommitUnit] = lambda asked: UnitRejected(asked.unit.unit_id, RejectCode.DUPLICATE_REFERENCE)
+    status, body = await desk.resolve(item, {**DECISION, "action": "settle", "evidence": "RK9ABCDEFH"})
+    assert (status, body["code"]) == (409, "review_not_resolvable")
+    assert body["detail"].startswith("RK9ABCDEFH was used already")
+
+
 @pytest.mark.parametrize(("error", "code"), [(LostAnswer(), "outcome_unknown"), (Unavailable("shard"), "unavailable")])
 async def test_an_answer_that_did_not_come_says_so(
     desk: Desk, transaction: str, module_database, error: Exception, code: str

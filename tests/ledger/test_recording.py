@@ -9,6 +9,8 @@ import pytest
 from penpay.domain.ledger import Account, AccountCode
 from penpay.domain.money import Currency, kes
 from penpay.domain.postings import Books
+from penpay.domain.review import Action
+from penpay.domain.strays import Stray, ended, stray_unit
 from penpay.domain.unit import (
     OperationChange,
     OperationKind,
@@ -277,6 +279,28 @@ async def test_a_receipt_is_used_once(ledger, restarted):
     await rejected(ledger, paid(other, references=(stolen,)), RejectCode.DUPLICATE_REFERENCE)
     seen_again = stepped(payment, state="DERIV_SENDING", references=payment.references)
     assert isinstance(await ledger.commit(seen_again), Committed)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_one_reversal_settles_one_payment_of_nobody(ledger, restarted):
+    strays = [Stray(kind="payment", ref=ref, amount=kes(51_100), at="x") for ref in ("PAYA000001", "PAYB000002")]
+    for stray in strays:
+        await ledger.commit(stray_unit(stray, review_id=fresh_id(), now=datetime.now(UTC), actor="test"))
+    first, second = (
+        ended(
+            UnitOfWork(unit_id=f"review:{stray.ref}:closed", shard=SHARD, at=datetime.now(UTC), staff_resolution=True),
+            stray,
+            Action.SETTLE,
+            reference="REVERSAL01",
+            actor="staff",
+        )
+        for stray in strays
+    )
+    assert isinstance(await ledger.commit(first), Committed)
+    if restarted:
+        await ledger.restart()
+    assert (await ledger.commit(first)).replayed
+    await rejected(ledger, second, RejectCode.DUPLICATE_REFERENCE)
 
 
 @pytest.mark.parametrize("restarted", [False, True])
