@@ -61,7 +61,7 @@ def staff_settled(d: Draft[Deposit], e: ev.StaffSettled) -> None:
     evidence = {"approval": e.approval, "receipt": e.reference}
     if d.now.set_aside is not None:
         d.reference("mpesa_reversal", e.reference, d.now.stk)
-        d.post(d.books.settled_by_hand(e.reference, d.now.set_aside, AccountCode.SUSPENSE))
+        d.post(d.books.settled_by_hand(e.reference, d.now.set_aside, AccountCode.SUSPENSE, aside=True))
         d.step(_S.IN_REVIEW, evidence, set_aside=None)
     elif d.now.money_at in move.STANDING and d.now.paid is not None:
         d.reference("mpesa_reversal", e.reference, d.now.stk)

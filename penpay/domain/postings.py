@@ -144,10 +144,15 @@ class Books:
         """What a movement that nothing explained turned out to be."""
         return self._move(f"{action}:{ref[:24]}", Phase.POSTED, debit=debit, credit=credit, amount=amount)
 
-    def settled_by_hand(self, ref: str, amount: Money, source: AccountCode) -> Posting:
-        """Given back outside of this system; `ref` is the provider's id of it."""
+    def settled_by_hand(self, ref: str, amount: Money, source: AccountCode, *, aside: bool = False) -> Posting:
+        """Given back outside of this system; `ref` is the provider's id of it.
+
+        `aside`: what was set aside beside the rest, which the same movement may have given back, too.
+        """
         asset = _C.MPESA_PAYBILL if amount.currency is _KES else _C.DERIV_AGENT
-        return self._move(f"settled:{ref[:24]}", Phase.POSTED, debit=source, credit=asset, amount=amount)
+        return self._move(
+            f"{'aside' if aside else 'settled'}:{ref[:24]}", Phase.POSTED, debit=source, credit=asset, amount=amount
+        )
 
     def refund_hold(self, amount: Money, times: int = 1, *, source: AccountCode = _C.CUSTOMER) -> Posting:
         """Held for a Reversal; the money comes from the customer or from suspense."""

@@ -66,7 +66,7 @@ def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
     evidence = {"approval": e.approval, "deriv_transaction_id": e.reference}
     if d.now.set_aside is not None:
         d.reference("deriv_transaction", e.reference, d.now.debit)
-        d.post(d.books.settled_by_hand(e.reference, d.now.set_aside, AccountCode.SUSPENSE))
+        d.post(d.books.settled_by_hand(e.reference, d.now.set_aside, AccountCode.SUSPENSE, aside=True))
         d.step(_S.IN_REVIEW, evidence, set_aside=None)
     elif d.now.money_at == AccountCode.CUSTOMER:
         d.reference("deriv_transaction", e.reference, d.now.debit)

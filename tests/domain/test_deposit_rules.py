@@ -502,6 +502,14 @@ def test_a_surplus_that_people_gave_back_meanwhile_stays_given_back() -> None:
     assert standing(story) == {"mpesa_paybill": 130_000, "customer": -130_000}
 
 
+def test_one_reversal_by_hand_settles_a_surplus_and_then_the_rest() -> None:
+    story = reversing(500_000)
+    story.happens(ev.StaffSettled(reference="HAND1", approval="a,b"))
+    story.happens(ev.RefundRefused(code="R000002"), after_s=5)
+    story.happens(ev.StaffSettled(reference="HAND1", approval="a,b"))
+    assert (story.state, standing(story)) == (State.REVERSED, {})
+
+
 def test_a_list_that_changes_its_mind_corrects_nothing_twice() -> None:
     story = reversing(129_900)
     story.happens(ev.MpesaPaid(source="pull", amount=kes(129_800), receipt="NLJ7RT61SV"), after_s=5)

@@ -502,6 +502,14 @@ def test_dollars_that_somebody_else_got_are_told_while_another_payout_waits() ->
     )
 
 
+def test_one_transfer_by_hand_settles_what_was_set_aside_and_the_rest() -> None:
+    story = debited()
+    story.happens(ev.WitnessSeen(transaction_id="a1", amount=usd(2100)))
+    for _ in range(2):
+        story.happens(ev.StaffSettled(reference="HAND1", approval="a,b"))
+    assert (story.state, story.balance("deriv_agent:USD"), story.balance("suspense:USD")) == (State.REVERSED, 0, 0)
+
+
 def test_a_frozen_customers_dollars_are_booked_and_nothing_is_paid() -> None:
     story = debited()
     story.frozen = True
