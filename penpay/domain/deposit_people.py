@@ -22,6 +22,7 @@ def staff_credited(d: Draft[Deposit], e: ev.StaffCredited) -> None:
     """Two people decided to deliver."""
     if d.now.money_at == AccountCode.CUSTOMER and d.now.set_aside is None:
         d.step(_S.IN_REVIEW, {"approval": e.approval}, failure_code="")
+        move.answer_questions(d, "credited by staff")
         move.start_transfer(d)
 
 
@@ -29,6 +30,7 @@ def staff_refunded(d: Draft[Deposit], e: ev.StaffRefunded) -> None:
     """Two people decided to give back."""
     if d.now.money_at in move.STANDING and d.now.set_aside is None:
         d.step(_S.IN_REVIEW, {"approval": e.approval})
+        move.answer_questions(d, "refunded by staff")
         move.start_refund(d, source=AccountCode(d.now.money_at), reason="refunded_by_review")
 
 

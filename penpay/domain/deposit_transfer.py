@@ -57,8 +57,13 @@ def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
         d.step(_S.IN_REVIEW, evidence, **known)
         return
     if d.now.state is _S.IN_REVIEW:
-        d.close_review("*", "completed by evidence")
+        answer_questions(d, "completed by evidence")
     d.step(_S.COMPLETED, evidence, completed_at=d.at, failure_code="", **known)
+
+
+def answer_questions(d: Draft[Deposit], resolution: str) -> None:
+    """Close what is open. Where no receipt was seen, that one is still to come."""
+    d.close_review("*" if d.now.receipt else "!receipt_missing", resolution)
 
 
 def _unexpected(d: Draft[Deposit], e: ev.DerivConfirmed, evidence: dict[str, str]) -> None:

@@ -185,13 +185,20 @@ class ReviewOpened:
 class ReviewClosed:
     """Close the open items of `transaction_id` of this kind (evidence arrived by itself, or staff resolved it).
 
-    Kind `*`: all of them. With an `item_id` only that one, which may belong to no transaction.
+    Kind `*`: all of them, `!kind`: all of another kind. With an `item_id` only that one, which may belong to no
+    transaction.
     """
 
     transaction_id: str
     kind: str
     resolution: str
     item_id: str = ""
+
+    def answers(self, kind: str) -> bool:
+        """Whether a question of this kind about the transaction is among them."""
+        if self.kind.startswith("!"):
+            return kind != self.kind[1:]
+        return self.kind in {"*", kind}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ def staff_paid(d: Draft[Withdrawal], e: ev.StaffPaid) -> None:
     """Two people decided to pay out."""
     if d.now.money_at == AccountCode.CUSTOMER and d.now.set_aside is None:
         d.step(_S.IN_REVIEW, {"approval": e.approval}, failure_code="")
+        d.close_review("*", "paid by staff")
         payout.start_payout(d)
 
 
@@ -30,6 +31,7 @@ def staff_returned(d: Draft[Withdrawal], e: ev.StaffReturned) -> None:
     """Two people decided to give the dollars back."""
     if d.now.money_at == AccountCode.CUSTOMER and d.now.set_aside is None:
         d.step(_S.IN_REVIEW, {"approval": e.approval})
+        d.close_review("*", "returned by staff")
         back.start_return(d, reason="returned_by_review")
 
 

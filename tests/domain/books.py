@@ -90,6 +90,8 @@ class Story:
     reviews: list[str] = field(default_factory=list)
     answered: set[str] = field(default_factory=set)
     """Kinds of questions that evidence closed."""
+    questions: list[str] = field(default_factory=list)
+    """Kinds of those that are open."""
     edges: set[tuple[str, str]] = field(default_factory=set)
     operations: dict[str, str] = field(default_factory=lambda: {"op-1": "INTENT"})
     ids: int = 0
@@ -155,6 +157,9 @@ class Story:
         self.edges |= {(step.from_state, step.to_state) for step in decision.steps}
         self.effects = list(decision.effects)
         self.reviews += [review.kind for review in decision.reviews]
+        for closed in decision.reviews_closed:
+            self.questions = [kind for kind in self.questions if not closed.answers(kind)]
+        self.questions += [review.kind for review in decision.reviews]
         self.answered |= {closed.kind for closed in decision.reviews_closed}
         row = self.there(decision.saga, base_row(decision.saga))
         assert self.back(row) == decision.saga, "the row does not carry the whole saga"

@@ -485,7 +485,7 @@ def test_dollars_that_left_after_another_payout_was_sent_are_our_loss_and_stay_a
     assert (told.state, told.reviews[-1]) == (State.IN_REVIEW, "contradicting_return")
     assert (told.balance("write_off:USD"), told.balance("b2c_out:USD")) == (2000, -2000)
     told.happens(ev.PayoutPaid(receipt="NLJ0000009", source="result"))
-    assert (told.state, told.clearing(), "*" in told.answered) == (State.IN_REVIEW, 0, False)
+    assert (told.state, told.clearing(), told.questions) == (State.IN_REVIEW, 0, ["contradicting_return"])
     told.happens(ev.StaffClosed(approval="a,b"))
     assert told.state is State.COMPLETED
 
@@ -500,6 +500,14 @@ def test_dollars_that_somebody_else_got_are_told_while_another_payout_waits() ->
         2000,
         -2000,
     )
+
+
+@pytest.mark.parametrize("decision", [ev.StaffPaid(approval="a,b"), ev.StaffReturned(approval="a,b")])
+def test_a_decision_to_pay_or_to_give_back_answers_what_it_was_asked(decision: ev.Event) -> None:
+    story = return_given_up()
+    assert story.questions == ["return_ambiguous"]
+    story.happens(decision)
+    assert story.questions == []
 
 
 def test_one_transfer_by_hand_settles_what_was_set_aside_and_the_rest() -> None:

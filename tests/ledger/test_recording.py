@@ -375,16 +375,20 @@ def asked(transaction_id: str, kind: str) -> ReviewOpened:
     )
 
 
-async def test_a_star_closes_every_question_of_a_transaction_and_an_id_only_one(ledger, database):
+@pytest.mark.parametrize(("kind", "left"), [("*", ""), ("!a", "a"), ("!c", "")])
+async def test_a_sign_closes_every_question_of_a_transaction_or_all_but_one_and_an_id_only_one(
+    ledger, database, kind, left
+):
     first = admitted()
-    mine = [asked(first.transaction.row.id, kind) for kind in ("a", "b")]
+    mine = [asked(first.transaction.row.id, about) for about in ("a", "b")]
     others = [asked("", "a"), asked("", "a")]
     await ledger.commit(replace(first, reviews=(*mine, *others)))
-    star = ReviewClosed(transaction_id=first.transaction.row.id, kind="*", resolution="by evidence")
+    star = ReviewClosed(transaction_id=first.transaction.row.id, kind=kind, resolution="by evidence")
     one = ReviewClosed(transaction_id="", kind="a", resolution="by staff", item_id=others[0].id)
     await ledger.commit(stepped(first, state="S", reviews_closed=(star, one)))
     found = dict(database.rows("SELECT id, resolution FROM {ledger}.review_items"))
-    assert found == {mine[0].id: "by evidence", mine[1].id: "by evidence", others[0].id: "by staff", others[1].id: ""}
+    closed = {one.id: "" if one.kind == left else "by evidence" for one in mine}
+    assert found == {**closed, others[0].id: "by staff", others[1].id: ""}
 
 
 @pytest.mark.parametrize(
