@@ -213,6 +213,8 @@ class Deposit:
     """What Safaricom knows the Reversal by, once it acknowledged it."""
     misdirected_transaction_id: str = ""
     """Deriv's id of a transfer of ours by which somebody else got the dollars."""
+    earlier_transaction_ids: tuple[str, ...] = ()
+    """Deriv's ids of transfers that are booked, beside the newest of each kind above."""
     refund_receipt: str = ""
     transfers: int = 0
     """How many times the shillings were held for a transfer, and below for a refund."""
@@ -223,6 +225,11 @@ class Deposit:
     next_wake_at: datetime | None = None
     failure_code: str = ""
     completed_at: datetime | None = None
+
+    @property
+    def booked_transaction_ids(self) -> frozenset[str]:
+        """Deriv's ids of all movements that are in the books."""
+        return frozenset({self.deriv_transaction_id, self.misdirected_transaction_id, *self.earlier_transaction_ids})
 
     @property
     def known_checkout_id(self) -> str:

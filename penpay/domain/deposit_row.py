@@ -46,6 +46,7 @@ _PACKING = Packing(
     times=("pushed_at", "paid_at", "held_paid_at", "asked_staff_at", "state_since"),
     counts=("failed_queries", "polls", "transfers", "refunds"),
     flags=("verify_first", "held_stranger"),
+    lists=("earlier_transaction_ids",),
     operations=OPERATIONS,
 )
 _AMOUNTS = ("paid", "set_aside", "held_amount", "received")

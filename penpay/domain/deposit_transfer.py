@@ -41,8 +41,9 @@ def start_transfer(d: Draft[Deposit]) -> None:
 
 def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
     """The dollars arrived: book the exchange. Anything that was not asked for like this is looked at."""
-    if e.transaction_id in {d.now.deriv_transaction_id, d.now.misdirected_transaction_id}:
+    if e.transaction_id in d.now.booked_transaction_ids:
         return
+    _no_longer_newest(d, d.now.deriv_transaction_id)
     d.reference("deriv_transaction", e.transaction_id, d.now.transfer)
     d.operation("transfer", _O.CONFIRMED, provider_ref=e.transaction_id)
     evidence = {"deriv_transaction_id": e.transaction_id, "proof": e.proof}
@@ -90,7 +91,7 @@ def deriv_paid_another(d: Draft[Deposit], e: ev.DerivPaidAnother) -> None:
     assert held is not None
     if e.transaction_id == d.now.misdirected_transaction_id:
         return
-    if e.transaction_id != d.now.deriv_transaction_id:
+    if e.transaction_id not in d.now.booked_transaction_ids:
         d.reference("deriv_transaction", e.transaction_id, held)
         d.post(d.books.misdirected(e.transaction_id, d.now.receive))
         # An attempt after this one may be under way, and ends by itself.
@@ -99,7 +100,14 @@ def deriv_paid_another(d: Draft[Deposit], e: ev.DerivPaidAnother) -> None:
     reason = f"Deriv sent {d.now.receive.text()} USD to {e.loginid}"
     evidence = {"deriv_transaction_id": e.transaction_id, "code": ANOTHER_RECIPIENT}
     known = {"misdirected_transaction_id": e.transaction_id}
+    _no_longer_newest(d, d.now.misdirected_transaction_id)
     d.to_review("contradicting_transfer", "FINANCE", reason, evidence, **known)
+
+
+def _no_longer_newest(d: Draft[Deposit], transaction_id: str) -> None:
+    """Remember what is booked when another id takes its place: it may be told again, and is booked once."""
+    if transaction_id and transaction_id not in d.now.earlier_transaction_ids:
+        d.set(earlier_transaction_ids=(*d.now.earlier_transaction_ids, transaction_id))
 
 
 def set_aside(d: Draft[Deposit], minor: int) -> None:

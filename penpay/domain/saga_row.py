@@ -20,6 +20,8 @@ class Packing:
     times: tuple[str, ...]
     counts: tuple[str, ...]
     flags: tuple[str, ...]
+    lists: tuple[str, ...]
+    """Of texts."""
     operations: tuple[str, ...]
 
 
@@ -28,6 +30,7 @@ def packed(saga: object, packing: Packing, **more: Any) -> str:
     data: dict[str, Any] = {name: value for name in (*packing.texts, *packing.counts) if (value := getattr(saga, name))}
     data |= {name: value.isoformat() for name in packing.times if (value := getattr(saga, name)) is not None}
     data |= {name: True for name in packing.flags if getattr(saga, name)}
+    data |= {name: list(texts) for name in packing.lists if (texts := getattr(saga, name))}
     for name in packing.operations:
         held: Operation | None = getattr(saga, name)
         if held is not None:
@@ -41,6 +44,7 @@ def unpacked(data: Mapping[str, Any], packing: Packing) -> dict[str, Any]:
     fields |= {name: data.get(name, "") for name in packing.texts}
     fields |= {name: data.get(name, 0) for name in packing.counts}
     fields |= {name: bool(data.get(name)) for name in packing.flags}
+    fields |= {name: tuple(data.get(name, ())) for name in packing.lists}
     return fields | {name: datetime.fromisoformat(data[name]) if name in data else None for name in packing.times}
 
 

@@ -190,6 +190,8 @@ class Withdrawal:
     return_transaction_id: str = ""
     misdirected_transaction_id: str = ""
     """Deriv's id of a return of ours by which somebody else got the dollars."""
+    earlier_transaction_ids: tuple[str, ...] = ()
+    """Deriv's ids of returns that are booked, beside the newest of each kind above."""
     payouts: int = 0
     """How many times the dollars were held for a payout, and below for a return."""
     returns: int = 0
@@ -198,3 +200,8 @@ class Withdrawal:
     next_wake_at: datetime | None = None
     failure_code: str = ""
     completed_at: datetime | None = None
+
+    @property
+    def booked_transaction_ids(self) -> frozenset[str]:
+        """Deriv's ids of all movements back to the customer that are in the books."""
+        return frozenset({self.return_transaction_id, self.misdirected_transaction_id, *self.earlier_transaction_ids})

@@ -73,6 +73,7 @@ def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
     elif d.now.money_at == AccountCode.CUSTOMER:
         d.reference("deriv_transaction", e.reference, d.now.debit)
         d.post(d.books.settled_by_hand(e.reference, d.now.send, AccountCode.CUSTOMER))
+        back.no_longer_newest(d, d.now.return_transaction_id)
         ended: dict[str, Any] = {"return_transaction_id": e.reference, "completed_at": d.at, "next_wake_at": None}
         d.step(_S.REVERSED, evidence, money_at="gone", **ended)
         d.close_review("*", "settled by staff")

@@ -39,8 +39,9 @@ def start_return(d: Draft[Withdrawal], *, reason: str) -> None:
 
 def return_confirmed(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
     """The dollars are back. Anything that was not asked for like this is looked at."""
-    if e.transaction_id in {d.now.return_transaction_id, d.now.misdirected_transaction_id}:
+    if e.transaction_id in d.now.booked_transaction_ids:
         return
+    no_longer_newest(d, d.now.return_transaction_id)
     d.reference("deriv_transaction", e.transaction_id, d.now.back)
     d.operation("back", _O.CONFIRMED, provider_ref=e.transaction_id)
     evidence = {"deriv_transaction_id": e.transaction_id, "proof": e.proof}
@@ -76,7 +77,7 @@ def return_paid_another(d: Draft[Withdrawal], e: ev.ReturnPaidAnother) -> None:
     assert held is not None
     if e.transaction_id == d.now.misdirected_transaction_id:
         return
-    if e.transaction_id != d.now.return_transaction_id:
+    if e.transaction_id not in d.now.booked_transaction_ids:
         d.reference("deriv_transaction", e.transaction_id, held)
         d.post(d.books.misdirected(e.transaction_id, d.now.send))
         # An attempt after this one may be under way, and ends by itself.
@@ -85,7 +86,14 @@ def return_paid_another(d: Draft[Withdrawal], e: ev.ReturnPaidAnother) -> None:
     reason = f"Deriv sent {d.now.send.text()} USD to {e.loginid}"
     evidence = {"deriv_transaction_id": e.transaction_id, "code": ANOTHER_RECIPIENT}
     known = {"misdirected_transaction_id": e.transaction_id}
+    no_longer_newest(d, d.now.misdirected_transaction_id)
     d.to_review(CONTRADICTING_RETURN, "FINANCE", reason, evidence, **known)
+
+
+def no_longer_newest(d: Draft[Withdrawal], transaction_id: str) -> None:
+    """Remember what is booked when another id takes its place: it may be told again, and is booked once."""
+    if transaction_id and transaction_id not in d.now.earlier_transaction_ids:
+        d.set(earlier_transaction_ids=(*d.now.earlier_transaction_ids, transaction_id))
 
 
 def set_aside(d: Draft[Withdrawal], minor: int) -> None:

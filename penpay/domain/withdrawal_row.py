@@ -44,6 +44,7 @@ _PACKING = Packing(
     times=("debited_at", "failed_at", "state_since"),
     counts=("payouts", "returns", "polls"),
     flags=(),
+    lists=("earlier_transaction_ids",),
     operations=OPERATIONS,
 )
 

@@ -742,6 +742,34 @@ def test_what_somebody_else_got_by_an_earlier_attempt_does_not_end_the_one_under
     assert (story.state, story.balance("deriv_agent:USD")) == (State.COMPLETED, -2 * 966)
 
 
+def executed_twice() -> Story:
+    """The statement shows 902; then the reply of the first attempt, 901, arrives."""
+    story = paid()
+    story.happens(ev.DerivOutcomeUnknown(code="timed_out", attempt=1))
+    story.happens(ev.DerivAbsent(proof="two reads"), after_s=700)
+    story.happens(ev.DerivOutcomeUnknown(code="timed_out", attempt=2))
+    story.happens(confirmed("902"))
+    story.happens(confirmed("901"))
+    assert (story.state, story.balance("deriv_agent:USD")) == (State.IN_REVIEW, -2 * 966)
+    return story
+
+
+def test_a_movement_that_is_told_again_after_another_one_is_booked_once() -> None:
+    story = executed_twice()
+    for known in ("902", "901"):
+        assert isinstance(story.happens(confirmed(known)), Ignored)
+    story.happens(to_another("902", attempt=2))
+    assert (story.reviews[-1], story.balance("deriv_agent:USD")) == ("contradicting_transfer", -2 * 966)
+
+
+def test_a_movement_to_somebody_else_that_is_told_again_after_another_one_is_booked_once() -> None:
+    story = paid()
+    for one in ("7", "8", "7"):
+        story.happens(to_another(one))
+    assert isinstance(story.happens(confirmed("8")), Ignored)
+    assert story.balance("deriv_agent:USD") == -2 * 966
+
+
 def test_shillings_that_a_smaller_transfer_left_over_are_set_aside_until_people_settled_them() -> None:
     story = paid()
     story.happens(ev.DerivConfirmed(transaction_id="7", amount=usd(900), proof="reply"))

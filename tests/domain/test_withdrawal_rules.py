@@ -510,6 +510,18 @@ def test_a_decision_to_pay_or_to_give_back_answers_what_it_was_asked(decision: e
     assert story.questions == []
 
 
+def test_a_return_that_is_told_again_after_another_one_is_booked_once() -> None:
+    story = failed_twice("2040")
+    story.happens(returned("r2"))
+    story.happens(returned("r1"))
+    assert (story.state, story.balance("write_off:USD")) == (State.IN_REVIEW, 2000)
+    for known in ("r2", "r1"):
+        assert isinstance(story.happens(returned(known)), Ignored)
+    for one in ("r2", "r3", "r2", "r3"):
+        story.happens(to_another(one))
+    assert story.balance("write_off:USD") == 4000
+
+
 def test_one_transfer_by_hand_settles_what_was_set_aside_and_the_rest() -> None:
     story = debited()
     story.happens(ev.WitnessSeen(transaction_id="a1", amount=usd(2100)))
