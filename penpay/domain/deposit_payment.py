@@ -194,9 +194,12 @@ def _as_claimed(d: Draft[Deposit], e: ev.MpesaPaid) -> ev.MpesaPaid:
 
 
 def _late(d: Draft[Deposit], e: ev.MpesaPaid) -> bool:
-    """Paid by the provider's clock too long after the push for the locked rate. A query names no time: in time."""
+    """Paid by the provider's clock too long after the push for the locked rate. A query names no time: in time.
+
+    A push that was not acknowledged yet may have waited for its turn as long as one may.
+    """
     paid_at = e.paid_at or d.now.held_paid_at
-    pushed_at = d.now.pushed_at or d.now.created_at
+    pushed_at = d.now.pushed_at or d.now.created_at + timedelta(seconds=d.rules.stk_intent_max_s)
     return paid_at is not None and paid_at > pushed_at + timedelta(seconds=d.rules.paid_in_time_s)
 
 

@@ -199,6 +199,17 @@ def test_a_query_confirms_what_the_claim_says_not_what_was_asked() -> None:
     assert "probe_pull" in story.does()
 
 
+@pytest.mark.parametrize(("paid_s", "leads_to"), [(650, State.DERIV_SENDING), (721, State.REFUND_SENDING)])
+def test_a_push_that_waited_for_its_turn_is_paid_in_time(paid_s: int, leads_to: State) -> None:
+    """Its acknowledgement comes last: when it was pushed is not known yet, only when it must have been."""
+    story = started()
+    paid_at = story.at + timedelta(seconds=paid_s)
+    claim = ev.MpesaPaid(source="callback", amount=SEND, receipt="NLJ7RT61SV", paid_at=paid_at, trusted=False)
+    story.happens(claim, after_s=paid_s)
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=5)
+    assert story.state is leads_to
+
+
 def test_a_claim_with_a_receipt_takes_the_place_of_one_that_said_nothing() -> None:
     story = accepted(verify_first=True)
     story.happens(ev.MpesaPaid(source="callback", amount=SEND, trusted=False), after_s=20)
