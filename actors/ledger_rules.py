@@ -189,8 +189,7 @@ def _references(view: View, unit: UnitOfWork) -> Rejection | None:
         holder = view.references.get(ref)
         if holder is None:
             holder = view.cache.references[ref]
-        # An operation may show its evidence again; two movements without one are never the same.
-        if holder is not None and (holder != reference.operation_id or not holder):
+        if holder is not None and holder != reference.operation_id:
             return RejectCode.DUPLICATE_REFERENCE, f"{reference.kind} of {holder or 'no operation'}"
     return None
 

@@ -135,7 +135,7 @@ def _settling(item: ReviewItem, action: str, approval: Approval, at: datetime) -
     if stray is None:
         return ()
     bare = UnitOfWork(unit_id=item.id, shard=item.shard, at=at)
-    unit = ended(bare, stray, action, reference=approval.evidence, actor="preview")
+    unit = ended(bare, stray, action, item_id=item.id, reference=approval.evidence, actor="preview")
     return tuple(entry for posting in unit.postings for entry in posting.entries)
 
 

@@ -87,13 +87,19 @@ def exit_problem(item: ReviewItem, action: str) -> str:
     return f"a {stray.kind} that nothing explains ends as {' or '.join(sorted(exits))}, so that the books follow it"
 
 
-def ended(unit: UnitOfWork, stray: Stray, action: str, *, reference: str, actor: str) -> UnitOfWork:
-    """The unit that closes the question, with what it came to. `reference` is what the two people rest it on."""
+def ended(unit: UnitOfWork, stray: Stray, action: str, *, item_id: str, reference: str, actor: str) -> UnitOfWork:
+    """The unit that closes the question, with what it came to. `reference` is what the two people rest it on.
+
+    One movement settles one question. Listed by its provider it may stand before a person as well, as money that left.
+    """
     told = {"ref": stray.ref, "amount": stray.amount.text(), "evidence": reference}
     debit, credit = EXITS[stray.kind][action]
     references: tuple[ProviderReference, ...] = ()
     if action == Action.SETTLE:
-        references = (ProviderReference(kind=_GIVEN_BACK[stray.kind], ref=reference, operation_id=""),)
+        references = (
+            ProviderReference(kind=_GIVEN_BACK[stray.kind], ref=reference, operation_id=""),
+            ProviderReference(kind="settlement", ref=reference, operation_id=item_id),
+        )
     return replace(
         unit,
         postings=(Books(unit.shard, "").ended(action, stray.ref, stray.amount, debit=debit, credit=credit),),

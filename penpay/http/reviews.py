@@ -120,7 +120,9 @@ class ReviewDesk:
             staff_resolution=True,
         )
         if stray is not None:
-            unit = ended(unit, stray, action, reference=approval.evidence, actor=f"staff:{approval.by}")
+            unit = ended(
+                unit, stray, action, item_id=item.id, reference=approval.evidence, actor=f"staff:{approval.by}"
+            )
         reply = await self.addresses.ask(ledger_of(item.shard), CommitUnit(unit), timeout_s=self.ask_s)
         if not isinstance(reply, Committed):
             if reply.code is RejectCode.DUPLICATE_REFERENCE:

@@ -161,9 +161,8 @@ class House:
         if any(changed.to is OperationState.WITHDRAWN and changed.id in self.attempted for changed in unit.operations):
             return RejectCode.ATTEMPT_EXISTS
         taken = [
-            holder is not None and (holder != reference.operation_id or not holder)
+            self.references.get((reference.kind, reference.ref), reference.operation_id) != reference.operation_id
             for reference in unit.references
-            for holder in [self.references.get((reference.kind, reference.ref))]
         ]
         return RejectCode.DUPLICATE_REFERENCE if any(taken) else None
 

@@ -197,7 +197,8 @@ async def test_money_of_nobody_that_was_given_back_by_hand_leaves_suspense(desk:
     (posting,) = asked.unit.postings
     legs = {entry.account.code.value: entry.amount_minor for entry in posting.entries}
     assert legs == {"suspense": 25_000, "mpesa_paybill": -25_000}
-    (reference,) = asked.unit.references
+    reference, settlement = asked.unit.references
+    assert (settlement.kind, settlement.ref, settlement.operation_id) == ("settlement", reference.ref, item)
     assert (reference.kind, reference.ref) == ("mpesa_reversal", "RK9ABCDEFG")
 
 

@@ -288,9 +288,15 @@ async def test_one_reversal_settles_one_payment_of_nobody(ledger, restarted):
         await ledger.commit(stray_unit(stray, review_id=fresh_id(), now=datetime.now(UTC), actor="test"))
     first, second = (
         ended(
-            UnitOfWork(unit_id=f"review:{stray.ref}:closed", shard=SHARD, at=datetime.now(UTC), staff_resolution=True),
+            UnitOfWork(
+                unit_id=f"review:{stray.ref}:closed",
+                shard=SHARD,
+                at=datetime.now(UTC),
+                staff_resolution=True,
+            ),
             stray,
             Action.SETTLE,
+            item_id=fresh_id(),
             reference="REVERSAL01",
             actor="staff",
         )
