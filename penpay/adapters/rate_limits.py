@@ -26,6 +26,7 @@ _CALL_S = 0.25
 """A counter that is slower than this is treated as away: it must not slow every request."""
 _AWAY_S = 1.0
 """How long it is left alone then."""
+_PREFIX = "penpay."
 _LOCAL_MAX = 50_000
 _BATCH_MAX = 128
 _WAITING_MAX = 4096
@@ -82,10 +83,10 @@ log = structlog.get_logger()
 class RedisRateLimits:
     """`penpay.http.edge.RateLimits`. The client must not repeat commands by itself."""
 
-    def __init__(self, client: Redis, clock: Clock, *, prefix: str = "penpay.") -> None:
+    def __init__(self, client: Redis, clock: Clock, *, call_s: float = _CALL_S) -> None:
         self._client = client
         self._clock = clock
-        self._prefix = prefix
+        self._call_s = call_s
         self._away_until_s = 0.0
         self._local = _Local()
         self._together: Batcher[_Asked, Sequence[int] | None] = Batcher(
@@ -111,7 +112,7 @@ class RedisRateLimits:
         if self._clock.monotonic_s() < self._away_until_s:
             return [None] * len(batch)
         try:
-            async with asyncio.timeout(_CALL_S):
+            async with asyncio.timeout(self._call_s):
                 waits = await self._counted_there(batch)
         except (RedisError, OSError, TimeoutError) as error:
             self._away_until_s = self._clock.monotonic_s() + _AWAY_S
@@ -123,7 +124,7 @@ class RedisRateLimits:
     async def _counted_there(self, batch: Sequence[_Asked]) -> list[int]:
         keys, values = [], [str(self._now_ms())]
         for hits, counts in batch:
-            keys += [self._prefix + _name(hit) for hit in hits]
+            keys += [_PREFIX + _name(hit) for hit in hits]
             values += [str(len(hits)), "1" if counts else "0"]
             for hit in hits:
                 values += [str(hit.rule.limit), str(_window_ms(hit)), _member(hit)]

@@ -85,7 +85,7 @@ async def world(stores, sealer, clock, redis, edge_settings) -> AsyncIterator[Wo
         tokens=EdDsaTokens(seeds=[bytes(range(32))], lifetime_s=900),
         passwords=passwords,
         deriv_accounts=deriv,
-        rate_limits=RedisRateLimits(counters, clock),
+        rate_limits=RedisRateLimits(counters, clock, call_s=10.0),
         receipts=Ed25519Receipts(bytes(range(1, 33))),
         statement_pages=FpdfStatements(),
         events=hub,

@@ -49,7 +49,7 @@ async def limits(request, hand: Hand):
         yield RedisRateLimits(Away(), hand)
         return
     client = redis_client(request.getfixturevalue("redis").url())
-    yield RedisRateLimits(client, hand)
+    yield RedisRateLimits(client, hand, call_s=10.0)
     await client.aclose()
 
 
@@ -139,7 +139,7 @@ async def test_a_strict_rule_lets_nobody_through_alone(hand: Hand):
 
 async def test_redis_is_asked_again_after_a_second(redis, hand: Hand):
     client = redis_client(redis.url())
-    limits = RedisRateLimits(client, hand)
+    limits = RedisRateLimits(client, hand, call_s=10.0)
     limits._client = Away()
     await limits.wait_s([Hit(MINUTE, "a")])
     limits._client = client
@@ -152,7 +152,7 @@ async def test_redis_is_asked_again_after_a_second(redis, hand: Hand):
 
 async def test_counters_leave_redis_by_themselves_and_hold_no_plain_key(redis, hand: Hand):
     client = redis_client(redis.url())
-    await RedisRateLimits(client, hand).wait_s([Hit(MINUTE, "k"), Hit(DISTINCT, "k", "m")])
+    await RedisRateLimits(client, hand, call_s=10.0).wait_s([Hit(MINUTE, "k"), Hit(DISTINCT, "k", "m")])
     keys = [key async for key in client.scan_iter("*")]
     assert len(keys) == 2
     assert all([0 < await client.ttl(key) <= 60 for key in keys])
@@ -161,7 +161,7 @@ async def test_counters_leave_redis_by_themselves_and_hold_no_plain_key(redis, h
 
 async def test_redis_keeps_no_more_of_a_key_than_its_limit(redis, hand: Hand):
     client = redis_client(redis.url())
-    limits = RedisRateLimits(client, hand)
+    limits = RedisRateLimits(client, hand, call_s=10.0)
     for second in range(200):
         hand.at = BEGAN + timedelta(seconds=second)
         await asyncio.gather(
@@ -182,7 +182,7 @@ async def test_requests_that_come_together_are_counted_one_by_one(limits: RedisR
 @pytest.mark.parametrize("shared", [True, False])
 async def test_a_known_member_passes_also_at_the_limit_and_a_refused_one_is_not_known(redis, shared: bool):
     client, hand = redis_client(redis.url()), Hand()
-    limits = RedisRateLimits(client if shared else Away(), hand)
+    limits = RedisRateLimits(client if shared else Away(), hand, call_s=10.0)
     for member in ("a", "b", "c"):
         assert await limits.wait_s([Hit(DISTINCT, "u", member)]) == 0
     for _ in range(3):

@@ -28,7 +28,7 @@ def url(redis) -> str:
 
 async def test_it_is_enough_for_limits_and_streams(url: str):
     client = redis_client(url)
-    limits = RedisRateLimits(client, SystemClock())
+    limits = RedisRateLimits(client, SystemClock(), call_s=10.0)
     plain, once = Rule(name="p", limit=1, window_s=60, strict=True), Rule(name="o", limit=1, window_s=60, distinct=True)
     assert [await limits.wait_s([Hit(plain, "u")]) > 0 for _ in range(2)] == [False, True]
     assert await limits.wait_s([Hit(once, "u", "k")]) == 0
