@@ -30,7 +30,8 @@ _MASKED_SHAPES: tuple[tuple[re.Pattern[str], Any], ...] = (
     # Addresses, tried once for each run of their characters. One may end within a run, and the next begins right there.
     (re.compile(rf"(?<![A-Za-z0-9._%+-])(?:{_ADDRESS})+"), lambda m: re.sub(_ADDRESS, r"***@\1", m[0])),
     # Access tokens (JWT), Deriv tokens, bearer and basic headers, tokens and codes in a query, callback URLs.
-    (re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*"), _HIDDEN),
+    # A run of their characters is looked at once, from its first `eyJ`: a later one would end at the same dot.
+    (re.compile(r"(?<![\w-])((?:(?!eyJ)[\w-])*+)eyJ[\w-]{5,}+\.[\w-]++\.[\w-]*+"), rf"\1{_HIDDEN}"),
     (re.compile(r"\ba1-[A-Za-z0-9]{8,}\b"), _HIDDEN),
     (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {_HIDDEN}"),
     (re.compile(r"([?&;](?:token|code|state|key|secret|password)\d*=)[^&\s\"']+", re.IGNORECASE), rf"\1{_HIDDEN}"),

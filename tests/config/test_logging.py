@@ -64,6 +64,7 @@ def test_a_field_with_a_secret_name_is_never_written(name, lines):
         ("pin: 482915 given", "482915"),
         ("Authorization: Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
         ("jwt eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.sig-na_ture", "eyJzdWIiOiIxIn0"),
+        ("jwt-eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.sig-na_ture", "eyJzdWIiOiIxIn0"),
     ],
 )
 def test_a_secret_inside_a_sentence_is_masked_wherever_it_stands(text, secret, lines):
@@ -95,6 +96,16 @@ PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9._%+-]+@([A-Za-z0-9.-]+\.[A-Za-z]{2,})")
 def test_addresses_are_masked_as_if_every_place_had_been_tried(text):
     [(shape, mask)] = [one for one in logging_of_ours._MASKED_SHAPES if one[0].search("a@b.aa")]
     assert shape.sub(mask, text) == PLAIN_ADDRESS.sub(r"***@\1", text)
+
+
+PLAIN_TOKEN = re.compile(r"eyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
+
+
+@given(st.text(alphabet="eyJab-_. \n", max_size=60))
+@example("eyJ-eyJaaaaa.eyJaaaaa.eyJaaaaa.eyJaaaaa")
+def test_tokens_are_masked_as_if_every_place_had_been_tried(text):
+    [(shape, mask)] = [one for one in logging_of_ours._MASKED_SHAPES if one[0].search("eyJaaaaa.b.c")]
+    assert shape.sub(mask, text) == PLAIN_TOKEN.sub("[hidden]", text)
 
 
 def test_a_masked_phone_can_still_be_recognised():
