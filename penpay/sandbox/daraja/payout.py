@@ -3,17 +3,14 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from penpay.sandbox.config import DarajaKnobs, SandboxConfig
 from penpay.sandbox.daraja import fields
 from penpay.sandbox.daraja.gate import TOKEN_B2C, Body, Refusal, invalid
-from penpay.sandbox.daraja.initiator import Initiator
 from penpay.sandbox.daraja.reports import public_name
+from penpay.sandbox.daraja.request import InitiatorRequest
 from penpay.sandbox.daraja.results import acknowledgement, result_body, send_result, timeout_body
 from penpay.sandbox.facts import Payout, PayoutEnded
-from penpay.sandbox.ids import NAIROBI, Ids, nairobi_dotted, now_epoch_s
-from penpay.sandbox.postman import Postman
-from penpay.sandbox.steps import ResultStep, Script, Step
-from penpay.sandbox.truth import Truth
+from penpay.sandbox.ids import NAIROBI, nairobi_dotted, now_epoch_s
+from penpay.sandbox.steps import ResultStep, Step
 
 DUPLICATE = Refusal(500, "500.002.1001", "Duplicate OriginatorConversationID.")
 
@@ -28,38 +25,17 @@ def charge_minor(amount_minor: int) -> int:
     return next(fee for most, fee in _CHARGE_BANDS_KES if amount_minor <= most * 100) * 100
 
 
-class B2cPayment:
+class B2cPayment(InitiatorRequest):
     """Accepts each OriginatorConversationID once; a validation failure does not use it up."""
 
     name = "b2c"
     rules = fields.B2C
     token_error = TOKEN_B2C
 
-    def __init__(
-        self,
-        config: SandboxConfig,
-        knobs: DarajaKnobs,
-        truth: Truth,
-        ids: Ids,
-        postman: Postman,
-        initiator: Initiator,
-        script: Script,
-    ) -> None:
-        self._config = config
-        self._knobs = knobs
-        self._truth = truth
-        self._ids = ids
-        self._postman = postman
-        self._initiator = initiator
-        self._script = script
-
     def check(self, body: Body) -> Refusal | None:
         if fields.text_of(body["PartyA"]) != self._config.b2c_shortcode:
             return invalid("PartyA")
         return DUPLICATE if body["OriginatorConversationID"] in self._truth.world.payouts else None
-
-    def pick(self, body: Body) -> Step:
-        return self._script.take("b2c", body) or ResultStep(op="b2c")
 
     async def accept(self, body: Body, step: Step) -> Refusal | dict[str, Any]:
         assert isinstance(step, ResultStep)

@@ -2,16 +2,14 @@
 
 from typing import Any, NamedTuple
 
-from penpay.sandbox.config import DarajaKnobs, SandboxConfig
+from penpay.sandbox.config import SandboxConfig
 from penpay.sandbox.daraja import fields
 from penpay.sandbox.daraja.gate import TOKEN_B2C, TOKEN_STK, Body, Refusal, invalid
-from penpay.sandbox.daraja.initiator import Initiator
+from penpay.sandbox.daraja.request import InitiatorRequest
 from penpay.sandbox.daraja.results import acknowledgement, result_body, send_result, timeout_body
 from penpay.sandbox.facts import Payment, Payout, Reversal
-from penpay.sandbox.ids import Ids, nairobi_digits, now_epoch_s
-from penpay.sandbox.postman import Postman
-from penpay.sandbox.steps import ResultStep, Script, Step
-from penpay.sandbox.truth import Truth
+from penpay.sandbox.ids import nairobi_digits, now_epoch_s
+from penpay.sandbox.steps import ResultStep, Step
 from penpay.sandbox.world import World
 
 
@@ -90,31 +88,8 @@ def find(world: World, config: SandboxConfig, receipt: str, original_id: str) ->
     return None
 
 
-class _Report:
+class _Report(InitiatorRequest):
     """The asynchronous frame of both reports."""
-
-    name = ""
-
-    def __init__(
-        self,
-        config: SandboxConfig,
-        knobs: DarajaKnobs,
-        truth: Truth,
-        ids: Ids,
-        postman: Postman,
-        initiator: Initiator,
-        script: Script,
-    ) -> None:
-        self._config = config
-        self._knobs = knobs
-        self._truth = truth
-        self._ids = ids
-        self._postman = postman
-        self._initiator = initiator
-        self._script = script
-
-    def pick(self, body: Body) -> Step:
-        return self._script.take(self.name, body) or ResultStep(op=self.name)
 
     def _verdict(self, body: Body, step: ResultStep) -> tuple[str, str, list[tuple[str, Any]] | None]:
         raise NotImplementedError

@@ -2,51 +2,27 @@
 
 from typing import Any
 
-from penpay.sandbox.config import DarajaKnobs, SandboxConfig
 from penpay.sandbox.daraja import fields
 from penpay.sandbox.daraja.gate import TOKEN_STK, Body, Refusal, invalid
-from penpay.sandbox.daraja.initiator import Initiator
+from penpay.sandbox.daraja.request import InitiatorRequest
 from penpay.sandbox.daraja.results import acknowledgement, result_body, send_result, timeout_body
 from penpay.sandbox.facts import Reversal, ReversalEnded
-from penpay.sandbox.ids import Ids, nairobi_digits, now_epoch_s
-from penpay.sandbox.postman import Postman
-from penpay.sandbox.steps import ResultStep, Script, Step
-from penpay.sandbox.truth import Truth
+from penpay.sandbox.ids import nairobi_digits, now_epoch_s
+from penpay.sandbox.steps import ResultStep, Step
 
 ALREADY_REVERSED = "R000001"
 ORIGINAL_INVALID = "R000002"
 
 
-class ReversalRequest:
+class ReversalRequest(InitiatorRequest):
     """Gives a payment back to whoever paid it, wholly, once."""
 
     name = "reversal"
     rules = fields.REVERSAL
     token_error = TOKEN_STK
 
-    def __init__(
-        self,
-        config: SandboxConfig,
-        knobs: DarajaKnobs,
-        truth: Truth,
-        ids: Ids,
-        postman: Postman,
-        initiator: Initiator,
-        script: Script,
-    ) -> None:
-        self._config = config
-        self._knobs = knobs
-        self._truth = truth
-        self._ids = ids
-        self._postman = postman
-        self._initiator = initiator
-        self._script = script
-
     def check(self, body: Body) -> Refusal | None:
         return None if fields.text_of(body["ReceiverParty"]) == self._config.shortcode else invalid("ReceiverParty")
-
-    def pick(self, body: Body) -> Step:
-        return self._script.take("reversal", body) or ResultStep(op="reversal")
 
     async def accept(self, body: Body, step: Step) -> Refusal | dict[str, Any]:
         assert isinstance(step, ResultStep)
