@@ -37,7 +37,7 @@ def simulate(  # noqa: PLR0913 - one parameter per option
         int, typer.Option(min=0, help="With --ablations: enough failing seeds of one; 0: all run.")
     ] = 0,
     sweep: Annotated[bool, typer.Option("--sweep", help="Crash once at every step of both sagas.")] = False,
-    pairs: Annotated[bool, typer.Option("--pairs", help="Crash twice, at every pair of steps: a night.")] = False,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Crash twice, at every pair of steps: minutes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Run simulated worlds of both rails, faults and crashes from their seeds; 1 when one of them breaks a promise."""
