@@ -267,7 +267,12 @@ class DarajaPollersActor(AsyncioActor):
             log.warning("balances of a short code not asked", code=error.code)
 
     async def _look_for_balance(self) -> None:
-        """Results arrive as inbox rows of the rail's own shard, which no ledger consumes."""
+        """Results arrive as inbox rows of the rail's own shard, which no ledger consumes.
+
+        A node that stands by takes none: only who asked knows which float a result tells.
+        """
+        if self._parts.lease.current() is None:
+            return
         now = self._parts.clock.now()
         try:
             rows = await self._parts.inbox.waiting(RAIL_SHARD, older_than=now, limit=_BALANCE_PAGE)

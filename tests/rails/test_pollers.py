@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.daraja_pollers import RAIL_SHARD, DarajaPollersActor, PollerParts, PollerSettings
+from actors.daraja_pollers import RAIL_SHARD, DarajaPollersActor, PollerParts, PollerSettings, _LookForBalance
 from actors.rail_lease import LeaseHolder
 from penpay.domain.board import Board
 from penpay.domain.errors import OutcomeUnknown, Unavailable
@@ -93,10 +93,11 @@ class Pollers:
     board: Board = field(default_factory=Board)
     reads: MemoryReads = field(default_factory=MemoryReads)
     base: str = "http://127.0.0.1:1"
+    leases: MemoryLeases = field(default_factory=MemoryLeases)
 
     @asynccontextmanager
     async def running(self, **settings):
-        lease = LeaseHolder("rail/daraja", MemoryLeases(), CLOCK)
+        lease = LeaseHolder("rail/daraja", self.leases, CLOCK)
         await lease.keep()
         parts = PollerParts(
             lease=lease,
@@ -255,6 +256,14 @@ async def test_a_balance_that_nobody_asked_for_or_from_a_stranger_changes_nothin
         pollers.inbox.arrive(path, body, trusted=False)
         await until(lambda: len(pollers.inbox.consumed) == 2)
     assert pollers.board.floats == {}
+
+
+async def test_a_node_that_stands_by_leaves_the_results_to_the_one_that_asked(pollers):
+    pollers.leases.taken_by_another = True
+    pollers.inbox.arrive(f"/balance/{RAIL_SHARD}/{in_path('asked elsewhere')}", b"{}")
+    async with pollers.running() as ref:
+        await ref.aask(_LookForBalance())
+        assert pollers.inbox.consumed == []
 
 
 async def test_the_pollers_outlive_a_database_that_is_away(pollers):
