@@ -28,6 +28,9 @@ LANES: Final[Mapping[str, int]] = {GENERAL: 6, CALLBACKS: 1, LEDGER: 4, RAILS: 2
 """Sessions per lane: 14 in all. MariaDB on two cores is at its best near 16."""
 PATIENCE_S: Final[Mapping[str, float]] = {PROOFS: 120.0}
 """How long a statement may take where it reads whole tables; everywhere else a connection's own few seconds hold."""
+WAIT_S: Final[Mapping[str, float]] = {GENERAL: 8.0, CALLBACKS: 8.0}
+"""How long a caller waits in all, for a session and all tries: behind these lanes is somebody who waits for an answer,
+and a server that hangs must not keep them. A writer knows better by itself when to give up."""
 SEVERAL: Final = frozenset({LEDGER, RAILS})
 """Lanes whose sessions take several statements in one round trip: a busy writer's time goes into round trips."""
 ATTEMPTS: Final = 5
@@ -102,9 +105,11 @@ class Database:
         dice: random.Random | None = None,
         acquire_timeout_s: float = 5.0,
         lanes: Mapping[str, int] = LANES,
+        wait_s: Mapping[str, float] = WAIT_S,
     ) -> None:
         self.dsn = Dsn.parse(url)
         self.prefix = prefix
+        self._wait_s = wait_s
         # Jitter between runs of a transaction: not a secret, and seeded by tests that want it so.
         self._dice = dice or random.Random()  # noqa: S311
         self._lanes = {
@@ -172,6 +177,14 @@ class Database:
         return await self._again(work, lane)
 
     async def _again(self, work: Callable[[Connection], Awaitable[Result]], lane: str) -> Result:
+        """All tries, within the lane's time. What is cut off then closes its session: nobody knows what it did."""
+        try:
+            async with asyncio.timeout(self._wait_s.get(lane)):
+                return await self._tried(work, lane)
+        except TimeoutError:
+            raise Unavailable("database") from None
+
+    async def _tried(self, work: Callable[[Connection], Awaitable[Result]], lane: str) -> Result:
         last: StoreError = Unavailable("database")
         for attempt in range(ATTEMPTS):
             if attempt:

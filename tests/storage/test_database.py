@@ -10,10 +10,11 @@ import pytest
 from pymysql.err import IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
 from penpay.adapters.batching import Batcher
-from penpay.adapters.database import GENERAL, LANES, Database
-from penpay.adapters.mysql import Connection, Dsn, translated
+from penpay.adapters.database import CALLBACKS, GENERAL, LANES, Database
+from penpay.adapters.mysql import STATEMENT_TIMEOUT_S, Connection, Dsn, translated
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.ports import CheckViolated, ConnectionLost, Deadlock, Duplicate, LockTimeout
+from tests.harness.wire import Wire
 
 
 @pytest.fixture
@@ -55,6 +56,26 @@ def test_a_duplicate_names_its_key_on_both_servers(text):
 def test_a_lost_commit_is_told_from_a_lost_statement():
     assert translated(OperationalError(2013, ""), commit_sent=True).commit_sent
     assert not translated(OperationalError(2013, "")).commit_sent
+
+
+@pytest.mark.parametrize("lane", [GENERAL, CALLBACKS])
+async def test_a_server_that_hangs_keeps_nobody_who_waits_for_an_answer(database, tmp_path, lane):
+    dsn = Dsn.parse(database.url)
+    over = database.url.replace(dsn.unix_socket, str(tmp_path / "line"))
+    assert over != database.url
+    with Wire(tmp_path / "line", Path(dsn.unix_socket)) as wire:
+        store = Database(over, prefix=database.prefix, wait_s={lane: 0.3})
+        assert await store.rows("SELECT 1", lane=lane)
+        wire.silent = True
+        # The statement's own limit, and the tries after it, are much longer than this.
+        async with asyncio.timeout(STATEMENT_TIMEOUT_S / 2):
+            with pytest.raises(Unavailable):
+                await store.rows("SELECT 1", lane=lane)
+            with pytest.raises(Unavailable):
+                await store.transact(lambda connection: connection.query("SELECT 1"), lane=lane)
+        wire.silent = False
+        assert await store.rows("SELECT 1", lane=lane)
+        store.close()
 
 
 async def test_a_full_lane_is_unavailable_and_starves_no_other(store):
