@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from config.sections import Settings
@@ -37,7 +38,7 @@ def show(console: Console, story: Story, deadlines: Deadlines) -> None:
     console.print(f"[bold]{row.type} {row.id}[/] is {row.state}: {money}")
     who = f"customer {row.user_id}, phone {row.phone_mask}, Deriv {row.deriv_loginid}"
     console.print(f"{who}, shard {row.shard}, version {row.version}")
-    console.print(f"\n{outlook(row, deadlines)}\n", highlight=False)
+    console.print(f"\n{outlook(row, deadlines)}\n", highlight=False, markup=False)
     console.print(_steps(story.steps))
     console.print(_operations(story))
     console.print(_legs(story.legs))
@@ -47,17 +48,18 @@ def show(console: Console, story: Story, deadlines: Deadlines) -> None:
             if question.closed_at
             else f"[red]open[/], {question.owner_role} until {time_text(question.due_at)}"
         )
-        console.print(f"review {question.kind}: {question.reason} ({state})")
+        console.print(f"review {question.kind}: {escape(question.reason)} ({state})")
     if story.unconsumed:
         console.print(f"[yellow]{story.unconsumed} pieces of evidence are stored and not consumed yet[/]")
 
 
 def _steps(steps: Sequence[TimelineStep]) -> Table:
     when, evidence = Column("when", min_width=24), Column("evidence", overflow="fold")
-    table = Table(when, "what happened", "stage", evidence, title="Steps")
+    happened, stage = Column("what happened", overflow="fold"), Column("stage", overflow="fold")
+    table = Table(when, happened, stage, evidence, title="Steps")
     for step in steps:
         told = ", ".join(f"{name} {value}" for name, value in step.data.items())
-        table.add_row(time_text(step.at), step.event, step.to_state, told)
+        table.add_row(time_text(step.at), step.event, step.to_state, escape(told))
     return table
 
 
@@ -66,7 +68,9 @@ def _operations(story: Story) -> Table:
     table = Table(operation_id, "kind", "state", "attempts", proof, title="Provider operations")
     for operation in story.operations:
         attempts = f"{operation.attempts} ({operation.attempts_closed} known to have executed nothing)"
-        table.add_row(operation.id, operation.kind, operation.state, attempts, operation.provider_ref or operation.code)
+        table.add_row(
+            operation.id, operation.kind, operation.state, attempts, escape(operation.provider_ref or operation.code)
+        )
     return table
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.tree import Tree
 
 from config.sections import InternalListener, OperatorAccess
@@ -14,6 +15,8 @@ from config.settings import load_section
 
 PATIENCE_S = 130.0
 """A restart answers when everything below is ready again."""
+LOOK_S = 10.0
+"""A look is answered at once, or by nobody: whoever looks at night must not wait for a frozen node."""
 _COLOURS = {"running": "green", "ready": "green", "parked": "red", "stopped": "yellow"}
 
 
@@ -60,7 +63,8 @@ class Node:
         return told
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any]]:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
+        patience_s = LOOK_S if method == "GET" else PATIENCE_S
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=patience_s)
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             if body is None:
@@ -70,6 +74,10 @@ class Node:
                 connection.request(method, path, json.dumps(body).encode(), json_headers)
             answer = connection.getresponse()
             said = answer.read()
+        except TimeoutError as error:
+            raise NodeUnreachable(
+                f"what listens on {self.host}:{self.port} has not answered {method} {path} for {patience_s:.0f} s"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise NodeUnreachable(f"no node on {self.host}:{self.port}: {error}") from error
         finally:
@@ -98,9 +106,9 @@ def _branch(node: Mapping[str, Any], tree: Tree) -> Tree:
 def _line(node: Mapping[str, Any]) -> str:
     colour = _COLOURS.get(str(node["state"]), "white")
     name = str(node["path"]).rpartition("/")[2]
-    line = f"{name} [dim]{node['kind']}[/] [{colour}]{node['state']}[/]"
+    line = f"{escape(name)} [dim]{node['kind']}[/] [{colour}]{node['state']}[/]"
     if node["restarts"]:
         line += f" restarts {node['restarts']}"
     if node["mailbox_depth"]:
         line += f" mailbox {node['mailbox_depth']} ({node['oldest_message_s']} s)"
-    return line + (f" [red]{node['last_failure']}[/]" if node["last_failure"] else "")
+    return line + (f" [red]{escape(node['last_failure'])}[/]" if node["last_failure"] else "")

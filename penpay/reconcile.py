@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from penpay.domain.errors import GatewayError
@@ -208,14 +209,21 @@ def show(console: Console, report: Report) -> None:
     others = [one for one in report.findings if one.verdict is not Verdict.AGREES]
     if others:
         item, at = Column("item", min_width=10, overflow="fold"), Column("when", overflow="fold")
-        table = Table("list", item, "amount", at, "verdict", "what is known", "what was done")
+        table = Table(
+            "list",
+            item,
+            Column("amount", min_width=16, overflow="fold"),
+            at,
+            "verdict",
+            "what is known",
+            "what was done",
+        )
         for one in others:
             amount = f"{one.amount.text()} {one.amount.currency}" if one.amount else "-"
             colour = "yellow" if one.verdict is Verdict.MOVING else "red"
             when = time_text(one.at) if one.at else "-"
-            table.add_row(
-                one.source, one.ref, amount, when, f"[{colour}]{one.verdict}[/]", one.words, one.remedy or "-"
-            )
+            verdict = f"[{colour}]{one.verdict}[/]"
+            table.add_row(one.source, escape(one.ref), amount, when, verdict, escape(one.words), one.remedy or "-")
         console.print(table)
     if report.opened:
         console.print(f"the recovery gate was opened for shards {', '.join(map(str, report.opened))}", highlight=False)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from config.sections import Settings
@@ -63,7 +64,7 @@ def show_items(console: Console, items: Sequence[OpenItem], now: datetime) -> No
             f"[red]{due}[/]" if item.due_at < now else due,
             item.owner_role,
             about,
-            f"{item.kind}: {item.reason}",
+            escape(f"{item.kind}: {item.reason}"),
         )
     console.print(table)
 
@@ -71,18 +72,18 @@ def show_items(console: Console, items: Sequence[OpenItem], now: datetime) -> No
 def show_preview(console: Console, seen: Preview) -> None:
     """What would happen, for a person."""
     item = seen.item
-    console.print(f"[bold]{item.kind}[/] {item.reason} ({item.owner_role}, item {item.id})", highlight=False)
+    console.print(f"[bold]{item.kind}[/] {escape(item.reason)} ({item.owner_role}, item {item.id})", highlight=False)
     if seen.refusal:
-        console.print(f"[red]{seen.action} is refused[/]: {seen.refusal}", highlight=False)
+        console.print(f"[red]{seen.action} is refused[/]: {escape(seen.refusal)}", highlight=False)
         return
-    console.print(f"{seen.action} by {seen.approval}", highlight=False)
+    console.print(f"{seen.action} by {seen.approval}", highlight=False, markup=False)
     console.print(f"  stages   {' → '.join(seen.stages)}", highlight=False)
     for entry in seen.entries:
         account = entry.account
         console.print(f"  post     {account.code}:{account.currency} {entry.amount_minor / 100:+,.2f}", highlight=False)
     for one in seen.operations:
         money = f"{one.amount.text()} {one.amount.currency}"
-        console.print(f"  send     {one.kind} of {money} to {one.recipient}", highlight=False)
+        console.print(f"  send     {one.kind} of {money} to {one.recipient}", highlight=False, markup=False)
     if not seen.entries and not seen.operations:
         console.print("  nothing is posted and nothing is sent", highlight=False)
 

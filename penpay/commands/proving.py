@@ -47,6 +47,7 @@ def check(*, as_json: Json = False) -> None:
     """Run every invariant as a query that must return no rows; 1 when one is broken."""
     import orjson  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415
 
     from config.settings import load_settings  # noqa: PLC0415
     from penpay.domain.errors import Unavailable  # noqa: PLC0415
@@ -64,7 +65,8 @@ def check(*, as_json: Json = False) -> None:
     else:
         console = Console()
         for name, rows in broken.items():
-            console.print(f"[red]BROKEN[/] {name}: {', '.join(str(row) for row in rows[:5])}", highlight=False)
+            first = escape(", ".join(str(row) for row in rows[:5]))
+            console.print(f"[red]BROKEN[/] {name}: {first}", highlight=False)
         console.print(f"{len(found) - len(broken)} of {len(found)} invariants hold", highlight=False)
     raise typer.Exit(CHECK_FAILED if broken else 0)
 

@@ -1,31 +1,131 @@
 """What people copy from a table stands there whole, also on a narrow terminal or in a pipe."""
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pytest
 from rich.console import Console
 
-from penpay.domain.money import kes
-from penpay.domain.review import ReviewItem
-from penpay.review import OpenItem, show_items
+from penpay.domain.accounts import TimelineStep
+from penpay.domain.money import kes, usd
+from penpay.domain.reconciliation import Finding, Verdict
+from penpay.domain.review import Action, Approval, ReviewItem
+from penpay.domain.review_view import Preview
+from penpay.domain.story import Question, Story
+from penpay.domain.timeline import Deadlines
+from penpay.explain import show as show_story
+from penpay.operator import show_tree
+from penpay.reconcile import Report
+from penpay.reconcile import show as show_report
+from penpay.review import OpenItem, show_items, show_preview
+from tests.commands.test_reviewing import operation, rows
 
 AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ITEM = "01KAF0Z3T9V5N5W6H3C8Q2YB7F"
+REASON = "Deriv refused, and what it says is long enough for two lines or three"
+MARKS = "[/tmp/x] [b'abc', None] [red]"
+"""What exceptions, providers and colleagues write, and what our own colours are written with."""
 
 
-def test_the_id_of_an_open_item_is_not_cut() -> None:
-    item = ReviewItem(
+def item(reason: str = REASON) -> ReviewItem:
+    return ReviewItem(
         id=ITEM,
         shard=0,
         transaction_id="01KAF0Z3T9V5N5W6H3C8Q2YB7D",
         operation_id="",
         kind="deriv_refused",
-        reason="Deriv refused, and what it says is long enough for two lines or three",
+        reason=reason,
         owner_role="OPS",
         opened_at=AT,
         due_at=AT + timedelta(hours=4),
     )
+
+
+def on_paper(width: int = 300) -> tuple[Console, io.StringIO]:
     text = io.StringIO()
-    open_item = OpenItem(item=item, type="DEPOSIT", state="IN_REVIEW", send=kes(130_000))
-    show_items(Console(file=text, width=80), [open_item], AT)
+    return Console(file=text, width=width), text
+
+
+def open_item(reason: str = REASON) -> OpenItem:
+    return OpenItem(item=item(reason), type="DEPOSIT", state="IN_REVIEW", send=kes(130_000))
+
+
+def test_the_id_of_an_open_item_is_not_cut() -> None:
+    console, text = on_paper(80)
+    show_items(console, [open_item()], AT)
     assert ITEM in text.getvalue()
+
+
+def test_an_amount_that_differs_is_not_cut() -> None:
+    console, text = on_paper(80)
+    words = "the provider has 115761.00 less than our books"
+    show_report(console, Report([differing(ref="deriv_agent", words=words, amount=usd(10_000_233_231))]))
+    assert "100002332.31 USD" in text.getvalue()
+
+
+def differing(**about: Any) -> Finding:
+    return Finding(source="balance", verdict=Verdict.DIFFERS, **about)
+
+
+def told_by_tree(console: Console) -> None:
+    member = {"path": "penpay/jobs", "kind": "job", "state": "running", "restarts": 1, "mailbox_depth": 0}
+    show_tree(console, {**member, "oldest_message_s": 0, "last_failure": MARKS, "children": []})
+
+
+def told_by_list(console: Console) -> None:
+    show_items(console, [open_item(MARKS)], AT)
+
+
+def told_by_preview(console: Console) -> None:
+    show_preview(console, Preview(item=item(), action=Action.CLOSE, approval=Approval("A B", "C D", MARKS).text()))
+
+
+def told_by_refusal(console: Console) -> None:
+    show_preview(console, Preview(item=item(), action=Action.CLOSE, approval="A B and C D", refusal=MARKS))
+
+
+def told_by_comparison(console: Console) -> None:
+    show_report(console, Report([differing(ref="71", words=MARKS)]))
+
+
+def told_by_steps(console: Console) -> None:
+    step = TimelineStep(at=AT, from_state="PAID", event="DerivRefused", to_state="IN_REVIEW", data={"code": MARKS})
+    show_story(console, story(steps=[step]), SOON)
+
+
+def told_by_operations(console: Console) -> None:
+    show_story(console, story(operations=[replace(operation("REFUSED", 1, 1), code=MARKS)]), SOON)
+
+
+def told_by_questions(console: Console) -> None:
+    show_story(console, story(questions=[Question(ITEM, "deriv_refused", MARKS, "OPS", AT, None)]), SOON)
+
+
+SOON = Deadlines()
+
+
+def story(**other: Any) -> Story:
+    empty: dict[str, Any] = {"operations": [], "steps": [], "legs": [], "questions": [], "unconsumed": 0}
+    return Story(row=rows().row, **{**empty, **other})
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        told_by_tree,
+        told_by_list,
+        told_by_preview,
+        told_by_refusal,
+        told_by_comparison,
+        told_by_steps,
+        told_by_operations,
+        told_by_questions,
+    ],
+    ids=lambda told: told.__name__.removeprefix("told_by_"),
+)
+def test_words_of_others_are_shown_as_they_are_and_break_nothing(told: Any) -> None:
+    console, text = on_paper()
+    told(console)
+    assert MARKS in text.getvalue()
