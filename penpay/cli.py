@@ -110,7 +110,7 @@ def migrate(*, as_json: Json = False) -> None:
                 new_installation_id=RandomUlids().ulid(),
             )
         )
-    except (migrations.MigrationRefused, Unavailable) as error:
+    except migrations.MigrationRefused as error:
         sys.stderr.write(f"penpay: {error}\n")
         raise typer.Exit(CHECK_FAILED) from None
     if as_json:

@@ -9,14 +9,14 @@ from enum import StrEnum
 
 from redis.exceptions import RedisError
 
-from config.environment import SettingsError
+from config.environment import SettingsError, variable
 from config.sections import Settings
 from config.settings import load_settings
 from penpay.adapters.database import Database
 from penpay.adapters.migrations import schema_problem
 from penpay.adapters.redis_streams import redis_client
 from penpay.adapters.server_check import login_problems, server_advice, server_problems
-from penpay.domain.errors import StoreError
+from penpay.domain.errors import StoreError, Unavailable
 from penpay.operator import Node, NodeUnreachable
 
 _PROGRAMS: Mapping[str, str] = {
@@ -92,6 +92,8 @@ async def _database(database: Database, settings: Settings) -> Sequence[Finding]
         problems, advice = await server_problems(database), await server_advice(database)
         excesses = await login_problems(database)
         schema = await schema_problem(database, shards=settings.node.shards)
+    except Unavailable as error:
+        return [Finding("database", Level.FAIL, f"does not answer: see {variable(error.dependency, 'url')}")]
     except StoreError as error:
         return [Finding("database", Level.FAIL, f"cannot be used: {error}")]
     return [

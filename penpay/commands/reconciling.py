@@ -31,7 +31,6 @@ def reconcile(
     from rich.console import Console  # noqa: PLC0415
 
     from config.settings import load_settings  # noqa: PLC0415
-    from penpay.domain.errors import Unavailable  # noqa: PLC0415
     from penpay.operator import NodeUnreachable  # noqa: PLC0415
     from penpay.reconcile import show  # noqa: PLC0415
 
@@ -39,7 +38,7 @@ def reconcile(
     try:
         with progress.status("comparing") as status:
             report = asyncio.run(_compared(load_settings(os.environ), act=not dry_run, say=status.update))
-    except (Unavailable, NodeUnreachable) as error:
+    except NodeUnreachable as error:
         sys.stderr.write(f"penpay: {error}\n")
         raise typer.Exit(CHECK_FAILED) from None
     if as_json:

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from config.environment import SettingsError
+from penpay import operator
 from penpay.cli import app
 from penpay.operator import Node, NodeUnreachable
 
@@ -106,6 +107,14 @@ def test_somebody_else_on_the_port_is_no_node(answer, monkeypatch):
     assert said.exit_code == 1
     assert said.stderr.startswith(f"penpay: no node on 127.0.0.1:{port}: ")
     assert said.stdout == ""
+
+
+def test_a_frozen_node_is_called_so_and_keeps_nobody_who_looks(monkeypatch):
+    monkeypatch.setattr(operator, "LOOK_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        node = Node("127.0.0.1", frozen.getsockname()[1], "")
+        with pytest.raises(NodeUnreachable, match=r"^what listens on .* has not answered GET /ops/tree for"):
+            node.call("GET", "/ops/tree")
 
 
 def test_an_address_that_is_none_is_told_in_one_line(asked, monkeypatch):
