@@ -34,6 +34,7 @@ NEEDED = {
     "UNKNOWN age": "PenPayOutcomeUnknown",
     "float low": "PenPayDollarsLow",
     "replay detected": "PenPayTokensReplayed",
+    "nobody serves": "PenPayNobodyServes",
 }
 """What the requirement names, and the alert that answers it."""
 
@@ -88,6 +89,18 @@ def test_a_rule_says_how_urgent_it_is_and_where_to_begin(rule: dict[str, Any]):
     file, _, section = rule["annotations"]["runbook"].partition("#")
     headings = re.findall(r"^#+ (.*)$", (ROOT / file).read_text(), re.MULTILINE)
     assert section in {heading.lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("alert", ["PenPayDollarsLow", "PenPayShillingsLow"])
+def test_a_balance_that_a_node_knew_before_it_stood_by_wakes_nobody(alert: str):
+    (rule,) = [one for one in RULES if one["alert"] == alert]
+    owning = ("penpay_actors_alive", [("kind", "=", "ledger")])
+    assert owning in looked_at(rule)
+    assert "and on (instance)" in rule["expr"]
+
+
+async def test_a_node_that_runs_shards_is_told_from_one_that_does_not(stage: Stage):
+    assert await value(stage, "PenPayNobodyServes") >= 1
 
 
 async def scraped(stage: Stage) -> list[tuple[str, dict[str, str], float]]:
@@ -160,10 +173,10 @@ async def test_an_attack_moves_the_series_that_its_alert_looks_at(stage: Stage, 
 async def test_a_gauge_is_there_before_anything_is_wrong(stage: Stage, alert: str):
     """An alert on a series that appears with the trouble would be an alert on nothing."""
     (rule,) = [one for one in RULES if one["alert"] == alert]
-    ((name, matchers),) = looked_at(rule)
-    async with asyncio.timeout(90):
-        while not [labels for found, labels, _ in await scraped(stage) if found == name and matches(labels, matchers)]:
-            await asyncio.sleep(0.2)
+    for name, matchers in looked_at(rule):
+        async with asyncio.timeout(90):
+            while not any(found == name and matches(labels, matchers) for found, labels, _ in await scraped(stage)):
+                await asyncio.sleep(0.2)
 
 
 @pytest.mark.slow
