@@ -54,7 +54,7 @@ def show(console: Console, story: Story, deadlines: Deadlines) -> None:
 
 
 def _steps(steps: Sequence[TimelineStep]) -> Table:
-    when, evidence = Column("when", min_width=24), Column("evidence", overflow="fold")
+    when, evidence = Column("when", no_wrap=True), Column("evidence", overflow="fold")
     happened, stage = Column("what happened", overflow="fold"), Column("stage", overflow="fold")
     table = Table(when, happened, stage, evidence, title="Steps")
     for step in steps:
@@ -64,8 +64,9 @@ def _steps(steps: Sequence[TimelineStep]) -> Table:
 
 
 def _operations(story: Story) -> Table:
-    operation_id, proof = Column("operation", min_width=26), Column("proof or code", overflow="fold")
-    table = Table(operation_id, "kind", "state", "attempts", proof, title="Provider operations")
+    operation_id, proof = Column("operation", no_wrap=True), Column("proof or code", overflow="fold")
+    kind = Column("kind", overflow="fold")
+    table = Table(operation_id, kind, "state", "attempts", proof, title="Provider operations")
     for operation in story.operations:
         attempts = f"{operation.attempts} ({operation.attempts_closed} known to have executed nothing)"
         table.add_row(

@@ -208,22 +208,15 @@ def show(console: Console, report: Report) -> None:
         console.print(f"{source}: {', '.join(parts) or 'nothing to compare'}", highlight=False)
     others = [one for one in report.findings if one.verdict is not Verdict.AGREES]
     if others:
-        item, at = Column("item", min_width=10, overflow="fold"), Column("when", overflow="fold")
-        table = Table(
-            "list",
-            item,
-            Column("amount", min_width=16, overflow="fold"),
-            at,
-            "verdict",
-            "what is known",
-            "what was done",
-        )
+        # On 80 columns too: amounts stand whole, ids and words go on in the next line.
+        item, words = Column("item", min_width=10, overflow="fold"), Column("what is known", overflow="fold")
+        table = Table(item, Column("amount", no_wrap=True), words, "what was done", show_lines=True)
         for one in others:
             amount = f"{one.amount.text()} {one.amount.currency}" if one.amount else "-"
             colour = "yellow" if one.verdict is Verdict.MOVING else "red"
-            when = time_text(one.at) if one.at else "-"
-            verdict = f"[{colour}]{one.verdict}[/]"
-            table.add_row(one.source, escape(one.ref), amount, when, verdict, escape(one.words), one.remedy or "-")
+            when = f", {time_text(one.at)}" if one.at else ""
+            known = f"[{colour}]{one.verdict}[/]{when}\n{escape(one.words)}"
+            table.add_row(f"{one.source}\n{escape(one.ref)}", amount, known, one.remedy or "-")
         console.print(table)
     if report.opened:
         console.print(f"the recovery gate was opened for shards {', '.join(map(str, report.opened))}", highlight=False)

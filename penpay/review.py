@@ -52,19 +52,18 @@ async def preview_of(settings: Settings, item_id: str, action: str, approval: Ap
 def show_items(console: Console, items: Sequence[OpenItem], now: datetime) -> None:
     """The list for a person; what is overdue is red."""
     title = f"{len(items)} open review items"
-    table = Table(Column("item", min_width=26), "age", "due", "owner", "about", "question", title=title)
+    # On 80 columns, where what people copy has to stand whole: the two ids below each other, and the times.
+    item_id, due, question = Column("item", no_wrap=True), Column("due", no_wrap=True), Column("question")
+    table = Table(item_id, due, question, title=title, show_lines=True)
     for one in items:
-        item, about = one.item, "-"
+        item, about = one.item, ""
         if one.send is not None:
-            about = f"{one.type} {item.transaction_id}\n{one.state} {one.send.text()} {one.send.currency}"
-        due = time_text(item.due_at)
+            about = f"{one.type} {one.state} {one.send.text()} {one.send.currency}\n"
+        due_at = time_text(item.due_at)
         table.add_row(
-            item.id,
-            _age(now - item.opened_at),
-            f"[red]{due}[/]" if item.due_at < now else due,
-            item.owner_role,
-            about,
-            escape(f"{item.kind}: {item.reason}"),
+            f"{item.id}\n{item.transaction_id}".strip(),
+            f"{f'[red]{due_at}[/]' if item.due_at < now else due_at}\n{item.owner_role}, {_age(now - item.opened_at)} old",
+            escape(f"{about}{item.kind}: {item.reason}"),
         )
     console.print(table)
 

@@ -20,7 +20,7 @@ from penpay.operator import show_tree
 from penpay.reconcile import Report
 from penpay.reconcile import show as show_report
 from penpay.review import OpenItem, show_items, show_preview
-from tests.commands.test_reviewing import operation, rows
+from tests.commands.test_reviewing import TRANSACTION, operation, rows
 
 AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ITEM = "01KAF0Z3T9V5N5W6H3C8Q2YB7F"
@@ -29,11 +29,15 @@ MARKS = "[/tmp/x] [b'abc', None] [red]"
 """What exceptions, providers and colleagues write, and what our own colours are written with."""
 
 
+SOON = Deadlines()
+QUESTION = Question(ITEM, "deriv_refused", REASON, "OPS", AT, None)
+
+
 def item(reason: str = REASON) -> ReviewItem:
     return ReviewItem(
         id=ITEM,
         shard=0,
-        transaction_id="01KAF0Z3T9V5N5W6H3C8Q2YB7D",
+        transaction_id=TRANSACTION,
         operation_id="",
         kind="deriv_refused",
         reason=reason,
@@ -52,17 +56,42 @@ def open_item(reason: str = REASON) -> OpenItem:
     return OpenItem(item=item(reason), type="DEPOSIT", state="IN_REVIEW", send=kes(130_000))
 
 
-def test_the_id_of_an_open_item_is_not_cut() -> None:
+def test_nothing_of_an_open_item_is_cut() -> None:
     console, text = on_paper(80)
     show_items(console, [open_item()], AT)
-    assert ITEM in text.getvalue()
+    said = text.getvalue()
+    whole = (ITEM, TRANSACTION, "2026-11-20T13:00:00.000Z", "OPS", "0 min", "DEPOSIT IN_REVIEW", "1300.00 KES")
+    assert [words for words in whole if words not in said] == []
+    assert [word for word in REASON.split() if word not in said] == []
 
 
 def test_an_amount_that_differs_is_not_cut() -> None:
     console, text = on_paper(80)
-    words = "the provider has 115761.00 less than our books"
-    show_report(console, Report([differing(ref="deriv_agent", words=words, amount=usd(10_000_233_231))]))
+    told_by_long_amounts(console)
     assert "100002332.31 USD" in text.getvalue()
+    assert "115761.00" in text.getvalue()
+
+
+def told_by_long_amounts(console: Console) -> None:
+    words = "the provider has 115761.00 less than our books"
+    show_report(console, Report([differing(ref="deriv_agent", words=words, amount=usd(10_000_233_231), at=AT)]))
+
+
+def told_by_long_evidence(console: Console) -> None:
+    data = {"checkout_request_id": "ws_CO_28112026124001000001974", "amount": "15.01"}
+    step = TimelineStep(at=AT, from_state="PAID", event="DerivOutcomeUnknown", to_state="DERIV_UNKNOWN", data=data)
+    paid = replace(operation("CONFIRMED", 1, 0), provider_ref="AG_20261128_000000000000000000001974")
+    show_story(console, story(steps=[step], operations=[paid], questions=[QUESTION]), SOON)
+
+
+@pytest.mark.parametrize("told", [told_by_long_amounts, told_by_long_evidence])
+def test_no_table_is_cut_at_the_edge_of_a_narrow_terminal(told: Any) -> None:
+    """Ids may go on in the next line, and miss no letter."""
+    console, text = on_paper(80)
+    told(console)
+    rows_of_tables = [line for line in text.getvalue().splitlines() if line.startswith(("│", "┃", "┏", "┡", "└"))]
+    assert rows_of_tables
+    assert [line for line in rows_of_tables if line[-1] not in "│┃┓┩┘"] == []
 
 
 def differing(**about: Any) -> Finding:
@@ -100,10 +129,7 @@ def told_by_operations(console: Console) -> None:
 
 
 def told_by_questions(console: Console) -> None:
-    show_story(console, story(questions=[Question(ITEM, "deriv_refused", MARKS, "OPS", AT, None)]), SOON)
-
-
-SOON = Deadlines()
+    show_story(console, story(questions=[replace(QUESTION, reason=MARKS)]), SOON)
 
 
 def story(**other: Any) -> Story:
