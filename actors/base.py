@@ -8,7 +8,6 @@ incarnation also when it was an ask, a BaseException stays inside the one actor,
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -16,10 +15,10 @@ import pykka
 
 from actors.runtime import exits
 from actors.runtime.cell import Blueprint, Cell, Recipe
+from actors.runtime.childtasks import begin
 from actors.runtime.context import Context, current_context, with_context
 from actors.runtime.deadletters import DeadLetter, DeadLetters
 from actors.runtime.deathwatch import watch
-from actors.runtime.envelope import Broken
 from actors.runtime.errors import (
     ActorCrashed,
     ActorGone,
@@ -38,7 +37,7 @@ from actors.runtime.mailbox import Mailbox
 from actors.runtime.observer import NobodyObserves, RuntimeObserver
 from actors.runtime.ref import AsyncioActorRef
 from actors.runtime.replies import DEFER, DeferredReply
-from actors.runtime.states import State, current_cell
+from actors.runtime.states import State
 from actors.runtime.system import BARE, ActorSystem, home_loop, use_loop
 from actors.runtime.timers import Timers
 from penpay.domain.errors import Unavailable
@@ -125,6 +124,7 @@ class RuntimeActor(PykkaActor):
     """Set by the runtime: the class has an `on_stop` of its own."""
 
     _cell: Cell
+    _timers: Timers | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -197,32 +197,23 @@ class RuntimeActor(PykkaActor):
     @property
     def timers(self) -> Timers:
         """Messages to oneself, later; see `Timers`."""
-        cell = self._cell
-        if cell.timers is None:
-            cell.timers = Timers(cell)
-        return cell.timers
+        if self._timers is None:
+            self._timers = Timers(self._cell)
+            if self._cell.actor is not self:
+                self._timers.end()
+        return self._timers
+
+    def end_timers(self) -> None:
+        """For the runtime: the incarnation is over."""
+        if self._timers is not None:
+            self._timers.end()
 
     def spawn(self, coro: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         """Run a child task. It only waits and reads; it is cancelled and awaited when the incarnation ends.
 
-        An exception that it does not handle itself crashes the incarnation.
+        An exception that it does not handle itself crashes the incarnation, also one that would end the process.
         """
-        cell = self._cell
-        context = copy_context()
-        context.run(current_cell.set, None)  # its asks are not part of the current message's chain
-        task = cell.loop.create_task(coro, name=f"{cell.address or type(self).__name__}:{name}", context=context)
-        if cell.tasks is None:
-            cell.tasks = {}
-        cell.tasks[task] = None
-        task.add_done_callback(self._child_task_done)
-        return task
-
-    def _child_task_done(self, task: asyncio.Task[Any]) -> None:
-        cell = self._cell
-        if cell.tasks is not None and cell.actor is self:
-            cell.tasks.pop(task, None)
-        if not task.cancelled() and (error := task.exception()) is not None and cell.actor is self:
-            cell.control(Broken(error))
+        return begin(self, coro, name=name)
 
     def report(self, message: Any) -> None:
         """Receive `message` oneself, ahead of the mailbox and beyond its bound: how child tasks hand in their finds.
@@ -235,7 +226,7 @@ class RuntimeActor(PykkaActor):
     def defer(self) -> DeferredReply:
         """Take the reply to the current message along; the handler then returns `DEFER`."""
         cell = self._cell
-        letter = cell.current
+        letter = cell.current if cell.actor is self else None
         assert letter is not None, "defer() outside of a handler"
         reply = DeferredReply(cell, letter.reply_to, letter.message)
         if cell.open_replies is None:
@@ -246,7 +237,7 @@ class RuntimeActor(PykkaActor):
 
     def exit(self, reason: str = "normal") -> None:
         """End this incarnation after the current message. A transient child stays away for a clean reason."""
-        if self._cell.exit_wanted is None:
+        if self._cell.actor is self and self._cell.exit_wanted is None:
             self._cell.exit_wanted = reason
 
     def watch(self, ref: AsyncioActorRef) -> None:

@@ -189,8 +189,9 @@ class Supervisor(AsyncioActor):
     async def on_receive(self, message: Any) -> Any:
         """Children's news, timers, operators' commands."""
         match message:
-            case ChildReady():
-                self.timers.cancel(("overdue", message.child.name))
+            case ChildReady(child=child):
+                if child.cell and child.cell.incarnation == message.incarnation:
+                    self.timers.cancel(("overdue", child.name))
                 self._advance()
             case ChildExited():
                 await self._on_exit(message)

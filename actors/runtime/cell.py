@@ -19,14 +19,13 @@ from actors.runtime.context import Context
 from actors.runtime.deadletters import DeadLetter
 from actors.runtime.deathwatch import announce
 from actors.runtime.envelope import Letter, Question, Reply, Shutdown, Stamped
-from actors.runtime.errors import ActorGone, ActorKilled, AskCycle, MailboxFull, StartFailed
+from actors.runtime.errors import ActorGone, ActorKilled, MailboxFull, StartFailed
 from actors.runtime.exits import CRASH, KILLED, PASSIVATED, SHUTDOWN, START_FAILED, Exit, Owner
 from actors.runtime.mailbox import Mailbox, Offer
 from actors.runtime.ref import AsyncioActorRef
 from actors.runtime.replies import DeferredReply
-from actors.runtime.states import State, StoppedFlag, current_cell
+from actors.runtime.states import State, StoppedFlag
 from actors.runtime.system import ActorSystem, new_urn
-from actors.runtime.timers import Timers
 
 if TYPE_CHECKING:
     from actors.base import RuntimeActor
@@ -47,7 +46,7 @@ class Cell:
         "_urn", "actor", "actor_class", "bound", "busy_since_s", "current", "exit_wanted", "handled",
         "incarnation", "kill_reason", "last_active_s", "last_exit", "loop", "mailbox", "name", "open_replies",
         "over_waiters", "owner", "ready_at_s", "ready_waiters", "recipe", "ref", "refusing", "state",
-        "stop_reply", "stopped", "system", "task", "tasks", "timers", "waiter", "wake_posted", "watchers",
+        "stop_reply", "stopped", "system", "task", "tasks", "waiter", "wake_posted", "watchers",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +86,6 @@ class Cell:
         self.kill_reason: str | None = None
         self.last_exit: Exit | None = None
         self.last_active_s = self.ready_at_s = 0.0
-        self.timers: Timers | None = None
         # Dictionaries for their order: it is the order in which these end, the same in every run.
         self.tasks: dict[asyncio.Task[Any], None] | None = None
         self.open_replies: dict[DeferredReply, None] | None = None
@@ -142,8 +140,12 @@ class Cell:
         if self.incarnation == 1 and actor is None and self.actor_class.REGISTERED:
             pykka.ActorRegistry.register(self.ref)  # a bare actor is registered by its `start`
         try:
-            self.actor = actor if actor is not None else self._build()
+            if actor is None:
+                self._build()
+            else:
+                self.actor = actor
         except Exception as error:  # noqa: BLE001 - boundary: a constructor's failure is a failed start, told to the owner
+            self.actor = None
             self.loop.call_soon(self._not_built, self.incarnation, error)
             return
         if self.actor_class.RESIDENT or self.actor_class.STARTS:
@@ -157,16 +159,16 @@ class Cell:
         if self.incarnation == incarnation and self.state is State.STARTING:
             self.over(Exit(START_FAILED, error))
 
-    def _build(self) -> "RuntimeActor":
+    def _build(self) -> None:
         assert self.recipe is not None, "a bare actor has one incarnation"
         self.actor_class, arguments = self.recipe()
         actor = self.actor_class.__new__(self.actor_class)
         actor._cell = self  # noqa: SLF001 - the constructor finds its cell instead of making one
+        self.actor = actor
         if isinstance(arguments, Mapping):
             actor.__init__(**arguments)  # type: ignore[misc]
         else:
             actor.__init__(*arguments)  # type: ignore[misc]
-        return actor
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Give this actor its task. It starts from an empty context: it must not inherit that of whoever woke it."""
@@ -379,19 +381,6 @@ class Cell:
                 self.waiter.set_result(None)
         elif self.task is None and self.state is State.RUNNING:
             self.run(life.live(self))
-
-    def asked_by(self) -> "tuple[Cell, ...]":
-        """The actors that will wait for this one if it is asked now. Raises `AskCycle` if one of them is this one."""
-        asker = current_cell.get()
-        if asker is None:
-            return ()
-        chain = (*asker.current.chain, asker) if asker.current is not None else (asker,)
-        if self in chain:
-            raise AskCycle(" → ".join(str(cell) for cell in (*chain, self)))
-        level, below = self.actor_class.LEVEL, asker.actor_class.LEVEL
-        if level and below and level >= below:
-            raise AskCycle(f"{asker} (level {below}) asks up to {self} (level {level}): tell instead")
-        return chain
 
 
 def _release(waiters: list[asyncio.Future[None]] | None) -> None:

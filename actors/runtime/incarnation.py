@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
+from actors.runtime.childtasks import end_all
 from actors.runtime.context import enter
 from actors.runtime.envelope import Broken, Letter, Shutdown
 from actors.runtime.errors import ActorCrashed, ActorGone, ActorKilled, AskTimeout
@@ -26,14 +27,13 @@ from actors.runtime.states import State, current_cell
 from penpay.domain.errors import Unavailable
 
 if TYPE_CHECKING:
+    from actors.base import RuntimeActor
     from actors.runtime.cell import Cell
 
 YIELD_EVERY = 64
 """Messages handled before other tasks of the loop get a turn."""
 FAILURE_HOOK_MAX_S = 5.0
 """`on_failure` must not keep a broken actor from being restarted."""
-CHILD_TASKS_MAX_S = 5.0
-"""How long cancelled child tasks may take to let go."""
 
 log = structlog.get_logger("penpay.runtime")
 # Lines that Pykka itself would write keep its logger and its words: its test suite reads them.
@@ -76,6 +76,8 @@ async def _start(cell: "Cell") -> Exit | None:
         return Exit(START_FAILED, error)
     if cell.system.measuring and not cell.actor_class.RESIDENT:
         cell.system.observer.activated(cell.actor_class.KIND, cell.loop.time() - began)
+    if cell.task is not asyncio.current_task():
+        return None  # abandoned: it is no longer ours to say that the cell is ready
     cell.became_ready()
     return Exit(cell.exit_wanted) if cell.exit_wanted is not None else None
 
@@ -129,20 +131,21 @@ async def handle(cell: "Cell", letter: Letter) -> Exit | None:
     if letter.context is not cell.bound:
         cell.bound = letter.context
         enter(letter.context)
+    actor = cell.actor
+    assert actor is not None
     cell.current = letter
     cell.busy_since_s = now
     try:
-        actor = cell.actor
-        assert actor is not None
         result = actor._handle_receive(message) if kind in _OF_PYKKA else actor.on_receive(message)  # noqa: SLF001 - Pykka's proxies
         if type(result) is CoroutineType:  # not "awaitable": a handler may answer with a future of its own
             result = await result
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - boundary: this is where failures become exits
-        return _failed(cell, letter, error)
+        return _failed(cell, actor, letter, error)
     finally:
-        cell.current = cell.busy_since_s = None
+        if cell.current is letter:  # else abandoned: the next incarnation is at one of its own
+            cell.current = cell.busy_since_s = None
         cell.handled += 1
         if cell.system.measuring:
             cell.system.observer.handled(cell.actor_class.KIND, kind.__name__, cell.loop.time() - now)
@@ -150,8 +153,8 @@ async def handle(cell: "Cell", letter: Letter) -> Exit | None:
         assert letter.reply_to is None or cell.open_replies is not None, "DEFER without self.defer()"
     elif letter.reply_to is not None:
         letter.reply_to.answer(result)
-    if letter.timer is not None and cell.timers is not None:
-        cell.timers.handled(letter.timer)
+    if letter.timer is not None:
+        actor.timers.handled(letter.timer)
     return Exit(cell.exit_wanted) if cell.exit_wanted is not None else None
 
 
@@ -160,7 +163,7 @@ def _still_wanted(cell: "Cell", letter: Letter, now_s: float) -> bool:
     if letter.incarnation:
         if letter.incarnation != cell.incarnation:
             return False
-        return letter.timer is None or (cell.timers is not None and cell.timers.claim(letter.timer))
+        return letter.timer is None or (cell.actor is not None and cell.actor.timers.claim(letter.timer))
     if letter.deadline_s is not None and now_s >= letter.deadline_s:
         assert letter.reply_to is not None
         name = type(letter.message).__name__
@@ -169,7 +172,7 @@ def _still_wanted(cell: "Cell", letter: Letter, now_s: float) -> bool:
     return True
 
 
-def _failed(cell: "Cell", letter: Letter, error: BaseException) -> Exit | None:
+def _failed(cell: "Cell", actor: "RuntimeActor", letter: Letter, error: BaseException) -> Exit | None:
     reply = letter.reply_to
     if _cancelled_from_outside(error):
         _uncancel()
@@ -186,8 +189,8 @@ def _failed(cell: "Cell", letter: Letter, error: BaseException) -> Exit | None:
             reply.refuse(error)
         else:
             cell.record_dead(letter.message, "unavailable")
-        if letter.timer is not None and cell.timers is not None:
-            cell.timers.handled(letter.timer)
+        if letter.timer is not None:
+            actor.timers.handled(letter.timer)
         return Exit(cell.exit_wanted) if cell.exit_wanted is not None else None
     if cell.owner is None:
         cell.mark_stopped()
@@ -206,7 +209,7 @@ async def end(cell: "Cell", ending: Exit) -> None:
         cell.mark_stopped()
     try:
         await _last_hook(cell, ending)
-        await _end_child_tasks(cell)
+        await end_all(cell)
     except asyncio.CancelledError:
         _uncancel()
         ending = ending if ending.abnormal else Exit(cell.kill_reason or KILLED)
@@ -241,25 +244,12 @@ async def _last_hook(cell: "Cell", ending: Exit) -> None:
         _log_unhandled(cell, error)
 
 
-async def _end_child_tasks(cell: "Cell") -> None:
-    tasks = cell.tasks
-    if not tasks:
-        return
-    for task in tasks:
-        task.cancel()
-    _, stuck = await asyncio.wait(tasks, timeout=CHILD_TASKS_MAX_S)
-    if stuck:
-        log.error("child tasks do not let go; abandoned", actor=str(cell), tasks=[task.get_name() for task in stuck])
-
-
 def clean_up(cell: "Cell", ending: Exit) -> None:
     """Timers and open replies die with their incarnation."""
     actor = cell.actor
-    if cell.timers is not None:
-        cell.timers.cancel_all()
-        cell.timers = None
     cell.tasks = None
     if actor is not None:
+        actor.end_timers()
         try:
             actor.on_incarnation_over()
             if cell.open_replies:

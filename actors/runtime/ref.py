@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import pykka
 from pykka.messages import _ActorStop
 
+from actors.runtime.chain import chain_to
 from actors.runtime.context import current_context
 from actors.runtime.envelope import Letter, Question
 from actors.runtime.errors import ActorGone, AskTimeout, WouldBlockLoop
@@ -84,7 +85,7 @@ class AsyncioActorRef(pykka.ActorRef[Any]):
         loop = cell.loop
         if asyncio._get_running_loop() is not loop:  # noqa: SLF001 - does not raise, unlike the public form
             return await self._ask_from_another_loop(message, timeout_s)
-        chain = cell.asked_by()
+        chain = chain_to(cell)
         if cell.stopped.is_set():
             raise ActorGone(f"{self} not found")
         now = loop.time()

@@ -24,16 +24,17 @@ class Timer:
 class Timers:
     """Messages to oneself, later. One per key: arming a key again replaces the earlier timer.
 
-    All end with the incarnation; a message that was already on its way is dropped then. Timers may exceed the
-    mailbox's bound: there are never more of them in it than keys.
+    All end with the incarnation; a message that was already on its way is dropped then, and what a dead incarnation
+    arms never fires. Timers may exceed the mailbox's bound: there are never more of them in it than keys.
     """
 
-    __slots__ = ("_armed", "_cell", "_incarnation")
+    __slots__ = ("_armed", "_cell", "_incarnation", "_over")
 
     def __init__(self, cell: "Cell") -> None:
         self._cell = cell
         self._incarnation = cell.incarnation
         self._armed: dict[object, Timer] = {}
+        self._over = False
 
     def __len__(self) -> int:
         return len(self._armed)
@@ -58,8 +59,9 @@ class Timers:
         if timer is not None and timer.handle is not None:
             timer.handle.cancel()
 
-    def cancel_all(self) -> None:
-        """Forget all of them."""
+    def end(self) -> None:
+        """Their incarnation is over: forget all of them, and arm none any more."""
+        self._over = True
         for key in list(self._armed):
             self.cancel(key)
 
@@ -77,6 +79,8 @@ class Timers:
             timer.handle = self._cell.loop.call_later(timer.period_s, self._fire, timer)
 
     def _arm(self, timer: Timer, delay_s: float) -> None:
+        if self._over:
+            return
         self.cancel(timer.key)
         self._armed[timer.key] = timer
         timer.handle = self._cell.loop.call_later(delay_s, self._fire, timer)

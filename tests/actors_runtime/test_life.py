@@ -154,7 +154,7 @@ async def test_a_timer_fires_once(kind, log):
     ref = kind.start(log)
     await ref.aask(("timer", "a", 0.001))
     await until(lambda: "timer a" in log)
-    assert len(ref._cell.timers) == 0
+    assert len(ref._cell.actor.timers) == 0
     await ref.shutdown()
 
 
@@ -183,9 +183,9 @@ async def test_a_cancelled_timer_whose_message_already_waits_is_dropped(kind, lo
     await ref.aask("one")
     cell = ref._cell
     cell.actor.timers.once("a", 60, "timer a")
-    timer = cell.timers._armed["a"]
-    cell.timers._fire(timer)
-    cell.timers.cancel("a")
+    timer = cell.actor.timers._armed["a"]
+    cell.actor.timers._fire(timer)
+    cell.actor.timers.cancel("a")
     await ref.aask("two")
     assert "timer a" not in log
     await ref.shutdown()

@@ -283,3 +283,33 @@ async def test_a_child_that_is_ready_and_over_in_one_breath_is_not_taken_for_a_l
     tree = await house.start(house.supervisor("penpay", "one_for_one", shard))
     await until(lambda: tree.registry.cell("shard/writer") is None)
     assert tree.registry.cell("shard/lease") is None
+
+
+async def test_the_readiness_of_an_earlier_incarnation_does_not_stop_the_clock_of_a_start(house, until):
+    ready, stopped = asyncio.Event(), asyncio.Event()
+
+    class Slow(Worker):
+        async def on_start(self):
+            await super().on_start()
+            if self.name == "a" and self.incarnation == 2:
+                await ready.wait()
+            if self.name == "a" and self.incarnation == 3:
+                await asyncio.Event().wait()
+
+        async def on_stop(self):
+            await super().on_stop()
+            if self.name == "b":
+                await stopped.wait()
+
+    children = [house.child(name, Slow, start_timeout_s=0.1) for name in ("a", "b")]
+    tree = await house.start(house.supervisor("penpay", "one_for_one", *children))
+    house.tell("a", "boom")
+    await until(lambda: house.journal[-1] == "+a")
+    restarting = asyncio.ensure_future(tree.restart("penpay"))
+    await until(lambda: house.journal[-1] == "-b")
+    ready.set()  # the supervisor hears of it when it has started the next incarnation
+    await tree.registry.cell("a").ready()
+    stopped.set()
+    async with asyncio.timeout(5):
+        await restarting
+    assert await house.ask("a", "incarnation") == 4
