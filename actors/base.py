@@ -309,6 +309,11 @@ class EntityActor(RuntimeActor):
         entity._start_actor_loop()
         return entity._cell.ref
 
+    @property
+    def first_waiting(self) -> Any:
+        """For `on_start`: the message that it is for, None when none waits. Some bring what must be read otherwise."""
+        return self._cell.mailbox.first()
+
     def can_passivate(self) -> bool:
         """May it be taken out of memory now? Asked only when nothing waits: no message, open reply or child task."""
         return True

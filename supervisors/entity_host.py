@@ -1,10 +1,10 @@
 """The host of entities: starts them on demand, restarts, parks and passivates them, each on its own account."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import structlog
@@ -24,16 +24,17 @@ from actors.base import (
 )
 from supervisors.child import RestartChild, StartChild, StopChild
 from supervisors.entity_news import Park, Probe, ProbeHeld, Sweep, Trouble
+from supervisors.recoveries import Recoveries
 from supervisors.specs import EntityHostSpec
-from supervisors.storm import StormGuard
-from supervisors.supervisor import kill_if_stalled
+from supervisors.stalls import kill_if_stalled
+from supervisors.storm import Storm
 from supervisors.surroundings import Surroundings
 
 log = structlog.get_logger("penpay.supervision")
 
 PARK_RETRY_S = 5.0
-EVICT_LOOKS = 64
-"""How many of the longest living entities are looked at for an idle one when the host is full."""
+EVICT_LOOKS = 1024
+"""How many entities are looked at for an idle one when the host is full, those first that were reached longest ago."""
 
 
 class EntityHost(AsyncioActor):
@@ -50,17 +51,18 @@ class EntityHost(AsyncioActor):
         super().__init__()
         self._spec = spec
         self._surroundings = surroundings
-        self._entities: dict[str, Cell] = {}
+        self._entities: OrderedDict[str, Cell] = OrderedDict()
+        """In the order in which they were last reached."""
         self._troubles: dict[str, Trouble] = {}
         self._parked: dict[str, BaseException] = {}
-        self._recovering: set[Cell] = set()
-        self._queued: deque[Cell] = deque()
-        self._guard = StormGuard(spec.storm)
-        self._probe: Cell | None = None
-        self._storming = False
-        self._storm_delay_s = spec.storm.base_s
+        self._held: set[str] = set()
+        self._recoveries = Recoveries(
+            spec.recovery_limit,
+            spec.start_timeout_s,
+            lambda cell: self._entities.get(cell.name) is cell and not self._closing,
+        )
+        self._storm = Storm(spec.storm, self._recoveries, self.timers, host=self.address)
         self._closing = False
-        self._pumping = False
         self._commanded: dict[str, RestartChild | StartChild | StopChild] = {}
         self._entity_class: type[Any] | None = None
 
@@ -73,6 +75,11 @@ class EntityHost(AsyncioActor):
     def parked(self) -> Mapping[str, BaseException]:
         """Entities that gave up, with what they broke on."""
         return self._parked
+
+    @property
+    def held(self) -> AbstractSet[str]:
+        """Entities that a person stopped."""
+        return self._held
 
     def trouble(self, entity_id: str) -> Trouble | None:
         """Crash history, for the tree's description."""
@@ -89,11 +96,14 @@ class EntityHost(AsyncioActor):
         """The entity's cell; started now if it was not there. Raises `MailboxFull`, `EntityParked`, `NoSuchActor`."""
         cell = self._entities.get(entity_id)
         if cell is not None:
+            self._entities.move_to_end(entity_id)
+            if cell.state is State.WAITING:
+                self._try_at_once(cell)
             return cell
         address = f"{self.address}/{entity_id}"
         if entity_id in self._parked:
             raise EntityParked(address)
-        if self._closing:
+        if self._closing or entity_id in self._held:
             raise NoSuchActor(address)
         if len(self._entities) >= self._spec.max_children and not self._evict():
             raise MailboxFull(self.address, self._spec.max_children)
@@ -116,61 +126,47 @@ class EntityHost(AsyncioActor):
         return cell
 
     def _queue_start(self, cell: Cell) -> None:
-        """Start now, or when a place among the recovering is free: their reads must not drown the database."""
-        if not cell.actor_class.STARTS and not self._storming:
+        """Start now if that reads nothing, else when a place among the recovering is free."""
+        if cell.actor_class.STARTS or self._recoveries.held:
+            self._recoveries.queue(cell)
+        else:
             cell.launch()
-            return
-        self._queued.append(cell)
-        self._pump()
 
-    def _pump(self) -> None:
-        if self._pumping:
-            return  # an entity without `on_start` is ready inside of `launch`, and so on for each of them
-        self._pumping = True
-        try:
-            self._pump_all()
-        finally:
-            self._pumping = False
-
-    def _pump_all(self) -> None:
-        while self._queued and not self._storming and len(self._recovering) < self._spec.recovery_limit:
-            cell = self._queued.popleft()
-            if self._entities.get(cell.name) is cell and cell.state in (State.NEW, State.WAITING):
-                self._recovering.add(cell)
-                cell.launch()
+    def _try_at_once(self, cell: Cell) -> None:
+        """Whoever waits for a dependency only, does not wait when it is sent something: that may be back."""
+        trouble = self._troubles.get(cell.name)
+        if trouble is not None and trouble.away and trouble.timer is not None:
+            self._restart(cell)
 
     def _evict(self) -> bool:
-        oldest = islice(self._entities.values(), EVICT_LOOKS)
-        idle = next((cell for cell in oldest if self._removable(cell)), None)
-        if idle is not None:
-            idle.passivate()
+        """Put away the one that was reached longest ago and has nothing to do. False when the host stays full."""
+        for _ in range(min(EVICT_LOOKS, len(self._entities))):
+            cell = next(iter(self._entities.values()))
+            if self._removable(cell):
+                cell.passivate()
+                break
+            self._entities.move_to_end(cell.name)  # it is at work: that is as good as reached
         return len(self._entities) < self._spec.max_children
 
     # --- the entities' cells report: plain calls, outside of any handler ---
 
     def child_ready(self, cell: Cell) -> None:
         """An entity's incarnation handles messages."""
-        self._recovering.discard(cell)
-        if cell is self._probe:
-            self.timers.once("storm", self._spec.storm.probe_s, ProbeHeld(cell, cell.incarnation))
-        self._pump()
+        self._recoveries.ended(cell)
+        self._storm.ready(cell)
+        self._recoveries.pump()
 
     def child_exited(self, cell: Cell, ending: Exit) -> None:
         """An entity's incarnation is over: start it again, let it go, or park it."""
-        self._recovering.discard(cell)
-        if cell is self._probe:
-            self._probe = None
-            if ending.clean:
-                self._end_storm()
-            elif not self._closing:
-                self._plan_probe()
+        self._recoveries.ended(cell)
+        self._storm.ended(cell, ending)
         command = self._commanded.pop(cell.name, None)
         if self._closing or self._entities.get(cell.name) is not cell:
             cell.finish(ending)
         elif isinstance(command, StopChild):
             self._forget(cell, ending)
         elif command is not None:
-            self._troubles.pop(cell.name, None)
+            self._forgive(cell.name)
             self._queue_start(cell)
         elif self._spec.restart_entities == "temporary" or not (ending.abnormal or self._wanted_again(cell, ending)):
             self._forget(cell, ending)
@@ -178,14 +174,13 @@ class EntityHost(AsyncioActor):
             self._queue_start(cell)  # a message slipped in while it was ending: next incarnation, same mailbox
         else:
             self._broke(cell, ending)
-        self._pump()
+        self._recoveries.pump()
 
     def _wanted_again(self, cell: Cell, ending: Exit) -> bool:
         return bool(len(cell.mailbox)) or self._spec.restart_entities == "permanent" or not ending.clean
 
     def _forget(self, cell: Cell, ending: Exit) -> None:
         del self._entities[cell.name]
-        self._troubles.pop(cell.name, None)
         cell.finish(ending)
         if ending.reason == exits.PASSIVATED:
             self._surroundings.system.observer.passivated(cell.actor_class.KIND)
@@ -196,8 +191,11 @@ class EntityHost(AsyncioActor):
         if trouble is None:
             trouble = self._troubles[cell.name] = Trouble(self._spec, self._surroundings)
         trouble.last_failure = str(ending)
+        trouble.last_s = now_s
         error: BaseException = ending.error or RuntimeError(ending.reason)
-        if ending.reason == exits.START_FAILED and isinstance(error, Unavailable):
+        trouble.away = ending.reason == exits.START_FAILED and isinstance(error, Unavailable)
+        if trouble.away:
+            cell.refuse_askers(error)
             if not len(cell.mailbox):
                 self._forget(cell, ending)  # nobody waits for it; its rows will bring it back
                 return
@@ -205,68 +203,49 @@ class EntityHost(AsyncioActor):
             log.error(
                 "entity broke", actor=cell.address, crash_id=cell.crash_id, reason=ending.reason, error=repr(error)
             )
-            if not self._storming and trouble.intensity.exceeded(now_s):
+            if not self._recoveries.held and trouble.intensity.exceeded(now_s):
                 self._give_up(cell, error)
                 return
-            if self._guard.crashed(type(error), now_s=now_s, active=len(self._entities)) and not self._storming:
-                self._begin_storm(error)
+            if self._storm.begins(error, now_s=now_s, active=len(self._entities)):
+                self._hold_back()
         trouble.restarts += 1
         self._surroundings.system.observer.restarted(self.address, ending.reason)
-        if self._storming:
-            self._queued.append(cell)
+        if self._recoveries.held:
+            self._recoveries.queue(cell)
             return
         healthy_s = now_s - cell.ready_at_s if ending.reason != exits.START_FAILED else 0.0
         delay_s = trouble.backoff.next_delay_s(healthy_s=healthy_s)
         trouble.timer = cell.loop.call_later(delay_s, self._restart, cell)
 
     def _restart(self, cell: Cell) -> None:
+        trouble = self._troubles.get(cell.name)
+        if trouble is not None:
+            trouble.cancel()
         if self._entities.get(cell.name) is cell and cell.state is State.WAITING and not self._closing:
             self._queue_start(cell)
 
     def _give_up(self, cell: Cell, error: BaseException) -> None:
         address = cell.address
         del self._entities[cell.name]
-        self._troubles.pop(cell.name, None)
+        self._forgive(cell.name)
         self._parked[cell.name] = error
         cell.finish(cell.last_exit or Exit(exits.KILLED), refusal=EntityParked(address), reason="parked")
         self._surroundings.system.observer.parked(cell.actor_class.KIND)
         log.critical("entity parked", actor=address, error=repr(error))
         self._cell.control(Park(cell.name, error))
 
-    # --- storm ---
-
-    def _begin_storm(self, error: BaseException) -> None:
-        self._storming = True
-        self._storm_delay_s = self._spec.storm.base_s
-        log.critical("storm: restarts are held back", host=self.address, error=repr(error), active=len(self._entities))
+    def _hold_back(self) -> None:
+        """Whoever waits for the clock waits for the end of the storm now."""
         for trouble in self._troubles.values():
-            if trouble.timer is not None:
-                trouble.timer.cancel()
-                trouble.timer = None
-        held = [cell for cell in self._entities.values() if cell.state is State.WAITING and cell not in self._queued]
-        self._queued.extend(held)
-        self.timers.once("storm", self._storm_delay_s, Probe())
+            trouble.cancel()
+        for cell in self._entities.values():
+            if cell.state is State.WAITING and cell not in self._recoveries:
+                self._recoveries.queue(cell)
 
-    def _plan_probe(self) -> None:
-        self._storm_delay_s = min(self._spec.storm.cap_s, 2 * self._storm_delay_s)
-        self.timers.once("storm", self._storm_delay_s, Probe())
-
-    def _send_probe(self) -> None:
-        while self._queued:
-            cell = self._queued.popleft()
-            if self._entities.get(cell.name) is cell and cell.state in (State.NEW, State.WAITING):
-                self._probe = cell
-                cell.launch()
-                return
-        self._end_storm()
-
-    def _end_storm(self) -> None:
-        self._storming = False
-        self._probe = None
-        self.timers.cancel("storm")
-        self._guard.clear()
-        log.warning("storm is over", host=self.address, waiting=len(self._queued))
-        self._pump()
+    def _forgive(self, entity_id: str) -> None:
+        trouble = self._troubles.pop(entity_id, None)
+        if trouble is not None:
+            trouble.cancel()
 
     # --- messages ---
 
@@ -278,10 +257,9 @@ class EntityHost(AsyncioActor):
             case Park():
                 await self._write_down(message)
             case Probe():
-                self._send_probe()
-            case ProbeHeld(cell=cell):
-                if cell.state is State.RUNNING and cell.incarnation == message.incarnation:
-                    self._end_storm()
+                self._storm.send_probe()
+            case ProbeHeld():
+                self._storm.held(message)
             case RestartChild() | StartChild() | StopChild():
                 return await self._command(message)
             case _:
@@ -300,18 +278,24 @@ class EntityHost(AsyncioActor):
     async def _command(self, command: RestartChild | StartChild | StopChild) -> Any:
         entity_id = command.name
         cell = self._entities.get(entity_id)
-        if cell is None and entity_id not in self._parked:
+        stopping = isinstance(command, StopChild)
+        if stopping and entity_id not in self._parked:  # a parked one stands already, and only a start frees it
+            self._held.add(entity_id)
+        if not stopping and cell is None and entity_id not in self._parked and entity_id not in self._held:
             self.defer().fail(NoSuchActor(f"{self.address}/{entity_id}"))
             return DEFER
-        self._parked.pop(entity_id, None)
         if cell is not None and cell.state in (State.STARTING, State.RUNNING):
             # It stays in the dictionary meanwhile: nobody may start a second one beside it.
             self._commanded[entity_id] = command
             await cell.shutdown(self._spec.shutdown_s)
+        elif cell is not None and stopping:
+            self._forget(cell, cell.last_exit or Exit(exits.SHUTDOWN))
         elif cell is not None and cell.state is State.WAITING:
             self._restart(cell)
-        if isinstance(command, StopChild):
+        if stopping:
             return None
+        self._parked.pop(entity_id, None)
+        self._held.discard(entity_id)
         reply = self.defer()
         self.spawn(_answer_when_ready(self.reach(entity_id), reply), name=f"start {entity_id}")
         return DEFER
@@ -320,11 +304,19 @@ class EntityHost(AsyncioActor):
 
     def _sweep(self) -> None:
         now_s = self._cell.loop.time()
+        self._recoveries.kill_overdue(now_s)
+        self._forget_old_troubles(now_s)
         for cell in list(self._entities.values()):
             if cell.busy_since_s is not None:
                 kill_if_stalled(cell)
             elif now_s - cell.last_active_s >= cell.actor_class.IDLE_S and self._removable(cell):
                 cell.passivate()
+
+    def _forget_old_troubles(self, now_s: float) -> None:
+        """A crash counts for as long as the window says, also while its entity is out of memory."""
+        for entity_id, trouble in list(self._troubles.items()):
+            if entity_id not in self._entities and now_s - trouble.last_s > self._spec.within_s:
+                self._forgive(entity_id)
 
     def _removable(self, cell: Cell) -> bool:
         actor = cell.actor
@@ -357,10 +349,10 @@ class EntityHost(AsyncioActor):
         """Counts; the entities themselves are in the tree."""
         return {
             "active": len(self._entities),
-            "recovering": len(self._recovering),
-            "queued": len(self._queued),
+            "recovering": self._recoveries.running,
+            "queued": self._recoveries.waiting,
             "parked": len(self._parked),
-            "storm": self._storming,
+            "storm": self._recoveries.held,
         }
 
 

@@ -38,11 +38,20 @@ class ProbeHeld:
 class Trouble:
     """Crash history of one entity. Only entities that ever crashed have one."""
 
-    __slots__ = ("backoff", "intensity", "last_failure", "restarts", "timer")
+    __slots__ = ("away", "backoff", "intensity", "last_failure", "last_s", "restarts", "timer")
 
     def __init__(self, spec: EntityHostSpec, surroundings: Surroundings) -> None:
-        self.intensity = Intensity(spec.max_restarts, spec.within_s)
+        self.intensity = Intensity(spec.crashes_max - 1, spec.within_s)
         self.backoff = Backoff(spec.backoff, surroundings.randomness)
         self.restarts = 0
         self.last_failure = ""
+        self.last_s = 0.0
+        self.away = False
+        """It did not break: what its start needs is not there."""
         self.timer: asyncio.TimerHandle | None = None
+
+    def cancel(self) -> None:
+        """Nothing is started by the clock any more."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None

@@ -11,7 +11,7 @@ from supervisors.specs import ChildSpec
 from supervisors.supervisor import Supervisor
 
 ENTITIES_MAX = 100
-"""Of a host's entities only so many are listed: parked ones first, then those that wait longest."""
+"""Of a host's entities only so many are listed: parked and held ones first, then those that wait longest."""
 
 
 @dataclass(slots=True)
@@ -84,6 +84,8 @@ def _entities(host: EntityHost) -> list[dict[str, Any]]:
         node = _cell_node(f"{host.address}/{entity_id}", "entity", None)
         node.update(state="parked", last_failure=repr(error))
         nodes.append(node)
+    held = [_cell_node(f"{host.address}/{entity_id}", "entity", None) for entity_id in sorted(host.held)]
+    nodes += [{**node, "state": Phase.HELD.value} for node in held[: ENTITIES_MAX - len(nodes)]]
     now_s = next((cell.loop.time() for cell in host.entities.values()), 0.0)
     waiting = sorted(host.entities.values(), key=lambda cell: cell.mailbox.oldest_s(now_s), reverse=True)
     for cell in waiting[: ENTITIES_MAX - len(nodes)]:

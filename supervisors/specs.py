@@ -80,7 +80,7 @@ class StormPolicy:
 class EntityHostSpec:
     """Entities started on demand, by the last part of their address; `factory(entity_id)` is like `ChildSpec.factory`.
 
-    More than `max_restarts` crashes of one entity within `within_s` park that entity: `on_parked(entity_id, error)` is
+    Crash number `crashes_max` of one entity within `within_s` parks that entity: `on_parked(entity_id, error)` is
     awaited once (again while it raises), its messages are dead letters, its askers get `EntityParked`.
     """
 
@@ -90,10 +90,13 @@ class EntityHostSpec:
     restart_entities: RestartPolicy = "transient"
     max_children: int = 50_000
     recovery_limit: int = 50
-    max_restarts: int = 5
+    """Starts that have an `on_start` to do, at once."""
+    start_timeout_s: float = 30.0
+    """A start that takes longer is broken off by the next sweep."""
+    crashes_max: int = 5
     within_s: float = 60.0
     sweep_s: float = 15.0
-    """How often idle entities are looked for."""
+    """How often idle, stuck and overdue entities are looked for."""
     storm: StormPolicy = StormPolicy()
     backoff: BackoffPolicy = BackoffPolicy()
     restart: RestartPolicy = "permanent"

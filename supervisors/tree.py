@@ -127,7 +127,7 @@ def shard_tree(crew: ShardCrew) -> SupervisorSpec:
                 factory=lambda transaction_id: (SagaActor, (transaction_id, crew.sagas)),
                 on_parked=parked,
                 max_children=limits.ENTITIES_MAX,
-                max_restarts=limits.SAGA_CRASHES_MAX,
+                crashes_max=limits.SAGA_CRASHES_MAX,
                 recovery_limit=limits.RECOVERIES_MAX,
             ),
             ChildSpec(name="wake-ups", factory=crew.wake_ups),

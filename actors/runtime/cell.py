@@ -248,6 +248,12 @@ class Cell:
         self.refusing = True
         self._answer_all(self.mailbox.drain(), self.actor_class.on_abandoned, reason="abandoned")
 
+    def refuse_askers(self, error: BaseException) -> None:
+        """Whoever waits for an answer gets `error` now; tells go on waiting."""
+        for letter in self.mailbox.take_questions():
+            assert letter.reply_to is not None
+            letter.reply_to.refuse(error)
+
     def _answer_all(self, letters: list[Letter], error: Callable[[Any], BaseException], *, reason: str) -> None:
         for letter in letters:
             message = letter.message

@@ -5,6 +5,8 @@ from collections import deque
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from pykka.messages import _ActorStop
+
 from actors.runtime.envelope import ForeignReply, Letter
 
 if TYPE_CHECKING:
@@ -17,6 +19,10 @@ class Offer(IntEnum):
     ACCEPTED = 0
     FULL = 1
     CLOSED = 2
+
+
+def _stops(letter: Letter) -> bool:
+    return type(letter.message) is _ActorStop
 
 
 class Mailbox:
@@ -80,6 +86,19 @@ class Mailbox:
         """Take everything out and stay open."""
         with self._lock:
             return self._empty()
+
+    def take_questions(self) -> list[Letter]:
+        """Take out whatever somebody waits for; tells and Pykka's stop stay where they are."""
+        with self._lock:
+            waiting = self._user or ()
+            taken = [letter for letter in waiting if letter.reply_to is not None and not _stops(letter)]
+            if taken:
+                self._user = deque(letter for letter in waiting if letter.reply_to is None or _stops(letter))
+            return taken
+
+    def first(self) -> Any:
+        """The message that waits longest in the user lane; None when none does. Only on the actor's loop."""
+        return self._user[0].message if self._user else None
 
     def _empty(self) -> list[Letter]:
         left = [*(self._control or ()), *(self._user or ())]

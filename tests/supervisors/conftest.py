@@ -6,10 +6,13 @@ import random
 import pytest
 
 from supervisors.root import SupervisionTree
-from supervisors.specs import BackoffPolicy, ChildSpec, SupervisorSpec
-from tests.supervisors.told import Worker
+from supervisors.specs import BackoffPolicy, ChildSpec, EntityHostSpec, StormPolicy, SupervisorSpec
+from tests.supervisors.told import Thing, Worker
 
 SOON = BackoffPolicy(base_s=0.001, cap_s=0.002)
+
+CALM = StormPolicy(share_min=10_000)
+"""Never a storm."""
 
 
 class House:
@@ -64,3 +67,16 @@ def until():
                 await asyncio.sleep(0.001)
 
     return until
+
+
+@pytest.fixture
+def hosted(house):
+    async def hosted(kind=Thing, **options):
+        options.setdefault("backoff", SOON)
+        options.setdefault("storm", CALM)
+        options.setdefault("sweep_s", 60.0)
+        spec = EntityHostSpec(name="sagas", factory=lambda name: (kind, (name, house.journal, house.faults)), **options)
+        tree = await house.start(house.supervisor("penpay", "one_for_one", spec))
+        return tree.registry._hosts["sagas"]
+
+    return hosted

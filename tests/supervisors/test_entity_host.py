@@ -5,25 +5,8 @@ import asyncio
 import pytest
 
 from actors.base import EntityParked, MailboxFull, NoSuchActor, Unavailable
-from supervisors.specs import EntityHostSpec, StormPolicy
-from tests.supervisors.conftest import SOON
+from supervisors.specs import StormPolicy
 from tests.supervisors.told import Quiet, Thing
-
-CALM = StormPolicy(share_min=10_000)
-"""Never a storm."""
-
-
-@pytest.fixture
-def hosted(house):
-    async def hosted(kind=Thing, **options):
-        options.setdefault("backoff", SOON)
-        options.setdefault("storm", CALM)
-        options.setdefault("sweep_s", 60.0)
-        spec = EntityHostSpec(name="sagas", factory=lambda name: (kind, (name, house.journal, house.faults)), **options)
-        tree = await house.start(house.supervisor("penpay", "one_for_one", spec))
-        return tree.registry._hosts["sagas"]
-
-    return hosted
 
 
 async def test_a_message_starts_the_entity_and_waits_for_its_start(house, hosted):
@@ -55,7 +38,7 @@ async def test_an_entity_that_keeps_crashing_is_parked_once_and_alone(house, hos
     async def on_parked(entity_id, error):
         parked.append((entity_id, repr(error)))
 
-    host = await hosted(on_parked=on_parked, max_restarts=3)
+    host = await hosted(on_parked=on_parked, crashes_max=4)
     await house.ask("sagas/good", "hello")
     for _ in range(4):
         house.tell("sagas/bad", "boom")
@@ -82,7 +65,7 @@ async def test_a_parking_that_cannot_be_written_is_tried_again(house, hosted, un
         if len(calls) < 3:
             raise Unavailable("database")
 
-    await hosted(on_parked=on_parked, max_restarts=0)
+    await hosted(on_parked=on_parked, crashes_max=1)
     await house.ask("sagas/good", "hello")
     house.tell("sagas/bad", "boom")
     await until(lambda: len(calls) == 3)
@@ -90,7 +73,7 @@ async def test_a_parking_that_cannot_be_written_is_tried_again(house, hosted, un
 
 
 async def test_an_operator_starts_a_parked_entity_again(house, hosted, until):
-    host = await hosted(max_restarts=0)
+    host = await hosted(crashes_max=1)
     house.tell("sagas/bad", "boom")
     await until(lambda: host.parked)
     await house.tree.start_child("sagas/bad")
@@ -129,10 +112,12 @@ async def test_an_entity_never_lives_twice_while_it_is_restarted(house, hosted):
     assert await asking == 2
 
 
-async def test_a_dependency_that_is_away_at_the_start_parks_nobody(house, hosted):
-    host = await hosted(max_restarts=1)
+async def test_a_dependency_that_is_away_at_the_start_parks_nobody(house, hosted, until):
+    host = await hosted(crashes_max=2)
     house.faults["s1"] = [Unavailable("database")] * 10
-    assert await house.ask("sagas/s1", "hello") == "hello"
+    house.tell("sagas/s1", "hello")
+    await until(lambda: not house.faults["s1"])
+    assert await house.ask("sagas/s1", "memory") == ["hello"]
     assert not host.parked
 
 
@@ -248,7 +233,7 @@ async def test_a_storm_holds_restarts_back_until_a_probe_lives(house, hosted, un
                 raise OSError("disk")
 
     storm = StormPolicy(crashes=3, within_s=10, share_min=10_000, base_s=0.005, cap_s=0.01, probe_s=0.005)
-    host = await hosted(Shaky, storm=storm, max_restarts=100)
+    host = await hosted(Shaky, storm=storm, crashes_max=101)
     asks = [asyncio.ensure_future(house.ask(f"sagas/{number}", "hello")) for number in range(20)]
     await until(lambda: host.observable_state()["storm"])
     starts = len(house.journal)
@@ -319,7 +304,7 @@ async def test_a_restarted_host_starts_its_entities_on_demand_again(house, hoste
 
 
 async def test_the_tree_shows_entities_and_counts(house, hosted, until):
-    host = await hosted(max_restarts=0)
+    host = await hosted(crashes_max=1)
     await house.ask("sagas/s1", "hello")
     house.tell("sagas/bad", "boom")
     await until(lambda: host.parked)
