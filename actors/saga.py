@@ -76,6 +76,8 @@ class SagaActor(EntityActor):
         self._saga: Any = None
         self._flow = DEPOSIT
         self._consumed: set[str] = set()
+        self._read_at_start: tuple[object, SagaRows | None] | None = None
+        """For which message, and what."""
 
     def observable_state(self) -> Mapping[str, object]:
         """Where the transaction stands; nothing personal."""
@@ -87,13 +89,23 @@ class SagaActor(EntityActor):
             "version": row.version if row else 0,
         }
 
+    async def on_start(self) -> None:
+        """Read the row for the message that waits: starts are few at once. One that just began brings its row along."""
+        waiting = self.first_waiting
+        if waiting is not None and not isinstance(waiting, SagaBegan):
+            self._read_at_start = waiting, await self._parts.store.load(self._id)
+
     async def on_receive(self, message: Any) -> Any:
         """One message, start to end. After anything but success the memory is dropped and the row is read again."""
+        if self._read_at_start is not None and self._read_at_start[0] is not message:
+            self._read_at_start = None  # whoever it was read for has given up: that may be long ago
         try:
             return await self._handle(message)
         except Unavailable:
             self._forget()
             raise
+        finally:
+            self._read_at_start = None
 
     async def _handle(self, message: Any) -> Any:
         match message:
@@ -137,7 +149,8 @@ class SagaActor(EntityActor):
         return rows
 
     async def _read(self) -> SagaRows:
-        rows = await self._parts.store.load(self._id)
+        read, self._read_at_start = self._read_at_start, None
+        rows = read[1] if read is not None else await self._parts.store.load(self._id)
         if rows is None:
             raise LookupError(f"no transaction {self._id}")
         return rows

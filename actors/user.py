@@ -62,6 +62,8 @@ class UserActor(EntityActor):
         self._parts = parts
         self._rows: UserRows | None = None
         self._day = ""
+        self._read_at_start: tuple[object, str, UserRows] | None = None
+        """For which message, of which day, and what."""
         self._doubtful: UnitOfWork | None = None
         """What began something, if its answer was lost: it may still become durable, and counts against limits then."""
 
@@ -75,8 +77,23 @@ class UserActor(EntityActor):
             "withdrawals": len(rows.withdrawals) if rows else 0,
         }
 
+    async def on_start(self) -> None:
+        """Read the rows that the waiting request is judged by: starts are few at once."""
+        waiting = self.first_waiting
+        if isinstance(waiting, AcceptDeposit | AcceptWithdrawal | RequestWithdrawalCode):
+            day = adm.eat_day(self._parts.clock.now())
+            self._read_at_start = waiting, day, await self._parts.store.load(self._id, eat_day=day)
+
     async def on_receive(self, message: Any) -> Any:
         """One request at a time: that is what makes limits and the open push exact."""
+        if self._read_at_start is not None and self._read_at_start[0] is not message:
+            self._read_at_start = None  # whoever it was read for has given up: that may be long ago
+        try:
+            return await self._handle(message)
+        finally:
+            self._read_at_start = None
+
+    async def _handle(self, message: Any) -> Any:
         match message:
             case AcceptDeposit():
                 return await self._accept(message, DEPOSITS)
@@ -178,10 +195,14 @@ class UserActor(EntityActor):
         now = self._parts.clock.now()
         if reload:
             self._day = adm.eat_day(now)
-            self._rows = await self._parts.store.load(self._id, eat_day=self._day)
+            self._rows = await self._read(self._day)
         parts = self._parts
         limits = parts.limits.of_tier(asked.customer.kyc_tier)
         return desk.refusal(terms_of(quote), self._standing(asked), board=parts.board, limits=limits, now=now)
+
+    async def _read(self, day: str) -> UserRows:
+        read, self._read_at_start = self._read_at_start, None
+        return read[2] if read and read[1] == day else await self._parts.store.load(self._id, eat_day=day)
 
     def _standing(self, asked: Asked | RequestWithdrawalCode) -> adm.Standing:
         rows, customer = self._rows, asked.customer

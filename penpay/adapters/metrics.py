@@ -120,7 +120,7 @@ class Metrics:
         )
         self._recovery = Histogram(
             "penpay_entity_recovery_seconds",
-            "Time from an entity's first message until it was ready",
+            "Time that an entity's start took",
             ("kind",),
             buckets=_FAST_S,
             registry=registry,
