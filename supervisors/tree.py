@@ -63,6 +63,8 @@ class Crew:
     internal: Listener
     public: Listener
     admission: Gate
+    loop_lag: Callable[[float], None]
+    """Told how late the event loop ran."""
     anchors: AnchorParts
     database: Job
     redis: Job
@@ -155,7 +157,7 @@ def _ops(crew: Crew) -> SupervisorSpec:
             ChildSpec(
                 name="http", factory=lambda: (ListenerActor, ("internal http", crew.internal)), shutdown_s=DRAIN_S
             ),
-            _child("watchdog", (WatchdogActor, ())),
+            _child("watchdog", (WatchdogActor, (crew.loop_lag,))),
             _child("anchors", (AnchorActor, (crew.anchors,)), shutdown_s=DRAIN_S),
         ],
     )

@@ -12,19 +12,22 @@ from typing import Any
 import structlog
 
 from actors.base import AsyncioActor
+from config import limits as bounds
 
 log = structlog.get_logger("penpay.watchdog")
 
-EXIT_STUCK = 75
+REPORT_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class WatchdogLimits:
-    """Lag of the loop: all stacks are logged, health fails, the process ends (75) so that it is started afresh."""
+    """Lag of the loop: all stacks are logged; the process ends (75) so that it is started afresh.
 
-    warn_s: float = 1.0
-    unhealthy_s: float = 10.0
-    exit_s: float = 30.0
+    In between nobody needs to be told: a blocked loop answers no probe.
+    """
+
+    warn_s: float = bounds.LOOP_LAG_LOG_S
+    exit_s: float = bounds.LOOP_LAG_EXIT_S
     tick_s: float = 0.25
 
 
@@ -48,7 +51,7 @@ class Watchdog:
         self._warned = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-        self.lag_max_s = 0.0
+        self._lag_max_s = 0.0
 
     def start(self) -> None:
         """Begin to watch."""
@@ -65,21 +68,20 @@ class Watchdog:
         asked_at_s = self._asked_at_s
         return max(0.0, self._loop.time() - asked_at_s) if asked_at_s is not None else 0.0
 
-    @property
-    def healthy(self) -> bool:
-        """For a health check that is answered off the loop."""
-        return self.lag_s < self._limits.unhealthy_s
+    def take_lag_max_s(self) -> float:
+        """The longest that the loop owed a sign of life since this was last asked. On the loop."""
+        longest, self._lag_max_s = self._lag_max_s, 0.0
+        return longest
 
     def _watch(self) -> None:
         while not self._stop.wait(self._limits.tick_s):
             lag_s = self.lag_s
-            self.lag_max_s = max(self.lag_max_s, lag_s)
             if lag_s > self._limits.warn_s and not self._warned:
                 self._warned = True
                 log.error("event loop is blocked", lag_s=round(lag_s, 1), threads=stacks())
             if lag_s > self._limits.exit_s:
                 log.critical("event loop stays blocked; ending the process", lag_s=round(lag_s, 1))
-                self._end_process(EXIT_STUCK)
+                self._end_process(bounds.EXIT_LOOP_STUCK)
                 return
             if self._asked_at_s is None:
                 self._ask()
@@ -92,8 +94,10 @@ class Watchdog:
             self._stop.set()
 
     def _answer(self) -> None:
+        lag_s = self.lag_s
+        self._lag_max_s = max(self._lag_max_s, lag_s)
         if self._warned:
-            log.warning("event loop runs again", lag_s=round(self.lag_s, 1))
+            log.warning("event loop runs again", lag_s=round(lag_s, 1))
         self._warned = False
         self._asked_at_s = None
 
@@ -108,24 +112,32 @@ def stacks() -> list[str]:
 
 
 class WatchdogActor(AsyncioActor):
-    """The watchdog's place in the tree."""
+    """The watchdog's place in the tree. `report` gets the longest lag of each five seconds, for the metrics."""
 
     KIND = "watchdog"
 
     def __init__(
         self,
+        report: Callable[[float], None],
         limits: WatchdogLimits = WatchdogLimits(),
         end_process: Callable[[int], None] = os._exit,
     ) -> None:
         super().__init__()
+        self._report = report
         self._limits = limits
         self._end_process = end_process
         self.watchdog: Watchdog | None = None
 
     async def on_start(self) -> None:
         """Start the thread."""
+        self.timers.every("report", REPORT_EVERY_S, "report")
         self.watchdog = Watchdog(asyncio.get_running_loop(), self._limits, end_process=self._end_process)
         self.watchdog.start()
+
+    async def on_receive(self, _message: Any) -> None:
+        """The time for a report."""
+        assert self.watchdog is not None
+        self._report(self.watchdog.take_lag_max_s())
 
     def on_incarnation_over(self) -> None:
         """End the thread, however this actor ended."""
@@ -133,7 +145,5 @@ class WatchdogActor(AsyncioActor):
             self.watchdog.stop()
 
     def observable_state(self) -> Mapping[str, Any]:
-        """Lag now and the longest seen."""
-        if self.watchdog is None:
-            return {}
-        return {"lag_s": self.watchdog.lag_s, "lag_max_s": self.watchdog.lag_max_s, "healthy": self.watchdog.healthy}
+        """Lag now."""
+        return {"lag_s": self.watchdog.lag_s} if self.watchdog is not None else {}

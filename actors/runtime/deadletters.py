@@ -1,15 +1,14 @@
 """Messages that nobody handled. Losing one is legal (rows bring work back); losing one unseen is not."""
 
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from actors.runtime.observer import RuntimeObserver
+from config import limits
 
-RING_MAX = 10_000
 LOG_EVERY_S = 10.0
 
 log = structlog.get_logger("penpay.runtime")
@@ -31,10 +30,8 @@ class DeadLetters:
     def __init__(self, observer: RuntimeObserver) -> None:
         self._observer = observer
         self._silent_until_s: dict[tuple[str, str, str], float] = {}
-        self.ring: deque[DeadLetter] = deque(maxlen=RING_MAX)
+        self.ring: deque[DeadLetter] = deque(maxlen=limits.DEAD_LETTERS_KEPT)
         self.counts: Counter[tuple[str, str, str]] = Counter()
-        self.sinks: list[Callable[[DeadLetter], None]] = []
-        """Called with each letter, e.g. to write monetary ones to SQL. Must not raise or block."""
 
     def record(self, letter: DeadLetter, *, now_s: float) -> None:
         """Keep, count and log one letter. The message itself is not logged: it may carry a phone or a name."""
@@ -42,8 +39,6 @@ class DeadLetters:
         self.ring.append(letter)
         self.counts[key] += 1
         self._observer.dead_letter(letter.kind, letter.reason)
-        for sink in self.sinks:
-            sink(letter)
         if now_s >= self._silent_until_s.get(key, 0.0):
             self._silent_until_s[key] = now_s + LOG_EVERY_S
             log.warning(

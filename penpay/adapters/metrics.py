@@ -133,7 +133,9 @@ class Metrics:
         )
         # The labels of what happens with every message, looked up once each: kinds and messages are few.
         self._handled_by: dict[tuple[str, str], Histogram] = {}
-        self._loop_lag = Gauge("penpay_loop_lag_seconds", "How late the event loop runs", registry=registry)
+        self._loop_lag = Gauge(
+            "penpay_loop_lag_seconds", "Longest time that the event loop was late, of the last 5 s", registry=registry
+        )
 
     # --- the edge -------------------------------------------------------------------------------------------------
 
@@ -243,7 +245,7 @@ class Metrics:
             self._depth.labels(kind).set(depth)
 
     def loop_lag(self, seconds: float) -> None:
-        """How late the event loop runs."""
+        """How late the event loop ran at its worst."""
         self._loop_lag.set(seconds)
 
     # --- reading --------------------------------------------------------------------------------------------------

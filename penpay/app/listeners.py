@@ -212,7 +212,6 @@ def internal_parts(
     operations: Operations,
     drain: Callable[[], None],
     before_scrape: Callable[[], None],
-    alive: Callable[[], bool],
     last_check: Callable[[], Check | None],
     bells: Bells,
 ) -> InternalParts:
@@ -226,7 +225,6 @@ def internal_parts(
         ids=outside.ids,
         ops_token=outside.settings.security.ops_token.get_secret_value(),
         admin_per_minute=outside.settings.limits.admin_per_minute * outside.settings.limits.address_factor,
-        alive=alive,
         drain=drain,
         before_scrape=before_scrape,
         unknown_path=(NoSuchActor,),

@@ -136,7 +136,6 @@ class Node:
             operations=_Operations(self),
             drain=self._leaving.set,
             before_scrape=self._before_scrape,
-            alive=lambda: True,
             last_check=lambda: self._jobs.last_check,
             bells=bells,
         )
@@ -144,6 +143,7 @@ class Node:
             internal=InternalDoor(parts, self._settings),
             public=PublicDoor(house, edge),
             admission=self._admission,
+            loop_lag=house.metrics.loop_lag,
             anchors=self._jobs.anchors(),
             database=self._jobs.probe_database,
             redis=self._jobs.probe_redis,

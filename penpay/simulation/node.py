@@ -135,6 +135,7 @@ class SimNode:
             internal=NoListener(),
             public=NoListener(),
             admission=self.gate,
+            loop_lag=lambda _: None,
             anchors=AnchorParts(
                 heads=self.stores.heads,
                 book=self.around.anchors,

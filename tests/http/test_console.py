@@ -108,7 +108,6 @@ async def console(stores, sealer, module_database, ops_token: str) -> AsyncItera
         metrics=Metrics(),
         ids=RandomUlids(),
         ops_token=ops_token,
-        alive=lambda: True,
         drain=lambda: None,
         before_scrape=lambda: None,
         console=desk,

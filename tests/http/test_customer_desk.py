@@ -58,7 +58,6 @@ async def staff(stores, sealer) -> AsyncIterator[Staff]:
         metrics=Metrics(),
         ids=RandomUlids(),
         ops_token="operators-secret",
-        alive=lambda: True,
         drain=lambda: None,
         before_scrape=lambda: None,
         customers=CustomerDesk(

@@ -90,7 +90,6 @@ def test_it_names_every_call_of_the_internal_listener():
         metrics=None,
         ids=None,
         ops_token="",
-        alive=bool,
         drain=bool,
         before_scrape=bool,
         **desks,

@@ -93,7 +93,6 @@ async def node() -> AsyncIterator[Node]:
             metrics=Metrics(),
             ids=RandomUlids(),
             ops_token="operators-secret",
-            alive=lambda: True,
             drain=lambda: None,
             before_scrape=lambda: None,
             reconciliation=ReconcileDesk(

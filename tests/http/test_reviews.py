@@ -54,7 +54,6 @@ async def desk(stores, sealer, module_database) -> AsyncIterator[Desk]:
         metrics=metrics,
         ids=RandomUlids(),
         ops_token="operators-secret",
-        alive=lambda: True,
         drain=lambda: None,
         before_scrape=lambda: None,
         desk=ReviewDesk(
