@@ -13,6 +13,8 @@ from penpay.app.outside import opened_sealer
 from penpay.app.rules import edge_settings_of
 from penpay.domain.accounts import TimelineStep
 from penpay.domain.presentation import time_text
+from penpay.domain.review import ReviewItem
+from penpay.domain.review_view import actions_of
 from penpay.domain.story import Leg, Story
 from penpay.domain.timeline import Deadlines, outlook
 
@@ -43,14 +45,19 @@ def show(console: Console, story: Story, deadlines: Deadlines) -> None:
     console.print(_operations(story))
     console.print(_legs(story.legs))
     for question in story.questions:
-        state = (
-            "closed"
-            if question.closed_at
-            else f"[red]open[/], {question.owner_role} until {time_text(question.due_at)}"
-        )
-        console.print(f"review {question.kind}: {escape(question.reason)} ({state})")
+        _question(console, question, row.type)
     if story.unconsumed:
         console.print(f"[yellow]{story.unconsumed} pieces of evidence are stored and not consumed yet[/]")
+
+
+def _question(console: Console, question: ReviewItem, type_: str) -> None:
+    console.print(f"review {question.kind}: {escape(question.reason)}", highlight=False)
+    if question.closed_at is not None:
+        console.print(f"  closed: {question.resolution}", highlight=False, markup=False)
+        return
+    console.print(f"  [red]open[/], {question.owner_role} until {time_text(question.due_at)}", highlight=False)
+    actions = " or ".join(actions_of(question, type_))
+    console.print(f"  penpay review resolve {question.id} --action {actions}", highlight=False)
 
 
 def _steps(steps: Sequence[TimelineStep]) -> Table:

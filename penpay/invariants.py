@@ -4,17 +4,22 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from penpay.adapters.database import PROOFS, Database
-from penpay.adapters.sql_text import parsed, with_schemas
+from penpay.adapters.sql_text import literal, parsed, with_schemas
 from penpay.data import data_dir
+from penpay.domain.review_kinds import HOLDING, WATCHED
 
 ROWS_MAX = 20
 """Broken rows that are shown per invariant; the first ones tell enough."""
 
 
 def queries(prefix: str) -> Mapping[str, str]:
-    """Every invariant by name, for the schemas of one installation."""
+    """Every invariant by name, for the schemas of one installation. Kinds of questions are the domain's to name."""
     found = parsed(data_dir("sql") / "invariants.sql")
-    return {name: with_schemas(statement, prefix) for name, statement in found.items()}
+    return {name: with_schemas(_with_kinds(statement), prefix) for name, statement in found.items()}
+
+
+def _with_kinds(statement: str) -> str:
+    return statement.replace("{holding}", literal(sorted(HOLDING))).replace("{watched}", literal(sorted(WATCHED)))
 
 
 async def check(

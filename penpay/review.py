@@ -21,7 +21,7 @@ from penpay.app.rules import rules_of
 from penpay.domain.decision import Occasion
 from penpay.domain.presentation import time_text
 from penpay.domain.review import Approval
-from penpay.domain.review_view import OpenItem, Preview, preview
+from penpay.domain.review_view import OpenItem, Preview, actions_of, preview
 
 ITEMS_MAX = 1000
 
@@ -63,7 +63,7 @@ def show_items(console: Console, items: Sequence[OpenItem], now: datetime) -> No
         table.add_row(
             f"{item.id}\n{item.transaction_id}".strip(),
             f"{f'[red]{due_at}[/]' if item.due_at < now else due_at}\n{item.owner_role}, {_age(now - item.opened_at)} old",
-            escape(f"{about}{item.kind}: {item.reason}"),
+            escape(f"{about}{item.kind}: {item.reason}\n{', '.join(actions_of(item, one.type))}"),
         )
     console.print(table)
 

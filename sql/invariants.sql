@@ -100,17 +100,20 @@ JOIN {ledger}.provider_operations o ON o.transaction_id = t.id
 WHERE t.state IN ('COMPLETED', 'REVERSED', 'FAILED') AND o.state IN ('INTENT', 'SENT', 'UNKNOWN');
 
 -- name: i12_nobody_wakes
--- Every open transaction has a time to wake, which is not long past, or a person who looks.
+-- Every open transaction has a time to wake, which is not long past, or waits for a person. A question beside it does
+-- not make it wait.
 SELECT t.id, t.state, t.next_wake_at
 FROM {ledger}.transactions t
 WHERE t.state NOT IN ('COMPLETED', 'REVERSED', 'FAILED')
   AND (t.next_wake_at IS NULL OR t.next_wake_at < UTC_TIMESTAMP(6) - INTERVAL 60 SECOND)
   AND NOT EXISTS (
-    SELECT 1 FROM {ledger}.review_items r WHERE r.transaction_id = t.id AND r.closed_at IS NULL
+    SELECT 1
+    FROM {ledger}.review_items r
+    WHERE r.transaction_id = t.id AND r.closed_at IS NULL AND r.kind IN ({holding})
   );
 
 -- name: i13_unknown_for_hours
--- An unknown outcome is found out within four hours, or a person looks.
+-- An unknown outcome is found out within four hours, or its transaction waits for a person, or people were asked.
 SELECT o.id, o.updated_at
 FROM {ledger}.provider_operations o
 WHERE o.state = 'UNKNOWN'
@@ -118,7 +121,8 @@ WHERE o.state = 'UNKNOWN'
   AND NOT EXISTS (
     SELECT 1
     FROM {ledger}.review_items r
-    WHERE r.closed_at IS NULL AND (r.operation_id = o.id OR r.transaction_id = o.transaction_id)
+    WHERE r.transaction_id = o.transaction_id
+      AND ((r.kind IN ({watched}) AND r.operation_id = o.id) OR (r.kind IN ({holding}) AND r.closed_at IS NULL))
   );
 
 -- name: i14_illegal_step

@@ -22,6 +22,11 @@ class MySqlReviews:
         rows = await self._database.rows(self._queries("item", id=item_id))
         return _item(rows[0]) if rows else None
 
+    async def about(self, transaction_id: str) -> Sequence[ReviewItem]:
+        """The questions about a transaction, also closed ones."""
+        rows = await self._database.rows(self._queries("about", transaction_id=transaction_id))
+        return [_item(row) for row in rows]
+
     async def open_items(self, *, limit: int, after_id: str = "") -> Sequence[OpenItem]:
         """The most urgent first; the page after an item, also when that was closed meanwhile."""
         rows = await self._database.rows(self._queries("open_items", limit=limit, after_id=after_id))

@@ -5,7 +5,7 @@ from penpay.adapters.http_reads import MySqlReads
 from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.saga_store import MySqlSagaStore
 from penpay.domain.review_view import Subject
-from penpay.domain.story import KnownReference, Leg, Question, Story
+from penpay.domain.story import KnownReference, Leg, Story
 from penpay.ports import Sealer
 
 
@@ -25,13 +25,12 @@ class MySqlStories:
         if rows is None:
             return None
         legs = await self._database.rows(self._queries("postings_of", transaction_id=transaction_id))
-        questions = await self._database.rows(self._queries("reviews_of", transaction_id=transaction_id))
         return Story(
             row=rows.row,
             operations=rows.operations,
             steps=await self._reads.steps(transaction_id),
             legs=[Leg(posting, account, currency, int(minor), at) for posting, account, currency, minor, at in legs],
-            questions=[Question(*question) for question in questions],
+            questions=await self._reviews.about(transaction_id),
             unconsumed=len(rows.inbox),
         )
 

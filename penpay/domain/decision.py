@@ -10,6 +10,7 @@ from penpay.domain.ids import account_reference
 from penpay.domain.ledger import Posting
 from penpay.domain.money import Money
 from penpay.domain.postings import Books
+from penpay.domain.review_kinds import BESIDE, HOLDING
 from penpay.domain.unit import (
     OVER,
     NewOperation,
@@ -294,6 +295,10 @@ class Draft(Generic[S]):
 
     def review(self, kind: str, owner_role: str, reason: str, evidence: Mapping[str, str] | None = None) -> None:
         """Put a question in front of a person, without changing the state."""
+        assert kind in BESIDE, f"a saga that goes on asks no {kind}"
+        self._ask(kind, owner_role, reason, evidence)
+
+    def _ask(self, kind: str, owner_role: str, reason: str, evidence: Mapping[str, str] | None) -> None:
         operation = self._newest()
         self._reviews.append(
             ReviewOpened(
@@ -312,7 +317,8 @@ class Draft(Generic[S]):
         self, kind: str, owner_role: str, reason: str, evidence: Mapping[str, str] | None = None, **changes: Any
     ) -> None:
         """Hand the deposit to a person. What was only intended is withdrawn: nothing may happen behind their back."""
-        self.review(kind, owner_role, reason, evidence)
+        assert kind in HOLDING, f"no saga waits for {kind}"
+        self._ask(kind, owner_role, reason, evidence)
         self.take_back()
         changes.setdefault("failure_code", self.now.failure_code or kind)
         self.step(

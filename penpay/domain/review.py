@@ -11,8 +11,9 @@ from typing import Protocol
 from penpay.domain import deposit_events, withdrawal_events
 from penpay.domain.errors import BadInput
 from penpay.domain.fx import Direction
+from penpay.domain.review_kinds import HOLDING
 from penpay.domain.saga_events import Event, StaffClosed, StaffProved, StaffSettled
-from penpay.domain.unit import OperationState
+from penpay.domain.unit import AuditRecord, OperationState, ReviewClosed, UnitOfWork
 
 STAFF_NAME_MAX = 60
 _NO_LETTER = "0-9_.@' -"
@@ -136,6 +137,46 @@ class ReviewItem:
     closed_at: datetime | None = None
     resolution: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        """Whether a saga waits for the answer, which is then its own; every other question is closed by its ledger."""
+        return bool(self.transaction_id) and self.kind in HOLDING
+
+
+class Closable(Protocol):
+    """What a question is closed by, as stored."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def shard(self) -> int: ...
+    @property
+    def transaction_id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+
+
+def closing(item: Closable, approval: Approval, *, at: datetime) -> UnitOfWork:
+    """The unit that closes one question and nothing else. Its transaction, if any, may move on meanwhile."""
+    detail = {
+        "kind": item.kind,
+        "transaction": item.transaction_id,
+        "second": approval.second,
+        "evidence": approval.evidence,
+    }
+    return UnitOfWork(
+        unit_id=f"review:{item.id}:closed",
+        shard=item.shard,
+        at=at,
+        audit=(AuditRecord(actor=f"staff:{approval.by}", action="review.closed", subject=item.id, detail=detail),),
+        reviews_closed=(
+            ReviewClosed(
+                transaction_id=item.transaction_id, kind=item.kind, resolution=approval.text(), item_id=item.id
+            ),
+        ),
+        staff_resolution=True,
+    )
 
 
 class Attempted(Protocol):

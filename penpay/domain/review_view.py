@@ -25,6 +25,15 @@ NOBODY = Approval("", "", "preview")
 """Stands in while an exit is only looked at."""
 
 
+def actions_of(item: ReviewItem, type_: str) -> tuple[Action, ...]:
+    """What may be decided about it. Where a saga waits, its rules have the last word: ask for a preview."""
+    if item.closed_at is not None:
+        return ()
+    if item.holds:
+        return tuple(action for action in Action if staff_event(type_, action, NOBODY) is not None)
+    return tuple(action for action in Action if not _problem_alone(item, action))
+
+
 @dataclass(frozen=True, slots=True)
 class OpenItem:
     """A question and, if it is about a transaction, what that is and where it stands."""
@@ -42,6 +51,7 @@ class OpenItem:
             "kind": item.kind,
             "reason": item.reason,
             "owner_role": item.owner_role,
+            "actions": list(actions_of(item, self.type)),
             "opened_at": time_text(item.opened_at),
             "due_at": time_text(item.due_at),
             "age_s": int((now - item.opened_at).total_seconds()),
@@ -114,7 +124,7 @@ def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, 
     refusal = _refusal(subject, action)
     if refusal:
         return Preview(item=item, action=action, approval=text, refusal=refusal)
-    if row is None:
+    if row is None or not item.holds:
         entries = _settling(item, action, approval, occasion.at)
         return Preview(item=item, action=action, approval=text, stages=("closed",), entries=entries)
     decided = _decided(row, action, approval, rules, occasion)
@@ -143,13 +153,17 @@ def _refusal(subject: Subject, action: str) -> str:
     item = subject.item
     if item.closed_at is not None:
         return f"the item was closed at {time_text(item.closed_at)}: {item.resolution}"
-    if subject.row is None:
-        approves = action == Action.APPROVE and item.kind == NAME_MISMATCH
-        return "" if approves else exit_problem(item, action)
+    if subject.row is None or not item.holds:
+        return _problem_alone(item, action)
     open_ended = unproven(subject.operations)
     if open_ended and action not in PROOFS:
         return f"operations without a proven end: {', '.join(open_ended)}"
     return ""
+
+
+def _problem_alone(item: ReviewItem, action: str) -> str:
+    approves = action == Action.APPROVE and item.kind == NAME_MISMATCH
+    return "" if approves else exit_problem(item, action)
 
 
 def _decided(

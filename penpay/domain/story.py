@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from penpay.domain.accounts import TimelineStep
 from penpay.domain.presentation import evidence_of, render_transaction, time_text
-from penpay.domain.review import Attempted
+from penpay.domain.review import Attempted, ReviewItem
+from penpay.domain.review_view import actions_of
 from penpay.domain.timeline import Deadlines, outlook
 from penpay.domain.unit import TransactionRow
 
@@ -21,18 +22,6 @@ class Leg:
     currency: str
     amount_minor: int
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A review item about the transaction."""
-
-    id: str
-    kind: str
-    reason: str
-    owner_role: str
-    due_at: datetime
-    closed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +62,7 @@ class Story:
     operations: Sequence[Effect]
     steps: Sequence[TimelineStep]
     legs: Sequence[Leg]
-    questions: Sequence[Question]
+    questions: Sequence[ReviewItem]
     unconsumed: int
 
     def rendered(self, deadlines: Deadlines) -> dict[str, Any]:
@@ -84,7 +73,7 @@ class Story:
             "timeline": [_step(step) for step in self.steps],
             "operations": [_operation(one) for one in self.operations],
             "postings": [_leg(leg) for leg in self.legs],
-            "reviews": [_question(one) for one in self.questions],
+            "reviews": [_question(one, self.row.type) for one in self.questions],
             "unconsumed_evidence": self.unconsumed,
         }
 
@@ -120,12 +109,14 @@ def _leg(leg: Leg) -> Mapping[str, Any]:
     }
 
 
-def _question(one: Question) -> Mapping[str, Any]:
+def _question(one: ReviewItem, type_: str) -> Mapping[str, Any]:
     return {
         "id": one.id,
         "kind": one.kind,
         "reason": one.reason,
         "owner_role": one.owner_role,
+        "actions": list(actions_of(one, type_)),
         "due_at": time_text(one.due_at),
         "closed_at": time_text(one.closed_at) if one.closed_at else None,
+        "resolution": one.resolution or None,
     }

@@ -77,10 +77,11 @@ def stray_of(item: ReviewItem) -> Stray | None:
 
 
 def exit_problem(item: ReviewItem, action: str) -> str:
-    """Why a question without a transaction has no such exit, or an empty string. Money never stays behind an answer."""
+    """Why a question that holds no saga has no such exit, or an empty string. Money never stays behind an answer."""
     stray = stray_of(item)
     if stray is None:
-        return "" if action == Action.CLOSE else "the item belongs to no transaction: it can only be closed"
+        alone = "its transaction does not wait for it" if item.transaction_id else "the item belongs to no transaction"
+        return "" if action == Action.CLOSE else f"{alone}: it can only be closed"
     exits = EXITS[stray.kind]
     if action in exits:
         return ""

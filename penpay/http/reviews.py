@@ -1,7 +1,7 @@
 """Staff decisions about reviews, on the internal listener: two names, an evidence reference, and a trace first.
 
-The saga decides whether its rules have such an exit; a question that belongs to no transaction is closed by
-its ledger, and money of nobody that was given back by hand leaves suspense with it.
+The saga decides whether its rules have such an exit; a question that no saga waits for, be it about a transaction or
+not, is closed by its ledger, and money of nobody that was given back by hand leaves suspense with it.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import is_ulid
 from penpay.domain.presentation import evidence_of, render_transaction
-from penpay.domain.review import NAME_MISMATCH, PAYEE_NAME, Approval, ReviewItem, approval_of
+from penpay.domain.review import NAME_MISMATCH, PAYEE_NAME, Approval, ReviewItem, approval_of, closing
 from penpay.domain.strays import ended, exit_problem, stray_of
-from penpay.domain.unit import RejectCode, ReviewClosed, TransactionRow, UnitOfWork
+from penpay.domain.unit import RejectCode, TransactionRow
 from penpay.http.approvals import FourEyes, decided
 from penpay.http.dispatch import read_bytes, require_json
 from penpay.http.json_body import MalformedJson, parse_object
@@ -57,7 +57,7 @@ class ReviewDesk:
         item = await self._open_item(request.match_info["id"])
         await self._log(item, decision.action, approval)
         try:
-            if item.transaction_id:
+            if item.holds:
                 return json_response(await self._by_saga(item, decision.action, approval))
             return json_response(await self._by_ledger(item, decision.action, approval))
         except self.lost_answers:
@@ -111,14 +111,7 @@ class ReviewDesk:
             await decide_name(self.names, item, action, approval, notice_id=self.ids.ulid(), at=self.clock.now())
         elif problem := exit_problem(item, action):
             raise Stop("review_not_resolvable", f"{problem[0].upper()}{problem[1:]}.")
-        closed = ReviewClosed(transaction_id="", kind=item.kind, resolution=approval.text(), item_id=item.id)
-        unit = UnitOfWork(
-            unit_id=f"review:{item.id}:closed",
-            shard=item.shard,
-            at=self.clock.now(),
-            reviews_closed=(closed,),
-            staff_resolution=True,
-        )
+        unit = closing(item, approval, at=self.clock.now())
         if stray is not None:
             unit = ended(
                 unit, stray, action, item_id=item.id, reference=approval.evidence, actor=f"staff:{approval.by}"

@@ -4,8 +4,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from penpay.domain.fx import Direction
-from penpay.domain.review import Action, approval_of
-from penpay.domain.unit import ReviewClosed, TransactionRow, UnitOfWork
+from penpay.domain.review import Action, approval_of, closing
+from penpay.domain.review_kinds import HOLDING
+from penpay.domain.unit import TransactionRow
 from penpay.messages import CommitUnit, ResolveReview, ledger_of, saga_of
 from penpay.simulation.store.rows import ReviewRow, StoredOperation
 from penpay.simulation.verdict import effects_of
@@ -42,7 +43,7 @@ class Staff:
         stored = (
             self._world.server.schema.transactions.get(question.transaction_id) if question.transaction_id else None
         )
-        if stored is None:
+        if stored is None or question.kind not in HOLDING:
             await self._close_item(question)
         elif stored.row.state == "IN_REVIEW":
             action, evidence = self._decision(stored.row)
@@ -122,12 +123,6 @@ class Staff:
     async def _close_item(self, question: ReviewRow) -> None:
         world = self._world
         approval = approval_of(by="Amina", second="Brian", evidence="ticket-2", action=Action.CLOSE)
-        closed = ReviewClosed(transaction_id="", kind=question.kind, resolution=approval.text(), item_id=question.id)
-        unit = UnitOfWork(
-            unit_id=f"review:{question.id}:closed",
-            shard=question.shard,
-            at=world.clock.now(),
-            reviews_closed=(closed,),
-            staff_resolution=True,
-        )
+        world.odds.saw("staff.closes")
+        unit = closing(question, approval, at=world.clock.now())
         await world.door.ask(ledger_of(question.shard), CommitUnit(unit))

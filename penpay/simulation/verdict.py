@@ -10,6 +10,7 @@ from penpay.domain.fx import Direction
 from penpay.domain.ids import ulid_from_bytes
 from penpay.domain.statement import description
 from penpay.domain.unit import TransactionRow
+from penpay.simulation.books.sagas import holds
 from penpay.simulation.books.sweep import sweep
 from penpay.simulation.scale import scaled
 from penpay.simulation.truth import Payment, Transfer, Truth
@@ -139,14 +140,19 @@ def _operations(world: "World") -> Mapping[str, list["StoredOperation"]]:
 
 
 def _open(world: "World") -> Iterator[str]:
-    """Liveness: final, or in front of a person with an open question."""
-    questions = {item.transaction_id for item in world.server.schema.review_items if item.closed_at is None}
+    """Liveness: final, or in front of a person with an open question; and none is open that nobody could answer."""
+    questions = {item.transaction_id for item in world.server.schema.review_items if holds(item)}
+    reviewed = {stored.row.id for stored in world.server.schema.transactions if stored.row.state == "IN_REVIEW"}
+    yield from (f"{id_} is not IN_REVIEW, and a question says that it is" for id_ in sorted(questions - reviewed))
     for stored in world.server.schema.transactions:
         row = stored.row
         if row.id in world.lookout.open:
             yield f"{row.id} is still {row.state}"
         if row.state == "IN_REVIEW" and row.id not in questions:
             yield f"{row.id} is IN_REVIEW without an open question"
+    if world.odds.knows("staff.resolves"):
+        alone = (one for one in world.server.schema.review_items if one.closed_at is None and not holds(one))
+        yield from (f"nobody closed {one.kind} about {one.transaction_id or 'nobody'}" for one in alone)
     for evidence in sorted(world.lookout.waiting):
         yield f"evidence {evidence} was never consumed"
 

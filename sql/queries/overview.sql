@@ -73,13 +73,6 @@ JOIN {ledger}.ledger_entries AS entries ON entries.posting_id = postings.id
 WHERE postings.transaction_id = :transaction_id
 ORDER BY postings.seq, entries.line;
 
--- name: reviews_of
--- The questions that were put to people about a transaction.
-SELECT id, kind, reason, owner_role, due_at, closed_at
-FROM {ledger}.review_items
-WHERE transaction_id = :transaction_id
-ORDER BY id;
-
 -- name: known_reference
 -- What an id that a provider gave belongs to. The kinds are named because the key begins with them.
 SELECT r.kind, r.ref, o.transaction_id, r.created_at

@@ -11,6 +11,14 @@ WHERE r.closed_at IS NULL
 ORDER BY r.due_at, r.id
 LIMIT :limit;
 
+-- name: about
+-- The questions that were put to people about a transaction.
+SELECT
+  id, shard, transaction_id, operation_id, kind, reason, owner_role, opened_at, due_at, closed_at, resolution, evidence
+FROM {ledger}.review_items
+WHERE transaction_id = :transaction_id
+ORDER BY id;
+
 -- name: item
 -- One question, open or not.
 SELECT

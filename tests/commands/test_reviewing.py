@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,7 +16,8 @@ from penpay.adapters.system import RandomUlids
 from penpay.commands import reviewing
 from penpay.domain.decision import Occasion, Rules
 from penpay.domain.money import kes, usd
-from penpay.domain.review import Approval, ReviewItem
+from penpay.domain.review import Action, Approval, ReviewItem
+from penpay.domain.review_kinds import BESIDE
 from penpay.domain.review_view import Subject, preview
 from penpay.domain.unit import TransactionRow
 from penpay.ports import OperationRow, SagaRows
@@ -35,7 +37,7 @@ def item(**other: object) -> ReviewItem:
         "shard": 0,
         "transaction_id": TRANSACTION,
         "operation_id": "",
-        "kind": "deriv_refused",
+        "kind": "parked",
         "reason": "Deriv refused",
         "owner_role": "OPS",
         "opened_at": AT,
@@ -151,6 +153,17 @@ def test_an_operation_without_a_proven_end_bars_every_exit(action: str):
     assert looked(action, rows("DEPOSIT", data, operation("REFUSED", 1, 0))).refusal == ""
 
 
+@pytest.mark.parametrize("state", ["AWAITING_PAYER", "DERIV_SENDING", "IN_REVIEW", "COMPLETED"])
+@pytest.mark.parametrize("kind", sorted(BESIDE))
+def test_a_question_beside_a_saga_can_only_be_closed_and_moves_nothing(kind: str, state: str):
+    open_ended = rows("DEPOSIT", None, operation("UNKNOWN", 1, 0))
+    found = replace(open_ended, row=replace(open_ended.row, state=state, status=state))
+    seen = {action: looked(action, found, item(kind=kind)) for action in Action}
+    assert [action for action, one in seen.items() if not one.refusal] == [Action.CLOSE]
+    close = seen[Action.CLOSE]
+    assert (close.stages, close.entries, close.operations) == (("closed",), (), ())
+
+
 @pytest.mark.parametrize(("type_", "action"), [("DEPOSIT", "pay"), ("DEPOSIT", "return"), ("WITHDRAWAL", "credit")])
 def test_the_exits_of_the_other_type_are_none(type_: str, action: str):
     assert "has no exit" in looked(action, rows(type_)).refusal
@@ -230,12 +243,11 @@ def penpay(database, node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return lambda *arguments: CliRunner().invoke(app, ["review", *arguments])
 
 
-def add_item(database, *, due: timedelta) -> str:
+def add_item(database, *, due: timedelta, transaction: str = "", kind: str = "evidence_unmatched") -> str:
     id_, now = RandomUlids().ulid(), datetime.now(UTC).replace(tzinfo=None)
     database.rows(
-        "INSERT INTO {ledger}.review_items VALUES"
-        " (%s, 0, '', '', 'evidence_unmatched', 'whose is it', 'OPS', '{}', %s, %s, NULL, '')",
-        (id_, now + due, now - timedelta(minutes=90)),
+        "INSERT INTO {ledger}.review_items VALUES (%s, 0, %s, '', %s, 'whose is it', 'OPS', '{}', %s, %s, NULL, '')",
+        (id_, transaction, kind, now + due, now - timedelta(minutes=90)),
     )
     return id_
 
@@ -252,6 +264,28 @@ def test_the_list_begins_with_what_is_most_urgent(database, penpay):
     assert "2 open review items" in shown
     assert shown.index(sooner) < shown.index(later)
     assert "evidence_unmatched: whose is it" in shown
+
+
+def test_the_list_says_what_may_be_done_with_each(database, penpay):
+    add_item(database, due=timedelta(hours=1))
+    add_item(database, due=timedelta(hours=2), transaction=TRANSACTION, kind="evidence_unusable")
+    listed = json.loads(penpay("list", "--json").stdout)
+    assert [(one["kind"], one["actions"]) for one in listed] == [
+        ("evidence_unmatched", ["close"]),
+        ("evidence_unusable", ["close"]),
+    ]
+    assert "close" in penpay("list").stdout
+
+
+def test_a_question_beside_a_transaction_is_closed_whatever_that_does(database, penpay, node):
+    id_ = add_item(database, due=timedelta(hours=1), transaction=TRANSACTION, kind="evidence_unusable")
+    refused = penpay("resolve", id_, "--action", "credit", *DECISION[2:], "--yes")
+    assert (refused.exit_code, node.asked) == (1, [])
+    assert "its transaction does not wait for it: it can only be closed" in refused.stdout
+    done = penpay("resolve", id_, *DECISION, "--yes")
+    assert done.exit_code == 0, done.output
+    assert "nothing is posted and nothing is sent" in done.stdout
+    assert [path for path, _ in node.asked] == [f"/admin/v1/reviews/{id_}/resolve"]
 
 
 def test_nothing_is_decided_without_yes(database, penpay, node):

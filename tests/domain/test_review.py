@@ -1,12 +1,15 @@
 """Who may decide about a review, and what their decision means to the saga."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
 from penpay.domain import deposit_events, withdrawal_events
 from penpay.domain.errors import BadInput
-from penpay.domain.review import Action, Approval, approval_of, staff_event, unproven
+from penpay.domain.review import Action, Approval, ReviewItem, approval_of, closing, staff_event, unproven
+from penpay.domain.review_kinds import BESIDE
+from penpay.domain.review_view import actions_of
 
 MODULES = (("DEPOSIT", deposit_events), ("WITHDRAWAL", withdrawal_events))
 
@@ -75,6 +78,60 @@ def test_each_type_has_its_own_exits(type_: str, action: str, event: type | None
     made = staff_event(type_, Action(action), Approval("a", "b", "c-1"))
     assert (type(made) if made else None) is event
     assert made is None or made.approval == "a and b, c-1"
+
+
+AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+
+def item(**other: object) -> ReviewItem:
+    usual = {"id": "i", "shard": 3, "transaction_id": "t", "operation_id": "", "kind": "evidence_unusable"}
+    usual |= {"reason": "?", "owner_role": "OPS", "opened_at": AT, "due_at": AT}
+    return ReviewItem(**{**usual, **other})
+
+
+@pytest.mark.parametrize(
+    ("other", "holds"),
+    [
+        ({"kind": "parked"}, True),
+        ({"kind": "evidence_unusable"}, False),
+        ({"kind": "nobody_knows_it"}, False),
+        ({"kind": "parked", "transaction_id": ""}, False),
+    ],
+)
+def test_a_saga_waits_for_some_questions_about_it(other: dict[str, str], *, holds: bool):
+    assert item(**other).holds is holds
+
+
+@pytest.mark.parametrize(
+    ("other", "type_", "actions"),
+    [
+        ({"kind": "parked"}, "DEPOSIT", ("credit", "refund", "executed", "absent", "settle", "close")),
+        ({"kind": "parked"}, "WITHDRAWAL", ("return", "pay", "executed", "absent", "settle", "close")),
+        ({"kind": "parked", "closed_at": AT}, "DEPOSIT", ()),
+        *(({"kind": kind}, "DEPOSIT", ("close",)) for kind in sorted(BESIDE)),
+        ({"kind": "evidence_unmatched", "transaction_id": ""}, "", ("close",)),
+        ({"kind": "name_mismatch", "transaction_id": ""}, "", ("approve", "close")),
+        (
+            {
+                "kind": "payment_unmatched",
+                "transaction_id": "",
+                "evidence": {"ref": "QK1", "amount": "1.00", "currency": "KES", "at": "x"},
+            },
+            "",
+            ("settle", "own"),
+        ),
+    ],
+)
+def test_what_may_be_done_with_a_question(other: dict[str, object], type_: str, actions: tuple[str, ...]):
+    assert actions_of(item(**other), type_) == actions
+
+
+def test_closing_one_question_touches_nothing_else():
+    unit = closing(item(), Approval("Achieng", "Kamau", "ticket 1"), at=AT)
+    (closed,), (record,) = unit.reviews_closed, unit.audit
+    assert (unit.unit_id, unit.shard, closed.item_id, closed.transaction_id) == ("review:i:closed", 3, "i", "t")
+    assert (unit.transaction, unit.postings, unit.operations, unit.new_operations) == (None, (), (), ())
+    assert (record.actor, record.detail["second"], record.detail["evidence"]) == ("staff:Achieng", "Kamau", "ticket 1")
 
 
 @dataclass(frozen=True)

@@ -325,13 +325,15 @@ async def test_page_and_command_line_tell_the_same_story(
     add_step(module_database, transaction, 1, "", "Created", "CREATED")
     add_step(module_database, transaction, 2, "CREATED", "MpesaPaid", "PAID", receipt="QK1")
     item = add_item(module_database, transaction)
+    beside = add_item(module_database, transaction, kind="receipt_missing")
     console.desk.deadlines = explain.deadlines_of(settings)
     page = await console.get(f"/admin/v1/transactions/{transaction}")
     told = await explain.story_of(settings, transaction)
     assert page == told.rendered(explain.deadlines_of(settings))
     assert page["transaction"]["phone"] == "2547****126"
     assert [step["event"] for step in page["timeline"]] == ["Created", "MpesaPaid"]
-    assert [one["id"] for one in page["reviews"]] == [item]
+    actions = {one["id"]: one["actions"] for one in page["reviews"]}
+    assert actions == {item: ["credit", "refund", "executed", "absent", "settle", "close"], beside: ["close"]}
     assert "our team is looking at it" in page["outlook"].lower()
 
 

@@ -179,6 +179,39 @@ async def test_an_item_without_a_transaction_is_closed_by_its_ledger(desk: Desk,
     assert asked.unit.postings == ()
 
 
+@pytest.mark.parametrize("state", ["AWAITING_PAYER", "COMPLETED", "IN_REVIEW"])
+async def test_a_question_beside_a_transaction_is_closed_by_its_ledger_and_the_saga_is_not_asked(
+    desk: Desk, customer: Customer, module_database, state: str
+):
+    transaction = add_transaction(module_database, customer, state=state, status=state, shard=2)
+    item = add_item(module_database, transaction, shard=2, kind="evidence_unusable")
+    desk.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
+    status, body = await desk.resolve(item, {**DECISION, "action": "close"})
+    assert (status, body) == (200, {"item": item, "transaction": None})
+    ((address, asked),) = desk.actors.asked
+    assert (address, asked.unit.unit_id) == ("shards/2/ledger", f"review:{item}:closed")
+    (closed,) = asked.unit.reviews_closed
+    assert (closed.item_id, closed.transaction_id) == (item, transaction)
+    assert (asked.unit.transaction, asked.unit.postings, asked.unit.new_operations) == (None, (), ())
+    (record,) = asked.unit.audit
+    assert (record.actor, record.action, record.subject) == ("staff:Achieng Otieno", "review.closed", item)
+    told = {"second": "Brian Kamau", "evidence": "ticket 4711", "kind": "evidence_unusable", "transaction": transaction}
+    assert record.detail == told
+    ((_, action, detail),) = staff_log(module_database, item)
+    assert (action, detail["transaction"]) == ("review.close", transaction)
+
+
+@pytest.mark.parametrize("action", ["credit", "refund", "return", "pay", "absent", "own", "lost", "approve"])
+async def test_a_question_beside_a_transaction_has_no_other_exit(
+    desk: Desk, transaction: str, module_database, action: str
+):
+    item = add_item(module_database, transaction, kind="reference_taken")
+    status, body = await desk.resolve(item, {**DECISION, "action": action})
+    assert (status, body["code"]) == (409, "review_not_resolvable")
+    assert body["detail"] == "Its transaction does not wait for it: it can only be closed."
+    assert desk.actors.asked == []
+
+
 async def test_an_item_without_a_transaction_has_no_other_exit(desk: Desk, module_database):
     status, body = await desk.resolve(add_item(module_database))
     assert (status, body["code"]) == (409, "review_not_resolvable")

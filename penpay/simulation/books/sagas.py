@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 
+from penpay.domain.review_kinds import HOLDING
 from penpay.domain.unit import TransactionRow
 from penpay.simulation.books.journal import EDGES
-from penpay.simulation.store.rows import EventRow, PostingRow, StoredOperation, StoredTransaction
+from penpay.simulation.store.rows import EventRow, PostingRow, ReviewRow, StoredOperation, StoredTransaction
 from penpay.simulation.store.schema import OPEN_STATES, Schema
 
 FINAL = frozenset({"COMPLETED", "REVERSED", "FAILED"})
@@ -160,13 +161,18 @@ def _revived(schema: Schema, transaction_id: str) -> bool:
 
 
 def nobody_wakes(schema: Schema, row: TransactionRow, now: datetime | None) -> bool:
-    """An open transaction without a time to wake or a person who looks. Without `now` a late time is no matter."""
+    """An open transaction without a time to wake or a person it waits for. Without `now` a late time is no matter."""
     if row.state in FINAL:
         return False
     wake_at = row.next_wake_at
     if wake_at is not None and (now is None or wake_at >= now - WAKE_GRACE):
         return False
-    return not any(item.closed_at is None for item in schema.review_items.under("transaction", row.id))
+    return not any(holds(item) for item in schema.review_items.under("transaction", row.id))
+
+
+def holds(item: ReviewRow) -> bool:
+    """Whether a saga waits for the answer to this question."""
+    return item.closed_at is None and item.kind in HOLDING
 
 
 def of_operation(schema: Schema, row: StoredOperation) -> Iterator[str]:

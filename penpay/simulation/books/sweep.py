@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from penpay.domain.review_kinds import WATCHED
 from penpay.simulation.books.journal import ASSETS, of_account, of_audit, of_entry, of_heads, of_posting
-from penpay.simulation.books.sagas import nobody_wakes, of_operation, of_transaction
+from penpay.simulation.books.sagas import holds, nobody_wakes, of_operation, of_transaction
 from penpay.simulation.store.schema import Schema
 from penpay.simulation.store.server import MemoryServer
 
@@ -81,8 +82,8 @@ def _waits(schema: Schema, now: datetime) -> Found:
     for stored in schema.transactions:
         if nobody_wakes(schema, stored.row, now):
             yield "i12_nobody_wakes", stored.row.id
-    looked_at = {item.operation_id for item in schema.review_items if item.closed_at is None}
-    looked_at |= {item.transaction_id for item in schema.review_items if item.closed_at is None}
+    looked_at = {item.operation_id for item in schema.review_items if item.kind in WATCHED}
+    looked_at |= {item.transaction_id for item in schema.review_items if holds(item)}
     for operation in schema.provider_operations:
         is_old = operation.state == "UNKNOWN" and operation.updated_at < now - UNKNOWN_FOR
         if is_old and not {operation.id, operation.transaction_id} & looked_at:

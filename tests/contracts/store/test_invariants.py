@@ -73,7 +73,7 @@ class World:
                 id=fresh_id(),
                 transaction_id=owner.id,
                 operation_id="",
-                kind="frozen",
+                kind="account_frozen",
                 reason="why",
                 owner_role="OPS",
                 due_at=datetime.now(UTC),
@@ -115,6 +115,14 @@ class World:
         (record,) = self.schema.audit_log.under("unit", unit.unit_id)
         return record.chain, record.seq
 
+    def ask(self, unit: Any, kind: str) -> str:
+        """A question about the transaction and the operation of a unit; its id."""
+        asked = next(iter(self.schema.review_items))._replace(
+            id=fresh_id(), transaction_id=unit.transaction.row.id, operation_id=self.operation(unit), kind=kind
+        )
+        self.schema.review_items._put(asked.id, None, asked)
+        return asked.id
+
     def twin(self, unit: Any, **fields: object) -> list[Change]:
         """Another operation like the first of a unit."""
         operations = self.schema.provider_operations
@@ -128,6 +136,40 @@ async def world():
     made = World()
     await made.build()
     return made
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_seen"), [("parked", True), ("evidence_unusable", False), ("payment_awaited", False)]
+)
+async def test_only_a_question_that_a_saga_waits_for_stands_in_for_a_time_to_wake(
+    world, module_database, kind: str, is_seen: bool
+):
+    world.ask(world.open, kind)
+    world.put(world.schema.transactions, world.open.transaction.row.id, next_wake_at=None)
+    broken = set() if is_seen else {"i12_nobody_wakes"}
+    assert sweep(world.server).keys() == sql_verdict(world.server, module_database) == broken
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_closed", "is_seen"),
+    [
+        ("payment_unknown", False, True),
+        ("payment_unknown", True, False),
+        ("payment_awaited", False, True),
+        # People have looked; the deposit goes on asking and comes before them again by itself.
+        ("payment_awaited", True, True),
+        ("receipt_missing", False, False),
+    ],
+)
+async def test_an_unknown_outcome_is_known_to_people_only_through_a_question_about_it(
+    world, module_database, kind: str, is_closed: bool, is_seen: bool
+):
+    item = world.ask(world.open, kind)
+    if is_closed:
+        world.put(world.schema.review_items, item, closed_at=datetime.now(UTC), resolution="by staff")
+    world.put(world.schema.provider_operations, world.operation(world.open), state="UNKNOWN", updated_at=LONG_AGO)
+    broken = set() if is_seen else {"i13_unknown_for_hours"}
+    assert sweep(world.server).keys() == sql_verdict(world.server, module_database) == broken
 
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

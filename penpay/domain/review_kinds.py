@@ -1,0 +1,26 @@
+"""The kinds of questions about a transaction: those that its saga waits for, and those beside it.
+
+One table for whoever opens, answers or counts them. Source: decisions.md part 6.
+"""
+
+HOLDING = frozenset(
+    {
+        *("account_frozen", "parked"),
+        # A deposit.
+        *("payment_unknown", "payment_unconfirmed", "payment_in_review", "amount_mismatch", "wrong_payer"),
+        *("contradicting_payment", "contradicting_transfer", "contradicting_refund"),
+        *("transfer_overdue", "transfer_unknown", "transfer_unknown_twice", "transfer_ambiguous"),
+        *("refund_overdue", "refund_refused"),
+        # A withdrawal.
+        *("debit_unknown", "debit_ambiguous", "contradicting_debit", "witness_missing", "witness_mismatch"),
+        *("payout_overdue", "payout_unknown", "payout_refused", "contradicting_payout", "contradicting_result"),
+        *("return_overdue", "return_refused", "return_ambiguous", "return_unknown_twice", "contradicting_return"),
+    }
+)
+"""The saga stands in review until it is answered: by two people, through its exits, or by evidence."""
+WATCHED = frozenset({"payment_awaited"})
+"""Beside, and put because an outcome is unknown for hours. The saga asks on, and holds itself if that does not help: so
+people know of the outcome whether they have closed the question or not."""
+BESIDE = WATCHED | {"evidence_unusable", "reference_taken", "receipt_missing", "unit_quarantined"}
+"""People are to see it, and the saga goes on, whatever its state. Each is closed alone, and does nothing else."""
+assert not HOLDING & BESIDE
