@@ -17,7 +17,7 @@ from actors.recording import record, unit_of
 from actors.withdrawal_flow import WITHDRAWAL
 from penpay.domain.decision import IN_REVIEW, Act, Decision, Effect, Ignored, Occasion, Rejected, Rules
 from penpay.domain.errors import Unavailable
-from penpay.domain.review import PROOFS, staff_event, unproven
+from penpay.domain.review import PROOFS, staff_event, unproven, used_already
 from penpay.domain.saga_events import CancelRequested, Parked, Woke
 from penpay.domain.unit import NewOperation, OperationKind, RejectCode, ReviewOpened, TransactionRow, UnitOfWork
 from penpay.messages import (
@@ -39,6 +39,8 @@ FLOWS: Mapping[str, Flow] = {flow.type: flow for flow in (DEPOSIT, WITHDRAWAL)}
 FRESH_IDS = 3
 """The most ids that one decision uses: an operation and two questions."""
 RACES_MAX = 4
+EVIDENCE_USED = "evidence_used"
+"""What people rest their decision on belongs to something else: they are told so, and no question is put to others."""
 REPLACED = "about an operation that was replaced"
 
 
@@ -215,6 +217,8 @@ class SagaActor(EntityActor):
                     return Rejected("not_cancellable")
                 case RejectCode.ATTEMPT_EXISTS:
                     attempted = True
+                case RejectCode.DUPLICATE_REFERENCE | RejectCode.DUPLICATE_POSTING if staff:
+                    return Rejected(EVIDENCE_USED)
                 case RejectCode.DUPLICATE_REFERENCE:
                     return await self._reference_taken(event, answer.detail)
                 case _:
@@ -282,6 +286,8 @@ class SagaActor(EntityActor):
             return Refusal("review_not_resolvable", "an operation has an attempt without a proven end")
         event = staff_event(self._flow.type, asked.action, asked.approval)
         outcome = await self._apply(lambda: event, staff=True)
+        if isinstance(outcome, Rejected) and outcome.code == EVIDENCE_USED:
+            return Refusal("review_not_resolvable", used_already(asked.approval))
         done = isinstance(outcome, Decision) and self._row is not None
         return self._row if done and self._row is not None else Refusal("review_not_resolvable")
 

@@ -100,6 +100,11 @@ def approval_of(*, by: str, second: str, evidence: str, action: str) -> Approval
     return Approval(names["by"], names["second"], reference)
 
 
+def used_already(approval: Approval) -> str:
+    """What people are told whose provider's id belongs to something else."""
+    return f"{approval.evidence} was used already: each movement has an id of its own."
+
+
 _EVENTS: Mapping[tuple[str, str], Callable[..., Event]] = {
     (Direction.DEPOSIT, Action.CREDIT): deposit_events.StaffCredited,
     (Direction.DEPOSIT, Action.REFUND): deposit_events.StaffRefunded,

@@ -17,7 +17,7 @@ from penpay.domain.identity import mask_phones_in
 from penpay.domain.ledger import Entry
 from penpay.domain.money import Money
 from penpay.domain.presentation import time_text
-from penpay.domain.review import NAME_MISMATCH, PROOFS, Action, Approval, Attempted, ReviewItem, staff_event, unproven
+from penpay.domain.review import PROOFS, Action, Approval, Attempted, ReviewItem, staff_event, unproven
 from penpay.domain.strays import ended, exit_problem, stray_of
 from penpay.domain.unit import NewOperation, TransactionRow, UnitOfWork
 
@@ -31,7 +31,7 @@ def actions_of(item: ReviewItem, type_: str) -> tuple[Action, ...]:
         return ()
     if item.holds:
         return tuple(action for action in Action if staff_event(type_, action, NOBODY) is not None)
-    return tuple(action for action in Action if not _problem_alone(item, action))
+    return tuple(action for action in Action if not exit_problem(item, action))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +154,11 @@ def _refusal(subject: Subject, action: str) -> str:
     if item.closed_at is not None:
         return f"the item was closed at {time_text(item.closed_at)}: {item.resolution}"
     if subject.row is None or not item.holds:
-        return _problem_alone(item, action)
+        return exit_problem(item, action)
     open_ended = unproven(subject.operations)
     if open_ended and action not in PROOFS:
         return f"operations without a proven end: {', '.join(open_ended)}"
     return ""
-
-
-def _problem_alone(item: ReviewItem, action: str) -> str:
-    approves = action == Action.APPROVE and item.kind == NAME_MISMATCH
-    return "" if approves else exit_problem(item, action)
 
 
 def _decided(

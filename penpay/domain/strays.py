@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Money, parse_amount
 from penpay.domain.postings import Books
-from penpay.domain.review import Action, ReviewItem
+from penpay.domain.review import NAME_MISMATCH, Action, ReviewItem
 from penpay.domain.unit import AuditRecord, ProviderReference, RejectCode, ReviewOpened, UnitOfWork
 
 SHARD = 0
@@ -78,6 +78,9 @@ def stray_of(item: ReviewItem) -> Stray | None:
 
 def exit_problem(item: ReviewItem, action: str) -> str:
     """Why a question that holds no saga has no such exit, or an empty string. Money never stays behind an answer."""
+    if item.kind == NAME_MISMATCH:
+        decides = action in {Action.APPROVE, Action.CLOSE}
+        return "" if decides else "a name is approved, or the question closed and the link forgotten"
     stray = stray_of(item)
     if stray is None:
         alone = "its transaction does not wait for it" if item.transaction_id else "the item belongs to no transaction"

@@ -31,13 +31,11 @@ class NameRecords(Protocol):
 async def decide_name(
     records: NameRecords, item: ReviewItem, action: str, approval: Approval, *, notice_id: str, at: datetime
 ) -> None:
-    """Carry out what was decided about a name. Raises `Stop` without such a decision, or without the link."""
+    """Carry out what was decided about a name: approved, or closed. Raises `Stop` without the link."""
     if action == Action.APPROVE:
         actor = f"staff:{approval.by}"
         problem = await records.approve(item.id, actor=actor, reference=approval.evidence, notice_id=notice_id, at=at)
         if problem:
             raise Stop(problem, "The customer may have changed the link since.")
-    elif action == Action.CLOSE:
-        await records.refuse(item.id, notice_id=notice_id, at=at)
     else:
-        raise Stop("review_not_resolvable", "A name is approved, or the question closed and the link forgotten.")
+        await records.refuse(item.id, notice_id=notice_id, at=at)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import is_ulid
 from penpay.domain.presentation import evidence_of, render_transaction
-from penpay.domain.review import NAME_MISMATCH, PAYEE_NAME, Approval, ReviewItem, approval_of, closing
+from penpay.domain.review import NAME_MISMATCH, PAYEE_NAME, Approval, ReviewItem, approval_of, closing, used_already
 from penpay.domain.strays import ended, exit_problem, stray_of
 from penpay.domain.unit import RejectCode, TransactionRow
 from penpay.http.approvals import FourEyes, decided
@@ -55,6 +55,8 @@ class ReviewDesk:
         """Log who decided what, then have it done by the one who owns it."""
         decision, approval = await decision_of(request)
         item = await self._open_item(request.match_info["id"])
+        if not item.holds and (problem := exit_problem(item, decision.action)):
+            raise Stop("review_not_resolvable", f"{problem[0].upper()}{problem[1:]}.")
         await self._log(item, decision.action, approval)
         try:
             if item.holds:
@@ -109,8 +111,6 @@ class ReviewDesk:
         stray = stray_of(item)
         if item.kind == NAME_MISMATCH:
             await decide_name(self.names, item, action, approval, notice_id=self.ids.ulid(), at=self.clock.now())
-        elif problem := exit_problem(item, action):
-            raise Stop("review_not_resolvable", f"{problem[0].upper()}{problem[1:]}.")
         unit = closing(item, approval, at=self.clock.now())
         if stray is not None:
             unit = ended(
@@ -119,8 +119,7 @@ class ReviewDesk:
         reply = await self.addresses.ask(ledger_of(item.shard), CommitUnit(unit), timeout_s=self.ask_s)
         if not isinstance(reply, Committed):
             if reply.code is RejectCode.DUPLICATE_REFERENCE:
-                used = f"{approval.evidence} was used already: each movement has an id of its own."
-                raise Stop("review_not_resolvable", used)
+                raise Stop("review_not_resolvable", used_already(approval))
             raise Stop("review_not_resolvable", "Somebody else has just closed it.")
         return {"item": item.id, "transaction": None}
 

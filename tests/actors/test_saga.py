@@ -17,6 +17,7 @@ from penpay.domain.decision import Rules
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.money import kes, usd
 from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
+from penpay.domain.review import Approval
 from penpay.domain.unit import TransactionRow
 from penpay.messages import (
     AcceptDeposit,
@@ -25,6 +26,7 @@ from penpay.messages import (
     InboxRow,
     ProbeAnswered,
     Refusal,
+    ResolveReview,
     SagaBegan,
     WakeUp,
 )
@@ -278,6 +280,20 @@ async def test_a_lost_reply_goes_to_the_resolver(house: House, saga: AsyncioActo
     )
     await settle(saga, found)
     assert row_of(house).state == "COMPLETED"
+
+
+async def test_people_who_name_an_id_that_was_used_are_told_so_and_nobody_is_asked_anew(
+    house: House, saga: AsyncioActorRef
+) -> None:
+    await settle(saga, accepted(house))
+    await park(row_of(house).id, KeyError("x"), parts_of(house))
+    house.references["mpesa_receipt", "NLJ7RT61SV"] = "the operation of another"
+    before = row_of(house)
+    approval = Approval("Achieng", "Kamau", "NLJ7RT61SV")
+    answer = await saga.aask(ResolveReview(item_id="I", action="executed", approval=approval))
+    assert isinstance(answer, Refusal)
+    assert (answer.code, "NLJ7RT61SV was used already" in answer.detail) == ("review_not_resolvable", True)
+    assert (row_of(house), house.reviews) == (before, ["parked"])
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,11 @@ async def test_a_question_beside_a_transaction_has_no_other_exit(
     status, body = await desk.resolve(item, {**DECISION, "action": action})
     assert (status, body["code"]) == (409, "review_not_resolvable")
     assert body["detail"] == "Its transaction does not wait for it: it can only be closed."
-    assert desk.actors.asked == []
+    assert (desk.actors.asked, staff_log(module_database, item)) == ([], [])
+    desk.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
+    assert (await desk.resolve(item, {**DECISION, "action": "close"}))[0] == 200, (
+        "what was no decision used up no ticket"
+    )
 
 
 async def test_an_item_without_a_transaction_has_no_other_exit(desk: Desk, module_database):
