@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+ACTIONS = "credit, refund, return, pay, executed, absent, settle, surplus, own, lost, approve or close."
 CHECK_FAILED = 1
 USAGE = 2
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
@@ -43,12 +44,12 @@ def listed(*, as_json: Json = False) -> None:
 def resolve(
     item: Annotated[str, typer.Argument(help="The item's id, as `penpay review list` shows it.")],
     *,
-    action: Annotated[
-        str, typer.Option(help="credit, refund, return, pay, executed, absent, settle, own, lost, approve or close.")
-    ],
+    action: Annotated[str, typer.Option(help=ACTIONS)],
     by: Annotated[str, typer.Option(help="Who decides.")],
     second: Annotated[str, typer.Option(help="Who agrees: somebody else.")],
-    evidence: Annotated[str, typer.Option(help="What it rests on; for `executed` and `settle` the provider's own id.")],
+    evidence: Annotated[
+        str, typer.Option(help="What it rests on; for `executed`, `settle` and `surplus` the provider's id.")
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this the effect is only shown.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -59,15 +59,18 @@ def staff_proved(d: Draft[Deposit], e: ev.StaffProved) -> None:
 
 
 def staff_settled(d: Draft[Deposit], e: ev.StaffSettled) -> None:
-    """Two people gave shillings back by hand: what was set aside beside the rest, otherwise all of them."""
+    """Two people gave shillings back by hand: all that stand here, or only what was set aside beside the rest."""
     evidence = {"approval": e.approval, "receipt": e.reference}
-    if d.now.set_aside is not None:
-        d.reference("mpesa_reversal", e.reference, d.now.stk)
-        d.post(d.books.settled_by_hand(e.reference, d.now.set_aside, AccountCode.SUSPENSE, aside=True))
+    aside = d.now.set_aside
+    rest = None if e.surplus_only or d.now.money_at not in move.STANDING else d.now.paid
+    if aside is None and rest is None:
+        return
+    d.reference("mpesa_reversal", e.reference, d.now.stk)
+    if aside is not None:
+        d.post(d.books.settled_by_hand(e.reference, aside, AccountCode.SUSPENSE, aside=True))
         d.step(_S.IN_REVIEW, evidence, set_aside=None)
-    elif d.now.money_at in move.STANDING and d.now.paid is not None:
-        d.reference("mpesa_reversal", e.reference, d.now.stk)
-        d.post(d.books.settled_by_hand(e.reference, d.now.paid, AccountCode(d.now.money_at)))
+    if rest is not None:
+        d.post(d.books.settled_by_hand(e.reference, rest, AccountCode(d.now.money_at)))
         ended: dict[str, Any] = {"refund_receipt": e.reference, "completed_at": d.at, "next_wake_at": None}
         d.step(_S.REVERSED, evidence, money_at="gone", **ended)
         d.close_review("*", "settled by staff")

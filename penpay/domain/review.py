@@ -27,10 +27,10 @@ _PROVIDER_ID = re.compile(r"[A-Za-z0-9_-]{3,64}", re.ASCII)
 class Action(StrEnum):
     """The exits of a review. CREDIT and REFUND belong to deposits, PAY and RETURN to withdrawals.
 
-    EXECUTED and ABSENT say how an operation ended whose outcome nobody could prove; SETTLE, that the money was given
-    back by hand. OWN and LOST belong to movements that nothing of ours explains: a top-up or withdrawal of the house,
-    or dollars that are gone. APPROVE belongs to a name that is another on Deriv. The evidence of EXECUTED and SETTLE is
-    the provider's own id.
+    EXECUTED and ABSENT say how an operation ended whose outcome nobody could prove; SETTLE, that all the money was
+    given back by hand, and SURPLUS, what was set aside of it. OWN and LOST belong to movements that nothing of ours
+    explains: a top-up or withdrawal of the house, or dollars that are gone. APPROVE belongs to a name that is another
+    on Deriv. The evidence of EXECUTED, SETTLE and SURPLUS is the provider's own id.
     """
 
     CREDIT = "credit"
@@ -40,6 +40,7 @@ class Action(StrEnum):
     EXECUTED = "executed"
     ABSENT = "absent"
     SETTLE = "settle"
+    SURPLUS = "surplus"
     OWN = "own"
     LOST = "lost"
     APPROVE = "approve"
@@ -50,7 +51,8 @@ NAME_MISMATCH = "name_mismatch"
 """The kind of a question about a Deriv account in another name: approved or closed, never booked."""
 PAYEE_NAME = "payee_name"
 """The kind of a question about a receiver whom M-Pesa knows under another name: looked at and closed."""
-_NAMED = frozenset({Action.EXECUTED, Action.SETTLE})
+_NAMED = frozenset({Action.EXECUTED, Action.SETTLE, Action.SURPLUS})
+_GIVEN_BACK = frozenset({Action.SETTLE, Action.SURPLUS})
 PROOFS = frozenset({Action.EXECUTED, Action.ABSENT})
 """The only decisions about a transaction that has an operation without a proven end."""
 
@@ -120,8 +122,9 @@ def staff_event(type_: str, action: str, approval: Approval) -> Event | None:
     if action in PROOFS:
         executed, evidence = action == Action.EXECUTED, approval.evidence
         return StaffProved(executed=executed, reference=evidence if executed else "", approval=approval.text())
-    if action == Action.SETTLE:
-        return StaffSettled(reference=approval.evidence, approval=approval.text())
+    if action in _GIVEN_BACK:
+        surplus_only = action == Action.SURPLUS
+        return StaffSettled(reference=approval.evidence, approval=approval.text(), surplus_only=surplus_only)
     made = _EVENTS.get((type_, action))
     return made(approval=approval.text()) if made is not None else None
 

@@ -45,7 +45,11 @@ class StaffProved(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffSettled(Event):
-    """Two named people gave the money back by hand, outside of this system. `reference` is the provider's id of it."""
+    """Two named people gave the money back by hand, outside of this system. `reference` is the provider's id of it.
+
+    `surplus_only`: no more than what was set aside. Told twice, neither form says more than told once.
+    """
 
     reference: str
     approval: str
+    surplus_only: bool = False

@@ -38,10 +38,11 @@ def staff_returned(d: Draft[Withdrawal], e: ev.StaffReturned) -> None:
 def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
     """Two people know how the open operation ended. What they know is evidence; later evidence may contradict it.
 
-    A debit whose dollars nobody has seen arrive counts as open: `executed` names the agent's credit.
+    A debit whose dollars nobody has seen arrive counts as open: `executed` names the agent's credit. The id of the
+    debit itself says nothing about that: it is the first telling, told again.
     """
     slot = "witness" if d.now.money_at == "deriv_in" else d.unfinished()
-    if not slot or (slot == "witness" and not e.executed):
+    if not slot or (slot == "witness" and (not e.executed or e.reference == d.now.debit_transaction_id)):
         return
     d.step(_S.IN_REVIEW, {"approval": e.approval, "operation": slot, "executed": "yes" if e.executed else "no"})
     match slot, e.executed:
@@ -64,14 +65,16 @@ def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
 
 
 def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
-    """Two people gave dollars back by hand: what was set aside beside the rest, otherwise all of them."""
+    """Two people gave dollars back by hand: all that stand here, or only what was set aside beside the rest."""
     evidence = {"approval": e.approval, "deriv_transaction_id": e.reference}
-    if d.now.set_aside is not None:
-        d.reference("deriv_transaction", e.reference, d.now.debit)
-        d.post(d.books.settled_by_hand(e.reference, d.now.set_aside, AccountCode.SUSPENSE, aside=True))
+    aside, rest = d.now.set_aside, d.now.money_at == AccountCode.CUSTOMER and not e.surplus_only
+    if aside is None and not rest:
+        return
+    d.reference("deriv_transaction", e.reference, d.now.debit)
+    if aside is not None:
+        d.post(d.books.settled_by_hand(e.reference, aside, AccountCode.SUSPENSE, aside=True))
         d.step(_S.IN_REVIEW, evidence, set_aside=None)
-    elif d.now.money_at == AccountCode.CUSTOMER:
-        d.reference("deriv_transaction", e.reference, d.now.debit)
+    if rest:
         d.post(d.books.settled_by_hand(e.reference, d.now.send, AccountCode.CUSTOMER))
         back.no_longer_newest(d, d.now.return_transaction_id)
         ended: dict[str, Any] = {"return_transaction_id": e.reference, "completed_at": d.at, "next_wake_at": None}

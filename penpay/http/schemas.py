@@ -89,7 +89,18 @@ class ReviewDecision(Request):
     """What two people decided about a review item, and what they rest it on. Internal listener only."""
 
     action: Literal[
-        "credit", "refund", "return", "pay", "executed", "absent", "settle", "own", "lost", "approve", "close"
+        "credit",
+        "refund",
+        "return",
+        "pay",
+        "executed",
+        "absent",
+        "settle",
+        "surplus",
+        "own",
+        "lost",
+        "approve",
+        "close",
     ]
     by: Annotated[str, Field(max_length=80)]
     second: Annotated[str, Field(max_length=80)]

@@ -104,7 +104,7 @@ class Staff:
         if '"money_at":"deriv_in"' in row.data:
             return (Action.EXECUTED, str(did.debits[0].other_id)) if did.debits else ("", "")
         if '"set_aside' in row.data and not held:
-            return Action.SETTLE, f"hand-{self._numbers}"
+            return Action.SURPLUS, f"hand-{self._numbers}"
         if did.payments and ('"money_at":""' in row.data or '"money_at"' not in row.data):
             return "", ""  # it is on Safaricom's page and in none of our books: nobody calls that over
         if held:

@@ -926,7 +926,12 @@ things = st.one_of(
         reference=st.sampled_from(["AAAAAAAAA1", "7", "R3"]),
         approval=st.just("a,b"),
     ),
-    st.builds(ev.StaffSettled, reference=st.sampled_from(["H1", "H2"]), approval=st.just("a,b")),
+    st.builds(
+        ev.StaffSettled,
+        reference=st.sampled_from(["H1", "H2"]),
+        approval=st.just("a,b"),
+        surplus_only=st.booleans(),
+    ),
     st.builds(ev.StaffClosed, approval=st.just("a,b")),
 )
 

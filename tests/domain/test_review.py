@@ -49,7 +49,7 @@ def test_nobody_decides_alone_or_without_a_reference(by: str, second: str, evide
     assert refused.value.field == field
 
 
-@pytest.mark.parametrize("action", ["executed", "settle"])
+@pytest.mark.parametrize("action", ["executed", "settle", "surplus"])
 def test_what_happened_at_a_provider_is_named_by_its_own_id(action: str):
     with pytest.raises(BadInput) as refused:
         approval_of(by="Achieng", second="Kamau", evidence="ticket 4711", action=action)
@@ -71,7 +71,7 @@ def test_what_happened_at_a_provider_is_named_by_its_own_id(action: str):
         ("WITHDRAWAL", "credit", None),
         ("WITHDRAWAL", "refund", None),
         *((type_, action, module.StaffProved) for type_, module in MODULES for action in ("executed", "absent")),
-        *((type_, "settle", module.StaffSettled) for type_, module in MODULES),
+        *((type_, action, module.StaffSettled) for type_, module in MODULES for action in ("settle", "surplus")),
     ],
 )
 def test_each_type_has_its_own_exits(type_: str, action: str, event: type | None):
@@ -105,8 +105,8 @@ def test_a_saga_waits_for_some_questions_about_it(other: dict[str, str], *, hold
 @pytest.mark.parametrize(
     ("other", "type_", "actions"),
     [
-        ({"kind": "parked"}, "DEPOSIT", ("credit", "refund", "executed", "absent", "settle", "close")),
-        ({"kind": "parked"}, "WITHDRAWAL", ("return", "pay", "executed", "absent", "settle", "close")),
+        ({"kind": "parked"}, "DEPOSIT", ("credit", "refund", "executed", "absent", "settle", "surplus", "close")),
+        ({"kind": "parked"}, "WITHDRAWAL", ("return", "pay", "executed", "absent", "settle", "surplus", "close")),
         ({"kind": "parked", "closed_at": AT}, "DEPOSIT", ()),
         *(({"kind": kind}, "DEPOSIT", ("close",)) for kind in sorted(BESIDE)),
         ({"kind": "evidence_unmatched", "transaction_id": ""}, "", ("close",)),

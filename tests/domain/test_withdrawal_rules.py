@@ -525,9 +525,32 @@ def test_a_return_that_is_told_again_after_another_one_is_booked_once() -> None:
 def test_one_transfer_by_hand_settles_what_was_set_aside_and_the_rest() -> None:
     story = debited()
     story.happens(ev.WitnessSeen(transaction_id="a1", amount=usd(2100)))
-    for _ in range(2):
-        story.happens(ev.StaffSettled(reference="HAND1", approval="a,b"))
+    story.happens(ev.StaffSettled(reference="HAND1", approval="a,b"))
     assert (story.state, story.balance("deriv_agent:USD"), story.balance("suspense:USD")) == (State.REVERSED, 0, 0)
+
+
+def test_a_surplus_that_was_given_back_by_hand_is_told_twice_and_the_rest_stays_the_customers() -> None:
+    """The answer to the first telling was lost."""
+    story = debited()
+    story.happens(ev.WitnessSeen(transaction_id="a1", amount=usd(2100)))
+    surplus = ev.StaffSettled(reference="HAND1", approval="a,b", surplus_only=True)
+    story.happens(surplus)
+    assert isinstance(story.happens(surplus), Ignored)
+    assert (story.state, story.balance("suspense:USD"), story.balance("customer:USD")) == (State.IN_REVIEW, 0, -2000)
+
+
+def test_a_debit_that_people_found_is_told_twice_and_does_not_arrive_by_that() -> None:
+    """The answer to the first telling was lost. Each side of Deriv's books has an id of its own."""
+    story = new()
+    story.happens(ev.DebitOutcomeUnknown(code="timed_out", attempt=1))
+    story.happens(ev.Woke(), after_s=20_000)
+    found = ev.StaffProved(executed=True, reference="c1", approval="a,b")
+    story.happens(found)
+    assert (story.state, story.saga.money_at) == (State.IN_REVIEW, "deriv_in")
+    assert isinstance(story.happens(found), Ignored)
+    assert story.saga.money_at == "deriv_in"
+    story.happens(ev.StaffProved(executed=True, reference="a1", approval="a,b"))
+    assert story.saga.money_at == "customer"
 
 
 def test_a_frozen_customers_dollars_are_booked_and_nothing_is_paid() -> None:
@@ -622,7 +645,12 @@ things: st.SearchStrategy[Any] = st.one_of(
         reference=st.sampled_from(["c1", "a1", "S1", "r1"]),
         approval=st.just("a,b"),
     ),
-    st.builds(ev.StaffSettled, reference=st.sampled_from(["H1", "H2"]), approval=st.just("a,b")),
+    st.builds(
+        ev.StaffSettled,
+        reference=st.sampled_from(["H1", "H2"]),
+        approval=st.just("a,b"),
+        surplus_only=st.booleans(),
+    ),
     st.builds(ev.StaffClosed, approval=st.just("a,b")),
 )
 
@@ -693,7 +721,7 @@ def test_what_arrived_of_a_debit_is_booked_and_people_decide(arrived: int, stand
     assert (found, story.balance("deriv_agent:USD"), story.balance("customer:USD")) == (stands, arrived, -2000)
     if arrived > 2000:
         assert isinstance(story.happens(ev.StaffPaid(approval="a,b")), Ignored), "the surplus is settled first"
-        story.happens(ev.StaffSettled(reference="HAND1", approval="a,b"))
+        story.happens(ev.StaffSettled(reference="HAND1", approval="a,b", surplus_only=True))
     story.happens(ev.StaffPaid(approval="a,b"))
     story.happens(ev.PayoutPaid(receipt="SG1", source="result"))
     assert (story.state, story.clearing()) == (State.COMPLETED, 0)

@@ -333,7 +333,10 @@ async def test_page_and_command_line_tell_the_same_story(
     assert page["transaction"]["phone"] == "2547****126"
     assert [step["event"] for step in page["timeline"]] == ["Created", "MpesaPaid"]
     actions = {one["id"]: one["actions"] for one in page["reviews"]}
-    assert actions == {item: ["credit", "refund", "executed", "absent", "settle", "close"], beside: ["close"]}
+    assert actions == {
+        item: ["credit", "refund", "executed", "absent", "settle", "surplus", "close"],
+        beside: ["close"],
+    }
     assert "our team is looking at it" in page["outlook"].lower()
 
 
