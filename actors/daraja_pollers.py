@@ -1,6 +1,6 @@
 """What Safaricom tells only when asked: the balances of our short code, and the list of payments (Pull)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,15 +9,17 @@ import structlog
 
 from actors.base import AsyncioActor, MailboxFull
 from actors.daraja_payouts import spoils_credential
+from actors.payment_watch import BEYOND_THE_LIST, PULL_REACH, UNREADABLE_ROWS, Look, PaymentWatch, WatchParts
 from actors.rail_lease import LeaseHolder
 from actors.saga_bell import tell_saga
 from penpay.domain.board import Board, FloatSnapshot
 from penpay.domain.errors import BadInput, GatewayError, StoreError
 from penpay.domain.mpesa_callbacks import account_balances, parse_result
+from penpay.domain.payments import PullRow, payment_for
 from penpay.messages import ProbeAnswered
 from penpay.messages_rails import DARAJA_GATE, ProbePull, ResumePayouts, StopPayouts
 from penpay.ports import Addresses, CallbackTokens, Clock, Ids, InboxStore
-from penpay.ports_rails import DarajaGateway, PullList, PullRow, RailReads
+from penpay.ports_rails import DarajaGateway, PullList, RailReads
 
 log = structlog.get_logger("penpay.rails")
 
@@ -25,12 +27,8 @@ PAYING = "mpesa_utility"
 """The float that payouts come from, and of which the promised ones are reserved."""
 RAIL_SHARD = 0xFFFF
 """Shard of callbacks that belong to a rail and to no customer."""
-_PULL_REACH = timedelta(hours=47)
-"""Safaricom lists 48 hours; an hour for clocks."""
 _PULL_MARGIN = timedelta(minutes=5)
-_PULL_GLANCE = timedelta(seconds=1)
 _PROBES_MAX = 5000
-_UNREADABLE_ROWS = "unreadable_rows"
 _BALANCE_PAGE = 50
 _QUESTIONS_KEPT = 20
 _FLOATS = {"mpesa_paybill": ("Working Account", "Utility Account"), "mpesa_utility": ("Utility Account",)}
@@ -66,6 +64,7 @@ class PollerParts:
     clock: Clock
     ids: Ids
     board: Board
+    watch: WatchParts
     settings: PollerSettings = PollerSettings()
 
 
@@ -85,13 +84,20 @@ class _Reserve:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pull:
-    """Time for the regular look at the list, so that its failing is known before it is needed."""
+class _Watch:
+    """Time for the regular look at the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """The regular look is over."""
+
+    look: Look
 
 
 @dataclass(frozen=True, slots=True)
 class _Pulled:
-    """The list was read; `listed` is None when it could not be. It covers `since` to `until`."""
+    """The list was read for those who asked; `listed` is None when it could not be. It covers `since` to `until`."""
 
     since: datetime
     until: datetime
@@ -100,7 +106,7 @@ class _Pulled:
 
 
 class DarajaPollersActor(AsyncioActor):
-    """Asks for balances and answers `ProbePull`: one read of the list serves every saga that waits for it.
+    """Asks for balances, watches the list of payments and answers `ProbePull`: one read serves every saga that waits.
 
     Constructor: `parts: PollerParts`.
     """
@@ -120,6 +126,8 @@ class DarajaPollersActor(AsyncioActor):
         self._reserved_minor = 0
         self._stopped = ""
         """The code that speaks against our initiator: until a person resumes, no balance is asked with it."""
+        self._watch = PaymentWatch(parts.watch)
+        self._watch_due = False
         self._pulling = False
         self._pull_problem = "not read yet"
 
@@ -130,15 +138,18 @@ class DarajaPollersActor(AsyncioActor):
         self.timers.every("balance", settings.balance_every_s, _AskBalance())
         self.timers.every("look", settings.sweep_every_s, _LookForBalance())
         self.timers.every("reserve", settings.reserve_every_s, _Reserve())
-        self.timers.every("pull", settings.pull_every_s, _Pull())
+        self.timers.every("watch", settings.pull_every_s, _Watch())
 
     async def on_receive(self, message: Any) -> Any:
         """Probes, and its own timers."""
         match message:
             case ProbePull():
                 self._probe(message)
-            case _Pull():
-                self._start_pull()
+            case _Watch():
+                self._watch_due = True
+                self._read_next()
+            case _Watched(look):
+                self._watched(look)
             case _Pulled():
                 self._pulled(message)
             case _AskBalance():
@@ -164,6 +175,7 @@ class DarajaPollersActor(AsyncioActor):
         return {
             "waiting": len(self._waiting),
             "pulling": self._pulling,
+            "watch_due": self._watch_due,
             "pull_problem": self._pull_problem,
             "stopped": self._stopped,
         }
@@ -175,17 +187,43 @@ class DarajaPollersActor(AsyncioActor):
             self._answer(probe, "UNANSWERED", code="too_many_questions")
             return
         self._waiting[probe.operation_id] = probe
-        self._start_pull()
+        self._read_next()
 
-    def _start_pull(self) -> None:
-        """One read at a time. Who asks while it runs waits for the next one: this one may have begun too early."""
+    def _read_next(self, *, watch_first: bool = False) -> None:
+        """One read at a time. Who asks while it runs waits for the next one: this one may have begun too early.
+
+        Sagas go first, but for the watch when they had the last turn: neither keeps the other waiting for ever.
+        """
         if self._pulling or self._parts.lease.current() is None:
             return
+        if self._watch_due and (watch_first or not self._waiting):
+            self._pulling, self._watch_due = True, False
+            self.spawn(self._look(), name="watch")
+        elif self._waiting:
+            self._start_pull()
+
+    async def _look(self) -> None:
+        try:
+            look = await self._watch.look()
+        except GatewayError as error:
+            look = Look(error.code)
+        except StoreError as error:
+            look = Look(type(error).__name__)
+        self.timers.once("watched", 0.0, _Watched(look))
+
+    def _watched(self, look: Look) -> None:
+        self._pulling = False
+        if look.problem and look.problem != self._pull_problem:
+            log.warning("the list of payments is not all read", code=look.problem)
+        self._pull_problem = look.problem
+        self._watch_due = self._watch_due or look.behind
+        self._read_next()
+
+    def _start_pull(self) -> None:
         self._pulling = True
         until = self._parts.clock.now()
-        # With nobody waiting it only shows that the list can be read: a busy hour has tens of thousands of rows.
-        since = min((probe.since - _PULL_MARGIN for probe in self._waiting.values()), default=until - _PULL_GLANCE)
-        self.spawn(self._pull(max(since, until - _PULL_REACH), until), name="pull")
+        since = min(probe.since - _PULL_MARGIN for probe in self._waiting.values())
+        self.spawn(self._pull(max(since, until - PULL_REACH), until), name="pull")
         self._asked, self._waiting = self._waiting, {}
 
     async def _pull(self, since: datetime, until: datetime) -> None:
@@ -200,7 +238,7 @@ class DarajaPollersActor(AsyncioActor):
     def _pulled(self, pulled: _Pulled) -> None:
         self._pulling = False
         listed = pulled.listed
-        self._pull_problem = pulled.code or (_UNREADABLE_ROWS if listed and not listed.complete else "")
+        self._pull_problem = pulled.code or (UNREADABLE_ROWS if listed and not listed.complete else "")
         asked, self._asked = self._asked, {}
         by_reference: dict[str, list[PullRow]] = {}
         for row in listed.rows if listed else ():
@@ -213,14 +251,13 @@ class DarajaPollersActor(AsyncioActor):
                 self._answer(probe, "PAID", row=_payment_of(probe, found))
             elif probe.since < pulled.since:
                 # The list does not reach back to this push: its silence says nothing.
-                self._answer(probe, "UNANSWERED", code="beyond_the_list")
+                self._answer(probe, "UNANSWERED", code=BEYOND_THE_LIST)
             elif not listed.complete:
                 # One of the entries that nobody could read may be the payment.
-                self._answer(probe, "UNANSWERED", code=_UNREADABLE_ROWS)
+                self._answer(probe, "UNANSWERED", code=UNREADABLE_ROWS)
             else:
                 self._answer(probe, "CLEAN", until=pulled.until)
-        if self._waiting:
-            self._start_pull()
+        self._read_next(watch_first=True)
 
     def _answer(
         self,
@@ -324,12 +361,7 @@ class DarajaPollersActor(AsyncioActor):
             log.warning("the gate is busy, its first payout will tell it", code=code)
 
 
-def _payment_of(probe: ProbePull, found: Sequence[PullRow]) -> PullRow:
-    """The payment that the push was for: the first of the asked amount, else the first.
-
-    Somebody may also have paid by hand with its reference. Once a receipt belongs to the push, every other one is
-    money of nobody: `penpay reconcile` finds it in no booking, sets it aside and shows it to a person.
-    """
+def _payment_of(probe: ProbePull, found: list[PullRow]) -> PullRow:
     if len(found) > 1:
         log.warning("several payments name one push", operation_id=probe.operation_id, count=len(found))
-    return min(found, key=lambda row: (row.amount != probe.amount, row.paid_at, row.receipt))
+    return payment_for(probe.amount, found)

@@ -5,6 +5,7 @@ from penpay.domain import deposit_events as ev
 from penpay.domain.deposit import Deposit, State
 from penpay.domain.errors import BadInput
 from penpay.domain.mpesa_callbacks import ResultCallback, StkCallback, parse_result, parse_stk_callback
+from penpay.domain.payments import PullRow, decode_payment
 from penpay.domain.rail_end import ANOTHER_RECIPIENT, EXPIRED, Outcome, RailEnd, decode_rail_end
 from penpay.domain.result_owner import Owner, Request
 from penpay.domain.unit import OperationKind
@@ -23,6 +24,8 @@ def event_of(deposit: Deposit, row: InboxRow) -> ev.Event | Unusable | None:
                 return _rail(deposit, decode_rail_end(row.body))
             case "stk":
                 return _stk(deposit, parse_stk_callback(row.body), row)
+            case "pull":
+                return _listed(decode_payment(row.body))
             case "reversal":
                 return _reversal(deposit, parse_result(row.body), row)
             case "txstatus":
@@ -103,9 +106,15 @@ def _stk(deposit: Deposit, callback: StkCallback, row: InboxRow) -> ev.Event | U
         receipt=callback.receipt,
         paid_at=callback.paid_at,
         trusted=row.trusted_source and bool(known),
+        known_sender=row.trusted_source,
         checkout_request_id=named,
         payer_matches=not tail or tail.endswith(deposit.phone_mask[-3:]) or deposit.phone_mask.endswith(tail),
     )
+
+
+def _listed(row: PullRow) -> ev.Event:
+    """Safaricom's list was asked by us: it needs no other word."""
+    return ev.MpesaPaid(source="pull", amount=row.amount, receipt=row.receipt, paid_at=row.paid_at)
 
 
 def _reversal(deposit: Deposit, result: ResultCallback, row: InboxRow) -> ev.Event | Unusable | None:

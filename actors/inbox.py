@@ -1,6 +1,6 @@
 """The inbox consumer of a shard: brings stored evidence to its saga, at once or by a sweep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -11,6 +11,8 @@ from actors.base import AsyncioActor, MailboxFull
 from actors.recording import record
 from penpay.domain.credits import decode_credit
 from penpay.domain.errors import BadInput, Unavailable
+from penpay.domain.payments import KIND as PULL
+from penpay.domain.payments import decode_payment
 from penpay.domain.presentation import time_text
 from penpay.domain.strays import ALREADY_KNOWN, Stray, stray_unit
 from penpay.domain.unit import ReviewOpened, UnitOfWork
@@ -33,6 +35,20 @@ class InboxTimes:
     age_s: float = 2.0
     redeliver_s: float = 15.0
     review_due_s: float = 14400.0
+
+
+def _credit(body: bytes) -> Stray:
+    credit = decode_credit(body)
+    return Stray(kind="credit", ref=credit.transaction_id, amount=credit.amount, at=time_text(credit.at))
+
+
+def _payment(body: bytes) -> Stray:
+    payment = decode_payment(body)
+    return Stray(kind="payment", ref=payment.receipt, amount=payment.amount, at=time_text(payment.paid_at))
+
+
+STRAYS: Mapping[str, Callable[[bytes], Stray]] = {"credit": _credit, PULL: _payment}
+"""Evidence that may be nobody's: the movement that it tells of."""
 
 
 class InboxActor(AsyncioActor):
@@ -102,7 +118,7 @@ class InboxActor(AsyncioActor):
         for row in rows:
             owner = owners.get(row.operation_id)
             if owner is None:
-                if counted and row.kind == "credit":
+                if counted and row.kind in STRAYS:
                     await self._book_stray(row)
                 elif counted:
                     await self._put_aside(row, "no operation of this installation")
@@ -117,13 +133,12 @@ class InboxActor(AsyncioActor):
             await self._store.delivered(handed)
 
     async def _book_stray(self, row: InboxRow) -> None:
-        """Dollars of nobody are in suspense before anybody asks about them, and once whoever finds them."""
+        """Money of nobody is in suspense before anybody asks about it, and once whoever finds it."""
         try:
-            credit = decode_credit(row.body)
+            stray = STRAYS[row.kind](row.body)
         except BadInput as error:
             await self._put_aside(row, str(error))
             return
-        stray = Stray(kind="credit", ref=credit.transaction_id, amount=credit.amount, at=time_text(credit.at))
         now = self._clock.now()
         unit = stray_unit(stray, review_id=self._ids.ulid(), now=now, actor="inbox")
         answer = await record(self._addresses, replace(unit, quarantines=(row.id,)))

@@ -133,7 +133,6 @@ class TimingSettings(Section):
     stk_poll_until_s: Seconds = 86_400.0
     stk_unknown_s: Seconds = 900.0
     """A deposit without any answer may fail only after this and one clean Pull."""
-    stk_failed_looks_s: Ladder = (900.0, 7_200.0, 86_400.0)
     """Without a callback a failure rests on what was asked: so long after it, Pull is looked at again."""
     paid_in_time_s: Seconds = 600.0
     """A payment this long after its push keeps the locked rate."""

@@ -211,7 +211,7 @@ class SagaBegan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxRow:
-    """Durable evidence. `kind`: `stk`, `reversal`, `txstatus`, `balance`, `timeout`, `c2b`, `credit`, `rail`.
+    """Durable evidence. `kind`: `stk`, `reversal`, `txstatus`, `balance`, `timeout`, `c2b`, `credit`, `pull`, `rail`.
 
     `body` is the raw body, opened. `trusted_source`: the peer address was on the provider's list.
     """

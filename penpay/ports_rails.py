@@ -7,7 +7,11 @@ from decimal import Decimal
 from typing import Protocol
 
 from penpay.domain.money import Money
+from penpay.domain.payments import PullRow
 from penpay.ports import OperationRow
+
+TOO_MANY_PAGES = "too_many_pages"
+"""Code of a list that has more rows than one read brings: ask for less of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +29,6 @@ class StkStatus:
 
     result_code: str
     description: str
-
-
-@dataclass(frozen=True, slots=True)
-class PullRow:
-    """One payment of Safaricom's list."""
-
-    receipt: str
-    reference: str
-    amount: Money
-    paid_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +99,22 @@ class RailReads(Protocol):
 
     async def booked_since(self, account: str) -> datetime:
         """From when on the books speak of a provider's account: what happened before is in its opening balance."""
+        ...
+
+
+class PaymentBooks(Protocol):
+    """What the books say to Safaricom's list of payments. Raises `Unavailable`."""
+
+    async def claims(self, references: Sequence[str]) -> Mapping[str, str]:
+        """Ids of pushes to which no receipt belongs, by the reference that a payment names."""
+        ...
+
+    async def cursors(self) -> Mapping[str, datetime]:
+        """How far each reader of a list has come."""
+        ...
+
+    async def move_cursor(self, source: str, until: datetime, *, at: datetime) -> None:
+        """Never backwards, and never beyond the database's own time: clocks of nodes may be ahead."""
         ...
 
 

@@ -19,9 +19,10 @@ from penpay.adapters.daraja_parse import Answer
 from penpay.domain.errors import GatewayError, NotSent, OutcomeUnknown
 from penpay.domain.money import MINOR_PER_MAJOR, Currency, Money
 from penpay.domain.mpesa_callbacks import EAT
+from penpay.domain.payments import PullRow
 from penpay.domain.rail_end import DISCONNECTED, NOT_CONNECTED, TIMED_OUT
 from penpay.ports import Clock
-from penpay.ports_rails import Payout, PullList, PullRow, StkAck, StkStatus
+from penpay.ports_rails import TOO_MANY_PAGES, Payout, PullList, StkAck, StkStatus
 
 _BODY_MAX = 1 << 20
 _REFERENCE_MAX = 12
@@ -176,7 +177,7 @@ class HttpDaraja:
             if len(found) + len(unreadable) == known:
                 return PullList(tuple(found.values()), complete=certain and not unreadable)
         # A list that we did not read to its end proves nothing about what is missing from it.
-        raise OutcomeUnknown("too_many_pages")
+        raise OutcomeUnknown(TOO_MANY_PAGES)
 
     def _signed(self) -> dict[str, Any]:
         stamp = self._clock.now().astimezone(EAT).strftime("%Y%m%d%H%M%S")

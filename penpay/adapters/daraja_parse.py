@@ -14,9 +14,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from penpay.domain.errors import BadInput, GatewayError, NotSent, OutcomeUnknown, Refused
 from penpay.domain.mpesa_callbacks import read_amount, read_time
+from penpay.domain.payments import PullRow
 from penpay.domain.payout_codes import INITIATOR_FAULTS
 from penpay.domain.rail_end import DUPLICATE, RATE_LIMITED, SUBSCRIBER_LOCKED, UNREADABLE, WRONG_CREDENTIALS
-from penpay.ports_rails import PullRow, StkAck, StkStatus
+from penpay.ports_rails import StkAck, StkStatus
 
 INVALID_TOKEN = frozenset({"404.001.03", "401.002.01", "400.003.01"})
 """The same fault under three codes: refused before processing, so one resend with a fresh token is safe."""
@@ -271,7 +272,7 @@ def _pull_row(row: object) -> PullRow:
         raise BadInput("Response", "a row is not an object")
     fields = {str(key).lower(): value for key, value in row.items()}
     receipt, paid_at = _text(fields.get("transactionid")), _pull_time(_text(fields.get("trxdate")))
-    if not receipt or len(receipt) > _CODE_MAX or paid_at is None:
+    if not receipt or not receipt.isascii() or len(receipt) > _CODE_MAX or paid_at is None:
         raise BadInput("Response", "a row lacks its receipt or its time")
     return PullRow(receipt, _text(fields.get("billreference")), read_amount(_text(fields.get("amount"))), paid_at)
 

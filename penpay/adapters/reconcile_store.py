@@ -1,4 +1,4 @@
-"""What the books say for a comparison with the providers, and the cursors of how far they agreed."""
+"""What the books say to the providers' lists, and the cursors of how far those were read."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _PAGE = 500
 
 
 class MySqlReconciliation:
-    """Reads over the whole ledger schema, and one small table of its own. Raises `Unavailable`."""
+    """Reads over the whole ledger schema, and one small table of its own: also `PaymentBooks`. Raises `Unavailable`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -58,13 +58,13 @@ class MySqlReconciliation:
         )
 
     async def cursors(self) -> Mapping[str, datetime]:
-        """Up to when each list agreed."""
+        """Up to when each list agreed, or was filed by the node."""
         return dict(await self._database.rows(self._queries("cursors")))
 
-    async def move_cursor(self, source: str, agreed_until: datetime, *, at: datetime) -> None:
-        """Everything up to here agreed."""
+    async def move_cursor(self, source: str, until: datetime, *, at: datetime) -> None:
+        """Everything up to here agreed, or was filed."""
         for name in ("add_cursor", "move_cursor"):
-            await self._database.write(self._queries(name, source=source, agreed_until=agreed_until, at=at))
+            await self._database.write(self._queries(name, source=source, agreed_until=until, at=at))
 
 
 def _booked(row: Row, currency: Currency) -> Booked:

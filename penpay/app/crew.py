@@ -21,6 +21,7 @@ from actors.fx_feed import FxParts, FxSettings
 from actors.inbox import InboxActor, InboxTimes
 from actors.ledger import LedgerActor
 from actors.outbox import OutboxActor
+from actors.payment_watch import WatchParts, WatchSettings
 from actors.rail_lease import LeaseHolder
 from actors.rail_sender import SenderParts, SenderSettings
 from actors.saga import SagaParts
@@ -290,12 +291,28 @@ def daraja_rail(house: House) -> DarajaRail:
             clock=outside.clock,
             ids=outside.ids,
             board=house.board,
+            watch=_watch(house),
             settings=PollerSettings(
                 balance_every_s=timing.float_poll_s,
                 pull_every_s=timing.pull_every_s,
                 one_short_code=settings.daraja.paying_shortcode == settings.daraja.shortcode,
             ),
         ),
+    )
+
+
+def _watch(house: House) -> WatchParts:
+    """Who looks for payments that nobody asks about any more."""
+    outside, settle_s = house.outside, house.outside.settings.timing.deriv_settle_s
+    return WatchParts(
+        daraja=outside.daraja,
+        books=outside.stores.payments,
+        reads=outside.stores.rail_reads,
+        attempts=outside.stores.attempts,
+        inbox=outside.stores.inbox,
+        clock=outside.clock,
+        ids=outside.ids,
+        settings=WatchSettings(overlap_s=3 * settle_s, step_s=12 * settle_s, settle_s=settle_s),
     )
 
 

@@ -23,7 +23,7 @@ from penpay.ports import (
     UserStore,
 )
 from penpay.ports_ledger import LedgerStore
-from penpay.ports_rails import DarajaGateway, DerivDialer, FxSource, RailReads, SmsGateway
+from penpay.ports_rails import DarajaGateway, DerivDialer, FxSource, PaymentBooks, RailReads, SmsGateway
 
 
 class NodeLeases(LeaseStore, Protocol):
@@ -45,6 +45,7 @@ class Stores:
     outbox: OutboxStore
     leases: NodeLeases
     rail_reads: RailReads
+    payments: PaymentBooks
     ledger: LedgerStore
 
 

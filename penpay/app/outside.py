@@ -127,6 +127,7 @@ def outside_of(settings: Settings) -> Connected:
             outbox=MySqlOutboxStore(database),
             leases=leases,
             rail_reads=MySqlRailReads(database),
+            payments=MySqlReconciliation(database),
             ledger=MySqlLedgerStore(database, boot_id=boot_id),
         ),
         streams=RedisStreams(redis),

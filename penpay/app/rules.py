@@ -50,7 +50,6 @@ def rules_of(settings: Settings) -> Rules:
         stk_sparse_max_s=given.stk_poll_sparse_s,
         stk_unknown_min_s=given.stk_unknown_s,
         stk_watch_max_s=given.stk_poll_until_s,
-        stk_failed_looks_s=given.stk_failed_looks_s,
         paid_in_time_s=given.paid_in_time_s,
         held_retry_s=given.deriv_held_ladder_s[0],
         held_max_s=given.deriv_held_until_s,

@@ -37,8 +37,6 @@ class Rules:
     stk_sparse_max_s: float = 3600.0
     stk_unknown_min_s: float = 900.0
     stk_watch_max_s: float = 86400.0
-    stk_failed_looks_s: tuple[float, ...] = (900.0, 7200.0, 86400.0)
-    """When the list of payments is looked at again for a deposit that failed without a word from the payer's side."""
     paid_in_time_s: float = 600.0
     held_retry_s: float = 30.0
     held_max_s: float = 86400.0
@@ -61,8 +59,7 @@ class Rules:
     same_payout_id_s: float = 86400.0
 
     def __post_init__(self) -> None:
-        for ladder in (self.stk_poll_ladder_s, self.stk_failed_looks_s):
-            assert ladder == tuple(sorted(ladder)), "a ladder climbs"
+        assert self.stk_poll_ladder_s == tuple(sorted(self.stk_poll_ladder_s)), "a ladder climbs"
         assert self.stk_grace_s < self.stk_unknown_min_s < self.stk_watch_max_s, "waiting ends before giving up begins"
 
 

@@ -61,7 +61,8 @@ class MpesaPaid(Event):
     A query names neither receipt nor time nor amount: it counts as the asked amount, paid at the push.
     `trusted` is False for a callback that must be confirmed by an authenticated query first. `payer_matches` is False
     when the visible digits of the payer's phone are not those that were asked. `checkout_request_id` is the push that a
-    callback from Safaricom's own address names.
+    callback from Safaricom's own address names. `known_sender` False: it came from another address, so its receipt may
+    be invented, and a query that confirms the payment knows none.
     """
 
     source: str
@@ -71,6 +72,7 @@ class MpesaPaid(Event):
     trusted: bool = True
     payer_matches: bool = True
     checkout_request_id: str = ""
+    known_sender: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,19 +116,16 @@ def fail(
     *,
     evidence: Mapping[str, str] | None = None,
     attempts_closed: int | None = None,
-    look_again: bool = False,
 ) -> None:
     """End without money having moved. An intent that was attempted after all cannot be withdrawn: nothing changes.
 
-    `look_again`: nobody told, it was only asked. Answers and lists may be wrong or behind, so the list is looked at a
-    few times more; a payment found there re-opens the deposit as every late one does.
+    Whoever said so may be wrong: a payment that the watch finds in the list re-opens the deposit as every late one.
     """
     if stk is _O.WITHDRAWN and d.occasion.attempted:
         return
     _answered(d)
     d.operation("stk", stk, code=code, attempts_closed=attempts_closed)
-    wake = d.later(d.rules.stk_failed_looks_s[0]) if look_again else None
-    d.step(_S.FAILED, evidence, failure_code=code, completed_at=d.at, polls=0, next_wake_at=wake)
+    d.step(_S.FAILED, evidence, failure_code=code, completed_at=d.at, polls=0, next_wake_at=None)
     d.effect("settled")
 
 
@@ -146,7 +143,9 @@ def paid(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     if d.now.paid is not None:
         _paid_again(d, e)
     elif d.now.state is _S.IN_REVIEW:
-        _book(d, _as_claimed(d, e), late=False, reviewed="payment_in_review")
+        # What a stranger says moves no books; if it is true, the list of payments says so as well.
+        if e.known_sender:
+            _book(d, _as_claimed(d, e), late=False, reviewed="payment_in_review")
     elif not e.trusted or (d.now.verify_first and e.source == "callback"):
         _hold_evidence(d, e)
     else:
@@ -164,13 +163,17 @@ def _take(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
 
 
 def _hold_evidence(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
-    """A claim of payment that an authenticated query must confirm first."""
-    if d.now.held_receipt and (d.now.held_receipt != "unknown" or not e.receipt):
+    """A claim of payment that an authenticated query must confirm first.
+
+    The receipt of a stranger is not kept: no query confirms it, and the list of payments tells the true one.
+    """
+    receipt = e.receipt if e.known_sender else ""
+    if d.now.held_receipt and (d.now.held_receipt != "unknown" or not receipt):
         return
     d.step(
         d.now.state,
         {"source": e.source, "receipt": e.receipt, "held_for": "query"},
-        held_receipt=e.receipt or "unknown",
+        held_receipt=receipt or "unknown",
         held_paid_at=e.paid_at,
         held_amount=e.amount if e.receipt else None,
         held_stranger=not e.payer_matches,
@@ -296,7 +299,7 @@ def refused_by_payer(d: Draft[Deposit], e: ev.MpesaRefused) -> None:
         e.source == "query" and e.final and not early and not d.now.held_receipt and d.now.failed_queries >= 1
     ):
         evidence = {"code": e.code, "source": e.source}
-        fail(d, "mpesa_" + slug(e.code), _O.REFUSED, evidence=evidence, look_again=e.source == "query")
+        fail(d, "mpesa_" + slug(e.code), _O.REFUSED, evidence=evidence)
     elif e.source == "query" and not early:
         if not d.now.failed_queries:
             # A receipt in the list outranks what queries say: it is looked for before the second one is believed.
@@ -322,7 +325,7 @@ def pull_clean(d: Draft[Deposit], e: ev.PullClean) -> None:
         seconds=d.rules.stk_unknown_min_s
     )
     if d.now.state is _S.STK_UNKNOWN and patient and not d.now.held_receipt:
-        fail(d, "not_paid", _O.REFUSED, evidence={"pull_until": e.until.isoformat()}, look_again=True)
+        fail(d, "not_paid", _O.REFUSED, evidence={"pull_until": e.until.isoformat()})
 
 
 def probe_payment(d: Draft[Deposit]) -> None:

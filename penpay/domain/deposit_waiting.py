@@ -109,9 +109,8 @@ def _wake_refund(d: Draft[Deposit], _e: ev.Woke) -> None:
 
 
 def _wake_failed(d: Draft[Deposit], _e: ev.Woke) -> None:
-    """A late claim of payment waits for its confirmation; without one the list is looked at again, a few times."""
+    """A late claim of payment waits for its confirmation."""
     if not d.now.held_receipt:
-        _look_again(d)
         return
     if d.now.polls >= len(d.rules.stk_poll_ladder_s):
         d.to_review("payment_unconfirmed", "OPS", "a late success callback that no query confirms")
@@ -122,15 +121,6 @@ def _wake_failed(d: Draft[Deposit], _e: ev.Woke) -> None:
         polls=d.now.polls + 1,
         next_wake_at=d.later(d.rules.stk_poll_ladder_s[min(d.now.polls, len(d.rules.stk_poll_ladder_s) - 1)]),
     )
-
-
-def _look_again(d: Draft[Deposit]) -> None:
-    if d.now.next_wake_at is None:
-        return
-    looks, done = d.rules.stk_failed_looks_s, d.now.polls + 1
-    wake = (d.now.completed_at or d.at) + timedelta(seconds=looks[done]) if done < len(looks) else None
-    d.step(_S.FAILED, polls=done, next_wake_at=wake)
-    d.effect("probe_pull", d.now.stk)
 
 
 _WAKERS: Mapping[State, Callable[[Draft[Deposit], ev.Woke], None]] = {

@@ -6,7 +6,6 @@ A request runs on a node's own loop and dies with it; whoever sent it sees a bro
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -46,12 +45,11 @@ AWAY = Told(503, b"")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Callback:
-    """One post of a provider. `certain`: it comes again until somebody has stored it."""
+    """One post of a provider: whoever does not take it has missed it."""
 
     url: str
     body: bytes
     genuine: bool
-    certain: bool
 
 
 class Door:
@@ -148,26 +146,20 @@ class Door:
 
     # --- providers ----------------------------------------------------------------------------------------------------
 
-    def post(self, url: str, body: bytes, *, genuine: bool, certain: bool = False) -> None:
-        """A callback. Whoever does not take it has missed it, unless it is `certain`: Safaricom does not come again."""
-        node, callback = self._world.any_node(), Callback(url, body, genuine, certain)
+    def post(self, url: str, body: bytes, *, genuine: bool) -> None:
+        """A callback. Whoever does not take it has missed it: Safaricom does not come again."""
+        node, callback = self._world.any_node(), Callback(url, body, genuine)
         if node is None:
             self._world.odds.saw("callback.nobody_home")
-            self._missed(callback)
         else:
             self._taking[callback] = node
             node.loop.create_task(self._take(node, callback), name="callback")
-
-    def _missed(self, callback: "Callback") -> None:
-        if callback.certain:
-            self._world.post.send(1.0, partial(self.post, callback.url, callback.body, genuine=True, certain=True))
 
     async def _take(self, node: "SimNode", callback: "Callback") -> None:
         try:
             await self._receive(node, callback)
         except Unavailable:
             self._world.odds.saw("callback.not_stored")
-            self._missed(callback)
         del self._taking[callback]
 
     async def _receive(self, node: "SimNode", callback: "Callback") -> None:
@@ -202,7 +194,6 @@ class Door:
                 reply.set_result(BROKEN)
         for callback in [one for one, taker in self._taking.items() if taker is node]:
             del self._taking[callback]
-            self._missed(callback)
 
     async def _remembered(self, who: Person, key: str, serve: Callable[["SimNode"], Awaitable[Told]]) -> Told:
         told = await self._request(serve)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from penpay.domain.payments import REFERENCE
 from penpay.messages import InboxRow
 from penpay.simulation.store.rows import StoredEvidence, StoredTransaction
 from penpay.simulation.store.tables import Change
@@ -42,6 +43,17 @@ class Lookout:
     def settled(self) -> bool:
         """Nothing is open, and no evidence waits."""
         return not self.open and not self.waiting
+
+    @property
+    def found(self) -> bool:
+        """Every payment that Safaricom took is in the books by its receipt."""
+        return not self.unbooked
+
+    @property
+    def unbooked(self) -> Sequence[str]:
+        """Receipts that no booking knows."""
+        used = self._world.server.schema.provider_references
+        return [receipt for receipt in self._world.truth.payments if used.get((REFERENCE, receipt)) is None]
 
     def committed(self, changes: Sequence[Change]) -> None:
         """One transaction of the database took effect."""

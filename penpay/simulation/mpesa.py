@@ -13,9 +13,10 @@ from typing import Any, Protocol
 from penpay.domain.errors import OutcomeUnknown, Refused
 from penpay.domain.money import kes
 from penpay.domain.mpesa_callbacks import EAT
+from penpay.domain.payments import PullRow
 from penpay.domain.payout_codes import INITIATOR_FAULTS, payout_fee
 from penpay.domain.rail_end import DUPLICATE, SUBSCRIBER_LOCKED, WRONG_CREDENTIALS
-from penpay.ports_rails import PullList, PullRow, StkAck, StkStatus
+from penpay.ports_rails import PullList, StkAck, StkStatus
 from penpay.simulation.clock import BEGAN_AT
 from penpay.simulation.odds import Odds
 from penpay.simulation.people import Payers
@@ -32,9 +33,9 @@ CLOCK_ERROR_S = scaled(50.0)
 
 
 class Deliver(Protocol):
-    """Hand a post to whoever answers under a URL. `certain`: until somebody has taken it."""
+    """Hand a post to whoever answers under a URL."""
 
-    def __call__(self, url: str, body: bytes, *, genuine: bool, certain: bool = False) -> None: ...
+    def __call__(self, url: str, body: bytes, *, genuine: bool) -> None: ...
 
 
 class Mpesa:
@@ -104,19 +105,17 @@ class Mpesa:
         self._tell(push)
 
     def _tell(self, push: Push) -> None:
-        payment, contradicted = self._truth.payments.get(push.receipt), False
+        payment = self._truth.payments.get(push.receipt)
         if payment is None:
             body = _stk_body(push, push.code)
         else:
-            contradicted = self._odds.hits("callback.contradicts")
-            if contradicted:
+            if self._odds.hits("callback.contradicts"):
                 self._tell_later(push.url, _stk_body(push, "1032"))
             items = _metadata(payment, self._payers.visible_phone(push), payment.at_s + self._ahead_s)
             if self._odds.hits("callback.without_receipt"):
                 items = [item for item in items if item["Name"] != "MpesaReceiptNumber"]
             body = _stk_body(push, "0", items)
-        # Who was told by a callback that it failed is told of the success by another; no list is looked at then.
-        self._tell_later(push.url, body, certain=contradicted)
+        self._tell_later(push.url, body)
 
     def _forge(self, push: Push) -> None:
         """Somebody who knows the URL, or guesses one; never from an address of Safaricom's."""
@@ -288,16 +287,16 @@ class Mpesa:
 
     # --- the postman --------------------------------------------------------------------------------------------------
 
-    def _tell_later(self, url: str, body: bytes, *, certain: bool = False) -> None:
+    def _tell_later(self, url: str, body: bytes) -> None:
         odds, post = self._odds, self._post
-        if not certain and odds.hits("callback.lost"):
+        if odds.hits("callback.lost"):
             self._say(f"a callback is lost: {body.decode()}")
             return
-        genuine = certain or not odds.hits("callback.foreign_address")
+        genuine = not odds.hits("callback.foreign_address")
         delay_s = post.travel_s()
         if odds.hits("callback.delayed"):
             delay_s += self._payers.dice.choice((scaled(20), scaled(200), scaled(1000), scaled(172_800)))
-        deliver = partial(self._deliver, url, body, genuine=genuine, certain=certain)
+        deliver = partial(self._deliver, url, body, genuine=genuine)
         post.send(delay_s, deliver)
         if odds.hits("callback.twice"):
             post.send(delay_s * 2.0, deliver)

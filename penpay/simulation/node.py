@@ -196,6 +196,7 @@ def _stores(memory: MemoryStores) -> Stores:
         outbox=memory.outbox,
         leases=memory.leases,
         rail_reads=memory.rail_reads,
+        payments=memory.payments,
         ledger=memory.ledger,
     )
 

@@ -15,6 +15,7 @@ from actors.deriv_agent import AgentWitness
 from actors.deriv_equals import Equals
 from actors.inbox import InboxActor
 from actors.ledger_commits import Commits
+from actors.payment_watch import PaymentWatch
 from actors.rail_lease import LeaseHolder
 from actors.rail_sender import RailSender
 from actors.user import UserActor
@@ -23,7 +24,6 @@ from penpay.domain import credits as credits_
 from penpay.domain import (
     deposit,
     deposit_events,
-    deposit_payment,
     deposit_rules,
     statement,
     withdrawal,
@@ -168,10 +168,10 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
             *_edges(deposit.TRANSITIONS, deposit_events.Woke, deposit.State.FAILED),
         ),
     ),
-    "failed_looks": Safeguard(
-        "the list is looked at again for what failed without a word from the payer's side",
-        ("payer.pays_late", "callback.lost"),
-        _parts((deposit_payment, "fail", without.fail_for_good)),
+    "payment_watch": Safeguard(
+        "the list of payments is watched for those that nobody asks about any more",
+        ("callback.contradicts", "payer.pays_late", "callback.lost"),
+        _parts((PaymentWatch, "look", without.look_nowhere)),
     ),
     "list_margin": Safeguard(
         "the list of payments is asked from well before the push: clocks differ",

@@ -20,7 +20,6 @@ _TIMING = {
     "SPEED": str(SPEED),
     "STK_POLL_UNTIL_S": str(_LONG_S),
     "STK_POLL_SPARSE_S": str(15.0 * SPEED),
-    "STK_FAILED_LOOKS_S": "900,1800,2700",
     "REFUND_RECEIPT_WAIT_S": str(_LONG_S),
     "DERIV_HELD_UNTIL_S": str(_LONG_S),
     "UNKNOWN_UNTIL_S": str(_LONG_S * 0.8),

@@ -122,7 +122,7 @@ def verdict(world: "World") -> list[str]:
     if world.given_up:
         looks = (_invariants, _mail, _crashes)
     else:
-        looks = (_invariants, _open, _attempts, _truth, _sums, _people, _evidence, _streams, _mail, _crashes)
+        looks = (_invariants, _open, _attempts, _truth, _payments, _sums, _people, _evidence, _streams, _mail, _crashes)
     return [line for look in looks for line in look(world)]
 
 
@@ -188,6 +188,11 @@ def _in_time(world: "World", row: TransactionRow, did: Effects) -> Iterator[str]
         took_s = payment.at_s - world.truth.pushes[payment.checkout_id].at_s
         if took_s < IN_TIME_S:
             yield f"{row.id} was paid after {took_s:.1f} s and called late"
+
+
+def _payments(world: "World") -> Iterator[str]:
+    """Every payment is in the books by its receipt, and not only as a sum."""
+    yield from (f"{receipt} is in no booking" for receipt in world.lookout.unbooked)
 
 
 def _sums(world: "World") -> Iterator[str]:

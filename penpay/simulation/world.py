@@ -124,8 +124,9 @@ class World:
 
     @property
     def at_rest(self) -> bool:
-        """Nothing is open, nothing is under way, and the streams are up to date."""
-        return self.lookout.settled and not self.door.busy and not len(self.post) and self.lookout.relayed
+        """Nothing is open, nothing is under way, no payment is unknown, and the streams are up to date."""
+        looks, under_way = self.lookout, self.door.busy or len(self.post)
+        return looks.settled and not under_way and looks.found and looks.relayed
 
     def end(self) -> None:
         """Every process is gone; what is left of them may be collected."""

@@ -68,15 +68,16 @@ WHERE o.kind IN ('DERIV_TRANSFER', 'DERIV_RETURN', 'DERIV_WITHDRAW')
   );
 
 -- name: cursors
--- Up to when each list agreed with the books.
+-- Up to when each list agreed with the books, or was filed by the node.
 SELECT source, agreed_until FROM {ledger}.reconcile_cursors;
 
 -- name: add_cursor
--- The first comparison of a list begins with a row.
-INSERT IGNORE INTO {ledger}.reconcile_cursors (source, agreed_until, updated_at) VALUES (:source, :agreed_until, :at);
+-- The first look at a list begins with a row. Never beyond the database's own time: clocks of nodes may be ahead.
+INSERT IGNORE INTO {ledger}.reconcile_cursors (source, agreed_until, updated_at)
+VALUES (:source, LEAST(:agreed_until, UTC_TIMESTAMP(6)), :at);
 
 -- name: move_cursor
--- Everything up to here agreed; never backwards.
+-- Everything up to here agreed; never backwards, nor beyond the database's own time.
 UPDATE {ledger}.reconcile_cursors
-SET agreed_until = GREATEST(agreed_until, :agreed_until), updated_at = :at
+SET agreed_until = GREATEST(agreed_until, LEAST(:agreed_until, UTC_TIMESTAMP(6))), updated_at = :at
 WHERE source = :source;

@@ -1,13 +1,15 @@
-"""Dollars that nobody claims: booked once into suspense and shown to a person, whoever finds them first."""
+"""Money that nobody claims: booked once into suspense and shown to a person, whoever finds it first."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from actors.inbox import InboxActor, InboxTimes
 from penpay.domain.credits import UnmatchedCredit, encode_credit
-from penpay.domain.money import Currency, Money
+from penpay.domain.money import Currency, Money, kes
+from penpay.domain.payments import PullRow, encode_payment
 from penpay.domain.strays import Stray, stray_unit
 from penpay.messages import InboxRow
 from tests.actors.house import House
@@ -33,6 +35,12 @@ def credit_row(house: House, body: bytes = b"") -> InboxRow:
         trusted_source=True,
         received_at=at,
     )
+
+
+def payment_row(house: House) -> InboxRow:
+    """Shillings that Safaricom lists, and that name no push of ours."""
+    payment = PullRow("NOBODYS001", "HELLO", kes(55_500), house.clock.now() - timedelta(hours=1))
+    return replace(credit_row(house), kind="pull", body=encode_payment(payment))
 
 
 class NobodysInbox(Inbox):
@@ -70,6 +78,15 @@ async def test_it_stands_in_suspense_and_before_a_person(house: House) -> None:
     assert "CR900001" not in str(unit.reviews)
 
 
+async def test_shillings_of_nobody_stand_there_as_well(house: House) -> None:
+    row = payment_row(house)
+    await sweep(house, row)
+    (unit,) = house.units.values()
+    assert (unit.unit_id, [posting.key for posting in unit.postings]) == ("ref:NOBODYS001", ["suspense"])
+    assert [(one.kind, one.ref) for one in unit.references] == [("mpesa_receipt", "NOBODYS001")]
+    assert (house.reviews, house.quarantined) == (["payment_unmatched"], {row.id})
+
+
 async def test_what_reconcile_found_first_is_not_booked_again(house: House) -> None:
     stray = Stray(kind="credit", ref="77001", amount=TEN, at="2026-01-01T00:00:00Z")
     house.commit(stray_unit(stray, review_id="R1", now=house.clock.now(), actor="reconcile"))
@@ -79,8 +96,9 @@ async def test_what_reconcile_found_first_is_not_booked_again(house: House) -> N
     assert (len(postings), house.reviews, house.quarantined) == (1, ["credit_unmatched"], {row.id})
 
 
-async def test_garbage_is_shown_to_a_person_and_books_nothing(house: House) -> None:
-    row = credit_row(house, b"{}")
+@pytest.mark.parametrize("kind", ["credit", "pull"])
+async def test_garbage_is_shown_to_a_person_and_books_nothing(house: House, kind: str) -> None:
+    row = replace(credit_row(house, b"{}"), kind=kind)
     await sweep(house, row)
     assert not any(unit.postings for unit in house.units.values())
     assert (house.reviews, house.quarantined) == (["evidence_unmatched"], {row.id})

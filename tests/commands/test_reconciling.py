@@ -16,15 +16,18 @@ from penpay.client import Client
 from penpay.demo.play import Stage, sign_up
 from penpay.demo.rails import SandboxControl
 from penpay.domain.money import Money, kes, usd
+from penpay.domain.payments import PullRow
 from penpay.domain.reconciliation import Booked, Remedy, Verdict
 from penpay.domain.statement import StatementRow
 from penpay.lists import Lists
-from penpay.ports_rails import PullList, PullRow
+from penpay.ports_rails import PullList
 from penpay.stack import PrivateInstallation
 
 SETTINGS = {
     "PENPAY_TIMING__SPEED": "300",
     "PENPAY_TIMING__FLOAT_POLL_S": "1",
+    # Otherwise the node's own watch over the list would be first.
+    "PENPAY_TIMING__PULL_EVERY_S": "86400",
     "PENPAY_NODE__LOG_LEVEL": "warning",
 }
 

@@ -76,6 +76,26 @@ def test_a_second_identical_callback_changes_nothing() -> None:
     assert story.deposit == before
 
 
+def test_a_receipt_that_a_stranger_named_is_not_taken_for_the_true_one() -> None:
+    story = accepted()
+    story.happens(callback("FORGED0001", trusted=False, known_sender=False), after_s=5)
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=1)
+    assert (story.state, story.deposit.receipt) == (State.DERIV_SENDING, "")
+    story.happens(ev.MpesaPaid(source="pull", amount=SEND, receipt="NLJ7RT61SV", paid_at=T0), after_s=60)
+    assert (story.state, story.deposit.receipt) == (State.DERIV_SENDING, "NLJ7RT61SV")
+    assert story.balance("mpesa_paybill:KES") == SEND.minor
+
+
+def test_a_stranger_books_nothing_in_front_of_a_person() -> None:
+    story = accepted()
+    story.happens(ev.Parked(error="KeyError"), after_s=5)
+    before = story.deposit
+    assert isinstance(story.happens(callback("FORGED0001", trusted=False, known_sender=False), after_s=5), Ignored)
+    assert story.deposit == before
+    story.happens(ev.MpesaPaid(source="pull", amount=SEND, receipt="NLJ7RT61SV", paid_at=T0), after_s=60)
+    assert (story.state, story.deposit.receipt) == (State.IN_REVIEW, "NLJ7RT61SV")
+
+
 def test_a_callback_before_the_acknowledgement_is_not_lost() -> None:
     story = started()
     story.happens(callback(trusted=False), after_s=1)
@@ -152,29 +172,19 @@ def test_the_list_is_looked_at_before_a_second_failed_query_is_believed() -> Non
     assert (story.state, story.deposit.receipt) == (State.DERIV_SENDING, "NLJ7RT61SV")
 
 
-def test_a_deposit_that_failed_on_queries_is_looked_for_in_the_list_three_times_more() -> None:
-    story = failed_by_queries()
-    began, looks_s = story.at, []
-    while story.deposit.next_wake_at is not None:
-        story.happens(ev.Woke(), after_s=(story.deposit.next_wake_at - story.at).total_seconds())
-        assert (story.state, story.does()) == (State.FAILED, ["probe_pull"])
-        assert isinstance(story.happens(ev.PullClean(until=story.at)), Ignored)
-        looks_s.append((story.at - began).total_seconds())
-    assert tuple(looks_s) == Rules().stk_failed_looks_s
-    assert isinstance(story.happens(ev.Woke(), after_s=3600), Ignored)
-
-
 def test_a_payment_that_the_list_shows_after_false_queries_is_credited() -> None:
     story = failed_by_queries()
-    story.happens(ev.Woke(), after_s=900)
+    assert story.deposit.next_wake_at is None
     story.happens(ev.MpesaPaid(source="pull", amount=SEND, receipt="NLJ7RT61SV", paid_at=T0), after_s=5)
     assert (story.state, story.deposit.receipt, story.deposit.failure_code) == (State.DERIV_SENDING, "NLJ7RT61SV", "")
 
 
-def test_a_failure_that_the_payers_side_told_is_not_looked_at_again() -> None:
+def test_a_payment_that_the_list_shows_after_the_payer_s_side_said_no_is_credited() -> None:
     story = accepted()
     story.happens(ev.MpesaRefused(source="callback", code="1032"), after_s=5)
     assert (story.state, story.deposit.next_wake_at) == (State.FAILED, None)
+    story.happens(ev.MpesaPaid(source="pull", amount=SEND, receipt="NLJ7RT61SV", paid_at=story.at), after_s=60)
+    assert (story.state, story.deposit.receipt, story.deposit.failure_code) == (State.DERIV_SENDING, "NLJ7RT61SV", "")
 
 
 def test_a_push_that_nobody_knows_fails_only_after_a_quarter_of_an_hour_and_a_clean_list() -> None:

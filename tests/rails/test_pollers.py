@@ -9,22 +9,26 @@ from typing import Any
 import pytest
 
 from actors.daraja_pollers import RAIL_SHARD, DarajaPollersActor, PollerParts, PollerSettings, _LookForBalance
+from actors.payment_watch import CURSOR, WatchParts
 from actors.rail_lease import LeaseHolder
 from penpay.domain.board import Board
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.money import kes
+from penpay.domain.payments import PullRow
 from penpay.messages import InboxRow
 from penpay.messages_rails import DARAJA_GATE, ProbePull, ResumePayouts, StopPayouts
-from penpay.ports_rails import PullList, PullRow
+from penpay.ports_rails import PullList
 from tests.rails.fakes import (
     CLOCK,
     IDS,
     TRANSACTION,
+    MemoryAttempts,
     MemoryLeases,
     MemoryReads,
     PlainTokens,
     PostOffice,
     in_path,
+    inside,
     until,
 )
 
@@ -86,6 +90,22 @@ class ScriptedList:
 
 
 @dataclass
+class NoBooks:
+    """`PaymentBooks` that nobody has written in. `cursor` is where the watch begins."""
+
+    cursor: datetime | None = None
+
+    async def cursors(self) -> dict[str, datetime]:
+        return {CURSOR: self.cursor} if self.cursor else {}
+
+    async def claims(self, _references: list[str]) -> dict[str, str]:
+        return {}
+
+    async def move_cursor(self, _source: str, until: datetime, *, at: datetime) -> None:
+        self.cursor = until
+
+
+@dataclass
 class Pollers:
     daraja: Any = field(default_factory=ScriptedList)
     inbox: MemoryInbox = field(default_factory=MemoryInbox)
@@ -109,6 +129,15 @@ class Pollers:
             clock=CLOCK,
             ids=IDS,
             board=self.board,
+            watch=WatchParts(
+                daraja=self.daraja,
+                books=NoBooks(),
+                reads=self.reads,
+                attempts=MemoryAttempts(MemoryLeases()),
+                inbox=self.inbox,
+                clock=CLOCK,
+                ids=IDS,
+            ),
             settings=replace(QUICK, **settings),
         )
         ref = DarajaPollersActor.start(parts)
@@ -205,6 +234,32 @@ async def test_a_row_that_nobody_can_read_hides_no_payment_and_proves_no_absence
         ref.tell(probe("P2"))
         answer = await pollers.post.next()
     assert (answer.outcome, answer.code) == ("UNANSWERED", "unreadable_rows")
+
+
+async def test_the_watch_and_those_who_ask_take_turns(pollers):
+    pollers.reads.since = CLOCK.now() - timedelta(hours=5)
+    pollers.daraja.gate.clear()
+    async with pollers.running(pull_every_s=0.01) as ref:
+        ref.tell(probe("P0"))
+        await until(lambda: pollers.daraja.reads)
+        # Both wait now; the watch is behind, and would read again and again.
+        await until(lambda: inside(ref).observable_state()["watch_due"])
+        ref.tell(probe("P1"))
+        pollers.daraja.gate.set()
+        assert {(await pollers.post.next()).operation_id for _ in range(2)} == {"op-P0", "op-P1"}
+        await until(lambda: len(pollers.daraja.reads) >= 5)
+    asked = [timedelta(minutes=14) < until_ - since < timedelta(minutes=16) for since, until_ in pollers.daraja.reads]
+    assert asked[:5] in ([True, False, True, False, False], [False, True, False, False, False])
+
+
+async def test_the_watch_tells_why_it_cannot_read(pollers):
+    pollers.daraja.fails = True
+    async with pollers.running(pull_every_s=0.01) as ref:
+        await until(lambda: inside(ref).observable_state()["pull_problem"] == "timed_out")
+        pollers.daraja.fails, pollers.reads.away = False, True
+        await until(lambda: inside(ref).observable_state()["pull_problem"] == "Unavailable")
+        pollers.reads.away = False
+        await until(lambda: inside(ref).observable_state()["pull_problem"] == "")
 
 
 async def test_a_real_payment_is_found_by_its_reference(pollers, daraja, sandbox_rails):

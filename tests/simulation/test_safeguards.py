@@ -13,6 +13,7 @@ PLANTED = (
     "inbox_dedupe",
     "wake_ups",
     "paid_amount",
+    "payment_watch",
     "late_success",
     "no_blind_transfer",
     "no_blind_debit",

@@ -207,6 +207,14 @@ class CursorRow(NamedTuple):
     updated_at: datetime
 
 
+class ListCursorRow(NamedTuple):
+    """Table `reconcile_cursors`."""
+
+    source: str
+    agreed_until: datetime
+    updated_at: datetime
+
+
 class ReviewRow(NamedTuple):
     """Table `review_items`."""
 

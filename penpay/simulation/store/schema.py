@@ -59,7 +59,6 @@ class Schema:
         )
 
     def _make_sagas(self) -> None:
-        table: Any = Table
         self.transactions: Table[rows.StoredTransaction] = Table(
             _spec("transactions", rows.StoredTransaction),
             user=lambda stored: stored.row.user_id,
@@ -74,6 +73,7 @@ class Schema:
             user=lambda row: row.user_id,
             open_kind=_open_kind,
             confirmed_ref=_confirmed_ref,
+            push=lambda row: row.reference if row.kind == "STK" else None,
         )
         self.rail_attempts: Table[rows.AttemptRow] = Table(
             _spec("rail_attempts", rows.AttemptRow),
@@ -81,7 +81,9 @@ class Schema:
             open_rail=lambda row: row.rail if not row.outcome else None,
             confirmed_ref=lambda row: row.provider_ref if row.outcome == "CONFIRMED" else None,
         )
-        self.provider_references: Table[rows.ReferenceRow] = table(_spec("provider_references", rows.ReferenceRow))
+        self.provider_references: Table[rows.ReferenceRow] = Table(
+            _spec("provider_references", rows.ReferenceRow), operation=lambda row: row.operation_id
+        )
         self.callback_inbox: Table[rows.StoredEvidence] = Table(
             _spec("callback_inbox", rows.StoredEvidence), new_shard=_new_shard, new_operation=_new_operation
         )
@@ -91,6 +93,7 @@ class Schema:
         self.answers: Table[rows.AnswerRow] = table(_spec("answers", rows.AnswerRow))
         self.outbox: Table[rows.OutboxEntry] = table(_spec("outbox", rows.OutboxEntry))
         self.outbox_cursors: Table[rows.CursorRow] = table(_spec("outbox_cursors", rows.CursorRow))
+        self.reconcile_cursors: Table[rows.ListCursorRow] = table(_spec("reconcile_cursors", rows.ListCursorRow))
         self.review_items: Table[rows.ReviewRow] = Table(
             _spec("review_items", rows.ReviewRow), transaction=lambda row: row.transaction_id
         )

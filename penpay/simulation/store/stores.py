@@ -10,6 +10,7 @@ from penpay.simulation.store.ledger import MemoryLedgerStore
 from penpay.simulation.store.node import MemoryNode
 from penpay.simulation.store.outbox import MemoryOutboxStore
 from penpay.simulation.store.reads import MemoryHeads, MemoryOverview, MemoryRailReads
+from penpay.simulation.store.reconcile import MemoryPaymentBooks
 from penpay.simulation.store.sagas import MemorySagaStore
 from penpay.simulation.store.server import MemoryServer
 from penpay.simulation.store.users import MemoryUserStore
@@ -28,6 +29,7 @@ class MemoryStores:
     outbox: MemoryOutboxStore
     leases: MemoryLeaseStore
     rail_reads: MemoryRailReads
+    payments: MemoryPaymentBooks
     ledger: MemoryLedgerStore
     heads: MemoryHeads
     overview: MemoryOverview
@@ -54,6 +56,7 @@ def stores_of(
         outbox=MemoryOutboxStore(process),
         leases=MemoryLeaseStore(process, lease_s=lease_s),
         rail_reads=MemoryRailReads(process),
+        payments=MemoryPaymentBooks(process),
         ledger=MemoryLedgerStore(process),
         heads=MemoryHeads(process),
         overview=MemoryOverview(process),

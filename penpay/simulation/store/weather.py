@@ -43,13 +43,14 @@ _READS = (
     *("attempts.newest", "attempts.used_references"),
     *("outbox.after", "outbox.cursor", "outbox.newest"),
     *("rail_reads.operations", "rail_reads.reserved_payouts_minor", "rail_reads.booked_since"),
+    *("payments.claims", "payments.cursors"),
     *("ledger.read", "heads.look", "overview.ping", "overview.is_recorded", "overview.account_minor"),
     "leases.claim",
 )
 """One look each. `sagas.load.more` lies between the row and what belongs to it: others may commit meanwhile."""
 _WRITES = (
     *("sagas.crashed", "users.add_quote", "users.remember_code"),
-    *("inbox.add", "inbox.delivered", "inbox.consumed_by_rail"),
+    *("inbox.add", "inbox.delivered", "inbox.consumed_by_rail", "payments.move_cursor"),
     *("leases.renew", "leases.release", "attempts.end", "ledger.commit", "ledger.bury"),
 )
 """Each has also a point `….done`."""

@@ -19,6 +19,7 @@ from penpay.adapters.ledger_store import MySqlLedgerStore
 from penpay.adapters.outbox_store import MySqlOutboxStore
 from penpay.adapters.overview import MySqlOverview
 from penpay.adapters.rail_reads import MySqlRailReads
+from penpay.adapters.reconcile_store import MySqlReconciliation
 from penpay.adapters.saga_store import MySqlSagaStore
 from penpay.adapters.sql_text import with_schemas
 from penpay.adapters.system import SystemClock
@@ -170,6 +171,7 @@ class MariaDbStores:
     outbox: MySqlOutboxStore
     leases: MySqlLeaseStore
     rail_reads: MySqlRailReads
+    payments: MySqlReconciliation
     heads: MySqlHeads
     overview: MySqlOverview
 
@@ -207,6 +209,7 @@ class MariaDbStage:
             outbox=MySqlOutboxStore(database),
             leases=leases,
             rail_reads=MySqlRailReads(database),
+            payments=MySqlReconciliation(database),
             heads=MySqlHeads(database),
             overview=MySqlOverview(database),
         )

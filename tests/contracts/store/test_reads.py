@@ -10,7 +10,7 @@ from penpay.domain.errors import Unavailable
 from penpay.domain.fx import Direction
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Currency, kes, usd
-from penpay.domain.unit import OperationChange, OperationState, UnitOfWork
+from penpay.domain.unit import OperationChange, OperationState, ProviderReference, UnitOfWork
 from penpay.messages import Quote
 from penpay.ports import CodeRequest
 from tests.contracts.store.ledgers import ledger
@@ -312,6 +312,34 @@ async def test_the_books_speak_of_an_account_since_its_opening_balance(stage):
         assert await process.rail_reads.booked_since("mpesa_paybill") == opening.at > installed
         assert await process.rail_reads.booked_since("deriv_agent") == installed
         assert await process.overview.is_recorded("opening:mpesa_paybill")
+
+
+async def test_a_push_is_claimed_by_its_reference_until_a_receipt_belongs_to_it(stage):
+    async with ledger(stage) as (process, commit):
+        first = begun()
+        await commit(first)
+        (push,) = first.new_operations
+        assert await process.payments.claims([push.reference, "NOBODYS00001"]) == {push.reference: push.id}
+        assert await process.payments.claims([]) == {}
+        receipt = ProviderReference(kind="mpesa_receipt", ref=fresh_id(), operation_id=push.id)
+        await commit(plain_with(references=(receipt,)))
+        assert await process.payments.claims([push.reference]) == {}
+
+
+async def test_a_cursor_of_a_list_goes_forward_only_and_never_ahead_of_the_database(stage):
+    process = stage.process()
+    now = datetime.now(UTC)
+    assert await process.payments.cursors() == {}
+    await process.payments.move_cursor("list", now - timedelta(hours=2), at=now)
+    await process.payments.move_cursor("other", now + timedelta(hours=2), at=now)
+    first = await process.payments.cursors()
+    assert first["list"] == now - timedelta(hours=2)
+    assert now - timedelta(minutes=1) < first["other"] < now + timedelta(minutes=1)
+    await process.payments.move_cursor("list", now - timedelta(hours=3), at=now)
+    await process.payments.move_cursor("other", now + timedelta(hours=3), at=now)
+    again = await process.payments.cursors()
+    assert again["list"] == first["list"]
+    assert first["other"] <= again["other"] < now + timedelta(minutes=1)
 
 
 async def test_a_look_at_the_heads_tells_how_far_every_shard_is(stage):

@@ -13,7 +13,7 @@ TABLES = Schema(shards=1, at=datetime(2026, 1, 1, tzinfo=UTC)).tables()
 NOT_KEPT = {"leases": {"conn_id"}}
 """Columns that no port can ask for."""
 ELSEWHERE = {
-    *("installation", "allowed_edges", "audit_heads", "reconcile_cursors", "schema_migrations"),
+    *("installation", "allowed_edges", "audit_heads", "schema_migrations"),
 }
 """Tables of the ledger and audit schemas that the simulated part of a node never touches."""
 UNREACHABLE = {"ck_installation_one_row", "ck_installation_shards"}

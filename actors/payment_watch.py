@@ -1,0 +1,155 @@
+"""Keeps watch over Safaricom's list of payments, for those that nobody asks about any more.
+
+A callback may be lost after another one, or everybody, has said no. So the list is read again and again, each time from
+well before the end of the last read, and what the books do not know becomes evidence: of the saga whose push it names,
+or of shard 0, where it is set aside and shown to a person. Evidence is durable before the cursor moves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from penpay.domain.errors import GatewayError
+from penpay.domain.payments import KIND, REFERENCE, PullRow, encode_payment, payment_for
+from penpay.domain.strays import SHARD
+from penpay.domain.unit import OVER
+from penpay.messages import InboxRow
+from penpay.ports import AttemptStore, Clock, Ids, InboxStore, OperationRow
+from penpay.ports_rails import TOO_MANY_PAGES, DarajaGateway, PaymentBooks, RailReads
+
+log = structlog.get_logger("penpay.rails")
+
+ACCOUNT = "mpesa_paybill"
+CURSOR = "payments_filed"
+"""Up to when everything that was listed is in the books, or on its way there."""
+PULL_REACH = timedelta(hours=47)
+"""Safaricom lists 48 hours; an hour for clocks."""
+UNREADABLE_ROWS = "unreadable_rows"
+BEYOND_THE_LIST = "beyond_the_list"
+_SMALLEST_PART = 1 / 64
+_PAGE = 500
+"""Receipts per question to the database."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSettings:
+    """Seconds. Each read begins `overlap_s` before the end of the last one: rows may be listed late.
+
+    It goes on for `step_s` at most, so that a day that was missed comes in pieces. A payment is nobody's when it is
+    `settle_s` old; so long its own callback, or its saga's own question, may still be on the way.
+    """
+
+    overlap_s: float = 1800.0
+    step_s: float = 7200.0
+    settle_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        assert self.overlap_s > self.settle_s, "what was too young is read again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchParts:
+    """What the watch works with."""
+
+    daraja: DarajaGateway
+    books: PaymentBooks
+    reads: RailReads
+    attempts: AttemptStore
+    inbox: InboxStore
+    clock: Clock
+    ids: Ids
+    settings: WatchSettings = WatchSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a read went. `problem` is a code or empty; `behind`: there is more to read at once."""
+
+    problem: str = ""
+    behind: bool = False
+
+
+class PaymentWatch:
+    """Reads one piece of the list at a time. What it knows is in the database, so any node may go on."""
+
+    def __init__(self, parts: WatchParts) -> None:
+        self._parts = parts
+        self._part = 1.0
+        """How much of a piece is read: less where it has more rows than one read brings."""
+
+    async def look(self) -> Look:
+        """The next piece. Raises `GatewayError` or `StoreError`: then it is read again. Repeating books nothing."""
+        parts, settings, now = self._parts, self._parts.settings, self._parts.clock.now()
+        booked_since = await parts.reads.booked_since(ACCOUNT)
+        # A clock that was ahead, and was set back, hides nothing.
+        cursor = min((await parts.books.cursors()).get(CURSOR, booked_since), now)
+        listed_since = now - PULL_REACH
+        since = max(cursor - timedelta(seconds=settings.overlap_s * self._part), booked_since, listed_since)
+        until = min(max(cursor, since) + timedelta(seconds=settings.step_s * self._part), now)
+        if since > until:
+            return Look()  # by this clock the books have not begun
+        try:
+            listed = await parts.daraja.pull(since=since, until=until)
+        except GatewayError as error:
+            if error.code == TOO_MANY_PAGES:
+                self._part = max(self._part / 2, _SMALLEST_PART)
+            raise
+        self._part = min(self._part * 2, 1.0)
+        await self._file(listed.rows, booked_since=booked_since, now=now)
+        await parts.books.move_cursor(CURSOR, until, at=now)
+        lost = cursor < listed_since
+        if lost:
+            log.error("payments are older than Safaricom's list", since=cursor, until=listed_since)
+        problem = BEYOND_THE_LIST if lost else "" if listed.complete else UNREADABLE_ROWS
+        return Look(problem, behind=until < now)
+
+    async def _file(self, rows: Sequence[PullRow], *, booked_since: datetime, now: datetime) -> None:
+        """Make evidence of what no booking of ours explains. What came before our books is in the opening balance."""
+        missing = await self._missing(rows)
+        if not missing:
+            return
+        claims = await self._parts.books.claims(sorted({row.reference for row in missing if row.reference}))
+        pushes = await self._parts.reads.operations(sorted(claims.values()))
+        settled_at = now - timedelta(seconds=self._parts.settings.settle_s)
+        named: dict[str, list[PullRow]] = {}
+        for row in missing:
+            push = pushes.get(claims.get(row.reference, ""))
+            if push is not None:
+                named.setdefault(push.id, []).append(row)
+            elif booked_since <= row.paid_at <= settled_at:
+                await self._add(row, None, now=now)
+        for push_id, found in named.items():
+            push = pushes[push_id]
+            row = payment_for(push.amount, found)
+            # While the push is open its saga asks, and its callback may be on the way.
+            if push.state in OVER or row.paid_at <= settled_at:
+                await self._add(row, push, now=now)
+
+    async def _missing(self, rows: Sequence[PullRow]) -> list[PullRow]:
+        known: set[str] = set()
+        for begin in range(0, len(rows), _PAGE):
+            receipts = [row.receipt for row in rows[begin : begin + _PAGE]]
+            known |= (await self._parts.attempts.used_references(REFERENCE, receipts)).keys()
+        return [row for row in rows if row.receipt not in known]
+
+    async def _add(self, row: PullRow, push: OperationRow | None, *, now: datetime) -> None:
+        """Once for each owner: a receipt that its push did not take is nobody's later."""
+        operation_id = push.id if push else ""
+        evidence = InboxRow(
+            id=self._parts.ids.ulid(),
+            shard=push.shard if push else SHARD,
+            kind=KIND,
+            operation_id=operation_id,
+            body=encode_payment(row),
+            trusted_source=True,
+            received_at=now,
+        )
+        new = await self._parts.inbox.add(
+            evidence, dedupe_key=f"{KIND}:{row.receipt}:{operation_id}", source="safaricom"
+        )
+        if new and push:
+            log.warning("a payment was found in the list", receipt=row.receipt, operation_id=operation_id)
+        elif new:
+            log.error("shillings arrived that nobody claims", receipt=row.receipt, amount=row.amount.text())
