@@ -1,18 +1,32 @@
-"""F42: the intent to transfer is recorded, and nothing was sent."""
+"""F42: the node dies when the intent to transfer is recorded, and nothing was sent."""
 
-from actors.base import AsyncioActorRef
-from penpay.messages import WakeUp
-from penpay.messages_rails import DERIV_TRANSFERS, Submit
-from tests.actors.house import House
-from tests.actors.test_saga import accepted, evidence, operation, paid_body, row_of, settle
+from tests.faults.stage import Stage
+from tests.faults.withdrawing import operations, tree
 
 
-async def test_the_same_operation_is_handed_over_again(admitted: House, saga: AsyncioActorRef) -> None:
-    await settle(saga, accepted(admitted), evidence(admitted, "stk", paid_body(admitted.clock.now())))
-    admitted.clock.turn(3600)
-    await settle(saga, WakeUp())
-    submits = [told.operation_id for told in admitted.told_to(DERIV_TRANSFERS) if isinstance(told, Submit)]
-    assert submits == [operation(admitted, "DERIV_TRANSFER")] * 2
-    assert row_of(admitted).state == "DERIV_SENDING"
-    made = [made.kind for unit in admitted.units.values() for made in unit.new_operations]
-    assert made.count("DERIV_TRANSFER") == 1
+async def test_the_same_operation_is_sent_once_by_the_next_incarnation(stage: Stage) -> None:
+    who = stage.customer()
+    deposit = await stage.deposit(who, phone={"answer_delay_s": 1.5})
+    await stage.reaches(deposit, "AWAITING_PAYER")
+    await tree(stage, "rails/deriv/transfers", "stop")
+    try:
+        await stage.reaches(deposit, "DERIV_SENDING")
+        assert operations(stage, deposit, "DERIV_TRANSFER") == [("INTENT", 0)]
+        ((intended,),) = transfers(stage, deposit)
+    finally:
+        stage.installation.node.kill()
+        assert (await stage.told(who)).counts == (1, 1, 0)
+        await stage.installation.node.start_async()
+    await stage.reaches(deposit, "COMPLETED")
+    assert transfers(stage, deposit) == [(intended,)]
+    assert operations(stage, deposit, "DERIV_TRANSFER") == [("CONFIRMED", 1)]
+    # Without an attempt it was not sent, and nobody had to look for it.
+    assert "DERIV_UNKNOWN" not in stage.path(deposit)
+    assert stage.postings(deposit) == ["paid", "hold", "done"]
+    assert (await stage.told(who)).counts == (1, 1, 1)
+
+
+def transfers(stage: Stage, deposit: str) -> list[tuple[object, ...]]:
+    """Ids of its operations that send dollars."""
+    statement = "SELECT id FROM {ledger}.provider_operations WHERE transaction_id = %s AND kind = 'DERIV_TRANSFER'"
+    return stage.rows(statement, deposit)

@@ -3,26 +3,52 @@
 import pytest
 
 from tests.faults.stage import Stage
+from tests.faults.withdrawing import operations
+
+FINAL = {
+    "of this client": ("PaymentAgentTransferError", "This client cannot receive."),
+    "of this request": ("InputValidationFailed", "Input validation failed: amount"),
+}
+OURS = {
+    "too many calls": ("RateLimit", "You have reached the rate limit."),
+    "our token": ("PermissionDenied", "Permission denied, requires payments scope."),
+    "our money": ("PaymentAgentTransferError", "Your account balance is insufficient to transfer this amount."),
+}
 
 
-@pytest.mark.parametrize("code", ["PaymentAgentTransferError", "PermissionDenied", "InputValidationFailed"])
-async def test_a_final_refusal_gives_the_shillings_back(stage: Stage, code: str) -> None:
+@pytest.mark.parametrize("refusal", FINAL.values(), ids=FINAL)
+async def test_a_final_refusal_gives_the_shillings_back(stage: Stage, refusal: tuple[str, str]) -> None:
     who = stage.customer()
-    refusal = {"fault": "refuse", "error_code": code, "error_message": "This client cannot receive.", "times": 0}
-    deposit = await stage.deposit(who, deriv=refusal)
-    state = await stage.reaches(deposit, "REVERSED", "DERIV_HELD", "IN_REVIEW")
+    deposit = await stage.deposit(who, deriv=_refused(*refusal))
+    await stage.reaches(deposit, "REVERSED")
+    assert stage.path(deposit)[-3:] == ["DERIV_SENDING", "REFUND_SENDING", "REVERSED"]
+    assert stage.postings(deposit) == ["paid", "hold", "void", "refund_hold", "refund_done"]
+    assert operations(stage, deposit, "DERIV_TRANSFER") == [("REFUSED", 1)]
     told = await stage.told(who)
-    assert len(told.transfers) == 0
-    if state == "REVERSED":
-        assert told.payments[0]["reversed_by"]
-        assert stage.postings(deposit) == ["paid", "hold", "void", "refund_hold", "refund_done"]
-    await stage.control.post("/deriv/script", {"clear": True})
-    assert state != "FAILED"
+    assert told.counts == (1, 1, 0)
+    assert told.payments[0]["reversed_by"]
 
 
-async def test_a_refusal_of_our_own_account_waits(stage: Stage) -> None:
+@pytest.mark.parametrize("refusal", OURS.values(), ids=OURS)
+async def test_a_refusal_of_our_own_account_waits_and_is_tried_again(stage: Stage, refusal: tuple[str, str]) -> None:
     who = stage.customer()
-    deposit = await stage.deposit(who, deriv={"fault": "refuse", "error_code": "RateLimit"})
+    deposit = await stage.deposit(who, deriv=_refused(*refusal))
     await stage.reaches(deposit, "COMPLETED")
-    assert "DERIV_HELD" in stage.path(deposit)
+    assert stage.path(deposit)[-4:] == ["DERIV_SENDING", "DERIV_HELD", "DERIV_SENDING", "COMPLETED"]
+    assert stage.postings(deposit) == ["paid", "hold", "done"]
+    assert operations(stage, deposit, "DERIV_TRANSFER") == [("CONFIRMED", 2)]
     assert (await stage.told(who)).counts == (1, 1, 1)
+
+
+async def test_an_error_that_nobody_knows_proves_nothing(stage: Stage) -> None:
+    who = stage.customer()
+    deposit = await stage.deposit(who, deriv=_refused("SomethingNew", "An error that is in no document."))
+    await stage.reaches(deposit, "COMPLETED")
+    # Nothing is sent again before the statement has shown twice that nothing was executed.
+    assert stage.path(deposit)[-4:] == ["DERIV_SENDING", "DERIV_UNKNOWN", "DERIV_SENDING", "COMPLETED"]
+    assert (await stage.told(who)).counts == (1, 1, 1)
+
+
+def _refused(code: str, message: str) -> dict[str, object]:
+    """Once."""
+    return {"fault": "refuse", "error_code": code, "error_message": message}

@@ -1,23 +1,79 @@
-"""F49: replies that come late, twice, or make no sense."""
+"""F49: replies that come late, twice, in another order, or make no sense."""
+
+from collections.abc import AsyncIterator
 
 import pytest
 
+from penpay.bench.seed import Customer
 from tests.faults.stage import Stage
+from tests.faults.withdrawing import operations, tree
 
 FAULTS = (
-    {"fault": "late_reply", "fault_delay_s": 3.0},
     pytest.param({"fault": "late_execute", "fault_delay_s": 1.0}, marks=pytest.mark.slow),
     pytest.param({"fault": "slow", "fault_delay_s": 3.0}, marks=pytest.mark.slow),
     {"fault": "no_reply"},
-    {"fault": "duplicate_reply"},
     pytest.param({"fault": "garbage_reply"}, marks=pytest.mark.slow),
+)
+PROOF = (
+    "SELECT JSON_VALUE(data, '$.proof') FROM {ledger}.transaction_events"
+    " WHERE transaction_id = %s AND event = 'DerivConfirmed'"
 )
 
 
+@pytest.fixture
+async def unread(stage: Stage) -> AsyncIterator[Stage]:
+    """Nobody reads statements: only a reply tells what became of a transfer."""
+    await tree(stage, "rails/deriv/resolver", "stop")
+    yield stage
+    await tree(stage, "rails/deriv/resolver", "start")
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault["fault"])
-async def test_it_ends_completed_and_credited_once(stage: Stage, fault: dict[str, object]) -> None:
+async def test_without_a_reply_the_statement_tells(stage: Stage, fault: dict[str, object]) -> None:
     who = stage.customer()
     deposit = await stage.deposit(who, deriv=fault)
     await stage.reaches(deposit, "COMPLETED")
+    assert stage.rows(PROOF, deposit) == [("statement",)]
     assert (await stage.told(who)).counts == (1, 1, 1)
-    assert stage.postings(deposit)[-1] == "done"
+    assert stage.postings(deposit) == ["paid", "hold", "done"]
+
+
+async def test_a_reply_after_its_time_is_proof_all_the_same(unread: Stage) -> None:
+    who = unread.customer()
+    deposit = await unread.deposit(who, deriv={"fault": "late_reply", "fault_delay_s": 3.0})
+    await unread.reaches(deposit, "DERIV_UNKNOWN")
+    await unread.reaches(deposit, "COMPLETED")
+    assert operations(unread, deposit, "DERIV_TRANSFER") == [("CONFIRMED", 1)]
+    await proven_by_reply(unread, who, deposit)
+
+
+async def test_a_second_copy_of_a_reply_is_nobodys(unread: Stage) -> None:
+    who, other = unread.customer(), unread.customer()
+    deposit = await unread.deposit(who, deriv={"fault": "duplicate_reply"})
+    await unread.reaches(deposit, "COMPLETED")
+    # The socket goes on: whoever comes next has a reply of their own.
+    next_one = await unread.deposit(other)
+    await unread.reaches(next_one, "COMPLETED")
+    await proven_by_reply(unread, who, deposit)
+    await proven_by_reply(unread, other, next_one)
+
+
+async def test_replies_in_another_order_find_their_own_transfers(unread: Stage) -> None:
+    who, other = unread.customer(), unread.customer()
+    slow = await unread.deposit(who, deriv={"fault": "slow", "fault_delay_s": 1.2})
+    quick = await unread.deposit(other)
+    await unread.reaches(quick, "COMPLETED")
+    assert unread.state(slow) == "DERIV_SENDING"
+    await unread.reaches(slow, "COMPLETED")
+    await proven_by_reply(unread, who, slow)
+    await proven_by_reply(unread, other, quick)
+
+
+async def proven_by_reply(stage: Stage, who: Customer, deposit: str) -> None:
+    """It is their own transfer whose reply it was, booked once."""
+    assert stage.rows(PROOF, deposit) == [("reply",)]
+    told = await stage.told(who)
+    assert told.counts == (1, 1, 1)
+    of = "SELECT provider_ref FROM {ledger}.provider_operations WHERE kind = 'DERIV_TRANSFER' AND transaction_id = %s"
+    assert stage.rows(of, deposit) == [(str(told.transfers[0]["transaction_id"]),)]
+    assert stage.postings(deposit) == ["paid", "hold", "done"]
