@@ -197,6 +197,15 @@ class Stage:
         )
         return [state for state, _ in itertools.groupby(str(state) for (state,) in found)]
 
+    def paid_by(self, transaction_id: str) -> str:
+        """What the payment of a deposit was believed for: its callback, a query, or the list of payments."""
+        ((source,),) = self.rows(
+            "SELECT JSON_VALUE(data, '$.source') FROM {ledger}.transaction_events"
+            " WHERE transaction_id = %s AND event = 'MpesaPaid' AND to_state = 'PAID'",
+            transaction_id,
+        )
+        return str(source)
+
     def postings(self, transaction_id: str) -> list[str]:
         """Keys of what was booked, in order."""
         found = self.rows(

@@ -1,11 +1,25 @@
-"""F99: more arrives than is worked off."""
+"""F99: more arrives than is worked off, and much lives that only waits."""
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
 
 from actors.base import AsyncioActor, EntityActor, MailboxFull
+from actors.saga import SagaActor
+from config.limits import ENTITY_MAILBOX_MAX
+from penpay.domain.ids import shard_of
+from supervisors.root import SupervisionTree
+from supervisors.specs import EntityHostSpec, SupervisorSpec
+from tests.actors.house import House
+from tests.actors.test_saga import accepted, evidence, paid_body, parts_of, row_of
+from tests.faults.stage import Reply, Stage
+from tests.supervisors.conftest import SOON
+
+SHARDS = 4
+EAGER = ENTITY_MAILBOX_MAX + 26
+"""Below what our own client opens at once."""
 
 
 class _Slow:
@@ -43,3 +57,54 @@ async def test_over_the_bound_the_sender_is_refused_at_once(kind: type[Any]) -> 
         await ref.aask("one too many")
     ref.kill()
     await ref.shutdown(1)
+
+
+async def test_a_full_mailbox_is_a_503_that_says_when_and_hurts_nobody_else(stage: Stage) -> None:
+    who = stage.customer()
+    shard = shard_of(who.user_id, SHARDS)
+    other = next(one for one in iter(stage.customer, None) if shard_of(one.user_id, SHARDS) != shard)
+    restarts = {path: member["restarts"] for path, member in (await stage.operator.members()).items()}
+    with stage.installation.mariadb.connect() as connection, connection.cursor() as cursor:
+        connection.begin()
+        # The shard commits nothing: its customer's actor waits, and what is asked of it piles up.
+        cursor.execute("SELECT epoch FROM penpay_ledger.fences WHERE name = %s FOR UPDATE", (f"shard/{shard}",))
+        assert cursor.rowcount == 1
+        asking = [asyncio.create_task(stage.ask(who)) for _ in range(EAGER)]
+        await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        assert (await stage.ask(other)).status == 202
+        connection.rollback()
+    replies: list[Reply] = await asyncio.gather(*asking)
+    refused = [reply for reply in replies if reply.code == "overloaded"]
+    # One is being worked on.
+    assert len(refused) == EAGER - ENTITY_MAILBOX_MAX - 1
+    assert {reply.status for reply in refused} == {503}
+    assert all(int(reply.headers["Retry-After"]) > 0 for reply in refused)
+    assert sorted(reply.status for reply in replies if reply not in refused) == [202] + [409] * ENTITY_MAILBOX_MAX
+    assert stage.transactions_of(who) == 1
+    after = {path: member["restarts"] for path, member in (await stage.operator.members()).items()}
+    assert after == restarts
+
+
+async def test_sagas_that_only_wait_are_rows_and_no_actors(admitted: House) -> None:
+    class Impatient(SagaActor):
+        IDLE_S = 0.0
+
+    host = EntityHostSpec(
+        name="sagas", factory=lambda name: (Impatient, (name, parts_of(admitted))), backoff=SOON, sweep_s=0.001
+    )
+    tree = SupervisionTree(
+        SupervisorSpec(name="penpay", strategy="one_for_one", children=[host]), randomness=random.Random(1)
+    )
+    await tree.start()
+    saga = f"sagas/{row_of(admitted).id}"
+    for told, state in (
+        (accepted(admitted), "AWAITING_PAYER"),
+        (evidence(admitted, "stk", paid_body(admitted.clock.now())), "DERIV_SENDING"),
+    ):
+        await tree.registry.ask(saga, told, timeout_s=5.0)
+        assert row_of(admitted).state == state
+        # It is gone, and what it knows is read again by the one that the next message starts.
+        async with asyncio.timeout(5):
+            while saga in {cell.address for cell in tree.living()}:
+                await asyncio.sleep(0.001)
+    await tree.stop()
