@@ -59,10 +59,11 @@ def show_items(console: Console, items: Sequence[OpenItem], now: datetime) -> No
         item, about = one.item, ""
         if one.send is not None:
             about = f"{one.type} {one.state} {one.send.text()} {one.send.currency}\n"
-        due_at = time_text(item.due_at)
+        due = time_text(item.due_at)
+        due = f"[red]{due}[/]" if item.due_at < now else due
         table.add_row(
             f"{item.id}\n{item.transaction_id}".strip(),
-            f"{f'[red]{due_at}[/]' if item.due_at < now else due_at}\n{item.owner_role}, {_age(now - item.opened_at)} old",
+            f"{due}\n{item.owner_role}, {_age(now - item.opened_at)} old",
             escape(f"{about}{item.kind}: {item.reason}\n{', '.join(actions_of(item, one.type))}"),
         )
     console.print(table)
