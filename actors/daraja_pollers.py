@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -30,6 +30,8 @@ RAIL_SHARD = 0xFFFF
 _PULL_MARGIN = timedelta(minutes=5)
 _PROBES_MAX = 5000
 _BALANCE_PAGE = 50
+_WHENEVER = datetime.max.replace(tzinfo=UTC)
+"""Rows carry the time of the node that took them in, whose clock may be ahead of ours."""
 _QUESTIONS_KEPT = 20
 _FLOATS = {"mpesa_paybill": ("Working Account", "Utility Account"), "mpesa_utility": ("Utility Account",)}
 """Our name → Safaricom's accounts: of the receiving short code together, of the paying one what payouts come from."""
@@ -310,9 +312,8 @@ class DarajaPollersActor(AsyncioActor):
         """
         if self._parts.lease.current() is None:
             return
-        now = self._parts.clock.now()
         try:
-            rows = await self._parts.inbox.waiting(RAIL_SHARD, older_than=now, limit=_BALANCE_PAGE)
+            rows = await self._parts.inbox.waiting(RAIL_SHARD, older_than=_WHENEVER, limit=_BALANCE_PAGE)
             for row in rows:
                 name = self._balances.pop(row.operation_id, "")
                 if row.kind == "balance" and row.trusted_source and name:

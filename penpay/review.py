@@ -53,8 +53,8 @@ def show_items(console: Console, items: Sequence[OpenItem], now: datetime) -> No
     """The list for a person; what is overdue is red."""
     title = f"{len(items)} open review items"
     # On 80 columns, where what people copy has to stand whole: the two ids below each other, and the times.
-    item_id, due, question = Column("item", no_wrap=True), Column("due", no_wrap=True), Column("question")
-    table = Table(item_id, due, question, title=title, show_lines=True)
+    columns = Column("item", no_wrap=True), Column("due", no_wrap=True), Column("question")
+    table = Table(*columns, title=title, show_lines=True)
     for one in items:
         item, about = one.item, ""
         if one.send is not None:

@@ -13,7 +13,7 @@ from penpay.domain.money import kes, usd
 from penpay.domain.reconciliation import Finding, Verdict
 from penpay.domain.review import Action, Approval, ReviewItem
 from penpay.domain.review_view import Preview
-from penpay.domain.story import Question, Story
+from penpay.domain.story import Story
 from penpay.domain.timeline import Deadlines
 from penpay.explain import show as show_story
 from penpay.operator import show_tree
@@ -30,7 +30,6 @@ MARKS = "[/tmp/x] [b'abc', None] [red]"
 
 
 SOON = Deadlines()
-QUESTION = Question(ITEM, "deriv_refused", REASON, "OPS", AT, None)
 
 
 def item(reason: str = REASON) -> ReviewItem:
@@ -81,7 +80,7 @@ def told_by_long_evidence(console: Console) -> None:
     data = {"checkout_request_id": "ws_CO_28112026124001000001974", "amount": "15.01"}
     step = TimelineStep(at=AT, from_state="PAID", event="DerivOutcomeUnknown", to_state="DERIV_UNKNOWN", data=data)
     paid = replace(operation("CONFIRMED", 1, 0), provider_ref="AG_20261128_000000000000000000001974")
-    show_story(console, story(steps=[step], operations=[paid], questions=[QUESTION]), SOON)
+    show_story(console, story(steps=[step], operations=[paid], questions=[item()]), SOON)
 
 
 @pytest.mark.parametrize("told", [told_by_long_amounts, told_by_long_evidence])
@@ -129,7 +128,7 @@ def told_by_operations(console: Console) -> None:
 
 
 def told_by_questions(console: Console) -> None:
-    show_story(console, story(questions=[replace(QUESTION, reason=MARKS)]), SOON)
+    show_story(console, story(questions=[item(MARKS)]), SOON)
 
 
 def story(**other: Any) -> Story:

@@ -47,12 +47,14 @@ class MemoryInbox:
         if self.away:
             raise Unavailable("database")
         assert shard == RAIL_SHARD
-        return [row for row in self.rows if row.id not in self.consumed][:limit]
+        return [row for row in self.rows if row.id not in self.consumed and row.received_at < older_than][:limit]
 
     async def consumed_by_rail(self, inbox_ids: list[str]) -> None:
         self.consumed += inbox_ids
 
-    def arrive(self, path: str, body: bytes, *, trusted: bool = True) -> None:
+    def arrive(
+        self, path: str, body: bytes, *, trusted: bool = True, ahead: timedelta = -timedelta(milliseconds=1)
+    ) -> None:
         _, kind, shard, operation_id = path.rsplit("/", 3)
         self.rows.append(
             InboxRow(
@@ -62,7 +64,7 @@ class MemoryInbox:
                 operation_id=bytes.fromhex(operation_id).decode(),
                 body=body,
                 trusted_source=trusted,
-                received_at=CLOCK.now(),
+                received_at=CLOCK.now() + ahead,
             )
         )
 
@@ -311,6 +313,12 @@ async def test_a_balance_that_nobody_asked_for_or_from_a_stranger_changes_nothin
         pollers.inbox.arrive(path, body, trusted=False)
         await until(lambda: len(pollers.inbox.consumed) == 2)
     assert pollers.board.floats == {}
+
+
+async def test_a_result_is_read_whatever_the_clock_of_the_node_that_took_it_in(pollers):
+    pollers.inbox.arrive(f"/balance/{RAIL_SHARD}/{in_path('asked')}", b"{}", ahead=timedelta(hours=1))
+    async with pollers.running():
+        await until(lambda: len(pollers.inbox.consumed) == 1)
 
 
 async def test_a_node_that_stands_by_leaves_the_results_to_the_one_that_asked(pollers):

@@ -11,12 +11,13 @@ from penpay.simulation.world import Seed, World
 
 KEPT = (
     *(67, 1239, 50225, 201764, 213988, 242665, 300007, 301136, 430233, 447349, 712919, 817024, 912743, 930788),
-    *(1021137, 1029359, 2000716),
+    *(1021137, 1029359, 1400749, 2000716),
 )
 """67: a ledger that lost its lease while its shard was starting was taken for a living one, for ever.
 50225: a debit whose first byte left long after its row said so, and was executed behind its settle window.
 1021137, 1029359: after a refusal a callback claims a payment of another amount, the query never says; the list of
 payments was not asked, and the question about the claim could be closed with the shillings outside of the books.
+1400749: balances that a node with a clock ahead had taken in, and the only node that may read them waited for its own.
 1239: a push without an answer, a callback that denies the payment, and at last the true one.
 201764, 213988: a customer was frozen while their payout had no acknowledgement. It was neither sent nor asked about.
 242665: a rail began anew while the database was away, and went on under the epoch of the incarnation before: a debit
