@@ -17,7 +17,7 @@ from actors.pacing import TokenBucket
 from actors.rail_call import CallResult, result_of, unsealed
 from actors.rail_sender import LEASE_PASSED, NOT_BEGUN, RailSender, SenderParts
 from actors.saga_bell import tell_saga
-from penpay.domain.board import RailHealth
+from penpay.domain.board import NOT_OURS, RailHealth
 from penpay.domain.errors import GatewayError, StoreError
 from penpay.domain.rail_end import DUPLICATE, EXPIRED, RATE_LIMITED, RECOVERED, WRONG_CREDENTIALS, Outcome
 from penpay.domain.unit import OperationKind
@@ -292,7 +292,7 @@ class DarajaGateActor(RailSender):
 
     def _publish(self) -> None:
         if self.parts.lease.current() is None:
-            health = RailHealth(up=False, reason="another node runs this rail, or the database is away")
+            health = RailHealth(up=False, reason=NOT_OURS)
         elif not self._breakers[OperationKind.STK].closed:
             health = RailHealth(up=False, reason="Safaricom does not answer", retry_after_s=30)
         else:

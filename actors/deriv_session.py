@@ -28,7 +28,7 @@ from actors.deriv_session_parts import (
     TooLate,
 )
 from penpay.domain import deriv_protocol as deriv
-from penpay.domain.board import RailHealth
+from penpay.domain.board import NOT_OURS, RailHealth
 from penpay.domain.deriv_protocol import Frame, Request
 from penpay.domain.errors import BadInput, NotSent
 from penpay.domain.rail_end import DISCONNECTED, Outcome
@@ -363,7 +363,9 @@ class DerivSessionActor(AsyncioActor):
             if self._phase is Phase.DISCONNECTED and "connect" not in self.timers:
                 self._connect()
         elif self._socket is not None and not self._parts.lease.held:
-            self._drop("another node runs this rail")
+            self._drop(NOT_OURS)
+        elif self._phase is Phase.DISCONNECTED and self._reason != NOT_OURS:
+            self._publish(NOT_OURS)
 
     async def _ping(self) -> None:
         if self._socket is not None and self._phase in {Phase.READY, Phase.DRAINING}:

@@ -112,8 +112,11 @@ def _node(settings: Settings) -> Sequence[Finding]:
         told = Node.of(settings.http, settings.security).readiness()
     except NodeUnreachable as error:
         return [Finding("node", Level.NOTE, str(error))]
-    ready = Finding(
-        "node", Level.OK if told["ready"] else Level.FAIL, "ready" if told["ready"] else "takes no business"
+    lacking = ", ".join(sorted(name for name, one in told["dependencies"].items() if one["needed"] and not one["ok"]))
+    ready = (
+        Finding("node", Level.OK, "ready")
+        if told["ready"]
+        else Finding("node", Level.FAIL, f"takes no business: see {lacking}")
     )
     return [ready, *(_dependency(name, one) for name, one in sorted(told["dependencies"].items()))]
 

@@ -195,10 +195,11 @@ class NodeReadiness:
         problem = fx.problem if fx is not None else "no rate yet"
         reasons = "; ".join(sorted(set(gates.values())))
         open_ = self.admission.open
+        missing = "" if owned else ": another node runs them, or they are on their way here"
         return [
             *found,
             Dependency(name="fx", ok=not problem, detail=problem, needed=False),
-            Dependency(name="shards", ok=owned == self.shards, detail=f"{owned} of {self.shards}"),
+            Dependency(name="shards", ok=owned == self.shards, detail=f"{owned} of {self.shards}{missing}"),
             Dependency(name="opening balances", ok=not board.unopened, detail=", ".join(sorted(board.unopened))),
             Dependency(name="admission", ok=open_, detail="" if open_ else "closed"),
             Dependency(name="recovery", ok=not gates, detail=reasons, needed=False),

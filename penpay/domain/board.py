@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+NOT_OURS = "another node runs this rail, or the database is away"
+"""Why a rail of a node that stands by is down."""
+
 
 @dataclass(frozen=True, slots=True)
 class FxSnapshot:

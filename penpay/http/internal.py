@@ -41,6 +41,7 @@ LOOKS_PER_DECISION = 10
 """Pages that refresh themselves look more often than anybody decides, and must not keep anybody from deciding."""
 WRONG_TOKENS_PER_MINUTE = 30
 """From anywhere; further wrong ones are told to wait, the right one never is."""
+NOT_HERE = "The shards do not run on this node: ask the one whose /readyz answers 200."
 _LATER = {"Retry-After": "2"}
 _OPEN = ("/healthz", "/readyz", "/metrics", *console_page.PAGES)
 """Probes and scrapers carry no token, nor does a browser that opens a page; the listener itself is not exposed."""
@@ -153,8 +154,7 @@ def _around(parts: InternalParts) -> Middleware:
         except Stop as stop:
             return problem_response(stop, request.path)
         except Unavailable as error:
-            away = Stop("unavailable", str(error), retry_after_s=max(1, round(error.retry_after_s)))
-            return problem_response(away, request.path)
+            return problem_response(_away(parts, error), request.path)
         except web.HTTPException as error:
             return framework_refusal(error, request.path)
         except Exception:
@@ -162,6 +162,14 @@ def _around(parts: InternalParts) -> Middleware:
             return problem_response(Stop("internal_error"), request.path)
 
     return middleware
+
+
+def _away(parts: InternalParts, error: Unavailable) -> Stop:
+    """What staff read when nobody took it: that the address is another node's, or what is away."""
+    retry_after_s = max(1, round(error.retry_after_s))
+    if isinstance(error, parts.unknown_path):
+        return Stop("not_owner", NOT_HERE, retry_after_s=retry_after_s)
+    return Stop("unavailable", str(error), retry_after_s=retry_after_s)
 
 
 def _from_here(request: web.Request, *, strictly: bool) -> None:

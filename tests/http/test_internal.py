@@ -12,13 +12,20 @@ from structlog.testing import capture_logs
 
 from penpay.adapters.metrics import Metrics
 from penpay.adapters.system import RandomUlids
+from penpay.app.listeners import NodeReadiness
+from penpay.domain.board import Board
 from penpay.domain.errors import Unavailable
+from penpay.http.edge import Admission
 from penpay.http.internal import InternalParts, _Lock, internal_app
 from penpay.http.readiness import Dependency
 from penpay.http.replies import Stop
 from penpay.http.site import Site
 
 TREE = {"path": "penpay", "kind": "supervisor", "state": "running", "children": []}
+
+
+class ElsewhereError(Unavailable):
+    """Nobody lives at this address here."""
 
 
 @dataclass
@@ -28,12 +35,15 @@ class Node:
     dependencies_now: list[Dependency] = field(default_factory=lambda: [Dependency(name="database", ok=True)])
     commands: list[tuple[str, str]] = field(default_factory=list)
     draining: bool = False
+    stands_by: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def dependencies(self) -> list[Dependency]:
         return self.dependencies_now
 
     def describe(self) -> dict[str, object]:
+        if self.stands_by:
+            raise ElsewhereError("no actor at shards/0/sagas/01KAF0Z3T9V5N5W6H3C8Q2YB7D")
         return TREE
 
     async def restart(self, path: str) -> None:
@@ -87,6 +97,7 @@ async def internal(ops_token: str) -> AsyncIterator[Internal]:
         ops_token=ops_token,
         drain=leave,
         before_scrape=lambda: metrics.edge_load(requests=7, streams=3),
+        unknown_path=(KeyError, ElsewhereError),
     )
     site = Site("internal", lambda: internal_app(parts), host="127.0.0.1", port=0, close_s=0.2)
     await site.open()
@@ -120,6 +131,22 @@ async def test_the_tree_is_shown_and_operated_by_path(internal: Internal):
         ("stop", "penpay/shards/3"),
         ("start", "penpay/shards/3"),
     ]
+
+
+async def test_who_asks_a_node_that_stands_by_is_sent_to_the_one_that_runs(internal: Internal):
+    internal.node.stands_by = True
+    status, body, answer = await internal.call("GET", "/ops/tree")
+    assert (status, body["code"], answer.headers["Retry-After"]) == (503, "not_owner", "1")
+    assert "ask the one whose /readyz answers 200" in body["detail"]
+    assert "shards/0" not in str(body)
+
+
+@pytest.mark.parametrize(("owned", "says"), [(4, "4 of 4"), (0, "0 of 4: another node runs them")])
+async def test_readiness_says_where_the_shards_are(owned: int, says: str):
+    readiness = NodeReadiness(Board(), Admission(), lambda: owned, 4, dict)
+    (shards,) = [one for one in await readiness.dependencies() if one.name == "shards"]
+    assert shards.ok is (owned == 4)
+    assert shards.detail.startswith(says)
 
 
 async def test_unknown_paths_and_commands_are_said_so(internal: Internal):

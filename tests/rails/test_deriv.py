@@ -24,7 +24,7 @@ from actors.deriv_withdrawals import DerivWithdrawalsActor, WithdrawalParts, Wit
 from actors.rail_lease import LeaseHolder
 from actors.rail_sender import SenderParts, SenderSettings
 from penpay.domain import deriv_protocol as deriv
-from penpay.domain.board import Board
+from penpay.domain.board import NOT_OURS, Board
 from penpay.domain.money import usd
 from penpay.domain.rail_end import ANOTHER_RECIPIENT, DISCONNECTED, NOT_CONNECTED, TIMED_OUT, Outcome
 from penpay.domain.unit import OperationKind
@@ -399,6 +399,17 @@ async def test_losing_the_lease_closes_the_socket(rail):
         rail.leases.taken_by_another = False
         await rail.lease.keep()
         await until(lambda: rail.witness.ready)
+
+
+async def test_a_session_of_a_node_that_stands_by_does_not_call_itself_connecting(rail):
+    rail.leases.taken_by_another = True
+    async with rail.running(ready=False):
+        session = inside(rail.post.bound[DERIV_SESSION])
+        await until(lambda: session.observable_state()["reason"] == NOT_OURS)
+        rail.leases.taken_by_another = False
+        await rail.lease.keep()
+        await until(lambda: rail.witness.ready)
+        assert session.observable_state()["reason"] == ""
 
 
 async def test_a_database_that_is_away_leaves_the_socket_open(rail):
