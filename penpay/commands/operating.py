@@ -41,8 +41,14 @@ def restart(
     *,
     as_json: Json = False,
 ) -> None:
-    """Restart a supervisor or an actor; returns when what it restarted is ready again."""
-    _tell(_call("POST", f"/ops/tree/{quote(path.strip('/'))}/restart"), f"{path} was restarted", as_json=as_json)
+    """Restart a supervisor or an actor; returns when what it restarted is ready again.
+
+    `penpay` and `ops` would cut their own answer: there it returns at once, and the tree shows when they are back.
+    """
+    answer = _call("POST", f"/ops/tree/{quote(path.strip('/'))}/restart")
+    done = f"{path} was restarted"
+    begun = f"{path} is being restarted: `penpay tree` answers when it is back"
+    _tell(answer, begun if answer.get("accepted") else done, as_json=as_json)
 
 
 def drain(*, as_json: Json = False) -> None:

@@ -39,7 +39,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tupl
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             requests.append((self.command, self.path, self.headers.get("Authorization", "")))
-            body = json.dumps(ROOT if self.path == "/ops/tree" else {"told": self.path}).encode()
+            told = {"accepted": True} if self.path == "/ops/tree/ops/restart" else {"told": self.path}
+            body = json.dumps(ROOT if self.path == "/ops/tree" else told).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -81,6 +82,11 @@ def test_a_node_is_found_by_its_address_and_its_token_alone(asked, command, requ
 def test_a_path_is_asked_for_as_it_was_typed(asked):
     assert CliRunner().invoke(app, ["restart", "/rails/a b?"]).exit_code == 0
     assert asked[0][1] == "/ops/tree/rails/a%20b%3F/restart"
+
+
+def test_what_cuts_its_own_answer_is_not_called_restarted(asked):
+    assert CliRunner().invoke(app, ["restart", "rails/deriv"]).stdout == "rails/deriv was restarted\n"
+    assert CliRunner().invoke(app, ["restart", "ops"]).stdout.startswith("ops is being restarted: ")
 
 
 def test_another_service_says_nothing_about_readiness(asked):
