@@ -9,6 +9,7 @@ Everything here happens on the loop's thread, except `notify` and `deliver`.
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context as TaskContext
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import pykka
@@ -16,7 +17,6 @@ from pykka.messages import _ActorStop
 
 from actors.runtime import incarnation as life
 from actors.runtime.context import Context
-from actors.runtime.deadletters import DeadLetter
 from actors.runtime.deathwatch import announce
 from actors.runtime.envelope import Letter, Question, Reply, Shutdown, Stamped
 from actors.runtime.errors import ActorGone, ActorKilled, MailboxFull, StartFailed
@@ -26,6 +26,7 @@ from actors.runtime.ref import AsyncioActorRef
 from actors.runtime.replies import DeferredReply
 from actors.runtime.states import State, StoppedFlag
 from actors.runtime.system import ActorSystem, new_urn
+from actors.runtime.undelivered import settle
 
 if TYPE_CHECKING:
     from actors.base import RuntimeActor
@@ -237,7 +238,7 @@ class Cell:
         self.mark_stopped()
         killed = ActorKilled(self.crash_id) if ending.reason == KILLED else None
         error = refusal or killed or ActorGone(f"{self.ref} stopped before handling the message")
-        self._answer_all(self.mailbox.close(), lambda _: error, reason=reason)
+        settle(self, self.mailbox.close(), lambda _: error, reason=reason)
         self.actor = self.recipe = None
 
     def abandon_mailbox(self) -> None:
@@ -246,29 +247,11 @@ class Cell:
         So those who are stopped because of this crash do not wait for the one that crashed.
         """
         self.refusing = True
-        self._answer_all(self.mailbox.drain(), self.actor_class.on_abandoned, reason="abandoned")
+        settle(self, self.mailbox.drain(), self.actor_class.on_abandoned, reason="abandoned")
 
     def refuse_askers(self, error: BaseException) -> None:
         """Whoever waits for an answer gets `error` now; tells go on waiting."""
-        for letter in self.mailbox.take_questions():
-            assert letter.reply_to is not None
-            letter.reply_to.refuse(error)
-
-    def _answer_all(self, letters: list[Letter], error: Callable[[Any], BaseException], *, reason: str) -> None:
-        for letter in letters:
-            message = letter.message
-            if letter.reply_to is None:
-                if not isinstance(message, _ActorStop | Shutdown) and not letter.incarnation:
-                    self.record_dead(message, reason)
-            elif isinstance(message, _ActorStop):
-                letter.reply_to.answer(None)
-            else:
-                letter.reply_to.refuse(error(message))
-
-    def record_dead(self, message: Any, reason: str) -> None:
-        """A message that nobody will handle."""
-        letter = DeadLetter(self.address, self.actor_class.KIND, reason, message)
-        self.system.dead_letters.record(letter, now_s=self.loop.time())
+        settle(self, self.mailbox.take_questions(), lambda _: error, reason="unavailable")
 
     # --- being ended from outside ---
 
@@ -294,14 +277,23 @@ class Cell:
             self.kill(KILLED)
             done, _ = await asyncio.wait([over], timeout=KILL_GRACE_S)
         if not done:
-            life.log.error("actor does not let go; abandoned", actor=str(self))
-            # What it still does is nobody's: it may neither serve this mailbox nor end the next incarnation.
-            self.task = None
-            life.clean_up(self, Exit(KILLED))
-            self.over(Exit(KILLED))
+            self._abandon(self.incarnation)
+
+    def _abandon(self, incarnation: int) -> None:
+        """It was cancelled and has not let go. What it still does is nobody's: it may not serve this mailbox."""
+        if self.incarnation != incarnation or self.state not in (State.STARTING, State.RUNNING):
+            return
+        life.log.error("actor does not let go; abandoned", actor=str(self))
+        self.task = None
+        ending = Exit(self.kill_reason or KILLED)
+        life.clean_up(self, ending)
+        self.over(ending)
 
     def kill(self, reason: str = KILLED) -> None:
-        """Cancel the incarnation now. Its asker and its open replies are answered; `on_stop` does not run."""
+        """Cancel the incarnation now. Its asker and its open replies are answered; `on_stop` does not run.
+
+        Who does not let go is abandoned after a while, so that whatever waits here gets its next incarnation.
+        """
         if self.state not in (State.STARTING, State.RUNNING):
             return
         self.kill_reason = reason
@@ -312,6 +304,9 @@ class Cell:
         else:
             life.clean_up(self, Exit(reason))
             self.over(Exit(reason))
+            return
+        if isfinite(self.actor_class.STALL_AFTER_S):  # else it may have to wait for others to end, in their own time
+            self.loop.call_later(KILL_GRACE_S, self._abandon, self.incarnation)
 
     def passivate(self) -> None:
         """Take an idle entity out of memory: one loop step from "nothing waits" to "gone".
@@ -351,7 +346,7 @@ class Cell:
     def post(self, letter: Letter) -> None:
         """Queue a letter and wake the actor. Raises `MailboxFull` or `ActorGone` in the sender."""
         if self.refusing:
-            self._answer_all([letter], self.actor_class.on_abandoned, reason="abandoned")
+            settle(self, [letter], self.actor_class.on_abandoned, reason="abandoned")
             return
         offer = self.mailbox.offer(letter, beyond_bound=type(letter.message) is _ActorStop)
         if offer is Offer.ACCEPTED:

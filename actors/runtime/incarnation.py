@@ -24,6 +24,7 @@ from actors.runtime.errors import ActorCrashed, ActorGone, ActorKilled, AskTimeo
 from actors.runtime.exits import CRASH, KILLED, NORMAL, START_FAILED, Exit
 from actors.runtime.replies import DEFER
 from actors.runtime.states import State, current_cell
+from actors.runtime.undelivered import record_dead
 from penpay.domain.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _failed(cell: "Cell", actor: "RuntimeActor", letter: Letter, error: BaseExce
         if reply is not None:
             reply.refuse(ActorKilled(cell.crash_id))
         else:
-            cell.record_dead(letter.message, ending.reason)
+            record_dead(cell, letter.message, ending.reason)
         return ending
     if cell.system.measuring:
         cell.system.observer.failed(cell.actor_class.KIND, type(letter.message).__name__)
@@ -188,7 +189,7 @@ def _failed(cell: "Cell", actor: "RuntimeActor", letter: Letter, error: BaseExce
         if reply is not None:
             reply.refuse(error)
         else:
-            cell.record_dead(letter.message, "unavailable")
+            record_dead(cell, letter.message, "unavailable")
         if letter.timer is not None:
             actor.timers.handled(letter.timer)
         return Exit(cell.exit_wanted) if cell.exit_wanted is not None else None
@@ -196,7 +197,7 @@ def _failed(cell: "Cell", actor: "RuntimeActor", letter: Letter, error: BaseExce
         cell.mark_stopped()
     if reply is None:
         _log_unhandled(cell, error)
-        cell.record_dead(letter.message, CRASH)
+        record_dead(cell, letter.message, CRASH)
     else:
         pykka_log.info("Exception returned from %s to caller:", cell, exc_info=error)
         reply.refuse(error if isinstance(error, Exception) else ActorCrashed(cell.crash_id, error))

@@ -240,3 +240,30 @@ async def test_an_abandoned_handler_does_not_take_the_current_message_from_the_n
     owner.again = False
     owner.cell.kill()
     await until(lambda: owner.cell.state is State.ENDED)
+
+
+async def test_who_does_not_let_go_when_killed_is_abandoned_also_when_nobody_waits(kind, monkeypatch):
+    monkeypatch.setattr(cells, "KILL_GRACE_S", 0.01)
+    gate = asyncio.Event()
+
+    class Stubborn(kind):
+        async def on_receive(self, message):
+            while self.incarnation == 1 and not gate.is_set():
+                try:
+                    await gate.wait()
+                except asyncio.CancelledError:
+                    continue
+            self.notes.append((self.incarnation, message))
+
+    notes = []
+    owner = Owner(Stubborn, notes)
+    owner.cell.launch()
+    await owner.cell.ready()
+    owner.cell.ref.tell("stuck")
+    await until(lambda: owner.cell.current is not None)
+    owner.cell.ref.tell("next")
+    owner.cell.kill("stalled")
+    await until(lambda: notes == [(2, "next")])
+    assert owner.exits == ["stalled"]
+    gate.set()
+    await owner.end()
