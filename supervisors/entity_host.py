@@ -191,7 +191,6 @@ class EntityHost(AsyncioActor):
         if trouble is None:
             trouble = self._troubles[cell.name] = Trouble(self._spec, self._surroundings)
         trouble.last_failure = str(ending)
-        trouble.last_s = now_s
         error: BaseException = ending.error or RuntimeError(ending.reason)
         trouble.away = ending.reason == exits.START_FAILED and isinstance(error, Unavailable)
         if trouble.away:
@@ -200,6 +199,7 @@ class EntityHost(AsyncioActor):
                 self._forget(cell, ending)  # nobody waits for it; its rows will bring it back
                 return
         else:
+            trouble.last_crash_s = now_s
             log.error(
                 "entity broke", actor=cell.address, crash_id=cell.crash_id, reason=ending.reason, error=repr(error)
             )
@@ -315,7 +315,7 @@ class EntityHost(AsyncioActor):
     def _forget_old_troubles(self, now_s: float) -> None:
         """A crash counts for as long as the window says, also while its entity is out of memory."""
         for entity_id, trouble in list(self._troubles.items()):
-            if entity_id not in self._entities and now_s - trouble.last_s > self._spec.within_s:
+            if entity_id not in self._entities and now_s - trouble.last_crash_s > self._spec.within_s:
                 self._forgive(entity_id)
 
     def _removable(self, cell: Cell) -> bool:

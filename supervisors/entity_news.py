@@ -38,14 +38,14 @@ class ProbeHeld:
 class Trouble:
     """Crash history of one entity. Only entities that ever crashed have one."""
 
-    __slots__ = ("away", "backoff", "intensity", "last_failure", "last_s", "restarts", "timer")
+    __slots__ = ("away", "backoff", "intensity", "last_crash_s", "last_failure", "restarts", "timer")
 
     def __init__(self, spec: EntityHostSpec, surroundings: Surroundings) -> None:
         self.intensity = Intensity(spec.crashes_max - 1, spec.within_s)
         self.backoff = Backoff(spec.backoff, surroundings.randomness)
         self.restarts = 0
         self.last_failure = ""
-        self.last_s = 0.0
+        self.last_crash_s = float("-inf")
         self.away = False
         """It did not break: what its start needs is not there."""
         self.timer: asyncio.TimerHandle | None = None
