@@ -32,6 +32,8 @@ class Equals:
         self._blocked: set[object] = set()
         self._ended: OrderedDict[str, None] = OrderedDict()
         """Proven a moment ago; their rows may still look open until the shard has consumed the end."""
+        self._doubted: OrderedDict[str, Submit] = OrderedDict()
+        """Unknown here at some time: whatever was proven since, a reply to them may still come."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -53,6 +55,9 @@ class Equals:
         self._open.pop(submit.operation_id, None)
         if unknown:
             self._unresolved[submit.operation_id] = submit
+            self._doubted[submit.operation_id] = submit
+            if len(self._doubted) > _ENDED_KEPT:
+                self._doubted.popitem(last=False)
         else:
             self._unresolved.pop(submit.operation_id, None)
             self._ended[submit.operation_id] = None
@@ -60,9 +65,9 @@ class Equals:
                 self._ended.popitem(last=False)
         self._block()
 
-    def unknown(self, operation_id: str) -> Submit | None:
-        """The operation whose outcome is not known, if it is one of those."""
-        return self._unresolved.get(operation_id)
+    def doubted(self, operation_id: str) -> Submit | None:
+        """The operation whose outcome is or was not known, if it is one of those."""
+        return self._unresolved.get(operation_id) or self._doubted.get(operation_id)
 
     def left_open(self, submits: Iterable[Submit]) -> None:
         """What the rows say is unresolved. They rule, except for what ended here so lately that they cannot know."""

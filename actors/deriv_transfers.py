@@ -146,10 +146,11 @@ class DerivTransfersActor(RailSender):
     def _late(self, reference: str, end: CallEnd) -> None:
         """A reply after the time-out is proof all the same: it takes the place of the unknown end.
 
-        Its equals wait until the shard has taken it: the statement is searched until then.
+        Its equals wait until the shard has taken it: the statement is searched until then. Also when the search found
+        nothing, and the saga has gone on from there: that dollars left is always news.
         """
         operation_id, _, number = reference.partition("/")
-        submit = self._equals.unknown(operation_id)
+        submit = self._equals.doubted(operation_id)
         if submit is None:
             return
         result = transfer_result(end, submit.loginid)

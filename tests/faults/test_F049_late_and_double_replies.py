@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from penpay.bench.seed import Customer
-from tests.faults.stage import Stage
-from tests.faults.withdrawing import operations, tree
+from tests.faults.stage import ANSWER_S, Stage
+from tests.faults.withdrawing import held, operations, tree, withdrawer
 
 FAULTS = (
     pytest.param({"fault": "late_execute", "fault_delay_s": 1.0}, marks=pytest.mark.slow),
@@ -14,6 +14,8 @@ FAULTS = (
     {"fault": "no_reply"},
     pytest.param({"fault": "garbage_reply"}, marks=pytest.mark.slow),
 )
+LATE_S = 13.0
+"""Behind the call's time, the settle window and two reads of the statement."""
 PROOF = (
     "SELECT JSON_VALUE(data, '$.proof') FROM {ledger}.transaction_events"
     " WHERE transaction_id = %s AND event = 'DerivConfirmed'"
@@ -47,6 +49,46 @@ async def test_a_reply_after_its_time_is_proof_all_the_same(unread: Stage) -> No
     await proven_by_reply(unread, who, deposit)
 
 
+async def test_two_proofs_of_one_movement_are_one_credit(stage: Stage) -> None:
+    who, other = stage.customer(), stage.customer()
+    deposit = await stage.deposit(who, deriv={"fault": "late_reply", "fault_delay_s": 3.0})
+    await stage.reaches(deposit, "COMPLETED")
+    assert stage.rows(PROOF, deposit) == [("statement",)]
+    # The reply comes before the next one's does: what it says is known.
+    next_one = await stage.deposit(other, deriv={"fault": "slow", "fault_delay_s": 1.5})
+    await stage.reaches(next_one, "COMPLETED")
+    assert (stage.state(deposit), stage.reviews(deposit)) == ("COMPLETED", [])
+    assert stage.postings(deposit) == ["paid", "hold", "done"]
+    assert (await stage.told(who)).counts == (1, 1, 1)
+
+
+async def test_a_reply_after_the_money_went_back_is_a_persons_question(stage: Stage) -> None:
+    """Executed and answered long after it was proven absent: of a transfer and of a return, side by side."""
+    who, back = stage.customer(), await withdrawer(stage)
+    late = {"op": "paymentagent_transfer", "fault": "slow", "fault_delay_s": LATE_S}
+    again = {"op": "paymentagent_transfer", "match": {"transfer_to": who.loginid}, "fault": "refuse"}
+    steps = [{**late, "match": again["match"]}, again]
+    withdrawal = await back.withdraw(b2c={"result_code": "2040"}, fault="slow", fault_delay_s=LATE_S)
+    await stage.control.post("/deriv/script", {"steps": steps})
+    deposit = await asked(stage, who)
+    await stage.reaches(deposit, "REVERSED")
+    assert operations(stage, deposit, "DERIV_TRANSFER") == [("REFUSED", 2)]
+    await stage.reaches(withdrawal, "REVERSED")
+    assert operations(stage, withdrawal, "DERIV_RETURN") == [("CONFIRMED", 2)]
+    for transaction, end, question in (
+        (deposit, "refund_done", "contradicting_transfer"),
+        (withdrawal, "return_done", "contradicting_return"),
+    ):
+        await stage.reaches(transaction, "IN_REVIEW")
+        assert stage.reviews(transaction) == [question]
+        # What nobody owed is our loss, booked under Deriv's id of it.
+        done, unasked = stage.postings(transaction)[-2:]
+        assert (done, unasked.partition(":")[0]) == (end, "unasked")
+        assert held(stage, transaction) == {}
+    assert (await stage.told(who)).counts == (1, 1, 1)
+    assert (await back.told()).counts == (1, 0, 2)
+
+
 async def test_a_second_copy_of_a_reply_is_nobodys(unread: Stage) -> None:
     who, other = unread.customer(), unread.customer()
     deposit = await unread.deposit(who, deriv={"fault": "duplicate_reply"})
@@ -67,6 +109,14 @@ async def test_replies_in_another_order_find_their_own_transfers(unread: Stage) 
     await unread.reaches(slow, "COMPLETED")
     await proven_by_reply(unread, who, slow)
     await proven_by_reply(unread, other, quick)
+
+
+async def asked(stage: Stage, who: Customer) -> str:
+    """A deposit whose transfer was scripted before; its id."""
+    await stage.control.script_phone(who.msisdn, ANSWER_S)
+    reply = await stage.ask(who)
+    assert reply.status == 202, reply.body
+    return str(reply.body["id"])
 
 
 async def proven_by_reply(stage: Stage, who: Customer, deposit: str) -> None:
