@@ -86,6 +86,7 @@ class Node:
             raise StartRefused(f"cannot start: {error}") from error
         finally:
             await self._tree.stop()
+            await self._plan.release()
             await self._outside.close()
 
     async def _until_the_end(self) -> int:

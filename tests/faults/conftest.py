@@ -51,6 +51,14 @@ async def stage(theatre: tuple[PrivateInstallation, Iterator[Customer]]) -> Asyn
 
 
 @pytest.fixture
+async def unlisted(stage: Stage) -> AsyncIterator[Stage]:
+    """A stage on which Safaricom's list of payments is too far behind to tell anything."""
+    await stage.control.post("/daraja/script", {"knobs": {"pull_lag_s": 60.0}})
+    yield stage
+    await stage.control.post("/daraja/script", {"knobs": {"pull_lag_s": 0.0}})
+
+
+@pytest.fixture
 async def daraja_at(stage: Stage) -> AsyncIterator[Callable[[str], HttpDaraja]]:
     """Make clients of Safaricom at an address of the test's choice."""
     environment = stage.installation.environment

@@ -31,6 +31,8 @@ SETTINGS = {
     "PENPAY_LIMITS__FX_MAX_AGE_S": "10",
 }
 ANSWER_S = {"answer_delay_s": 0.3}
+UNASKED = {"query": ["pending"] * 60}
+"""Of a prompt: whoever asks about it learns nothing, so that only what Safaricom tells by itself counts."""
 _keys = (f"key-{number}" for number in itertools.count())
 
 
@@ -205,6 +207,18 @@ class Stage:
             transaction_id,
         )
         return str(source)
+
+    async def receipt_credited(self, who: Customer, transaction_id: str) -> bool:
+        """Whether a deposit was paid under the receipt of its one payment, which a query does not know."""
+        (payment,) = (await self.told(who)).payments
+        return bool(
+            self.rows(
+                "SELECT 1 FROM {ledger}.transaction_events WHERE transaction_id = %s AND event = 'MpesaPaid'"
+                " AND to_state = 'PAID' AND JSON_VALUE(data, '$.receipt') = %s",
+                transaction_id,
+                payment["receipt"],
+            )
+        )
 
     def postings(self, transaction_id: str) -> list[str]:
         """Keys of what was booked, in order."""

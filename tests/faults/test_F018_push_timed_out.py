@@ -7,11 +7,14 @@ from tests.faults.stage import Stage
 SLOW = {"fault": "late", "fault_delay_s": 4.0, "answer_delay_s": 0.5}
 
 
-async def test_a_callback_resolves_it(stage: Stage) -> None:
-    who = stage.customer()
+async def test_a_callback_resolves_it(unlisted: Stage) -> None:
+    stage, who = unlisted, unlisted.customer()
     deposit = await stage.deposit(who, phone={**SLOW, "callback_delay_s": 3.0})
     await stage.reaches(deposit, "STK_UNKNOWN")
     await stage.reaches(deposit, "COMPLETED")
+    # Only the callback names the push, which a query then agrees to.
+    assert stage.paid_by(deposit) == "query"
+    assert await stage.receipt_credited(who, deposit)
     assert (await stage.told(who)).counts == (1, 1, 1)
 
 
@@ -20,6 +23,7 @@ async def test_without_a_callback_the_list_of_payments_resolves_it(stage: Stage)
     deposit = await stage.deposit(who, phone={**SLOW, "callback": "lost"})
     await stage.reaches(deposit, "COMPLETED")
     assert "STK_UNKNOWN" in stage.path(deposit)
+    assert stage.paid_by(deposit) == "pull"
     assert (await stage.told(who)).counts == (1, 1, 1)
 
 

@@ -1,9 +1,11 @@
 """F29: a genuine callback is replayed to the address of another deposit, payout or refund."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from tests.faults.stage import Stage
-from tests.faults.withdrawing import held, operations, withdrawer
+from tests.faults.withdrawing import held, operations, tree, withdrawer
 
 
 async def test_it_is_put_aside_and_credits_nobody(stage: Stage) -> None:
@@ -28,19 +30,37 @@ async def test_the_result_of_another_payout_pays_nobody(stage: Stage) -> None:
     genuine = await paid.payout()
     withdrawal = await waiting.withdraw(b2c={"delay_s": 3.0})
     await stage.reaches(withdrawal, "AWAITING_RESULT")
-    result = {
-        "ResultType": 0,
-        "ResultCode": 0,
-        "OriginatorConversationID": genuine["originator_id"],
-        "ConversationID": genuine["conversation_id"],
-        "TransactionID": genuine["receipt"],
-    }
     url = (await waiting.payout())["result_url"]
-    assert await stage.forge(url, body={"Result": result}) == 200
+    assert await stage.forge(url, body={"Result": result_of(genuine)}) == 200
     await put_aside(stage, withdrawal)
     assert stage.state(withdrawal) == "AWAITING_RESULT"
     await stage.reaches(withdrawal, "COMPLETED")
     assert stage.postings(withdrawal) == ["debited", "witnessed", "payout_hold", "payout_done"]
+    assert ((await waiting.told()).counts, held(stage, withdrawal)) == ((1, 1, 0), {})
+
+
+async def test_the_result_of_another_payout_is_put_aside_once_by_whoever_follows_a_crash(stage: Stage) -> None:
+    paid, waiting = await withdrawer(stage), await withdrawer(stage)
+    await stage.reaches(await paid.withdraw(), "COMPLETED")
+    genuine = await paid.payout()
+    withdrawal = await waiting.withdraw(b2c={"delay_s": 4.0})
+    await stage.reaches(withdrawal, "AWAITING_RESULT")
+    ((shard,),) = stage.rows("SELECT shard FROM {ledger}.transactions WHERE id = %s", withdrawal)
+    url = (await waiting.payout())["result_url"]
+    # It is stored and acknowledged, and nobody has looked at it.
+    await tree(stage, f"shards/{shard}/inbox", "stop")
+    assert await stage.forge(url, body={"Result": result_of(genuine)}) == 200
+    stage.installation.node.kill()
+    assert [status for _, status in results(stage, withdrawal)] == ["NEW"]
+    await stage.installation.node.start_async()
+    await put_aside(stage, withdrawal)
+    assert (await waiting.told()).counts == (1, 0, 0)
+    assert "payout_done" not in stage.postings(withdrawal)
+    await stage.reaches(withdrawal, "COMPLETED")
+    asked = stage.rows("SELECT kind FROM {ledger}.review_items WHERE transaction_id = %s", withdrawal)
+    assert asked == [("evidence_unusable",)]
+    assert stage.postings(withdrawal) == ["debited", "witnessed", "payout_hold", "payout_done"]
+    assert len(operations(stage, withdrawal, "B2C")) == 1
     assert ((await waiting.told()).counts, held(stage, withdrawal)) == ((1, 1, 0), {})
 
 
@@ -67,6 +87,26 @@ async def test_the_result_of_another_reversal_refunds_nobody(stage: Stage) -> No
     await put_aside(stage, deposit)
     assert stage.state(deposit) == "REFUND_SENDING"
     await stage.reaches(deposit, "REVERSED")
+
+
+def result_of(payout: Mapping[str, Any]) -> dict[str, Any]:
+    """What Safaricom says of a payout that it made."""
+    return {
+        "ResultType": 0,
+        "ResultCode": 0,
+        "OriginatorConversationID": payout["originator_id"],
+        "ConversationID": payout["conversation_id"],
+        "TransactionID": payout["receipt"],
+    }
+
+
+def results(stage: Stage, withdrawal: str) -> list[tuple[Any, ...]]:
+    """Id and state of the results that came for its payout."""
+    return stage.rows(
+        "SELECT i.id, i.status FROM {ledger}.callback_inbox i JOIN {ledger}.provider_operations o"
+        " ON o.id = i.operation_id WHERE o.transaction_id = %s AND i.kind = 'b2c'",
+        withdrawal,
+    )
 
 
 async def put_aside(stage: Stage, transaction_id: str) -> None:

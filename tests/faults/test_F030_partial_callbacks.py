@@ -10,12 +10,9 @@ async def test_a_success_without_a_receipt_is_believed_by_query_only(stage: Stag
     who = stage.customer()
     deposit = await stage.deposit(who, phone={"metadata": metadata})
     await stage.reaches(deposit, "COMPLETED")
-    ((source,),) = stage.rows(
-        "SELECT JSON_VALUE(data, '$.source') FROM {ledger}.transaction_events"
-        " WHERE transaction_id = %s AND event = 'MpesaPaid' AND to_state = 'PAID'",
-        deposit,
-    )
-    assert source in {"query", "pull"}
+    # The callback was a claim, and what it claimed was asked about.
+    assert claims(stage, deposit) == ["query"]
+    assert stage.paid_by(deposit) in {"query", "pull"}
     assert (await stage.told(who)).counts == (1, 1, 1)
 
 
@@ -34,4 +31,16 @@ async def test_one_item_outside_a_list_is_read(stage: Stage) -> None:
     who = stage.customer()
     deposit = await stage.deposit(who, phone={"metadata": "object"})
     await stage.reaches(deposit, "COMPLETED")
+    assert claims(stage, deposit) == ["query"]
+    assert stage.reviews(deposit) == []
     assert stage.postings(deposit) == ["paid", "hold", "done"]
+
+
+def claims(stage: Stage, deposit: str) -> list[str]:
+    """What a callback's word that it was paid had to wait for."""
+    held = stage.rows(
+        "SELECT JSON_VALUE(data, '$.held_for') FROM {ledger}.transaction_events WHERE transaction_id = %s"
+        " AND event = 'MpesaPaid' AND JSON_VALUE(data, '$.source') = 'callback'",
+        deposit,
+    )
+    return [str(reason) for (reason,) in held]

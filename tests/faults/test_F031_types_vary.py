@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.stage import Stage
+from tests.faults.stage import UNASKED, Stage
 
 SHAPES = (
     {"code_type": "string", "amount_type": "string", "balance": "packed", "phone": "string"},
@@ -14,8 +14,9 @@ SHAPES = (
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 async def test_every_shape_says_the_same(stage: Stage, shape: dict[str, object]) -> None:
     who = stage.customer()
-    deposit = await stage.deposit(who, phone=shape)
+    deposit = await stage.deposit(who, phone={**UNASKED, **shape})
     await stage.reaches(deposit, "COMPLETED")
+    assert stage.paid_by(deposit) == "callback"
     ((minor,),) = stage.rows(
         "SELECT e.amount_minor FROM {ledger}.postings p JOIN {ledger}.ledger_entries e ON e.posting_id = p.id"
         " WHERE p.transaction_id = %s AND p.posting_key = 'paid' AND e.amount_minor > 0",

@@ -11,7 +11,7 @@ from tests.faults.withdrawing import held, operations, tree, withdrawer
 FAULTS = (
     pytest.param({"fault": "late_execute", "fault_delay_s": 1.0}, marks=pytest.mark.slow),
     pytest.param({"fault": "slow", "fault_delay_s": 3.0}, marks=pytest.mark.slow),
-    {"fault": "no_reply"},
+    pytest.param({"fault": "no_reply"}, marks=pytest.mark.slow),
     pytest.param({"fault": "garbage_reply"}, marks=pytest.mark.slow),
 )
 LATE_S = 13.0
@@ -62,6 +62,7 @@ async def test_two_proofs_of_one_movement_are_one_credit(stage: Stage) -> None:
     assert (await stage.told(who)).counts == (1, 1, 1)
 
 
+@pytest.mark.slow
 async def test_a_reply_after_the_money_went_back_is_a_persons_question(stage: Stage) -> None:
     """Executed and answered long after it was proven absent: of a transfer and of a return, side by side."""
     who, back = stage.customer(), await withdrawer(stage)

@@ -1,6 +1,7 @@
 """F100: SIGTERM in the middle of everything."""
 
 import asyncio
+import signal
 
 from tests.faults.stage import Stage
 
@@ -20,3 +21,38 @@ async def test_it_leaves_in_time_and_what_was_parked_goes_on(stage: Stage) -> No
     for who, deposit in zip(crowd, deposits, strict=True):
         await stage.reaches(deposit, "COMPLETED")
         assert (await stage.told(who)).counts == (1, 1, 1)
+
+
+async def test_it_leaves_while_it_is_still_coming_up_and_keeps_nothing(stage: Stage) -> None:
+    who = stage.customer()
+    node = stage.installation.node
+    deposit = await stage.deposit(who, phone={"answer_delay_s": 1.0})
+    await stage.reaches(deposit, "AWAITING_PAYER")
+    node.kill()
+    ((killed,),) = stage.rows("SELECT DISTINCT owner FROM {ledger}.leases WHERE name LIKE 'shard/%%'")
+    try:
+        with stage.installation.mariadb.connect() as connection, connection.cursor() as cursor:
+            connection.begin()
+            # One of its shards cannot be taken over yet, so it cannot be ready.
+            cursor.execute("SELECT epoch FROM penpay_ledger.fences WHERE name = 'shard/3' FOR UPDATE")
+            node.spawn()
+            async with asyncio.timeout(20):
+                while not {"rail/deriv", "shard/2"} <= owned(stage, killed):
+                    await asyncio.sleep(0.02)
+            assert (await stage.operator.ready())["ready"] is False
+            # Not killed for taking too long: that would not be 0.
+            node.send(signal.SIGTERM)
+            connection.rollback()
+            assert await node.stop_async() == 0
+            assert owned(stage, killed) == set()
+    finally:
+        node.kill()
+        await node.start_async()
+    await stage.reaches(deposit, "COMPLETED")
+    assert (await stage.told(who)).counts == (1, 1, 1)
+
+
+def owned(stage: Stage, killed: str) -> set[str]:
+    """What a node other than the one that was killed owns."""
+    found = stage.rows("SELECT name FROM {ledger}.leases WHERE state = 'OWNED' AND owner <> %s", killed)
+    return {str(name) for (name,) in found}

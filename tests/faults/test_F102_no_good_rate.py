@@ -47,7 +47,7 @@ async def test_there_are_no_new_quotes_and_a_locked_rate_is_honoured(rates: Stag
                 await asyncio.sleep(0.1)
         assert (refused.status, refused.code) == (503, "rates_unavailable"), how
         # Through more than one look at the source.
-        for _ in range(12):
+        for _ in range(7):
             assert (await stage.ask(asking)).code == "rates_unavailable", how
             await asyncio.sleep(0.1)
     await stage.control.post(f"/pushes/{push['checkout_id']}/answer", {})

@@ -589,6 +589,21 @@ async def test_a_late_reply_still_resolves_the_transfer(rail):
     assert late.provider_ref == str(moved[0]["transaction_id"])
 
 
+async def test_a_late_reply_is_told_also_when_its_operation_was_given_up_meanwhile(rail):
+    rail.transfers = TransferSettings(calls_per_min=0, call_s=0.2)
+    async with rail.running():
+        await rail.box.deriv_step("paymentagent_transfer", fault="slow", fault_delay_s=1.0)
+        submit = rail.intent()
+        rail.submit(submit)
+        assert (await rail.post.next_end()).outcome is Outcome.UNKNOWN
+        transfers = inside(rail.post.bound[DERIV_TRANSFERS])
+        # What a sweep reads once the saga has gone on: nothing is in doubt any more.
+        transfers.blocked_by([])
+        assert transfers.observable_state()["unresolved"] == 0
+        late = await rail.post.next_end()
+    assert (late.outcome, late.operation_id, late.attempt) == (Outcome.CONFIRMED, submit.operation_id, 1)
+
+
 async def test_a_late_refusal_is_proof_too(rail):
     rail.transfers = TransferSettings(calls_per_min=0, call_s=0.2)
     async with rail.running():
