@@ -14,6 +14,7 @@ from actors.base import AsyncioActorRef
 from actors.deriv_agent import Agent, AgentWitness
 from actors.deriv_calls import Call, CallEnd
 from actors.deriv_credits import CreditParts, CreditSettings, DerivCreditsActor
+from actors.deriv_equals import Equals
 from actors.deriv_greeting import Greeting
 from actors.deriv_resolver import DerivResolverActor, ResolverParts, ResolverSettings
 from actors.deriv_session import DerivSessionActor
@@ -589,19 +590,23 @@ async def test_a_late_reply_still_resolves_the_transfer(rail):
     assert late.provider_ref == str(moved[0]["transaction_id"])
 
 
-async def test_a_late_reply_is_told_also_when_its_operation_was_given_up_meanwhile(rail):
-    rail.transfers = TransferSettings(calls_per_min=0, call_s=0.2)
-    async with rail.running():
-        await rail.box.deriv_step("paymentagent_transfer", fault="slow", fault_delay_s=1.0)
-        submit = rail.intent()
-        rail.submit(submit)
-        assert (await rail.post.next_end()).outcome is Outcome.UNKNOWN
-        transfers = inside(rail.post.bound[DERIV_TRANSFERS])
-        # What a sweep reads once the saga has gone on: nothing is in doubt any more.
-        transfers.blocked_by([])
-        assert transfers.observable_state()["unresolved"] == 0
-        late = await rail.post.next_end()
-    assert (late.outcome, late.operation_id, late.attempt) == (Outcome.CONFIRMED, submit.operation_id, 1)
+def test_what_was_unknown_once_blocks_nobody_any_more_and_is_known_when_its_reply_comes():
+    equals = Equals(reference_visible=False)
+    submit = Submit(
+        operation_id="op",
+        shard=3,
+        transaction_id="tx",
+        kind=OperationKind.DERIV_TRANSFER,
+        loginid="CR1",
+        amount=usd(966),
+    )
+    equals.started(submit)
+    equals.ended(submit, unknown=True)
+    # What a sweep reads once the saga has gone on: nothing is in doubt any more.
+    equals.left_open([])
+    assert not equals.blocks(submit)
+    assert equals.doubted("op") is submit
+    assert equals.doubted("another") is None
 
 
 async def test_a_late_refusal_is_proof_too(rail):
