@@ -218,14 +218,19 @@ class DarajaGateActor(RailSender):
         )
 
     async def _reverse(self, operation: OperationRow) -> CallResult:
-        conversation_id = await self._gate.daraja.reverse(
+        ack = await self._gate.daraja.reverse(
             receipt=operation.request["receipt"],
             amount=operation.amount,
             result_url=self._gate.tokens.url("reversal", operation.shard, operation.id),
             timeout_url=self._gate.tokens.url("timeout", operation.shard, operation.id),
         )
         return CallResult(
-            outcome=Outcome.CONFIRMED, provider_ref=conversation_id, facts={"conversation_id": conversation_id}
+            outcome=Outcome.CONFIRMED,
+            provider_ref=ack.conversation_id,
+            facts={
+                "conversation_id": ack.conversation_id,
+                "originator_conversation_id": ack.originator_conversation_id,
+            },
         )
 
     def ended(self, submit: Submit, result: CallResult | None, *, unknown: bool) -> None:
@@ -363,7 +368,7 @@ class DarajaGateActor(RailSender):
             return _unanswered("reversal", asked, "never_acknowledged")
         await self._gate.daraja.transaction_status(
             receipt="",
-            conversation_id=attempt.provider_ref,
+            conversation_id=asked.originator_conversation_id or attempt.provider_ref,
             payouts=False,
             result_url=self._gate.tokens.url("txstatus", asked.shard, asked.operation_id),
             timeout_url=self._gate.tokens.url("timeout", asked.shard, asked.operation_id),

@@ -79,7 +79,10 @@ def _transfer_end(deposit: Deposit, end: RailEnd) -> ev.Event:
 def _refund_end(end: RailEnd) -> ev.Event:
     match end.outcome:
         case Outcome.CONFIRMED:
-            return ev.RefundAccepted(conversation_id=end.facts.get("conversation_id", ""))
+            return ev.RefundAccepted(
+                conversation_id=end.facts.get("conversation_id", ""),
+                originator_conversation_id=end.facts.get("originator_conversation_id", ""),
+            )
         case Outcome.REFUSED if not end.hold:
             return ev.RefundRefused(code=end.code)
         case Outcome.UNKNOWN:

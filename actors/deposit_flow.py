@@ -49,7 +49,11 @@ def message(d: Deposit, effect: Effect) -> tuple[str, object]:
                 since=d.created_at,
             )
         case "probe_reversal":
-            return DARAJA_GATE, ProbeReversal(operation_id=op, shard=shard, transaction_id=tx, receipt=d.receipt)
+            # By both of its ids in turns: which of them the status knows it by is written nowhere.
+            second = d.refund_originator_conversation_id if d.polls % 2 == 0 else ""
+            return DARAJA_GATE, ProbeReversal(
+                operation_id=op, shard=shard, transaction_id=tx, originator_conversation_id=second
+            )
         case "resolve":
             resolve = ResolveTransfer(
                 operation_id=op,

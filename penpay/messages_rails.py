@@ -67,13 +67,14 @@ class ProbePull:
 class ProbeReversal:
     """Ask for the state of a Reversal: the result arrives as an inbox row. Tell; answer probe `reversal`.
 
-    UNANSWERED `never_acknowledged` when Safaricom gave no conversation to ask about. `receipt` is the payment's.
+    UNANSWERED `never_acknowledged` when Safaricom gave no conversation to ask about. `originator_conversation_id`: the
+    second id of its acknowledgement, when that one is asked by; otherwise the first is.
     """
 
     operation_id: str
     shard: int
     transaction_id: str
-    receipt: str
+    originator_conversation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

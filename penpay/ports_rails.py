@@ -32,6 +32,14 @@ class StkStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ReversalAck:
+    """Safaricom took a Reversal. Both ids are its own; which of them its status knows it by is written nowhere."""
+
+    conversation_id: str
+    originator_conversation_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class PullList:
     """Safaricom's list of the payments of a period.
 
@@ -63,9 +71,7 @@ class DarajaGateway(Protocol):
 
     async def stk_push(self, *, amount: Money, phone: str, reference: str, callback_url: str) -> StkAck: ...
     async def stk_query(self, checkout_request_id: str) -> StkStatus: ...
-    async def reverse(self, *, receipt: str, amount: Money, result_url: str, timeout_url: str) -> str:
-        """Conversation id of an accepted Reversal."""
-        ...
+    async def reverse(self, *, receipt: str, amount: Money, result_url: str, timeout_url: str) -> ReversalAck: ...
 
     async def pay_out(self, payout: Payout) -> str:
         """Conversation id of an accepted payout. `Refused` only by what came before it could be recorded.

@@ -22,7 +22,7 @@ from penpay.domain.mpesa_callbacks import EAT
 from penpay.domain.payments import PullRow
 from penpay.domain.rail_end import DISCONNECTED, NOT_CONNECTED, TIMED_OUT
 from penpay.ports import Clock
-from penpay.ports_rails import TOO_MANY_PAGES, Payout, PullList, StkAck, StkStatus
+from penpay.ports_rails import TOO_MANY_PAGES, Payout, PullList, ReversalAck, StkAck, StkStatus
 
 _BODY_MAX = 1 << 20
 _REFERENCE_MAX = 12
@@ -93,8 +93,8 @@ class HttpDaraja:
         body = {**self._signed(), "CheckoutRequestID": checkout_request_id}
         return parse.stk_status(await self._post("/mpesa/stkpushquery/v1/query", body), checkout_request_id)
 
-    async def reverse(self, *, receipt: str, amount: Money, result_url: str, timeout_url: str) -> str:
-        """Give a payment back to whoever paid it. Conversation id of the accepted request; the result comes later."""
+    async def reverse(self, *, receipt: str, amount: Money, result_url: str, timeout_url: str) -> ReversalAck:
+        """Give a payment back to whoever paid it. The result comes later."""
         body = {
             **self._as_initiator("TransactionReversal"),
             "TransactionID": receipt,
@@ -105,7 +105,7 @@ class HttpDaraja:
             "QueueTimeOutURL": timeout_url,
             "Remarks": "Deposit refund",
         }
-        return parse.conversation_id(await self._post("/mpesa/reversal/v1/request", body))
+        return parse.reversal_ack(await self._post("/mpesa/reversal/v1/request", body))
 
     async def pay_out(self, payout: Payout) -> str:
         """Pay shillings to a phone (B2C v3). Conversation id of the accepted request; the result comes later.

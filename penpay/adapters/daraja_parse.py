@@ -17,7 +17,7 @@ from penpay.domain.mpesa_callbacks import read_amount, read_time
 from penpay.domain.payments import PullRow
 from penpay.domain.payout_codes import INITIATOR_FAULTS
 from penpay.domain.rail_end import DUPLICATE, RATE_LIMITED, SUBSCRIBER_LOCKED, UNREADABLE, WRONG_CREDENTIALS
-from penpay.ports_rails import StkAck, StkStatus
+from penpay.ports_rails import ReversalAck, StkAck, StkStatus
 
 INVALID_TOKEN = frozenset({"404.001.03", "401.002.01", "400.003.01"})
 """The same fault under three codes: refused before processing, so one resend with a fresh token is safe."""
@@ -186,6 +186,14 @@ def stk_status(answer: Answer, checkout_request_id: str) -> StkStatus:
 def conversation_id(answer: Answer) -> str:
     """Conversation id of an accepted request whose result comes later."""
     return _id(answer, accepted(answer), "ConversationID")
+
+
+@_guarded
+def reversal_ack(answer: Answer) -> ReversalAck:
+    """Acknowledgement of a Reversal. The second id is only asked by: without it the first has to do."""
+    envelope = accepted(answer)
+    second = _text(envelope.get("OriginatorConversationID"))
+    return ReversalAck(_id(answer, envelope, "ConversationID"), second if len(second) <= _ID_MAX else "")
 
 
 @_guarded

@@ -211,6 +211,8 @@ class Deposit:
     deriv_transaction_id: str = ""
     refund_conversation_id: str = ""
     """What Safaricom knows the Reversal by, once it acknowledged it."""
+    refund_originator_conversation_id: str = ""
+    """Its second id."""
     misdirected_transaction_id: str = ""
     """Deriv's id of a transfer of ours by which somebody else got the dollars."""
     earlier_transaction_ids: tuple[str, ...] = ()

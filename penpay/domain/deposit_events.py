@@ -157,9 +157,10 @@ class DerivAmbiguous(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundAccepted(Event):
-    """Safaricom took the Reversal; its result comes later, under this id."""
+    """Safaricom took the Reversal; its result comes later, under these ids."""
 
     conversation_id: str = ""
+    originator_conversation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ _PACKING = Packing(
         "refund_from",
         "deriv_transaction_id",
         "refund_conversation_id",
+        "refund_originator_conversation_id",
         "misdirected_transaction_id",
         "refund_receipt",
     ),

@@ -223,7 +223,7 @@ def open_refund(d: Draft[Deposit]) -> None:
         return
     request = {"receipt": d.now.receipt}
     d.open("refund", OperationKind.REVERSAL, d.now.paid, recipient=d.now.phone_mask, request=lambda _: request)
-    d.set(refund_conversation_id="")
+    d.set(refund_conversation_id="", refund_originator_conversation_id="")
     d.effect("submit", d.now.refund)
 
 
@@ -231,7 +231,12 @@ def refund_accepted(d: Draft[Deposit], e: ev.RefundAccepted) -> None:
     """The result comes later."""
     d.operation("refund", _O.SENT)
     wake = d.later(d.rules.refund_probe_s)
-    d.step(_S.REFUND_SENDING, refund_conversation_id=e.conversation_id, next_wake_at=wake)
+    d.step(
+        _S.REFUND_SENDING,
+        refund_conversation_id=e.conversation_id,
+        refund_originator_conversation_id=e.originator_conversation_id,
+        next_wake_at=wake,
+    )
 
 
 def refund_confirmed(d: Draft[Deposit], e: ev.RefundConfirmed) -> None:

@@ -60,9 +60,10 @@ class RailEnd:
     `code` is the provider's, or one of ours. `hold`: refused or not sent for a cause of our side (float, rate limit,
     credentials), so it is worth another attempt later. `facts` by kind:
     STK: `checkout_request_id`, `merchant_request_id` · REVERSAL, B2C: `conversation_id` (a B2C that Safaricom calls a
-    duplicate has none: code `duplicate`) · DERIV_TRANSFER, DERIV_RETURN: `client_to_loginid`, of whom the reply names
-    (code `another_recipient` when it is not who was asked). `provider_ref` repeats the most telling one; for a movement
-    of dollars it is Deriv's id, for DERIV_WITHDRAW of the movement on the customer's account.
+    duplicate has none: code `duplicate`), and of a REVERSAL `originator_conversation_id` · DERIV_TRANSFER,
+    DERIV_RETURN: `client_to_loginid`, of whom the reply names (code `another_recipient` when it is not who was asked).
+    `provider_ref` repeats the most telling one; for a movement of dollars it is Deriv's id, for DERIV_WITHDRAW of the
+    movement on the customer's account.
     """
 
     operation_id: str

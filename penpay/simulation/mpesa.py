@@ -16,7 +16,7 @@ from penpay.domain.mpesa_callbacks import EAT
 from penpay.domain.payments import PullRow
 from penpay.domain.payout_codes import INITIATOR_FAULTS, payout_fee
 from penpay.domain.rail_end import DUPLICATE, SUBSCRIBER_LOCKED, WRONG_CREDENTIALS
-from penpay.ports_rails import PullList, StkAck, StkStatus
+from penpay.ports_rails import PullList, ReversalAck, StkAck, StkStatus
 from penpay.simulation.clock import BEGAN_AT
 from penpay.simulation.odds import Odds
 from penpay.simulation.people import Payers
@@ -155,12 +155,12 @@ class Mpesa:
 
     # --- Reversals ----------------------------------------------------------------------------------------------
 
-    def reverse(self, receipt: str, amount_minor: int, result_url: str) -> str:
+    def reverse(self, receipt: str, amount_minor: int, result_url: str) -> ReversalAck:
         """Accept, and decide a moment later."""
         reversal = Reversal(f"AG_{self._number()}", receipt, amount_minor, result_url, self._now_s())
         self._truth.reversals[reversal.conversation_id] = reversal
         self._post.send(scaled(10.0), self._reversed, reversal)
-        return reversal.conversation_id
+        return ReversalAck(reversal.conversation_id, _second_id(reversal.conversation_id))
 
     def _reversed(self, reversal: Reversal) -> None:
         payment = self._truth.payments.get(reversal.receipt)
@@ -265,7 +265,7 @@ class Mpesa:
                 ]
                 return _result_body("0", asked, "S000000001", found)
         for reversal in self._truth.reversals.values():
-            if conversation_id == reversal.conversation_id:
+            if conversation_id == _asked_by(reversal):
                 verdict = {"": "Initiated", "0": "Completed"}.get(reversal.code, "Declined")
                 found = _status(verdict, reversal.reversal_receipt, reversal.amount_minor)
                 found += [("ConversationID", reversal.conversation_id)]
@@ -339,13 +339,23 @@ def _result_body(
         "ResultType": 0,
         "ResultCode": int(code) if code.isdigit() else code,
         "ResultDesc": "",
-        "OriginatorConversationID": originator_id or f"{conversation_id}-1",
+        "OriginatorConversationID": originator_id or _second_id(conversation_id),
         "ConversationID": conversation_id,
         "TransactionID": transaction_id,
     }
     if parameters:
         result["ResultParameters"] = {"ResultParameter": [{"Key": key, "Value": value} for key, value in parameters]}
     return json.dumps({"Result": result}).encode()
+
+
+def _second_id(conversation_id: str) -> str:
+    return f"{conversation_id}-1"
+
+
+def _asked_by(reversal: Reversal) -> str:
+    """Which of its ids the status knows a Reversal by is not documented: every third it knows by the second."""
+    first = reversal.conversation_id
+    return first if int(first.removeprefix("AG_")) % 3 else _second_id(first)
 
 
 def _echoed(payout: Payout) -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from penpay.domain.errors import GatewayError, NotSent, OutcomeUnknown, Refused
 from penpay.domain.money import Money
 from penpay.domain.rail_end import DISCONNECTED, NOT_CONNECTED, RATE_LIMITED, TIMED_OUT, WRONG_CREDENTIALS
-from penpay.ports_rails import Payout, PullList, StkAck, StkStatus
+from penpay.ports_rails import Payout, PullList, ReversalAck, StkAck, StkStatus
 from penpay.simulation.clock import BEGAN_AT
 from penpay.simulation.loop import NodeLoop
 from penpay.simulation.mpesa import Mpesa
@@ -42,7 +42,7 @@ class SimDaraja:
         """See `DarajaGateway`."""
         return await self._exchange(lambda: self._mpesa.query(checkout_request_id))
 
-    async def reverse(self, *, receipt: str, amount: Money, result_url: str, timeout_url: str) -> str:
+    async def reverse(self, *, receipt: str, amount: Money, result_url: str, timeout_url: str) -> ReversalAck:
         """See `DarajaGateway`."""
         del timeout_url
         return await self._exchange(lambda: self._mpesa.reverse(receipt, amount.minor, result_url))

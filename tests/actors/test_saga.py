@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 
 from actors.base import AsyncioActorRef
+from actors.deposit_flow import DEPOSIT
 from actors.desk import UserParts
 from actors.saga import SagaActor, SagaParts, park
 from actors.user import UserActor
 from penpay.domain.admission import Limits
-from penpay.domain.decision import Rules
+from penpay.domain.decision import Effect, Operation, Rules
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.money import kes, usd
 from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
 from penpay.domain.review import Approval
-from penpay.domain.unit import TransactionRow
+from penpay.domain.unit import OperationState, TransactionRow
 from penpay.messages import (
     AcceptDeposit,
     CancelTransaction,
@@ -40,6 +41,7 @@ from penpay.messages_rails import (
     Submit,
 )
 from tests.actors.house import House, PlainSealer, customer
+from tests.domain.books import new_deposit
 
 
 @pytest.fixture
@@ -410,3 +412,12 @@ async def test_a_saga_whose_last_unit_was_durable_after_all_is_parked_from_there
     house.load = overtaken  # type: ignore[method-assign]
     await park(transaction_id, RuntimeError("poison"), parts_of(house))
     assert (row_of(house).state, house.reviews) == ("IN_REVIEW", ["parked"])
+
+
+def test_a_reversal_is_asked_about_by_both_of_its_ids_in_turns() -> None:
+    refund = Operation(id="01J0000000000000000000BACK", state=OperationState.SENT)
+    deposit = replace(new_deposit(), refund=refund, refund_originator_conversation_id="12345-1")
+    asked = [
+        DEPOSIT.message(replace(deposit, polls=polls), Effect("probe_reversal", refund.id))[1] for polls in (1, 2, 3)
+    ]
+    assert [probe.originator_conversation_id for probe in asked] == ["", "12345-1", ""]

@@ -238,10 +238,10 @@ async def test_wrong_consumer_credentials_are_not_sent(daraja_account):
 async def test_a_reversal_gives_the_payment_back_once(daraja, sandbox_rails):
     payment = await paid(daraja, sandbox_rails)
     urls = {"result_url": f"{sandbox_rails.callback_url}/cb/r/1", "timeout_url": f"{sandbox_rails.callback_url}/cb/t/1"}
-    conversation = await daraja.reverse(receipt=payment.receipt, amount=payment.amount, **urls)
+    ack = await daraja.reverse(receipt=payment.receipt, amount=payment.amount, **urls)
     path, body = await sandbox_rails.callback()
     result = parse_result(body)
-    assert (path, result.result_code, result.conversation_id) == ("/cb/r/1", "0", conversation)
+    assert (path, result.result_code, result.conversation_id) == ("/cb/r/1", "0", ack.conversation_id)
     assert result.transaction_id != payment.receipt
     await daraja.reverse(receipt=payment.receipt, amount=payment.amount, **urls)
     _, body = await sandbox_rails.callback()
@@ -251,9 +251,9 @@ async def test_a_reversal_gives_the_payment_back_once(daraja, sandbox_rails):
 async def test_the_status_of_a_reversal_is_found_by_its_conversation(daraja, sandbox_rails):
     payment = await paid(daraja, sandbox_rails)
     urls = {"result_url": f"{sandbox_rails.callback_url}/cb/s/1", "timeout_url": f"{sandbox_rails.callback_url}/cb/t/1"}
-    conversation = await daraja.reverse(receipt=payment.receipt, amount=payment.amount, **urls)
+    ack = await daraja.reverse(receipt=payment.receipt, amount=payment.amount, **urls)
     reversed_by = parse_result((await sandbox_rails.callback())[1]).transaction_id
-    await daraja.transaction_status(receipt="", conversation_id=conversation, payouts=False, **urls)
+    await daraja.transaction_status(receipt="", conversation_id=ack.conversation_id, payouts=False, **urls)
     status = parse_result((await sandbox_rails.callback())[1])
     assert (status.result_code, status.transaction_status) == ("0", "Completed")
     assert status.receipt == reversed_by

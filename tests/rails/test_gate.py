@@ -21,7 +21,7 @@ from penpay.domain.mpesa_callbacks import parse_stk_callback
 from penpay.domain.rail_end import ABANDONED, EXPIRED, NOT_CONNECTED, RATE_LIMITED, RECOVERED, TIMED_OUT, Outcome
 from penpay.domain.unit import OperationKind
 from penpay.messages_rails import DARAJA_POLLERS, ProbePull, ProbeReversal, ProbeStk
-from penpay.ports_rails import StkAck, StkStatus
+from penpay.ports_rails import ReversalAck, StkAck, StkStatus
 from tests.actors.house import PlainSealer
 from tests.rails.fakes import (
     CLOCK,
@@ -80,9 +80,9 @@ class ScriptedDaraja:
             raise self.status
         return self.status
 
-    async def reverse(self, **asked: Any) -> str:
+    async def reverse(self, **asked: Any) -> ReversalAck:
         self.reversed.append(asked)
-        return "AG_1"
+        return ReversalAck("AG_1", "12345-1")
 
     async def transaction_status(self, **asked: Any) -> str:
         self.reversed.append(asked)
@@ -461,7 +461,7 @@ def reversal_intent(gate):
 
 
 def asked_about(submit):
-    return ProbeReversal(operation_id=submit.operation_id, shard=0, transaction_id=TRANSACTION, receipt="NLJ7RT61SV")
+    return ProbeReversal(operation_id=submit.operation_id, shard=0, transaction_id=TRANSACTION)
 
 
 async def test_a_reversal_names_the_receipt(gate):
@@ -500,6 +500,16 @@ async def test_the_status_of_a_reversal_is_asked_and_comes_later(gate):
         answer = await gate.post.next()
     assert (answer.probe, answer.outcome) == ("reversal", "PENDING")
     assert (gate.daraja.reversed[1]["conversation_id"], gate.daraja.reversed[1]["receipt"]) == ("AG_1", "")
+
+
+async def test_the_status_of_a_reversal_is_asked_by_its_second_id_as_well(gate):
+    async with gate.running() as ref:
+        submit = reversal_intent(gate)
+        ref.tell(submit)
+        end = await gate.post.next_end()
+        ref.tell(replace(asked_about(submit), originator_conversation_id=end.facts["originator_conversation_id"]))
+        await gate.post.next()
+    assert (gate.daraja.reversed[1]["conversation_id"], gate.daraja.reversed[1]["receipt"]) == ("12345-1", "")
 
 
 async def test_a_reversal_without_acknowledgement_is_never_asked_about_by_its_payment(gate):

@@ -397,9 +397,7 @@ async def test_a_spoiled_credential_is_not_used_for_anything_else_either(gate):
         ref.tell(refund)
         ref.tell(ProbePayout(operation_id=done.operation_id, shard=0, transaction_id=TRANSACTION))
         payout_answer = await gate.post.next()
-        ref.tell(
-            ProbeReversal(operation_id=done.operation_id, shard=0, transaction_id=TRANSACTION, receipt="NLJ7RT61SV")
-        )
+        ref.tell(ProbeReversal(operation_id=done.operation_id, shard=0, transaction_id=TRANSACTION))
         reversal_answer = await gate.post.next()
         gate.daraja.status = StkStatus("0", "")
         ref.tell(ProbeStk(operation_id="op", shard=0, transaction_id=TRANSACTION, checkout_request_id="ws"))
