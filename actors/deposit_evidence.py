@@ -4,15 +4,13 @@ from actors.flow import Unusable, is_settled
 from penpay.domain import deposit_events as ev
 from penpay.domain.deposit import Deposit, State
 from penpay.domain.errors import BadInput
-from penpay.domain.mpesa_callbacks import ResultCallback, StkCallback, parse_result, parse_stk_callback
+from penpay.domain.mpesa_callbacks import ResultCallback, StkCallback, is_undecided, parse_result, parse_stk_callback
 from penpay.domain.payments import PullRow, decode_payment
 from penpay.domain.rail_end import ANOTHER_RECIPIENT, EXPIRED, Outcome, RailEnd, decode_rail_end
 from penpay.domain.result_owner import Owner, Request
 from penpay.domain.unit import OperationKind
 from penpay.messages import InboxRow, ProbeAnswered
 
-NOT_FINAL = frozenset({"4999"})
-"""Result codes that say that nothing is decided yet."""
 REVERSED_ALREADY = "R000001"
 
 
@@ -95,7 +93,7 @@ def _stk(deposit: Deposit, callback: StkCallback, row: InboxRow) -> ev.Event | U
     if known and callback.checkout_request_id != known:
         return Unusable("the callback speaks of another CheckoutRequestID")
     if callback.result_code != "0" and not callback.receipt:
-        final = callback.result_code not in NOT_FINAL
+        final = not is_undecided(callback.result_code, callback.result_desc)
         return ev.MpesaRefused(source="callback", code=callback.result_code, final=final and row.trusted_source)
     # A stranger could name a push that was paid for something else.
     named = callback.checkout_request_id if row.trusted_source else ""
@@ -180,7 +178,7 @@ def event_of_probe(deposit: Deposit, answer: ProbeAnswered) -> ev.Event | None:
         case "stk", "PAID":
             return ev.MpesaPaid(source="query", amount=deposit.send)
         case "stk", "FAILED":
-            return ev.MpesaRefused(source="query", code=answer.code, final=answer.code not in NOT_FINAL)
+            return ev.MpesaRefused(source="query", code=answer.code)
         case "stk", "PENDING":
             return ev.QueryPending(code=answer.code)
         case "pull", "PAID" if answer.amount is not None:

@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from penpay.domain.errors import BadInput, GatewayError, NotSent, OutcomeUnknown, Refused
-from penpay.domain.mpesa_callbacks import read_amount, read_time
+from penpay.domain.mpesa_callbacks import is_undecided, read_amount, read_time
 from penpay.domain.payments import PullRow
 from penpay.domain.payout_codes import INITIATOR_FAULTS
 from penpay.domain.rail_end import DUPLICATE, RATE_LIMITED, SUBSCRIBER_LOCKED, UNREADABLE, WRONG_CREDENTIALS
@@ -41,7 +41,6 @@ _SOFT_RATE_LIMITED = ("spike arrest", "quota violation", "system is busy")
 _SOFT_REFUSED = ("bad request", "invalid access token", "invalid shortcode", "merchant does not exist")
 """Texts of a payout's refusal under HTTP 200 that speak of the request and of no payment."""
 
-_PENDING = frozenset({"4999"})
 _DETAIL_MAX = 500
 _CODE_MAX = 64
 _ID_MAX = 128
@@ -172,14 +171,16 @@ def stk_status(answer: Answer, checkout_request_id: str) -> StkStatus:
     """Answer of a query. "Being processed" comes as an error and means: not known yet."""
     envelope = answer.envelope() or {}
     message = _text(envelope.get("errorMessage"))
-    if _text(envelope.get("errorCode")) == _OVERLOADED_CODE and "being processed" in message.lower():
+    error = _text(envelope.get("errorCode"))
+    if error == _OVERLOADED_CODE and is_undecided(error, message):
         return StkStatus("", message)
     envelope = accepted(answer)
     code = _code(envelope, "ResultCode")
     # It repeats which push it speaks of; what it says of another one decides nothing.
     if not code or _text(envelope.get("CheckoutRequestID")) not in {"", checkout_request_id}:
         raise OutcomeUnknown(UNREADABLE, answer.detail)
-    return StkStatus("" if code in _PENDING else code, _text(envelope.get("ResultDesc")))
+    words = _text(envelope.get("ResultDesc"))
+    return StkStatus("" if is_undecided(code, words) else code, words)
 
 
 @_guarded

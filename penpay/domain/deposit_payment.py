@@ -295,11 +295,11 @@ def _correct(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
 def refused_by_payer(d: Draft[Deposit], e: ev.MpesaRefused) -> None:
     """Final from a callback; from a query only behind the grace and said twice; never while a payment is claimed."""
     early = d.age_s(d.now.pushed_at or d.now.created_at) < d.rules.stk_grace_s
-    if (e.source == "callback" and e.final and not d.now.held_receipt) or (
-        e.source == "query" and e.final and not early and not d.now.held_receipt and d.now.failed_queries >= 1
-    ):
-        evidence = {"code": e.code, "source": e.source}
-        fail(d, "mpesa_" + slug(e.code), _O.REFUSED, evidence=evidence)
+    if not e.final:
+        if e.source == "query":
+            query_pending(d, e)
+    elif not d.now.held_receipt and (e.source == "callback" or (not early and d.now.failed_queries >= 1)):
+        fail(d, "mpesa_" + slug(e.code), _O.REFUSED, evidence={"code": e.code, "source": e.source})
     elif e.source == "query" and not early:
         if not d.now.failed_queries:
             # A receipt in the list outranks what queries say: it is looked for before the second one is believed.
@@ -312,7 +312,7 @@ def refused_by_payer(d: Draft[Deposit], e: ev.MpesaRefused) -> None:
         )
 
 
-def query_pending(d: Draft[Deposit], _e: ev.QueryPending) -> None:
+def query_pending(d: Draft[Deposit], _e: ev.QueryPending | ev.MpesaRefused) -> None:
     """An answer without a verdict breaks a row of failed ones."""
     if d.now.failed_queries:
         d.step(d.now.state, failed_queries=0)

@@ -29,6 +29,9 @@ PATHS: Mapping[str, str] = {
 EAT = timezone(timedelta(hours=3), "EAT")
 """Nairobi's time, without daylight saving: the zone of all times that M-Pesa writes."""
 
+_NOT_FINAL = frozenset({"4999"})
+_GOES_ON = ("being processed", "under processing", "still processing")
+
 _AMOUNT = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,8})?", re.ASCII)
 _RECEIPT = re.compile(r"[A-Z0-9]{6,20}", re.ASCII)
 _ID = re.compile(r"[\w.\-]{1,128}", re.ASCII)
@@ -150,6 +153,14 @@ def account_balances(packed: str) -> dict[str, Money | None]:
         except BadInput:
             found[name] = None
     return found
+
+
+def is_undecided(code: str, words: str) -> bool:
+    """Whether an answer says that a payment is being processed: no verdict, whichever code it comes under but success.
+
+    The code is documented by hearsay only and the text of one error varies, so either is enough.
+    """
+    return code in _NOT_FINAL or (code != "0" and any(said in words.lower() for said in _GOES_ON))
 
 
 def read_amount(text: str, *, zero: bool = False) -> Money:

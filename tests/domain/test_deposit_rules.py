@@ -156,6 +156,16 @@ def test_two_agreeing_queries_after_the_grace_fail_it_and_one_does_not() -> None
     assert story.state is State.FAILED
 
 
+def test_a_query_that_decides_nothing_is_no_failed_one() -> None:
+    story = accepted()
+    story.happens(ev.MpesaRefused(source="query", code="4999", final=False), after_s=181)
+    assert (story.state, story.deposit.failed_queries) == (State.AWAITING_PAYER, 0)
+    story.happens(ev.MpesaRefused(source="query", code="1032"), after_s=20)
+    story.happens(ev.MpesaRefused(source="query", code="4999", final=False), after_s=20)
+    story.happens(ev.MpesaRefused(source="query", code="1032"), after_s=20)
+    assert (story.state, story.deposit.failed_queries) == (State.AWAITING_PAYER, 1)
+
+
 def failed_by_queries() -> Story:
     story = accepted()
     story.happens(ev.MpesaRefused(source="query", code="1032"), after_s=181)

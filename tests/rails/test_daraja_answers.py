@@ -113,6 +113,26 @@ def test_a_query_s_answer_about_another_push_decides_nothing():
         parse.stk_status(Answer(200, json.dumps({**answer, "CheckoutRequestID": "ws_CO_2"}).encode()), "ws_CO_1")
 
 
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (500, {"errorCode": "500.001.1001", "errorMessage": "The transaction is being processed"}),
+        (500, {"errorCode": "500.001.1001", "errorMessage": "The transaction is still under processing"}),
+        (200, {"ResponseCode": "0", "ResultCode": "4999", "ResultDesc": ""}),
+        (200, {"ResponseCode": "0", "ResultCode": 4999, "ResultDesc": "The transaction is still under processing"}),
+        (200, {"ResponseCode": "0", "ResultCode": "500.001.1001", "ResultDesc": "The transaction is being processed"}),
+    ],
+)
+def test_a_query_that_says_that_it_goes_on_has_no_verdict(status, told):
+    assert parse.stk_status(Answer(status, json.dumps(told).encode()), "ws_CO_1").result_code == ""
+
+
+@pytest.mark.parametrize("code", ["0", "1032"])
+def test_a_query_with_a_verdict_keeps_it(code):
+    told = {"ResponseCode": "0", "ResultCode": code, "ResultDesc": "The service request is processed successfully."}
+    assert parse.stk_status(Answer(200, json.dumps(told).encode()), "ws_CO_1").result_code == code
+
+
 # --- answers that nobody foresaw ---
 
 ACK = {"ConversationID": "AG_1", "OriginatorConversationID": "o", "ResponseCode": "0", "ResponseDescription": "ok"}
