@@ -188,7 +188,7 @@ def event_of_probe(deposit: Deposit, answer: ProbeAnswered) -> ev.Event | None:
         case "transfer", "CONFIRMED" if answer.amount is not None:
             return ev.DerivConfirmed(transaction_id=answer.reference, amount=answer.amount, proof="statement")
         case "transfer", "ABSENT":
-            return ev.DerivAbsent(proof=answer.proof)
+            return ev.DerivAbsent(proof=answer.proof, attempt=answer.attempt)
         case "transfer", "AMBIGUOUS":
             return ev.DerivAmbiguous(proof=answer.proof)
     return None

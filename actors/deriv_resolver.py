@@ -279,7 +279,8 @@ class DerivResolverActor(AsyncioActor):
             self._answer(question, "PENDING", proof=f"{proof}; one clean read, a second one is needed")
             return
         del self._clean[key]
-        self._answer(question, "ABSENT", proof=f"absent at {first_at:%H:%M:%S} and {began_at:%H:%M:%S} UTC: {proof}")
+        proof = f"absent at {first_at:%H:%M:%S} and {began_at:%H:%M:%S} UTC: {proof}"
+        self._answer(question, "ABSENT", proof=proof, attempt=key[1])
 
     def _answer(
         self,
@@ -289,6 +290,7 @@ class DerivResolverActor(AsyncioActor):
         code: str = "",
         proof: str = "",
         row: StatementRow | None = None,
+        attempt: int = 0,
     ) -> None:
         answer = ProbeAnswered(
             probe="transfer" if isinstance(question, ResolveTransfer) else "debit",
@@ -299,6 +301,7 @@ class DerivResolverActor(AsyncioActor):
             amount=question.amount if row else None,
             paid_at=row.at if row else None,
             proof=proof,
+            attempt=attempt,
         )
         tell_saga(self._parts.addresses, question.shard, question.transaction_id, answer)
 

@@ -156,7 +156,7 @@ def event_of_probe(withdrawal: Withdrawal, answer: ProbeAnswered) -> ev.Event | 
         case "transfer", "CONFIRMED" if answer.amount is not None:
             return ev.ReturnConfirmed(transaction_id=answer.reference, amount=answer.amount, proof="statement")
         case "transfer", "ABSENT":
-            return ev.ReturnAbsent(proof=answer.proof)
+            return ev.ReturnAbsent(proof=answer.proof, attempt=answer.attempt)
         case "transfer", "AMBIGUOUS":
             return ev.ReturnAmbiguous(proof=answer.proof)
     return None

@@ -264,7 +264,7 @@ class ProbeAnswered:
 
     `outcome` by probe: stk: PAID, FAILED, PENDING · pull: PAID, CLEAN · transfer: CONFIRMED, ABSENT, AMBIGUOUS, PENDING
     · recipient: OK, REFUSED · reversal, payout: PENDING · debit: as transfer · witness: CONFIRMED, PENDING, AMBIGUOUS.
-    UNANSWERED when the provider could not be asked.
+    UNANSWERED when the provider could not be asked. `attempt`: which one an ABSENT of a transfer speaks of.
     """
 
     probe: str
@@ -276,6 +276,7 @@ class ProbeAnswered:
     paid_at: datetime | None = None
     until: datetime | None = None
     proof: str = ""
+    attempt: int = 0
 
 
 # --- the inbox consumer of a shard ------------------------------------------------------------------------------

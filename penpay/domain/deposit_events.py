@@ -143,9 +143,10 @@ class DerivOutcomeUnknown(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DerivAbsent(Event):
-    """Proven not executed: two complete statement reads after the settle window, balances continuous."""
+    """One attempt proven not executed: two complete statement reads after the settle window, balances continuous."""
 
     proof: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

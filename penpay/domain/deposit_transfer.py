@@ -153,8 +153,10 @@ def deriv_unknown(d: Draft[Deposit], e: ev.DerivOutcomeUnknown) -> None:
 
 
 def deriv_absent(d: Draft[Deposit], e: ev.DerivAbsent) -> None:
-    """Proven not executed: one more attempt, but not a third unknown."""
+    """Proven not executed: one more attempt, but not a third unknown. It says nothing about a later attempt."""
     assert d.now.transfer is not None
+    if e.attempt < d.now.transfer.attempt:
+        return
     if d.now.transfer.unknowns >= d.rules.unknowns_max:
         transfer_absent(d, e.proof)
         d.to_review(

@@ -171,9 +171,10 @@ class ReturnOutcomeUnknown(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnAbsent(Event):
-    """Proven not executed."""
+    """One attempt proven not executed."""
 
     proof: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

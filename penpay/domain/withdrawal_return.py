@@ -136,8 +136,10 @@ def return_unknown(d: Draft[Withdrawal], e: ev.ReturnOutcomeUnknown) -> None:
 
 
 def return_absent(d: Draft[Withdrawal], e: ev.ReturnAbsent) -> None:
-    """Proven not executed: one more attempt, but not a third unknown."""
+    """Proven not executed: one more attempt, but not a third unknown. It says nothing about a later attempt."""
     assert d.now.back is not None
+    if e.attempt < d.now.back.attempt:
+        return
     if d.now.back.unknowns >= d.rules.unknowns_max:
         back_absent(d, e.proof)
         d.to_review(

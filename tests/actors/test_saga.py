@@ -308,7 +308,9 @@ async def test_the_late_end_of_an_attempt_that_is_over_says_nothing_about_the_ne
     await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now())))
     await settle(saga, rail(house, "DERIV_TRANSFER", Outcome.UNKNOWN))
     of = operation(house, "DERIV_TRANSFER")
-    await settle(saga, ProbeAnswered(probe="transfer", operation_id=of, outcome="ABSENT", proof="two clean reads"))
+    await settle(
+        saga, ProbeAnswered(probe="transfer", operation_id=of, outcome="ABSENT", attempt=1, proof="two clean reads")
+    )
     before = row_of(house)
     assert before.state == "DERIV_SENDING"
     await settle(saga, rail(house, "DERIV_TRANSFER", **late))
@@ -325,7 +327,9 @@ async def test_nor_does_it_when_the_saga_learns_only_from_a_lost_race_that_the_a
     await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now())))
     await settle(saga, rail(house, "DERIV_TRANSFER", Outcome.UNKNOWN))
     of = operation(house, "DERIV_TRANSFER")
-    await settle(other, ProbeAnswered(probe="transfer", operation_id=of, outcome="ABSENT", proof="two clean reads"))
+    await settle(
+        other, ProbeAnswered(probe="transfer", operation_id=of, outcome="ABSENT", attempt=1, proof="two clean reads")
+    )
     before = row_of(house)
     assert before.state == "DERIV_SENDING"
     await settle(saga, rail(house, "DERIV_TRANSFER", **late))

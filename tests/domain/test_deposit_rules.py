@@ -716,12 +716,15 @@ def test_a_refusal_while_the_outcome_is_unknown_proves_nothing() -> None:
 def test_proven_absence_allows_one_more_attempt_and_a_second_unknown_goes_to_a_person() -> None:
     story = paid()
     story.happens(ev.DerivOutcomeUnknown(code="dropped", attempt=1))
-    story.happens(ev.DerivAbsent(proof="two reads"), after_s=700)
+    story.happens(ev.DerivAbsent(proof="two reads", attempt=1), after_s=700)
     assert (story.state, story.does()) == (State.DERIV_SENDING, ["submit"])
     assert story.deposit.transfer is not None
     assert story.deposit.transfer.attempts_closed == 1
     story.happens(ev.DerivOutcomeUnknown(code="dropped", attempt=2))
-    story.happens(ev.DerivAbsent(proof="two reads"), after_s=700)
+    before = story.deposit
+    assert isinstance(story.happens(ev.DerivAbsent(proof="two reads", attempt=1), after_s=1), Ignored)
+    assert story.deposit == before, "the first attempt's absence says nothing about the second"
+    story.happens(ev.DerivAbsent(proof="two reads", attempt=2), after_s=700)
     assert (story.state, story.reviews) == (State.IN_REVIEW, ["transfer_unknown_twice"])
 
 
@@ -765,7 +768,7 @@ def test_a_deposit_that_a_statement_completed_is_looked_at_when_somebody_else_go
 def test_what_somebody_else_got_by_an_earlier_attempt_does_not_end_the_one_under_way() -> None:
     story = paid()
     story.happens(ev.DerivOutcomeUnknown(code="timed_out", attempt=1))
-    story.happens(ev.DerivAbsent(proof="two reads"), after_s=700)
+    story.happens(ev.DerivAbsent(proof="two reads", attempt=1), after_s=700)
     story.attempted = True
     story.happens(to_another(attempt=1))
     assert (story.state, story.balance("deriv_out:KES")) == (State.IN_REVIEW, -130_000)
@@ -777,7 +780,7 @@ def executed_twice() -> Story:
     """The statement shows 902; then the reply of the first attempt, 901, arrives."""
     story = paid()
     story.happens(ev.DerivOutcomeUnknown(code="timed_out", attempt=1))
-    story.happens(ev.DerivAbsent(proof="two reads"), after_s=700)
+    story.happens(ev.DerivAbsent(proof="two reads", attempt=1), after_s=700)
     story.happens(ev.DerivOutcomeUnknown(code="timed_out", attempt=2))
     story.happens(confirmed("902"))
     story.happens(confirmed("901"))
@@ -844,7 +847,7 @@ def refunding() -> Story:
         (paid, ev.DerivRefused(code="x", attempt=1)),
         (paid, ev.Woke()),
         (held, ev.Woke()),
-        (unknown, ev.DerivAbsent(proof="statement")),
+        (unknown, ev.DerivAbsent(proof="statement", attempt=1)),
         (refunding, ev.RefundNotSent(code="away", attempt=1)),
         (refunding, ev.Woke()),
     ],
@@ -928,7 +931,7 @@ things = st.one_of(
     st.builds(ev.DerivRefused, code=st.just("x"), attempt=attempts, hold=st.booleans()),
     st.builds(ev.DerivNotSent, code=st.just("x"), attempt=attempts),
     st.builds(ev.DerivOutcomeUnknown, code=st.just("x"), attempt=attempts),
-    st.builds(ev.DerivAbsent, proof=st.just("x")),
+    st.builds(ev.DerivAbsent, proof=st.just("x"), attempt=st.integers(1, 2)),
     st.builds(ev.DerivAmbiguous, proof=st.just("x")),
     st.builds(ev.RefundAccepted),
     st.builds(ev.RefundConfirmed, receipt=st.sampled_from(["R1", "R2"])),

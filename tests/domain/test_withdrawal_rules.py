@@ -267,7 +267,7 @@ def return_lost() -> Story:
         (returning, ev.ReturnNotSent(code="away", attempt=1)),
         (returning, ev.ReturnRefused(code="empty", attempt=1, hold=True)),
         (returning, ev.Woke()),
-        (return_lost, ev.ReturnAbsent(proof="statement")),
+        (return_lost, ev.ReturnAbsent(proof="statement", attempt=1)),
     ],
 )
 def test_what_a_frozen_customer_would_get_next_waits_for_two_people(
@@ -400,8 +400,13 @@ def test_a_lost_return_is_resolved_by_the_statement() -> None:
     assert (story.state, story.does()) == (State.RETURN_SENDING, ["resolve"])
     story.happens(ev.Woke(), after_s=30)
     assert story.does() == ["resolve"]
-    story.happens(ev.ReturnAbsent(proof="two reads"), after_s=700)
+    story.happens(ev.ReturnAbsent(proof="two reads", attempt=1), after_s=700)
     assert story.does() == ["submit"]
+    story.happens(ev.ReturnOutcomeUnknown(code="dropped", attempt=2))
+    assert isinstance(story.happens(ev.ReturnAbsent(proof="two reads", attempt=1), after_s=1), Ignored)
+    assert story.state is State.RETURN_SENDING, "the first attempt's absence says nothing about the second"
+    story.happens(ev.ReturnAbsent(proof="two reads", attempt=2), after_s=700)
+    assert (story.state, story.reviews) == (State.IN_REVIEW, ["return_unknown_twice"])
 
 
 def test_dollars_that_somebody_else_got_back_are_our_loss_and_a_person_looks() -> None:
@@ -632,7 +637,7 @@ things: st.SearchStrategy[Any] = st.one_of(
     st.builds(ev.ReturnRefused, code=st.just("x"), attempt=attempts, hold=st.booleans()),
     st.builds(ev.ReturnNotSent, code=st.just("x"), attempt=attempts),
     st.builds(ev.ReturnOutcomeUnknown, code=st.just("x"), attempt=attempts),
-    st.builds(ev.ReturnAbsent, proof=st.just("x")),
+    st.builds(ev.ReturnAbsent, proof=st.just("x"), attempt=st.integers(1, 2)),
     st.builds(ev.ReturnAmbiguous, proof=st.just("x")),
     st.builds(ev.CancelRequested),
     st.builds(ev.Woke, attempted=st.booleans()),
