@@ -26,8 +26,8 @@ from penpay.domain.reconciliation import (
     is_clean,
     not_told,
 )
-from penpay.lists import ACCOUNTS, AGENT, PAYMENTS, Lists, kind_of
 from penpay.operator import NodeUnreachable
+from penpay.provider_lists import ACCOUNTS, AGENT, PAYMENTS, Lists, kind_of
 
 BALANCE = "balance"
 OVERLAP = timedelta(minutes=10)

@@ -34,7 +34,7 @@ from penpay.adapters.sms import AfricasTalking
 from penpay.adapters.system import RandomUlids, SystemClock
 from penpay.adapters.user_store import MySqlUserStore
 from penpay.app.house import House, Outside, Stores
-from penpay.lists import Lists
+from penpay.provider_lists import Lists
 
 
 @dataclass(frozen=True, slots=True)

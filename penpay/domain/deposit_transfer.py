@@ -9,7 +9,8 @@ from penpay.domain.fx import cost_of, exchange
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import kes
 from penpay.domain.rail_end import ANOTHER_RECIPIENT
-from penpay.domain.unit import OVER, OperationKind, OperationState
+from penpay.domain.sent_dollars import no_longer_newest, paid_another
+from penpay.domain.unit import OperationKind, OperationState
 
 _S = State
 _O = OperationState
@@ -20,6 +21,8 @@ AMOUNT_MISMATCH = "amount_mismatch"
 """The question about money of another amount than asked."""
 CONTRADICTING_PAYMENT = "contradicting_payment"
 """The question about a second receipt."""
+CONTRADICTING_TRANSFER = "contradicting_transfer"
+"""The question about dollars that left otherwise than asked."""
 CONTRADICTING_REFUND = "contradicting_refund"
 """The question about a Reversal that executed although it was given up."""
 QUESTIONS_ABOUT_PAYMENT = frozenset({AMOUNT_MISMATCH, CONTRADICTING_PAYMENT, CONTRADICTING_REFUND})
@@ -43,7 +46,7 @@ def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
     """The dollars arrived: book the exchange. Anything that was not asked for like this is looked at."""
     if e.transaction_id in d.now.booked_transaction_ids:
         return
-    _no_longer_newest(d, d.now.deriv_transaction_id)
+    no_longer_newest(d, d.now.deriv_transaction_id)
     d.reference("deriv_transaction", e.transaction_id, d.now.transfer)
     d.operation("transfer", _O.CONFIRMED, provider_ref=e.transaction_id)
     evidence = {"deriv_transaction_id": e.transaction_id, "proof": e.proof}
@@ -79,35 +82,17 @@ def _unexpected(d: Draft[Deposit], e: ev.DerivConfirmed, evidence: dict[str, str
         set_aside(d, d.now.paid.minor - cost.kes_minor)
     else:
         d.post(d.books.unasked(e.transaction_id, e.amount, asset=AccountCode.DERIV_AGENT))
-    d.to_review("contradicting_transfer", "FINANCE", f"Deriv executed {e.amount.text()} USD", evidence, **known)
+    d.to_review(CONTRADICTING_TRANSFER, "FINANCE", f"Deriv executed {e.amount.text()} USD", evidence, **known)
 
 
 def deriv_paid_another(d: Draft[Deposit], e: ev.DerivPaidAnother) -> None:
-    """Somebody else got the dollars: they are our loss, the shillings stay the customer's, and people look.
+    """Somebody else got the dollars."""
 
-    A statement may have shown the same movement before, and it was taken for the customer's: then it is booked.
-    """
-    held = d.now.transfer
-    assert held is not None
-    if e.transaction_id == d.now.misdirected_transaction_id:
-        return
-    if e.transaction_id not in d.now.booked_transaction_ids:
-        d.reference("deriv_transaction", e.transaction_id, held)
-        d.post(d.books.misdirected(e.transaction_id, d.now.receive))
-        # An attempt after this one may be under way, and ends by itself.
-        if held.state not in OVER and e.attempt > held.attempts_closed:
-            transfer_absent(d, ANOTHER_RECIPIENT, attempts_closed=e.attempt)
-    reason = f"Deriv sent {d.now.receive.text()} USD to {e.loginid}"
-    evidence = {"deriv_transaction_id": e.transaction_id, "code": ANOTHER_RECIPIENT}
-    known = {"misdirected_transaction_id": e.transaction_id}
-    _no_longer_newest(d, d.now.misdirected_transaction_id)
-    d.to_review("contradicting_transfer", "FINANCE", reason, evidence, **known)
+    def absent() -> None:
+        transfer_absent(d, ANOTHER_RECIPIENT, attempts_closed=e.attempt)
 
-
-def _no_longer_newest(d: Draft[Deposit], transaction_id: str) -> None:
-    """Remember what is booked when another id takes its place: it may be told again, and is booked once."""
-    if transaction_id and transaction_id not in d.now.earlier_transaction_ids:
-        d.set(earlier_transaction_ids=(*d.now.earlier_transaction_ids, transaction_id))
+    held, amount = d.now.transfer, d.now.receive
+    paid_another(d, e, held=held, amount=amount, absent=absent, question=CONTRADICTING_TRANSFER)
 
 
 def set_aside(d: Draft[Deposit], minor: int) -> None:

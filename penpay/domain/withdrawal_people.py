@@ -8,6 +8,7 @@ from penpay.domain import withdrawal_payout as payout
 from penpay.domain import withdrawal_return as back
 from penpay.domain.decision import Draft
 from penpay.domain.ledger import AccountCode
+from penpay.domain.sent_dollars import no_longer_newest
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import State, Withdrawal
 
@@ -76,7 +77,7 @@ def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
         d.step(_S.IN_REVIEW, evidence, set_aside=None)
     if rest:
         d.post(d.books.settled_by_hand(e.reference, d.now.send, AccountCode.CUSTOMER))
-        back.no_longer_newest(d, d.now.return_transaction_id)
+        no_longer_newest(d, d.now.return_transaction_id)
         ended: dict[str, Any] = {"return_transaction_id": e.reference, "completed_at": d.at, "next_wake_at": None}
         d.step(_S.REVERSED, evidence, money_at="gone", **ended)
         d.close_review("*", "settled by staff")

@@ -5,7 +5,8 @@ from penpay.domain.decision import Draft
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import usd
 from penpay.domain.rail_end import ANOTHER_RECIPIENT
-from penpay.domain.unit import OVER, OperationKind, OperationState
+from penpay.domain.sent_dollars import no_longer_newest, paid_another
+from penpay.domain.unit import OperationKind, OperationState
 from penpay.domain.withdrawal import State, Withdrawal
 
 _S = State
@@ -69,31 +70,12 @@ def _unexpected(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
 
 
 def return_paid_another(d: Draft[Withdrawal], e: ev.ReturnPaidAnother) -> None:
-    """Somebody else got the dollars: they are our loss, the customer's stay here, and people look.
+    """Somebody else got the dollars."""
 
-    A statement may have shown the same movement before, and it was taken for the return: then it is booked.
-    """
-    held = d.now.back
-    assert held is not None
-    if e.transaction_id == d.now.misdirected_transaction_id:
-        return
-    if e.transaction_id not in d.now.booked_transaction_ids:
-        d.reference("deriv_transaction", e.transaction_id, held)
-        d.post(d.books.misdirected(e.transaction_id, d.now.send))
-        # An attempt after this one may be under way, and ends by itself.
-        if held.state not in OVER and e.attempt > held.attempts_closed:
-            back_absent(d, ANOTHER_RECIPIENT, attempts_closed=e.attempt)
-    reason = f"Deriv sent {d.now.send.text()} USD to {e.loginid}"
-    evidence = {"deriv_transaction_id": e.transaction_id, "code": ANOTHER_RECIPIENT}
-    known = {"misdirected_transaction_id": e.transaction_id}
-    no_longer_newest(d, d.now.misdirected_transaction_id)
-    d.to_review(CONTRADICTING_RETURN, "FINANCE", reason, evidence, **known)
+    def absent() -> None:
+        back_absent(d, ANOTHER_RECIPIENT, attempts_closed=e.attempt)
 
-
-def no_longer_newest(d: Draft[Withdrawal], transaction_id: str) -> None:
-    """Remember what is booked when another id takes its place: it may be told again, and is booked once."""
-    if transaction_id and transaction_id not in d.now.earlier_transaction_ids:
-        d.set(earlier_transaction_ids=(*d.now.earlier_transaction_ids, transaction_id))
+    paid_another(d, e, held=d.now.back, amount=d.now.send, absent=absent, question=CONTRADICTING_RETURN)
 
 
 def set_aside(d: Draft[Withdrawal], minor: int) -> None:

@@ -19,8 +19,8 @@ from penpay.domain.money import Money, kes, usd
 from penpay.domain.payments import PullRow
 from penpay.domain.reconciliation import Booked, Remedy, Verdict
 from penpay.domain.statement import StatementRow
-from penpay.lists import Lists
 from penpay.ports_rails import PullList
+from penpay.provider_lists import Lists
 from penpay.stack import PrivateInstallation
 
 SETTINGS = {

@@ -15,7 +15,7 @@ from typing import Any
 from config.settings import load_settings
 from penpay.app.outside import outside_of
 from penpay.commands.reconciling import sides_of
-from penpay.lists import PAYMENTS
+from penpay.provider_lists import PAYMENTS
 from penpay.reconcile import Sides, reconcile
 from tests.harness.crashing_node import Death, Shell
 
