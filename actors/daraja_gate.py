@@ -10,12 +10,14 @@ from typing import Any
 
 import structlog
 
+from actors.attempt_rows import NOT_BEGUN
 from actors.base import MailboxFull
 from actors.breaker import Breaker, BreakerState
 from actors.daraja_payouts import PAYEE_UNREADABLE, STOPPED, Payouts, spoils_credential, stops_payouts
 from actors.pacing import TokenBucket
 from actors.rail_call import CallResult, result_of, unsealed
-from actors.rail_sender import LEASE_PASSED, NOT_BEGUN, RailSender, SenderParts
+from actors.rail_parts import SenderParts
+from actors.rail_sender import LEASE_PASSED, RailSender
 from actors.saga_bell import tell_saga
 from penpay.domain.board import NOT_OURS, RailHealth
 from penpay.domain.errors import GatewayError, StoreError

@@ -17,7 +17,8 @@ from actors.deriv_calls import NO_SOCKET, Call, CallEnd, LateReply, SessionReady
 from actors.deriv_equals import Equals, unresolved_rows
 from actors.pacing import TokenBucket
 from actors.rail_call import CallResult, submit_of
-from actors.rail_sender import Pump, RailSender, SenderParts
+from actors.rail_parts import SenderParts
+from actors.rail_sender import Pump, RailSender
 from actors.saga_bell import tell_saga
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput
@@ -155,7 +156,7 @@ class DerivTransfersActor(RailSender):
             return
         result = transfer_result(end, submit.loginid)
         if result.outcome is not Outcome.UNKNOWN:
-            self.spawn(self.store_end(submit, int(number), result), name=f"late:{operation_id}")
+            self.spawn(self.rows.store(submit, int(number), result), name=f"late:{operation_id}")
 
     async def _call(self, request: deriv.Request, *, money: bool, reference: str = "") -> CallEnd:
         call = Call(

@@ -18,7 +18,8 @@ from actors.deriv_agent import Agent, AgentWitness
 from actors.deriv_customer_session import CustomerSession, Secrets, customer_session
 from actors.deriv_equals import Equals, unresolved_rows
 from actors.rail_call import CallResult, result_of, submit_of, unsealed
-from actors.rail_sender import RailSender, SenderParts
+from actors.rail_parts import SenderParts
+from actors.rail_sender import RailSender
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.debit_proof import both_marks
 from penpay.domain.errors import BadInput, GatewayError, NotSent, Refused, StoreError

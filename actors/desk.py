@@ -7,8 +7,8 @@ from typing import Any
 
 from penpay.domain import admission as adm
 from penpay.domain.board import Board
-from penpay.domain.decision import Rules
 from penpay.domain.fx import Direction, LockedRate
+from penpay.domain.rules import Rules
 from penpay.domain.unit import TransactionRow, UnitOfWork
 from penpay.messages import AcceptDeposit, AcceptWithdrawal, Quote
 from penpay.ports import Addresses, Clock, Ids, SagaMeter, Sealer, UserStore

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penpay.domain.decision import Act, Decision, Effect, Ignored, Occasion, Operation, Rejected, Rules
+from penpay.domain.decision import Act, Decision, Effect, Ignored, Occasion, Operation, Rejected
 from penpay.domain.rail_end import Outcome, RailEnd
+from penpay.domain.rules import Rules
 from penpay.domain.unit import TransactionRow
 from penpay.messages import InboxRow, ProbeAnswered
 

@@ -7,65 +7,30 @@ earlier incarnation or another node left without an end becomes UNKNOWN, for nob
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 from typing import Any, ClassVar
 
 import structlog
 
+from actors.attempt_rows import AttemptRows
 from actors.base import AsyncioActor, Context, Unavailable, with_context
-from actors.rail_call import CallObserver, CallResult, nobody_observes, submit_of
-from actors.rail_lease import LeaseHolder
-from actors.saga_bell import tell_saga
-from penpay.domain.board import Board
-from penpay.domain.errors import Conflict, StoreError
+from actors.rail_call import CallResult, submit_of
+from actors.rail_parts import SenderParts
+from penpay.domain.errors import StoreError
 from penpay.domain.gate import is_doubted
 from penpay.domain.rail_end import ABANDONED, RECOVERED, Outcome
 from penpay.domain.unit import OperationKind
-from penpay.messages import EvidenceArrived
 from penpay.messages_rails import Submit
-from penpay.ports import Addresses, Attempt, AttemptEnd, AttemptStore, Clock, Lease, OperationRow
+from penpay.ports import Attempt, Lease, OperationRow
 
 log = structlog.get_logger("penpay.rails")
 
 LEASE_PASSED = "lease_passed"
 """Not sent: between the attempt's row and the first byte this node's ownership ran out."""
-NOT_BEGUN = "not_begun"
-"""Not sent: the answer to the attempt's row was lost, so nothing followed it."""
 _LOOK_AHEAD = 256
 """Queued operations that are looked at for one that may start now."""
-_BACKOFF_FIRST_S = 0.1
-_BEGIN = "begin"
-"""Name in the watermark that tells one begin from every other one: epoch and count."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SenderSettings:
-    """Bounds and times of one rail's sender."""
-
-    queue_max: int = 10_000
-    in_flight_max: int = 64
-    sweep_every_s: float = 5.0
-    sweep_older_than_s: float = 2.0
-    sweep_page: int = 200
-    restart_wait_s: float = 10.0
-    backoff_max_s: float = 5.0
-    first_byte_s: float = 5.0
-    """From the wish for an attempt's row to the call's beginning; what stood still for longer is not sent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SenderParts:
-    """What every rail's sender works with."""
-
-    lease: LeaseHolder
-    attempts: AttemptStore
-    addresses: Addresses
-    clock: Clock
-    board: Board
-    settings: SenderSettings = field(default_factory=SenderSettings)
-    observe: CallObserver = nobody_observes
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +87,7 @@ class RailSender(AsyncioActor):
         self._swept_for = 0
         """Epoch of the newest sweep: a new one is not left to the timer."""
         self._sweeping = False
-        self._begun = 0
+        self.rows = AttemptRows(parts, self.RAIL, lambda: self._epoch)
 
     # --- what a rail fills in ---
 
@@ -265,12 +230,12 @@ class RailSender(AsyncioActor):
                 # Where the account stands now says nothing about what may have been sent long before.
                 watermark = {RECOVERED: "yes"} if self._is_doubted(submit) else account
                 asked_s = self.parts.clock.monotonic_s()
-                attempt = await self._begin(submit, lease, watermark)
+                attempt = await self.rows.begin(submit, lease, watermark)
                 result = (
                     await self._attempt(submit, lease, attempt, asked_s, watermark) if attempt is not None else None
                 )
             if attempt is not None and result is not None:
-                await self.store_end(submit, attempt.number, result)
+                await self.rows.store(submit, attempt.number, result)
         self.note(("ended", submit.operation_id), Ended(submit, result, unknown=self._is_unknown(result, lease)))
 
     def _is_unknown(self, result: CallResult | None, lease: Lease) -> bool:
@@ -294,73 +259,6 @@ class RailSender(AsyncioActor):
         result = await self.perform(attempt)
         self.observe(submit.kind.value, result.outcome.value, began_s)
         return result
-
-    async def _begin(self, submit: Submit, lease: Lease, watermark: Mapping[str, str]) -> Attempt | None:
-        self._begun += 1
-        name = f"{lease.epoch}-{self._begun}"
-        mark = {**watermark, _BEGIN: name}
-        try:
-            return await self.parts.attempts.begin(self.RAIL, lease.epoch, submit.operation_id, watermark=mark)
-        except Conflict:
-            log.warning("rail no longer owns its lease", rail=self.RAIL)
-        except StoreError as error:
-            log.warning("attempt not recorded", rail=self.RAIL, error=type(error).__name__)
-            await self._close_doubtful(submit, name)
-        return None
-
-    async def _close_doubtful(self, submit: Submit, name: str) -> None:
-        """The attempt's row may exist although its commit was never acknowledged. Nothing was sent for it.
-
-        Only a row of this very begin is closed: an older one may stand for something that was sent.
-        """
-        delay_s = _BACKOFF_FIRST_S
-        while True:
-            await asyncio.sleep(delay_s)
-            delay_s = min(self.parts.settings.backoff_max_s, delay_s * 2)
-            try:
-                newest = (await self.parts.attempts.newest([submit.operation_id])).get(submit.operation_id)
-            except StoreError:
-                continue
-            if newest is not None and newest.watermark.get(_BEGIN) == name:
-                result = CallResult(outcome=Outcome.NOT_SENT, code=NOT_BEGUN, hold=True)
-                await self.store_end(submit, newest.number, result)
-            return
-
-    async def store_end(self, submit: Submit, number: int, result: CallResult) -> None:
-        """Keep the end in memory until the database has it, then tell the saga. Storing it twice changes nothing."""
-        end = AttemptEnd(
-            operation_id=submit.operation_id,
-            attempt=number,
-            kind=submit.kind.value,
-            outcome=result.outcome.value,
-            code=result.code,
-            provider_ref=result.provider_ref,
-            facts=result.facts,
-            hold=result.hold,
-            at=self.parts.clock.now(),
-            body=result.body,
-        )
-        delay_s = _BACKOFF_FIRST_S
-        while True:
-            lease = self.parts.lease.current()
-            epoch = lease.epoch if lease is not None else self._epoch
-            try:
-                row = await self.parts.attempts.end(
-                    self.RAIL, epoch, end, shard=submit.shard, transaction_id=submit.transaction_id
-                )
-            except Conflict:
-                if self.parts.lease.current() is None:
-                    # Another node runs this rail now; it has called the attempt unknown and will find the evidence.
-                    log.warning("end of a call lost to another owner", rail=self.RAIL, outcome=end.outcome)
-                    return
-            except StoreError as error:
-                log.warning("end of a call waits for the database", rail=self.RAIL, error=type(error).__name__)
-            else:
-                log.info("attempt ended", rail=self.RAIL, kind=end.kind, outcome=end.outcome, code=end.code)
-                tell_saga(self.parts.addresses, submit.shard, submit.transaction_id, EvidenceArrived(row))
-                return
-            await asyncio.sleep(delay_s)
-            delay_s = min(self.parts.settings.backoff_max_s, delay_s * 2)
 
     # --- the sweep: leftovers of earlier epochs, blockers, intents that nobody submitted ---
 
@@ -388,7 +286,7 @@ class RailSender(AsyncioActor):
         for row, number in await self.parts.attempts.abandoned(self.RAIL, lease.epoch):
             if row.id not in self._running and row.kind in self.KINDS:
                 result = CallResult(outcome=Outcome.UNKNOWN, code=ABANDONED)
-                await self.store_end(submit_of(row), number, result)
+                await self.rows.store(submit_of(row), number, result)
 
     def _swept(self, swept: _Swept) -> None:
         self._sweeping = False

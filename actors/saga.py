@@ -15,9 +15,10 @@ from actors.deposit_flow import DEPOSIT
 from actors.flow import Flow, Unusable
 from actors.recording import record, unit_of
 from actors.withdrawal_flow import WITHDRAWAL
-from penpay.domain.decision import IN_REVIEW, Act, Decision, Effect, Ignored, Occasion, Rejected, Rules
+from penpay.domain.decision import IN_REVIEW, Act, Decision, Effect, Ignored, Occasion, Rejected
 from penpay.domain.errors import Unavailable
 from penpay.domain.review import PROOFS, staff_event, unproven, used_already
+from penpay.domain.rules import Rules
 from penpay.domain.saga_events import CancelRequested, Parked, Woke
 from penpay.domain.unit import NewOperation, OperationKind, RejectCode, ReviewOpened, TransactionRow, UnitOfWork
 from penpay.messages import (

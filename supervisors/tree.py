@@ -26,7 +26,7 @@ from actors.listener import ListenerActor
 from actors.mail import MailActor
 from actors.periodic import Job, PeriodicActor
 from actors.rail_lease import LeaseHolder, RailLeaseActor
-from actors.rail_sender import SenderParts
+from actors.rail_parts import SenderParts
 from actors.saga import SagaActor, SagaParts, park
 from actors.shard_lease import ShardLeaseActor
 from actors.sms import SmsActor

@@ -23,7 +23,7 @@ from actors.ledger import LedgerActor
 from actors.outbox import OutboxActor
 from actors.payment_watch import WatchParts, WatchSettings
 from actors.rail_lease import LeaseHolder
-from actors.rail_sender import SenderParts, SenderSettings
+from actors.rail_parts import SenderParts, SenderSettings
 from actors.saga import SagaParts
 from actors.wakeups import WakeUpsActor
 from penpay.app.house import House, HouseMetrics

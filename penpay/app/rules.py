@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from config.sections import Settings
 from config.tuning import minor
 from penpay.domain.admission import Limits
-from penpay.domain.decision import Rules
+from penpay.domain.rules import Rules
 from penpay.domain.timeline import Deadlines
 from penpay.http.edge import EdgeSettings
 from penpay.http.rates import RateRules, rate_rules

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from penpay.domain import deposit_events as ev
-from penpay.domain.decision import Draft
 from penpay.domain.deposit import Deposit, State
 from penpay.domain.deposit_transfer import (
     AMOUNT_MISMATCH,
@@ -18,6 +17,7 @@ from penpay.domain.deposit_transfer import (
     start_refund,
     start_transfer,
 )
+from penpay.domain.draft import Draft
 from penpay.domain.ledger import AccountCode
 from penpay.domain.unit import OperationState
 

@@ -5,8 +5,8 @@ from typing import Any
 from penpay.domain import deposit_events as ev
 from penpay.domain import deposit_payment as pay
 from penpay.domain import deposit_transfer as move
-from penpay.domain.decision import Draft
 from penpay.domain.deposit import Deposit, State
+from penpay.domain.draft import Draft
 from penpay.domain.ledger import AccountCode
 from penpay.domain.unit import OVER, OperationState
 

@@ -9,9 +9,11 @@ from penpay.domain import deposit_events as ev
 from penpay.domain import deposit_payment as pay
 from penpay.domain import deposit_people as people
 from penpay.domain import deposit_transfer as move
-from penpay.domain.decision import Act, Decision, Draft, Ignored, Occasion, Rejected, Rules
+from penpay.domain.decision import Act, Decision, Ignored, Occasion, Rejected
 from penpay.domain.deposit import OPERATIONS, TRANSITIONS, Deposit
 from penpay.domain.deposit_waiting import woke
+from penpay.domain.draft import Draft
+from penpay.domain.rules import Rules
 from penpay.domain.unit import OVER
 
 

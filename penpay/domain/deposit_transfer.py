@@ -3,8 +3,8 @@
 from typing import Any
 
 from penpay.domain import deposit_events as ev
-from penpay.domain.decision import Draft
 from penpay.domain.deposit import Deposit, State
+from penpay.domain.draft import Draft
 from penpay.domain.fx import cost_of, exchange
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import kes

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from penpay.domain import deposit_events as ev
-from penpay.domain.decision import Draft
 from penpay.domain.deposit import Deposit, State
 from penpay.domain.deposit_payment import fail, probe_payment
+from penpay.domain.draft import Draft
 from penpay.domain.unit import OperationState
 
 _S = State

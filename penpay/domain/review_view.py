@@ -11,13 +11,14 @@ from typing import Any
 from penpay.domain import deposit_row as deposits
 from penpay.domain import deposit_rules, withdrawal_rules
 from penpay.domain import withdrawal_row as withdrawals
-from penpay.domain.decision import Act, Decision, Ignored, Occasion, Rejected, Rules
+from penpay.domain.decision import Act, Decision, Ignored, Occasion, Rejected
 from penpay.domain.fx import Direction
 from penpay.domain.identity import mask_phones_in
 from penpay.domain.ledger import Entry
 from penpay.domain.money import Money
 from penpay.domain.presentation import time_text
 from penpay.domain.review import PROOFS, Action, Approval, Attempted, ReviewItem, staff_event, unproven
+from penpay.domain.rules import Rules
 from penpay.domain.strays import ended, exit_problem, stray_of
 from penpay.domain.unit import NewOperation, TransactionRow, UnitOfWork
 

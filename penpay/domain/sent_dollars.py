@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from penpay.domain.decision import Draft, Operation, SagaState
+from penpay.domain.decision import Operation, SagaState
+from penpay.domain.draft import Draft
 from penpay.domain.money import Money
 from penpay.domain.rail_end import ANOTHER_RECIPIENT
 from penpay.domain.unit import OVER

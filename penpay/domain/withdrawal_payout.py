@@ -7,7 +7,7 @@ evidence that lie apart: a final failed result, and a status that is not Complet
 from datetime import timedelta
 
 from penpay.domain import withdrawal_events as ev
-from penpay.domain.decision import Draft
+from penpay.domain.draft import Draft
 from penpay.domain.fx import Exchange, exchange
 from penpay.domain.ids import uuid_text
 from penpay.domain.ledger import AccountCode

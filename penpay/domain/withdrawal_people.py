@@ -6,7 +6,7 @@ from penpay.domain import withdrawal_debit as debit
 from penpay.domain import withdrawal_events as ev
 from penpay.domain import withdrawal_payout as payout
 from penpay.domain import withdrawal_return as back
-from penpay.domain.decision import Draft
+from penpay.domain.draft import Draft
 from penpay.domain.ledger import AccountCode
 from penpay.domain.sent_dollars import no_longer_newest
 from penpay.domain.unit import OperationState

@@ -1,7 +1,7 @@
 """The rules of a withdrawal that cannot be paid out: the dollars go back to the customer's Deriv account."""
 
 from penpay.domain import withdrawal_events as ev
-from penpay.domain.decision import Draft
+from penpay.domain.draft import Draft
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import usd
 from penpay.domain.rail_end import ANOTHER_RECIPIENT

@@ -7,7 +7,9 @@ from penpay.domain import withdrawal_events as ev
 from penpay.domain import withdrawal_payout as payout
 from penpay.domain import withdrawal_people as people
 from penpay.domain import withdrawal_return as back
-from penpay.domain.decision import Act, Decision, Draft, Ignored, Occasion, Rejected, Rules
+from penpay.domain.decision import Act, Decision, Ignored, Occasion, Rejected
+from penpay.domain.draft import Draft
+from penpay.domain.rules import Rules
 from penpay.domain.unit import OVER
 from penpay.domain.withdrawal import OPERATIONS, TRANSITIONS, Withdrawal
 from penpay.domain.withdrawal_waiting import woke

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from penpay.domain import withdrawal_events as ev
-from penpay.domain.decision import Draft
+from penpay.domain.draft import Draft
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import State, Withdrawal
 from penpay.domain.withdrawal_debit import fail

@@ -16,12 +16,13 @@ from pydantic import ValidationError
 
 from config.limits import PAGE_DEFAULT, PAGE_MAX
 from penpay.domain.board import Board
-from penpay.domain.decision import Occasion, Rules
+from penpay.domain.decision import Occasion
 from penpay.domain.errors import BadInput, Unavailable
 from penpay.domain.ids import is_ulid
 from penpay.domain.overview import LATE_MAX, NOTHING_KNOWN, Check, Unfinished, render_board
 from penpay.domain.presentation import time_text
 from penpay.domain.review_view import OpenItem, Subject, preview, previews
+from penpay.domain.rules import Rules
 from penpay.domain.story import KnownReference, Story
 from penpay.domain.timeline import Deadlines
 from penpay.http.readiness import Readiness, told

@@ -19,8 +19,8 @@ from penpay.domain import (
     withdrawal_debit,
     withdrawal_events,
 )
-from penpay.domain.decision import Draft
 from penpay.domain.deposit import State
+from penpay.domain.draft import Draft
 from penpay.domain.ids import ulid_from_bytes, uuid_text
 from penpay.domain.rail_end import Outcome
 from penpay.domain.unit import OperationState

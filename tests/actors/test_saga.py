@@ -14,11 +14,12 @@ from actors.desk import UserParts
 from actors.saga import SagaActor, SagaParts, park
 from actors.user import UserActor
 from penpay.domain.admission import Limits
-from penpay.domain.decision import Effect, Operation, Rules
+from penpay.domain.decision import Effect, Operation
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.money import kes, usd
 from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
 from penpay.domain.review import Approval
+from penpay.domain.rules import Rules
 from penpay.domain.unit import OperationState, TransactionRow
 from penpay.messages import (
     AcceptDeposit,

@@ -12,10 +12,10 @@ from actors.desk import UserParts
 from actors.user import UserActor
 from penpay.domain.admission import Limits
 from penpay.domain.board import FloatSnapshot, FxSnapshot, RailHealth
-from penpay.domain.decision import Rules
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.fx import Direction
 from penpay.domain.money import Money, kes, usd
+from penpay.domain.rules import Rules
 from penpay.messages import (
     AcceptDeposit,
     CreateQuote,

@@ -12,11 +12,11 @@ from actors.saga import SagaActor, SagaParts
 from actors.user import UserActor
 from penpay.domain.admission import Limits
 from penpay.domain.board import FloatSnapshot, RailHealth
-from penpay.domain.decision import Rules
 from penpay.domain.ids import uuid_text
 from penpay.domain.money import Money, usd
 from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
 from penpay.domain.review import Approval
+from penpay.domain.rules import Rules
 from penpay.domain.unit import TransactionRow
 from penpay.messages import (
     AcceptWithdrawal,

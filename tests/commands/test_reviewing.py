@@ -14,11 +14,12 @@ from typer.testing import CliRunner
 
 from penpay.adapters.system import RandomUlids
 from penpay.commands import reviewing
-from penpay.domain.decision import Occasion, Rules
+from penpay.domain.decision import Occasion
 from penpay.domain.money import kes, usd
 from penpay.domain.review import Action, Approval, ReviewItem
 from penpay.domain.review_kinds import BESIDE
 from penpay.domain.review_view import Subject, preview
+from penpay.domain.rules import Rules
 from penpay.domain.unit import TransactionRow
 from penpay.ports import OperationRow, SagaRows
 from tests.config.test_settings import MANDATORY

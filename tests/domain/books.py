@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from actors.ledger_rules import ALLOWED
-from penpay.domain.decision import Act, Decision, Effect, Ignored, Occasion, Operation, Rejected, Rules
+from penpay.domain.decision import Act, Decision, Effect, Ignored, Occasion, Operation, Rejected
 from penpay.domain.deposit import Deposit, State
 from penpay.domain.deposit_row import from_row, to_row
 from penpay.domain.deposit_rules import decide as decide_deposit
@@ -14,6 +14,7 @@ from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.ids import ulid
 from penpay.domain.ledger import CHART, Kind, Phase, Side
 from penpay.domain.money import kes, usd
+from penpay.domain.rules import Rules
 from penpay.domain.unit import OperationState, TransactionRow
 
 T0 = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)

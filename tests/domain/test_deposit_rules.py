@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penpay.domain import deposit_events as ev
-from penpay.domain.decision import Ignored, Rejected, Rules
+from penpay.domain.decision import Ignored, Rejected
 from penpay.domain.deposit import FINAL, TRANSITIONS, State, edges
 from penpay.domain.deposit_row import STATUS
 from penpay.domain.deposit_rules import HANDLERS
 from penpay.domain.money import kes, usd
+from penpay.domain.rules import Rules
 from penpay.domain.unit import OperationState
 from tests.domain.books import RECEIVE, SEND, T0, Story, new_deposit
 

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penpay.domain import withdrawal_events as ev
-from penpay.domain.decision import Ignored, Operation, Rejected, Rules
+from penpay.domain.decision import Ignored, Operation, Rejected
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.money import kes, usd
 from penpay.domain.payout_codes import payout_fee
+from penpay.domain.rules import Rules
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import FINAL, TRANSITIONS, State, Withdrawal, edges
 from penpay.domain.withdrawal_row import STATUS, from_row, to_row

@@ -9,8 +9,8 @@ import pytest
 from actors.base import AsyncioActorRef
 from actors.user import UserActor, UserParts
 from penpay.domain.admission import Limits
-from penpay.domain.decision import Rules
 from penpay.domain.money import usd
+from penpay.domain.rules import Rules
 from tests.actors.house import House, PlainSealer
 from tests.actors.test_user import asked, code
 from tests.faults.stage import Stage

@@ -18,10 +18,10 @@ from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.story_store import MySqlStories
 from penpay.adapters.system import RandomUlids
 from penpay.domain.board import Board, FloatSnapshot, FxSnapshot, RailHealth
-from penpay.domain.decision import Rules
 from penpay.domain.errors import Unavailable
 from penpay.domain.overview import Check
 from penpay.domain.review import Action, approval_of
+from penpay.domain.rules import Rules
 from penpay.domain.timeline import Deadlines
 from penpay.http.console import ConsoleDesk
 from penpay.http.console_page import PAGES

@@ -23,7 +23,7 @@ from actors.deriv_statement import AgentStatement, CustomerStatements
 from actors.deriv_transfers import DerivTransfersActor, TransferSettings, transfer_result
 from actors.deriv_withdrawals import DerivWithdrawalsActor, WithdrawalParts, WithdrawalSettings
 from actors.rail_lease import LeaseHolder
-from actors.rail_sender import SenderParts, SenderSettings
+from actors.rail_parts import SenderParts, SenderSettings
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.board import NOT_OURS, Board
 from penpay.domain.money import usd

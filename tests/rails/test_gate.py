@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from actors.attempt_rows import NOT_BEGUN
 from actors.base import AsyncioActorRef
 from actors.daraja_gate import PAYEE_UNREADABLE, DarajaGateActor, GateParts, GateSettings
 from actors.rail_lease import LeaseHolder
-from actors.rail_sender import LEASE_PASSED, NOT_BEGUN, SenderParts, SenderSettings
+from actors.rail_parts import SenderParts, SenderSettings
+from actors.rail_sender import LEASE_PASSED
 from penpay.domain.board import Board
 from penpay.domain.errors import NotSent, OutcomeUnknown, Refused
 from penpay.domain.gate import NOT_COMPARED
