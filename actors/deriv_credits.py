@@ -82,6 +82,7 @@ class _Read:
     asked: Sequence[ProbeWitness]
     attempts: Mapping[str, SentAttempt]
     rows: Sequence[StatementRow] | None = None
+    complete: bool = True
     owners: Mapping[str, str] | None = None
     code: str = ""
 
@@ -158,7 +159,7 @@ class DerivCreditsActor(AsyncioActor):
         try:
             attempts = await self._parts.attempts.newest([question.operation_id for question in asked])
             since = min(_awaited(question, attempts).since for question in asked) - CLOCK_MARGIN
-            listed = await self._listed(since)
+            listed, complete = await self._listed(since)
             # The stream is ahead of a statement that lags, and knows no text.
             streamed = {row.id: row for row in self._parts.statement.witness.streamed}
             rows = credits_of({**streamed, **{row.id: row for row in listed}}.values())
@@ -169,14 +170,15 @@ class DerivCreditsActor(AsyncioActor):
         except NotSent as error:
             outcome = _Read(asked=asked, attempts=attempts, code=error.code)
         else:
-            outcome = _Read(asked=asked, attempts=attempts, rows=rows, owners=owners)
+            outcome = _Read(asked=asked, attempts=attempts, rows=rows, complete=complete, owners=owners)
         self.timers.once("judge", 0.0, outcome)
 
-    async def _listed(self, since: datetime) -> Sequence[StatementRow]:
+    async def _listed(self, since: datetime) -> tuple[Sequence[StatementRow], bool]:
         """The statement's rows; none where Deriv shows no statement, for then the stream is all there is."""
         if self._parts.statement.witness.never_tells("statement"):
-            return ()
-        return (await self._parts.statement.read(since)).rows
+            return (), True
+        read = await self._parts.statement.read(since)
+        return read.rows, read.complete
 
     def _judge(self, read: _Read) -> None:
         if read.rows is None or read.owners is None:
@@ -191,7 +193,8 @@ class DerivCreditsActor(AsyncioActor):
             del self._open[operation_id]
         owners = {**self._offered, **{int(ref): owner for ref, owner in read.owners.items()}}
         agent = self._parts.statement.witness.loginid
-        matches = match_credits(read.rows, [debit for debit, _ in self._open.values()], owners=owners, agent=agent)
+        debits = [debit for debit, _ in self._open.values()]
+        matches = match_credits(read.rows, debits, owners=owners, agent=agent, complete=read.complete)
         for question in read.asked:
             match = matches[question.operation_id]
             if match.credit is not None:

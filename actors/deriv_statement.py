@@ -1,11 +1,14 @@
 """Reading statements: the agent's over its session, under one pace for all who read; a customer's on their own socket.
 
-A read is complete back to the time that was asked for, or it is none: what is missing from half a list proves nothing.
+A read goes back to the time that was asked for, or it is none: what is missing from half a list proves nothing. A row
+that nobody can read hides no other, but then nothing that rests on what is missing, or on numbers, is proven.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+import structlog
 
 from actors.base import ActorCrashed, AskTimeout, Unavailable
 from actors.deriv_agent import AgentWitness
@@ -23,6 +26,8 @@ from penpay.messages_rails import DERIV_SESSION
 from penpay.ports import Addresses, Clock, OperationRow, Sealer
 from penpay.ports_rails import DerivDialer
 
+log = structlog.get_logger("penpay.rails")
+
 NOT_READ = "statement_not_read"
 _PAGES_MAX = 20
 _ASK_MARGIN_S = 10.0
@@ -30,18 +35,23 @@ _ASK_MARGIN_S = 10.0
 
 async def rows_since(
     ask: Callable[[deriv.Request], Awaitable[Frame]], *, since: datetime, currency: Currency, account: str
-) -> Sequence[StatementRow]:
-    """Everything of this login since then, newest first. Raises what `ask` raises, `NotSent` for too much, `BadInput`.
+) -> tuple[Sequence[StatementRow], bool]:
+    """Everything of this login since then, newest first, and whether all of it can be read.
 
-    New rows push older ones on while pages are read, so pages may overlap but leave no hole.
+    Raises what `ask` raises, `NotSent` for too much, `BadInput`. New rows push older ones on while pages are read, so
+    pages may overlap but leave no hole.
     """
     found: dict[int, StatementRow] = {}
-    for page in range(_PAGES_MAX):
-        frame = await ask(deriv.statement(since=since, offset=page * deriv.STATEMENT_PAGE))
-        rows = deriv.statement_rows(frame, currency, account)
-        found.update((row.id, row) for row in rows)
-        if len(rows) < deriv.STATEMENT_PAGE:
-            return list(found.values())
+    complete = True
+    for number in range(_PAGES_MAX):
+        frame = await ask(deriv.statement(since=since, offset=number * deriv.STATEMENT_PAGE))
+        page = deriv.statement_page(frame, currency, account)
+        found.update((row.id, row) for row in page.rows)
+        complete = complete and len(page.rows) == page.listed
+        if page.listed < deriv.STATEMENT_PAGE:
+            if not complete:
+                log.warning("rows of a statement cannot be read", rail="deriv", since=since)
+            return list(found.values()), complete
     raise NotSent("too_many_pages")
 
 
@@ -65,14 +75,15 @@ class AgentStatement:
         """Rows since then and the balance as told around the read. Raises `NotSent` when it cannot be read now."""
         before_minor = self.witness.balance.minor
         try:
-            rows = await rows_since(
+            rows, complete = await rows_since(
                 self._ask, since=since, currency=self.witness.currency, account=self.witness.loginid
             )
         except BadInput as error:
             raise NotSent(f"{UNREADABLE}:{error.field}") from error
         if self.witness.site_status != "up":
             raise NotSent(NOT_READ)
-        return StatementRead(rows=rows, balances_minor=frozenset({before_minor, self.witness.balance.minor}))
+        balances_minor = frozenset({before_minor, self.witness.balance.minor})
+        return StatementRead(rows=rows, balances_minor=balances_minor, complete=complete)
 
     async def _ask(self, request: deriv.Request) -> Frame:
         self._bucket.take(self._clock.monotonic_s())
@@ -106,8 +117,8 @@ class CustomerStatements:
         async with opening as (session, _):
             try:
                 _, before = deriv.balance(await session.read(deriv.balance_now()))
-                rows = await rows_since(session.read, since=since, currency=before.currency, account=login)
+                rows, complete = await rows_since(session.read, since=since, currency=before.currency, account=login)
                 _, after = deriv.balance(await session.read(deriv.balance_now()))
             except BadInput as error:
                 raise NotSent(f"{UNREADABLE}:{error.field}") from error
-        return StatementRead(rows=rows, balances_minor=frozenset({before.minor, after.minor}))
+        return StatementRead(rows=rows, balances_minor=frozenset({before.minor, after.minor}), complete=complete)

@@ -110,7 +110,10 @@ class Lists:
             since=since,
             refs=[str(row.id) for row in reading.rows],
         )
-        return compare(AGENT, listed, booked, claims={}, window=window, awaited=awaited), reading.balance
+        found = compare(AGENT, listed, booked, claims={}, window=window, awaited=awaited, complete=reading.complete)
+        if not reading.complete:
+            found.append(not_told(AGENT, "list", "some of its entries cannot be read"))
+        return found, reading.balance
 
 
 def _begins(source: str, now: datetime) -> datetime:

@@ -17,10 +17,14 @@ _PAGES_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class AgentReading:
-    """Every movement since the asked time, newest first, and the balance when the reading ended."""
+    """Every movement since the asked time, newest first, and the balance when the reading ended.
+
+    `complete` False: some of its rows cannot be read.
+    """
 
     rows: Sequence[StatementRow]
     balance: Money
+    complete: bool = True
 
 
 class DialedAgentAccount:
@@ -54,16 +58,19 @@ class DialedAgentAccount:
             raise Refused("other_account", f"the token opens {who.loginid}")
         currency = Currency(who.currency)
         found: dict[int, StatementRow] = {}
-        for page in range(_PAGES_MAX):
-            if page:
+        complete = True
+        for number in range(_PAGES_MAX):
+            if number:
                 await asyncio.sleep(self._pause_s)
-            frame = await asking.ask(deriv.statement(since=since, offset=page * deriv.STATEMENT_PAGE))
-            rows = deriv.statement_rows(frame, currency, self._loginid)
+            frame = await asking.ask(deriv.statement(since=since, offset=number * deriv.STATEMENT_PAGE))
+            page = deriv.statement_page(frame, currency, self._loginid)
             # New rows push older ones on while pages are read: pages overlap then, and leave no hole.
-            found.update((row.id, row) for row in rows)
-            if len(rows) < deriv.STATEMENT_PAGE:
+            found.update((row.id, row) for row in page.rows)
+            complete = complete and len(page.rows) == page.listed
+            if page.listed < deriv.STATEMENT_PAGE:
                 _, balance = deriv.balance(await asking.ask({"balance": 1}))
-                return AgentReading(sorted(found.values(), key=lambda row: row.id, reverse=True), balance)
+                newest_first = sorted(found.values(), key=lambda row: row.id, reverse=True)
+                return AgentReading(newest_first, balance, complete)
         raise NotSent("too_many_pages")
 
 

@@ -57,11 +57,17 @@ def credits_of(rows: Iterable[StatementRow]) -> Sequence[StatementRow]:
 
 
 def match_credits(
-    rows: Sequence[StatementRow], awaited: Sequence[Awaited], *, owners: Mapping[int, str], agent: str
+    rows: Sequence[StatementRow],
+    awaited: Sequence[Awaited],
+    *,
+    owners: Mapping[int, str],
+    agent: str,
+    complete: bool = True,
 ) -> Mapping[str, Match]:
     """What to answer to each awaited debit, by operation. `owners`: operations to which credits belong already.
 
-    `agent` is our own login, which says nothing about a counterparty.
+    `agent` is our own login, which says nothing about a counterparty. Not `complete`: there are credits that nobody can
+    read, so their number says nothing.
     """
     matches: dict[str, Match] = {}
     mine = {owner: row for row in rows if (owner := owners.get(row.id))}
@@ -78,6 +84,10 @@ def match_credits(
             by_amount[debit.amount].append(debit)
     nameless = [row for row in free if row.id not in given and not _is_named(row, agent)]
     for amount, debits in by_amount.items():
+        if not complete:
+            unread = Match(Seen.PENDING, "some rows of the statement cannot be read")
+            matches |= {debit.operation_id: unread for debit in debits}
+            continue
         matches |= _match_by_number([row for row in nameless if row.amount == amount], debits)
     return matches
 

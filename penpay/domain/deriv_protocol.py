@@ -16,7 +16,7 @@ from typing import Any
 from penpay.domain.deriv_numbers import cents, epoch, number
 from penpay.domain.errors import BadInput
 from penpay.domain.money import Currency, Money
-from penpay.domain.statement import StatementRow, signed_by, with_signs
+from penpay.domain.statement import StatementPage, StatementRow, page_of, signed_by
 
 Request = Mapping[str, "str | int | Money | Mapping[str, str | Money]"]
 """One call: the member named after the method, and its arguments. `req_id` is added when it is written."""
@@ -331,27 +331,38 @@ def mailed(frame: Frame) -> bool:
     return frame.members.get("verify_email") == 1
 
 
-def statement_rows(frame: Frame, currency: Currency, account: str = "") -> Sequence[StatementRow]:
-    """Rows of one page, as they came: newest first. `currency` and login are the account's, rows name none."""
-    rows = _object(frame, "statement").get("transactions")
-    if type(rows) is not list:
+def statement_page(frame: Frame, currency: Currency, account: str = "") -> StatementPage:
+    """One page, as it came: newest first. `currency` and login are the account's, rows name none."""
+    listed = _object(frame, "statement").get("transactions")
+    if type(listed) is not list:
         raise BadInput("transactions", "not a list")
-    return with_signs([_statement_row(row, currency) for row in rows], account)
+    return page_of([_statement_row(row, currency) for row in listed], account)
 
 
-def _statement_row(row: object, currency: Currency) -> StatementRow:
-    if type(row) is not dict:
-        raise BadInput("transactions", "a row is not an object")
-    return StatementRow(
-        id=number(row.get("transaction_id"), "transaction_id"),
-        at=epoch(row.get("transaction_time"), "transaction_time"),
-        action=_text(row.get("action_type")),
-        amount=_money(row.get("amount"), currency.value),
-        balance_after=_money(row.get("balance_after"), currency.value),
-        longcode=_text(row.get("longcode")),
-        payer=_login(row.get("from")),
-        payee=_login(row.get("to")),
-    )
+def statement_rows(frame: Frame, currency: Currency, account: str = "") -> Sequence[StatementRow]:
+    """Rows of a page that must be read to the last: the newest says where the account stands."""
+    page = statement_page(frame, currency, account)
+    if len(page.rows) < page.listed:
+        raise BadInput("transactions", "a row cannot be read")
+    return page.rows
+
+
+def _statement_row(row: object, currency: Currency) -> StatementRow | None:
+    """None when nobody can read it."""
+    row = _members(row)
+    try:
+        return StatementRow(
+            id=number(row.get("transaction_id"), "transaction_id"),
+            at=epoch(row.get("transaction_time"), "transaction_time"),
+            action=_text(row.get("action_type")),
+            amount=_money(row.get("amount"), currency.value),
+            balance_after=_money(row.get("balance_after"), currency.value),
+            longcode=_text(row.get("longcode")),
+            payer=_login(row.get("from")),
+            payee=_login(row.get("to")),
+        )
+    except BadInput:
+        return None
 
 
 def _login(side: object) -> str:

@@ -64,6 +64,27 @@ def with_signs(rows: Sequence[StatementRow], account: str) -> Sequence[Statement
     return [replace(row, amount=_signed(row, account, changes.get(row.id))) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class StatementPage:
+    """The rows of one page that can be read, and how many were listed: one that cannot hides no other."""
+
+    rows: Sequence[StatementRow]
+    listed: int
+
+
+def page_of(listed: Sequence[StatementRow | None], account: str) -> StatementPage:
+    """A page as listed, newest first; None is a row that nobody can read.
+
+    A transfer that names no side is known by how it left the balance: behind such a row it cannot be read either.
+    """
+    rows = [
+        row
+        for row, older in zip(listed, [*listed[1:], *listed[-1:]], strict=True)
+        if row is not None and (older is not None or row.action != "transfer" or row.payer or row.payee)
+    ]
+    return StatementPage(with_signs(rows, account), len(listed))
+
+
 def _signed(row: StatementRow, account: str, change_minor: int | None) -> Money:
     """A transfer goes either way: who paid it decides, or else how it left the balance."""
     amount = signed_by(row.action, row.amount)
@@ -145,10 +166,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementRead:
-    """Rows newest first, complete back to the time asked for, and the account's balance as told around the read."""
+    """Rows newest first, back to the time asked for, and the account's balance as told around the read.
+
+    `complete` False: some of its rows cannot be read. What is there still counts.
+    """
 
     rows: Sequence[StatementRow]
     balances_minor: frozenset[int]
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +211,8 @@ def read_for_transfer(read: StatementRead, lost: LostTransfer, *, used: frozense
         return Reading(Found.AMBIGUOUS, f"our reference stands in {_names(ours)}")
     if ours:
         return Reading(Found.CONFIRMED, f"reference in the description of {ours[0].id}", ours[0])
+    if not read.complete:
+        return Reading(Found.INCOMPLETE, "some rows of the statement cannot be read")
     candidates = [
         row
         for row in free

@@ -120,7 +120,7 @@ class Sides:
         return PullList(tuple(row for row in self.payments if since <= row.paid_at <= until), self.complete)
 
     async def read(self, since: datetime) -> AgentReading:
-        return AgentReading([row for row in self.statement if row.at >= since], usd(0))
+        return AgentReading([row for row in self.statement if row.at >= since], usd(0), self.complete)
 
     async def booked(self, kinds, *, account, currency, since, refs) -> dict[str, Booked]:
         assert account in {"mpesa_paybill", "deriv_agent"}
@@ -177,8 +177,9 @@ async def test_one_item_is_judged_by_what_its_provider_lists(
 async def test_a_list_with_entries_that_cannot_be_read_says_so_of_what_it_does_not_show():
     sides = Sides([], [], complete=False)
     lists = Lists(payments=sides, agent=sides, books=sides, reads=sides, clock=sides, settle_s=600.0)
-    found = await lists.judged("payment", "NOBODYS", at=NOW - timedelta(hours=1))
-    assert (found.verdict, found.remedy) == (Verdict.NOT_TOLD, Remedy.NONE)
+    for kind in ("payment", "credit"):
+        found = await lists.judged(kind, "NOBODYS", at=NOW - timedelta(hours=1))
+        assert (found.verdict, found.remedy) == (Verdict.NOT_TOLD, Remedy.NONE)
 
 
 def test_books_and_rails_agree_after_money_went_both_ways(installation: PrivateInstallation):

@@ -61,6 +61,12 @@ def test_the_only_credit_of_the_only_debit_is_its_own():
     assert matched([credit(5)], [debit(1)]) == {op(1): (Seen.CONFIRMED, 5)}
 
 
+def test_numbers_say_nothing_where_a_credit_cannot_be_read():
+    rows, debits = credits_of([credit(5)]), [debit(1)]
+    found = match_credits(rows, debits, owners={}, agent=AGENT, complete=False)
+    assert (found[op(1)].seen, found[op(1)].credit) == (Seen.PENDING, None)
+
+
 @pytest.mark.parametrize(
     "row",
     [

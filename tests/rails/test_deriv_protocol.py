@@ -187,6 +187,18 @@ def test_a_statement_row_keeps_sign_balance_and_words():
     assert [(row.id, row.amount, row.balance_after) for row in rows] == [(12, usd(-966), usd(9034))]
 
 
+def test_a_row_that_nobody_can_read_hides_no_other():
+    row = {"action_type": "withdrawal", "amount": -9.66, "balance_after": 90.34, "transaction_id": 12}
+    row |= {"transaction_time": 1_760_000_000}
+    broken = row | {"balance_after": "much", "transaction_id": 11}
+    guessed = row | {"action_type": "transfer", "amount": 9.66, "transaction_id": 13}
+    told = frame(statement={"count": 3, "transactions": [row | {"transaction_id": 14}, guessed, broken, row, "row"]})
+    page = deriv.statement_page(told, Currency.USD, "CR9")
+    assert ([one.id for one in page.rows], page.listed) == ([14, 12], 5)
+    with pytest.raises(BadInput):
+        deriv.statement_rows(told, Currency.USD, "CR9")
+
+
 def test_a_statement_row_names_its_sides_and_says_which_way_it_went():
     transfer = {"action_type": "transfer", "amount": 9.66, "balance_after": 90.34, "transaction_id": 12}
     transfer |= {"transaction_time": 1_760_000_000, "from": {"loginid": "CR9"}, "to": {"loginid": "CR1"}}

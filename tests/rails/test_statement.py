@@ -55,6 +55,17 @@ def test_our_reference_is_certain():
     assert (reading.found, reading.row.id) == (Found.CONFIRMED, 102)
 
 
+def test_with_a_row_that_nobody_can_read_only_our_reference_is_certain():
+    ours, absent = statement((-966, f"Agent note: {description(OURS)}")), statement((-50, ""))
+    for whole, found in (
+        (ours, Found.CONFIRMED),
+        (statement((-966, "")), Found.INCOMPLETE),
+        (absent, Found.INCOMPLETE),
+    ):
+        partly = replace(whole, complete=False)
+        assert read_for_transfer(partly, LOST, used=frozenset()).found is found
+
+
 def test_without_references_the_only_debit_of_the_amount_is_ours():
     reading = read((-965, ""), (-966, ""), (966, ""))
     assert (reading.found, reading.row.id) == (Found.CONFIRMED, 102)
