@@ -28,6 +28,7 @@ PULL_REACH = timedelta(hours=47)
 """Safaricom lists 48 hours; an hour for clocks."""
 UNREADABLE_ROWS = "unreadable_rows"
 BEYOND_THE_LIST = "beyond_the_list"
+_CLOCKS = timedelta(minutes=5)
 _SMALLEST_PART = 1 / 64
 _PAGE = 500
 """Receipts per question to the database."""
@@ -86,7 +87,9 @@ class PaymentWatch:
         # A clock that was ahead, and was set back, hides nothing.
         cursor = min((await parts.books.cursors()).get(CURSOR, booked_since), now)
         listed_since = now - PULL_REACH
-        since = max(cursor - timedelta(seconds=settings.overlap_s * self._part), booked_since, listed_since)
+        # Clocks differ: a payment of our first push may bear a time before our books began.
+        overlap = timedelta(seconds=settings.overlap_s * self._part)
+        since = max(cursor - overlap, booked_since - _CLOCKS, listed_since)
         until = min(max(cursor, since) + timedelta(seconds=settings.step_s * self._part), now)
         if since > until:
             return Look()  # by this clock the books have not begun

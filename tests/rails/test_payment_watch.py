@@ -163,6 +163,13 @@ async def test_what_stands_in_the_opening_balance_is_nobodys_business(house: Hou
     assert house.found == []
 
 
+async def test_a_clock_that_is_behind_hides_no_payment_of_our_first_push(house: House) -> None:
+    push = house.push()
+    house.pays("NLJ7RT61SV", push, ago_s=3660)
+    await house.watch.look()
+    assert house.found == [("NLJ7RT61SV", 3, push)]
+
+
 async def test_of_two_payments_of_one_push_the_asked_one_is_its_own_and_the_other_nobodys(house: House) -> None:
     push = house.push()
     house.pays("BYHAND0001", push, ago_s=900, minor=100)
