@@ -23,6 +23,7 @@ CODE_CANDIDATES_MAX = 5
 
 _PHONE = re.compile(r"(?:\+?254|0)([17][0-9]{8})", re.ASCII)
 _WRITTEN = re.compile(r"(?<![\w.])(?:\+?254|0)([17][0-9]{8})(?!\w)", re.ASCII)
+_WHOLE = re.compile(r"(?<![0-9A-Za-z])(?:\+?254|0)[17][0-9]{8}(?![0-9A-Za-z])")
 _EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
@@ -57,6 +58,11 @@ def mask_phone(phone: str) -> str:
 def mask_phones_in(text: str) -> str:
     """A text in which every Kenyan mobile number is masked."""
     return _WRITTEN.sub(lambda found: mask_phone(f"254{found[1]}"), text)
+
+
+def holds_phone(text: str) -> bool:
+    """Whether a whole mobile number stands in a text, as invariant i31 finds it."""
+    return _WHOLE.search(text) is not None
 
 
 def email_address(text: str, *, field: str = "email") -> str:

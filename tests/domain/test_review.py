@@ -41,12 +41,21 @@ def test_an_approval_names_two_people_and_what_it_rests_on():
         ("Achieng", "Kamau", "   ", "evidence"),
         ("Achieng", "Kamau", "x" * 121, "evidence"),
         ("Achieng", "Kamau", "tick\x07et", "evidence"),
+        ("Achieng", "Kamau", "payer 254712345678 rang", "evidence"),
+        ("Achieng", "Kamau", "rang from 0712345678", "evidence"),
+        ("Achieng", "Kamau", "call_+254112345678", "evidence"),
+        ("Achieng 254712345678", "Kamau", "ticket 1", "by"),
     ],
 )
 def test_nobody_decides_alone_or_without_a_reference(by: str, second: str, evidence: str, field: str):
     with pytest.raises(BadInput) as refused:
         approval_of(by=by, second=second, evidence=evidence, action="close")
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize("evidence", ["ticket 254712345678901", "SJK0712345678", "case 712345678", "2547****678"])
+def test_digits_that_are_no_whole_phone_may_be_a_reference(evidence: str):
+    assert approval_of(by="Achieng", second="Kamau", evidence=evidence, action="close").evidence == evidence
 
 
 @pytest.mark.parametrize("action", ["executed", "settle", "surplus"])
