@@ -106,7 +106,7 @@ class BatchStatements:
         unit, at = incoming.unit, incoming.at
         statements = []
         for closed in unit.reviews_closed:
-            which = {"item_id": closed.item_id} if closed.item_id else {"kind": closed.kind}
+            which = {"item_id": closed.item_id} if closed.item_id else {"kinds": sorted(closed.kinds)}
             query = self._queries(
                 "close_review" if closed.item_id else "close_reviews",
                 at=at,

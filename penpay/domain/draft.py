@@ -220,7 +220,7 @@ class Draft(Generic[S]):
         return next((held for held in reversed(found) if held is not None), None)
 
     def close_review(self, kind: str, resolution: str) -> None:
-        """Close open questions of this kind (`*`: all, `!kind`: all others): they are answered."""
+        """Close open questions of this kind (`*`: all that the end answers, `!kind`: all others of those)."""
         self._closed.append(ReviewClosed(transaction_id=self.now.id, kind=kind, resolution=resolution))
 
     def effect(self, name: str, operation: Operation | None = None) -> None:

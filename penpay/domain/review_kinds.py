@@ -23,4 +23,6 @@ WATCHED = frozenset({"payment_awaited"})
 people know of the outcome whether they have closed the question or not."""
 BESIDE = WATCHED | {"evidence_unusable", "reference_taken", "receipt_missing", "unit_quarantined"}
 """People are to see it, and the saga goes on, whatever its state. Each is closed alone, and does nothing else."""
+ANSWERED = HOLDING | WATCHED | {"receipt_missing"}
+"""What the end of a saga may answer. The others tell of something else, and only people have seen it who closed it."""
 assert not HOLDING & BESIDE

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from penpay.domain.ledger import Posting
 from penpay.domain.money import Money
+from penpay.domain.review_kinds import ANSWERED
 
 
 class OperationKind(StrEnum):
@@ -185,8 +186,8 @@ class ReviewOpened:
 class ReviewClosed:
     """Close the open items of `transaction_id` of this kind (evidence arrived by itself, or staff resolved it).
 
-    Kind `*`: all of them, `!kind`: all of another kind. With an `item_id` only that one, which may belong to no
-    transaction.
+    Kind `*`: all that the end of a saga answers, `!kind`: those of another kind. With an `item_id` only that one, which
+    may belong to no transaction.
     """
 
     transaction_id: str
@@ -194,11 +195,12 @@ class ReviewClosed:
     resolution: str
     item_id: str = ""
 
-    def answers(self, kind: str) -> bool:
-        """Whether a question of this kind about the transaction is among them."""
-        if self.kind.startswith("!"):
-            return kind != self.kind[1:]
-        return self.kind in {"*", kind}
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of questions about the transaction that are answered."""
+        if self.kind == "*":
+            return ANSWERED
+        return ANSWERED - {self.kind[1:]} if self.kind.startswith("!") else frozenset({self.kind})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,11 +195,10 @@ INSERT INTO {ledger}.review_items
 VALUES {rows};
 
 -- name: close_reviews
--- The questions of this kind about a transaction were answered; kind `*` means all of them, `!kind` all but that one.
+-- The questions of these kinds about a transaction were answered.
 UPDATE {ledger}.review_items
 SET closed_at = :at, resolution = :resolution
-WHERE transaction_id = :transaction_id AND (:kind = '*' OR kind = :kind OR (LEFT(:kind, 1) = '!' AND kind <> SUBSTRING(:kind, 2)))
-  AND closed_at IS NULL;
+WHERE transaction_id = :transaction_id AND kind IN (:kinds) AND closed_at IS NULL;
 
 -- name: close_review
 -- One question was answered, whether or not it is about a transaction.

@@ -159,7 +159,7 @@ class Story:
         self.effects = list(decision.effects)
         self.reviews += [review.kind for review in decision.reviews]
         for closed in decision.reviews_closed:
-            self.questions = [kind for kind in self.questions if not closed.answers(kind)]
+            self.questions = [kind for kind in self.questions if kind not in closed.kinds]
         self.questions += [review.kind for review in decision.reviews]
         self.answered |= {closed.kind for closed in decision.reviews_closed}
         row = self.there(decision.saga, base_row(decision.saga))

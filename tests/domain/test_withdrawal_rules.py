@@ -709,6 +709,13 @@ def test_dollars_that_never_arrived_at_ours_are_found_by_people_and_go_back() ->
     assert (story.state, story.clearing()) == (State.REVERSED, 0)
 
 
+def test_the_end_of_a_payout_does_not_answer_what_another_ones_callback_asks() -> None:
+    story = awaiting()
+    story.questions = ["evidence_unusable"]
+    story.happens(ev.PayoutPaid(receipt="SG1", source="result"))
+    assert (story.state, story.questions) == (State.COMPLETED, ["evidence_unusable"])
+
+
 def test_a_payout_without_an_outcome_is_settled_by_what_people_know() -> None:
     story = awaiting()
     story.happens(ev.Woke(), after_s=601)

@@ -381,19 +381,21 @@ def asked(transaction_id: str, kind: str) -> ReviewOpened:
     )
 
 
-@pytest.mark.parametrize(("kind", "left"), [("*", ""), ("!a", "a"), ("!c", "")])
-async def test_a_sign_closes_every_question_of_a_transaction_or_all_but_one_and_an_id_only_one(
+@pytest.mark.parametrize(("kind", "left"), [("*", set()), ("!receipt_missing", {"receipt_missing"})])
+async def test_a_sign_closes_what_the_end_of_a_saga_answers_or_all_but_one_of_it_and_an_id_only_one(
     ledger, database, kind, left
 ):
     first = admitted()
-    mine = [asked(first.transaction.row.id, about) for about in ("a", "b")]
-    others = [asked("", "a"), asked("", "a")]
+    unseen = {"evidence_unusable", "reference_taken", "unit_quarantined"}
+    kinds = ("parked", "payment_awaited", "receipt_missing", *sorted(unseen))
+    mine = [asked(first.transaction.row.id, about) for about in kinds]
+    others = [asked("", "parked"), asked("", "parked")]
     await ledger.commit(replace(first, reviews=(*mine, *others)))
     star = ReviewClosed(transaction_id=first.transaction.row.id, kind=kind, resolution="by evidence")
-    one = ReviewClosed(transaction_id="", kind="a", resolution="by staff", item_id=others[0].id)
+    one = ReviewClosed(transaction_id="", kind="parked", resolution="by staff", item_id=others[0].id)
     await ledger.commit(stepped(first, state="S", reviews_closed=(star, one)))
     found = dict(database.rows("SELECT id, resolution FROM {ledger}.review_items"))
-    closed = {one.id: "" if one.kind == left else "by evidence" for one in mine}
+    closed = {one.id: "" if one.kind in left | unseen else "by evidence" for one in mine}
     assert found == {**closed, others[0].id: "by staff", others[1].id: ""}
 
 

@@ -271,7 +271,7 @@ def _settle_inbox(schema: Schema, planned: list[PlannedUnit], changes: list[Chan
 def _rare(schema: Schema, unit: UnitOfWork, now: datetime, changes: list[Change]) -> None:
     for closed in unit.reviews_closed:
         for review in schema.review_items.under("transaction", closed.transaction_id):
-            named = review.id == closed.item_id if closed.item_id else closed.answers(review.kind)
+            named = review.id == closed.item_id if closed.item_id else review.kind in closed.kinds
             if named and review.closed_at is None:
                 after = review._replace(closed_at=unit.at, resolution=closed.resolution[:500])
                 schema.review_items.change(review.id, after, changes)

@@ -281,7 +281,7 @@ class Chance:
             id=fresh_id(),
             transaction_id=transaction_id,
             operation_id="",
-            kind=self.dice.choice(("late", "odd")),
+            kind=self.dice.choice(("parked", "receipt_missing", "evidence_unusable")),
             reason=self.dice.choice((*TEXTS, "é" * 600)),
             owner_role="OPS",
             due_at=self.now(),
@@ -292,5 +292,5 @@ class Chance:
         if known and self.dice.random() < 0.5:
             item = self.dice.choice(known)
             return ReviewClosed(transaction_id=item.transaction_id, kind="", resolution="done", item_id=item.id)
-        kind = self.dice.choice(("late", "odd", "*"))
+        kind = self.dice.choice(("parked", "evidence_unusable", "*", "!receipt_missing"))
         return ReviewClosed(transaction_id=transaction_id, kind=kind, resolution="done")
