@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from tests.faults.operating import run, until_ready
 from tests.faults.stage import Stage
 from tests.faults.withdrawing import held, operations, tree, withdrawer
 
@@ -22,6 +23,27 @@ async def test_it_is_put_aside_and_credits_nobody(stage: Stage) -> None:
     assert stage.postings(waiting) == []
     assert stage.reviews(waiting) == ["evidence_unusable"]
     assert (await stage.told(other)).counts == (1, 0, 0)
+    await closed_by_people(stage, waiting)
+
+
+async def closed_by_people(stage: Stage, transaction_id: str) -> None:
+    """They find it, may only close it, do so with a node that was killed in between, and the deposit stays as it is."""
+    before = stage.path(transaction_id)
+    _, story = await run(stage.installation, "explain", transaction_id)
+    (question,) = [one for one in story["reviews"] if not one["closed_at"]]
+    assert question["actions"] == ["close"]
+    words = ("review", "resolve", question["id"], "--by", "Achieng Otieno", "--second", "Brian Kamau", "--yes")
+    status, refused = await run(stage.installation, *words, "--evidence", "ticket 29", "--action", "credit")
+    assert (status, refused["done"]) == (1, False)
+    node = stage.installation.node
+    node.kill()
+    await node.start_async()
+    await until_ready(stage)
+    status, done = await run(stage.installation, *words, "--evidence", "ticket 29", "--action", "close")
+    assert (status, done["done"]) == (0, True)
+    status, again = await run(stage.installation, *words, "--evidence", "ticket 29", "--action", "close")
+    assert (status, "Achieng Otieno and Brian Kamau, ticket 29" in again["refusal"]) == (1, True)
+    assert (stage.reviews(transaction_id), stage.path(transaction_id)) == ([], before)
 
 
 async def test_the_result_of_another_payout_pays_nobody(stage: Stage) -> None:

@@ -6,10 +6,12 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import aiohttp
 import pytest
+from rich.console import Console as Terminal
 
 from penpay import explain, review
 from penpay.adapters.metrics import Metrics
@@ -330,6 +332,10 @@ async def test_page_and_command_line_tell_the_same_story(
     page = await console.get(f"/admin/v1/transactions/{transaction}")
     told = await explain.story_of(settings, transaction)
     assert page == told.rendered(explain.deadlines_of(settings))
+    shown = StringIO()
+    explain.show(Terminal(file=shown, width=200), told, explain.deadlines_of(settings))
+    assert f"penpay review resolve {beside} --action close\n" in shown.getvalue()
+    assert f"penpay review resolve {item} --action credit or refund" in shown.getvalue()
     assert page["transaction"]["phone"] == "2547****126"
     assert [step["event"] for step in page["timeline"]] == ["Created", "MpesaPaid"]
     actions = {one["id"]: one["actions"] for one in page["reviews"]}
