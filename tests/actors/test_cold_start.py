@@ -13,10 +13,10 @@ from actors.desk import UserParts
 from actors.saga import SagaActor, SagaParts
 from actors.user import UserActor
 from penpay.domain.admission import Limits
-from penpay.domain.decision import Rules
 from penpay.domain.errors import Unavailable
 from penpay.domain.fx import Direction
 from penpay.domain.money import kes
+from penpay.domain.rules import Rules
 from penpay.messages import AcceptDeposit, CreateQuote, ForgetUser, HttpAnswer, SagaBegan, WakeUp
 from supervisors.root import SupervisionTree
 from supervisors.specs import EntityHostSpec, SupervisorSpec
