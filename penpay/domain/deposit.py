@@ -126,6 +126,7 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
         ev.DerivConfirmed: (_S.COMPLETED, _S.IN_REVIEW),
         ev.DerivPaidAnother: (_S.IN_REVIEW,),
         ev.DerivRefused: (_S.IN_REVIEW,),
+        ev.DerivNotSent: (_S.IN_REVIEW,),
         ev.DerivOutcomeUnknown: (_S.IN_REVIEW,),
         ev.RefundConfirmed: (_S.REVERSED, _S.IN_REVIEW),
         ev.RefundRefused: (_S.IN_REVIEW,),

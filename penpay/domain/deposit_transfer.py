@@ -104,8 +104,10 @@ def set_aside(d: Draft[Deposit], minor: int) -> None:
 
 def deriv_refused(d: Draft[Deposit], e: ev.DerivRefused) -> None:
     """Give the money back, or wait when the cause is ours. While an earlier attempt is unknown it proves nothing."""
-    if d.now.state is _S.DERIV_UNKNOWN or d.now.state is _S.IN_REVIEW:
+    if d.now.state is _S.DERIV_UNKNOWN or not _is_only_open(d, e.attempt):
         d.step(d.now.state, {"code": e.code, "note": "a refusal proves nothing about an earlier attempt"})
+    elif d.now.state is _S.IN_REVIEW:
+        _over_in_review(d, e.code, e.attempt)
     elif e.hold:
         _hold_transfer(d, e.code, e.attempt)
     else:
@@ -115,7 +117,22 @@ def deriv_refused(d: Draft[Deposit], e: ev.DerivRefused) -> None:
 
 def deriv_not_sent(d: Draft[Deposit], e: ev.DerivNotSent) -> None:
     """Nothing left: wait and try again."""
-    _hold_transfer(d, e.code, e.attempt)
+    if d.now.state is not _S.IN_REVIEW:
+        _hold_transfer(d, e.code, e.attempt)
+    elif _is_only_open(d, e.attempt):
+        _over_in_review(d, e.code, e.attempt)
+
+
+def _is_only_open(d: Draft[Deposit], attempt: int) -> bool:
+    """Whether all attempts before this one are known to have done nothing, and nothing is unknown."""
+    held = d.now.transfer
+    return held is not None and held.state is not _O.UNKNOWN and attempt == held.attempts_closed + 1
+
+
+def _over_in_review(d: Draft[Deposit], code: str, attempt: int) -> None:
+    """It was under way when the question came, and did nothing: people decide about shillings that are free."""
+    transfer_absent(d, code, attempts_closed=attempt)
+    d.step(_S.IN_REVIEW, {"code": code})
 
 
 def _hold_transfer(d: Draft[Deposit], code: str, attempt: int) -> None:

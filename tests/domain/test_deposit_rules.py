@@ -424,6 +424,46 @@ def test_a_second_receipt_for_a_completed_deposit_is_looked_at() -> None:
     assert (story.state, story.reviews) == (State.IN_REVIEW, ["contradicting_payment"])
 
 
+def asked_while_sending() -> Story:
+    story = paid()
+    story.attempted = True
+    story.happens(callback("OTHER12345"))
+    assert (story.state, story.balance("deriv_out:KES")) == (State.IN_REVIEW, -130_000)
+    return story
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ev.DerivRefused(code="x", attempt=1),
+        ev.DerivRefused(code="x", attempt=1, hold=True),
+        ev.DerivNotSent(code="x", attempt=1),
+    ],
+)
+def test_a_transfer_that_did_nothing_while_people_were_asked_leaves_its_shillings_free(end: ev.Event) -> None:
+    story = asked_while_sending()
+    story.happens(end)
+    assert story.deposit.transfer is not None
+    assert story.deposit.transfer.state is OperationState.REFUSED
+    assert (story.state, story.balance("deriv_out:KES"), story.balance("customer:KES")) == (
+        State.IN_REVIEW,
+        0,
+        -130_000,
+    )
+    story.happens(ev.StaffRefunded(approval="a,b"))
+    assert story.does() == ["submit"]
+
+
+def test_a_refusal_in_review_proves_nothing_while_an_attempt_is_unknown() -> None:
+    story = asked_while_sending()
+    story.happens(ev.DerivOutcomeUnknown(code="silent", attempt=1))
+    story.happens(ev.DerivRefused(code="x", attempt=2))
+    story.happens(ev.DerivNotSent(code="x", attempt=2))
+    assert story.deposit.transfer is not None
+    assert story.deposit.transfer.state is OperationState.UNKNOWN
+    assert story.balance("deriv_out:KES") == -130_000
+
+
 # --- a query that was believed about another amount --------------------------------------------------------------
 
 
