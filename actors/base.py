@@ -40,6 +40,7 @@ from actors.runtime.replies import DEFER, DeferredReply
 from actors.runtime.states import State
 from actors.runtime.system import BARE, ActorSystem, home_loop, use_loop
 from actors.runtime.timers import Timers
+from config import limits
 from penpay.domain.errors import Unavailable
 
 __all__ = [
@@ -111,7 +112,7 @@ class RuntimeActor(PykkaActor):
     """Label in metrics and in the tree; the class name when empty."""
     LEVEL: ClassVar[int] = 0
     """An actor asks only actors of a lower level (edge 5, saga 4, ledger 2, provider 1). 0: not checked."""
-    MAILBOX_MAX: ClassVar[int] = 1024
+    MAILBOX_MAX: ClassVar[int] = limits.MAILBOX_MAX
     STALL_AFTER_S: ClassVar[float] = 30.0
     """A supervisor kills and restarts an actor that has been at one message for longer."""
     IDLE_S: ClassVar[float] = 120.0
@@ -300,7 +301,7 @@ class EntityActor(RuntimeActor):
 
     RESIDENT = False
     REGISTERED = False
-    MAILBOX_MAX = 64
+    MAILBOX_MAX = limits.ENTITY_MAILBOX_MAX
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> AsyncioActorRef:

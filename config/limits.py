@@ -1,4 +1,4 @@
-"""Every technical bound. What a business turns stands in `config.tuning`.
+"""Technical bounds that more than one room knows, or whose relation counts. What a business turns: `config.tuning`.
 
 The relations between bounds are asserted at import: a change that breaks one does not start.
 """
@@ -10,13 +10,11 @@ MAILBOX_MAX: Final = 1024
 ENTITY_MAILBOX_MAX: Final = 64
 """Users and sagas. More than this waiting for one customer is a fault of the sender."""
 LEDGER_MAILBOX_MAX: Final = 4096
-RAIL_MAILBOX_MAX: Final = 256
 DEAD_LETTERS_KEPT: Final = 10_000
 ENTITIES_MAX: Final = 50_000
 """Live actors of one host; the longest idle go first. A waiting saga costs a row, not an actor."""
 RECOVERIES_MAX: Final = 50
 """Activations at once: each loads rows, and the pool has few connections."""
-ENTITY_IDLE_S: Final = 120.0
 
 # --- supervision -----------------------------------------------------------------------------------------------
 RESTARTS_MAX: Final = 5
@@ -24,8 +22,6 @@ RESTARTS_WITHIN_S: Final = 60.0
 ROOT_RESTARTS_MAX: Final = 3
 """Fewer than below: tolerated crashes multiply over the levels."""
 SAGA_CRASHES_MAX: Final = 5
-INBOX_DELIVERIES_MAX: Final = 3
-"""A row of evidence that fails this often is quarantined with a review item."""
 UNIT_TRIES_MAX: Final = 5
 """On a deadlock, a lock time-out or a changed snapshot."""
 
@@ -33,31 +29,7 @@ UNIT_TRIES_MAX: Final = 5
 LEDGER_BATCH_MAX: Final = 512
 LEDGER_BUILD_S: Final = 0.005
 """Time on the loop for building one batch; then others get their turn."""
-STATEMENT_BYTES_MAX: Final = 1_000_000
-"""Below the smallest usual max_allowed_packet (16 MB) by a wide margin."""
 ANCHOR_ROWS: Final = 1000
-OUTBOX_BATCH_MAX: Final = 500
-OUTBOX_REFILL: Final = 10_000
-"""Events emitted again when Redis lost its marker."""
-WAKE_UPS_PAGE: Final = 500
-INBOX_PAGE: Final = 200
-
-# --- database and Redis ------------------------------------------------------------------------------------------
-DATABASE_POOL_MAX: Final = 14
-"""MariaDB on two cores peaks near 16 connections and collapses at hundreds."""
-DATABASE_RESERVED: Final = 2
-"""Outside the pool: one for the callback writer, one that holds the node's name lock."""
-DATABASE_CONNECTIONS_MAX: Final = 16
-DATABASE_ACQUIRE_S: Final = 2.0
-DATABASE_CONNECT_S: Final = 5.0
-DATABASE_LOCK_WAIT_S: Final = 5
-DATABASE_STATEMENT_S: Final = 10.0
-DATABASE_RECYCLE_S: Final = 1800
-"""Below the server's wait_timeout (28,800)."""
-REDIS_CALL_S: Final = 2.0
-REDIS_POOL_MAX: Final = 16
-REDIS_BLOCK_MS: Final = 3000
-STREAM_LENGTH_MAX: Final = 100_000
 
 # --- HTTP ------------------------------------------------------------------------------------------------------
 BODY_BYTES_MAX: Final = 32 * 1024
@@ -79,7 +51,6 @@ BODIES_MAX: Final = 2048
 BODIES_PER_ADDRESS_MAX: Final = REQUESTS_MAX // 4
 """Bodies of one address that are awaited at most."""
 CALLBACKS_MAX: Final = 512
-CALLBACK_BATCH_MAX: Final = 128
 EVENT_STREAMS_MAX: Final = 10_000
 EVENT_STREAMS_PER_USER: Final = 4
 EVENT_QUEUE_MAX: Final = 256
@@ -99,8 +70,6 @@ WRITE_BYTES_PER_S: Final = 16 * 1024
 """What the slowest network takes: a document written at once, such as an export, has that much longer to be read."""
 
 # --- providers -------------------------------------------------------------------------------------------------
-DARAJA_IN_FLIGHT_MAX: Final = 32
-DERIV_IN_FLIGHT_MAX: Final = 32
 DERIV_USER_SESSIONS_MAX: Final = 200
 DERIV_USER_IDLE_S: Final = 120.0
 """A customer's session that nobody asked for so long is closed."""
@@ -108,19 +77,11 @@ BALANCES_FOLLOWED_MAX: Final = 150
 """Customers whose session is kept open while they follow their events; the others are for who asks once."""
 BALANCE_EVERY_S: Final = 60.0
 """How often an event stream asks, which is what keeps the session open."""
-PROVIDER_BYTES_MAX: Final = 1024 * 1024
-BREAKER_FAILURES: Final = 5
-BREAKER_OPEN_S: Final = 5.0
-BREAKER_OPEN_MAX_S: Final = 60.0
-DERIV_ABSENCE_READS: Final = 2
-"""Statement reads that must agree before a transfer counts as absent."""
-AGREEING_FAILED_QUERIES: Final = 2
 
 # --- hashing and watchdog ----------------------------------------------------------------------------------------
 ARGON2_MEMORY_KIB: Final = 19 * 1024
 ARGON2_PASSES: Final = 2
 ARGON2_LANES: Final = 1
-HASHERS: Final = 2
 HASH_QUEUE_MAX: Final = 64
 """At about 20 ms each on two threads, the last one in the queue waits under a second."""
 LOOP_LAG_LOG_S: Final = 1.0
@@ -128,20 +89,15 @@ LOOP_LAG_EXIT_S: Final = 30.0
 EXIT_ROOT_FAILED: Final = 70
 EXIT_LOOP_STUCK: Final = 75
 
-assert DATABASE_POOL_MAX + DATABASE_RESERVED <= DATABASE_CONNECTIONS_MAX, "the server's best is shared by all of us"
 assert LEDGER_BATCH_MAX <= LEDGER_MAILBOX_MAX, "a full batch must be able to gather while one is committed"
 assert REQUESTS_MAX <= LEDGER_MAILBOX_MAX, "admitted requests must find room in one ledger's mailbox"
 assert min(REQUESTS_MAX, BODIES_MAX) >= BODIES_PER_ADDRESS_MAX * 4, "no address keeps the others out"
+assert BODY_BYTES_MAX <= CALLBACK_BYTES_MAX, "what we ask of clients is below what we take"
 assert ENTITY_MAILBOX_MAX <= MAILBOX_MAX, "one customer gets less room than a singleton"
 assert ROOT_RESTARTS_MAX < RESTARTS_MAX, "the root gives up before a branch would"
-assert DATABASE_LOCK_WAIT_S < DATABASE_STATEMENT_S, "the server reports a lock wait before we cut the statement"
-assert REDIS_CALL_S * 1000 < REDIS_BLOCK_MS, "blocking reads need a client of their own, without this time-out"
-assert BODY_BYTES_MAX <= CALLBACK_BYTES_MAX <= PROVIDER_BYTES_MAX, "what we ask of clients is below what we take"
-assert DERIV_IN_FLIGHT_MAX <= RAIL_MAILBOX_MAX, "calls in flight came through the mailbox"
 assert BALANCES_FOLLOWED_MAX < DERIV_USER_SESSIONS_MAX, "who asks once finds a session that nobody follows"
 assert 2 * BALANCE_EVERY_S <= DERIV_USER_IDLE_S, "a followed session is never idle, also when one question fails"
 assert RECOVERIES_MAX <= ENTITIES_MAX, "the recovery limit is a part of the live ones"
-assert BREAKER_OPEN_S <= BREAKER_OPEN_MAX_S, "the first pause is the shortest"
 assert LOOP_LAG_LOG_S < LOOP_LAG_EXIT_S, "the watchdog speaks before it bites"
 assert STATEMENT_PDF_LINES_MAX <= STATEMENT_LINES_MAX, "a PDF costs more than a line of text"
 assert PAGE_DEFAULT <= PAGE_MAX, "the default page is a legal one"

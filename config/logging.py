@@ -31,7 +31,7 @@ _MASKED_SHAPES: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(rf"(?<![A-Za-z0-9._%+-])(?:{_ADDRESS})+"), lambda m: re.sub(_ADDRESS, r"***@\1", m[0])),
     # Access tokens (JWT), Deriv tokens, bearer and basic headers, tokens and codes in a query, callback URLs.
     # A run of their characters is looked at once, from its first `eyJ`: a later one would end at the same dot.
-    (re.compile(r"(?<![\w-])((?:(?!eyJ)[\w-])*+)eyJ[\w-]{5,}+\.[\w-]++\.[\w-]*+"), rf"\1{_HIDDEN}"),
+    (re.compile(r"(?<![\w-])((?:(?!eyJ)[\w-])*)eyJ[\w-]{5,}\.[\w-]+\.[\w-]*"), rf"\1{_HIDDEN}"),
     (re.compile(r"\ba1-[A-Za-z0-9]{8,}\b"), _HIDDEN),
     (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {_HIDDEN}"),
     (re.compile(r"([?&;](?:token|code|state|key|secret|password)\d*=)[^&\s\"']+", re.IGNORECASE), rf"\1{_HIDDEN}"),

@@ -140,10 +140,6 @@ class SagaStore(Protocol):
         """Transactions to wake, the most urgent first, each with the time that its row names."""
         ...
 
-    async def crashed(self, transaction_id: str) -> int:
-        """Count one crash of this saga durably and answer the total: it survives hand-over and restart."""
-        ...
-
 
 class SagaMeter(Protocol):
     """What sagas report about themselves. `seconds`: how long the stage that was left had lasted."""

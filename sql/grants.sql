@@ -29,7 +29,7 @@ GRANT INSERT ON {audit}.audit_log TO {login};
 GRANT UPDATE (node, owner, epoch, expires_at, state, conn_id) ON {ledger}.leases TO {login};
 GRANT UPDATE (owner, epoch, unit_seq, chain_seq, chain_hash, audit_seq, audit_hash, outbox_seq) ON {ledger}.fences TO {login};
 GRANT INSERT, UPDATE (balance_minor, version) ON {ledger}.accounts TO {login};
-GRANT INSERT, UPDATE (state, status, version, event_count, limit_usd_minor, counts, failure_code, data, crashes, next_wake_at, updated_at, completed_at) ON {ledger}.transactions TO {login};
+GRANT INSERT, UPDATE (state, status, version, event_count, limit_usd_minor, counts, failure_code, data, next_wake_at, updated_at, completed_at) ON {ledger}.transactions TO {login};
 GRANT INSERT, UPDATE (state, provider_ref, code, attempts_closed, sealed_request, updated_at) ON {ledger}.provider_operations TO {login};
 GRANT INSERT, UPDATE (outcome, code, provider_ref, facts, sealed_body, ended_at) ON {ledger}.rail_attempts TO {login};
 GRANT INSERT, UPDATE (status, deliveries, unit_id) ON {ledger}.callback_inbox TO {login};

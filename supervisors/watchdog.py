@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from actors.base import AsyncioActor
-from config import limits as bounds
+from config.limits import EXIT_LOOP_STUCK, LOOP_LAG_EXIT_S, LOOP_LAG_LOG_S
 
 log = structlog.get_logger("penpay.watchdog")
 
@@ -26,8 +26,8 @@ class WatchdogLimits:
     In between nobody needs to be told: a blocked loop answers no probe.
     """
 
-    warn_s: float = bounds.LOOP_LAG_LOG_S
-    exit_s: float = bounds.LOOP_LAG_EXIT_S
+    warn_s: float = LOOP_LAG_LOG_S
+    exit_s: float = LOOP_LAG_EXIT_S
     tick_s: float = 0.25
 
 
@@ -81,7 +81,7 @@ class Watchdog:
                 log.error("event loop is blocked", lag_s=round(lag_s, 1), threads=stacks())
             if lag_s > self._limits.exit_s:
                 log.critical("event loop stays blocked; ending the process", lag_s=round(lag_s, 1))
-                self._end_process(bounds.EXIT_LOOP_STUCK)
+                self._end_process(EXIT_LOOP_STUCK)
                 return
             if self._asked_at_s is None:
                 self._ask()

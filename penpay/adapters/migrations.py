@@ -20,8 +20,8 @@ from penpay.domain.errors import StoreError, Unavailable
 
 RAILS = ("rail/daraja", "rail/deriv")
 LOCK_WAIT_S = 60
-DONE_BEFORE = {1060, 1061}
-"""Duplicate column and duplicate key name: one statement is whole or not at all, so all of it is there."""
+DONE_BEFORE = {1060, 1061, 1091}
+"""Duplicate column, duplicate key name, no such column to drop: one statement is whole or not at all, so it is done."""
 
 
 class MigrationRefused(Exception):

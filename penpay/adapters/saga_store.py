@@ -1,10 +1,9 @@
-"""Reads of sagas, and the durable count of their crashes."""
+"""Reads of sagas."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from penpay.adapters.database import Database
-from penpay.adapters.mysql import Connection
 from penpay.adapters.row_shapes import inbox_row, operation_row, transaction_row
 from penpay.ports import SagaRows, Sealer
 
@@ -33,13 +32,3 @@ class MySqlSagaStore:
     async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[tuple[str, datetime]]:
         rows = await self._database.rows(self._queries("due", shard=shard, now=now, limit=limit))
         return [(transaction_id, due_at) for transaction_id, due_at in rows]
-
-    async def crashed(self, transaction_id: str) -> int:
-        """Counting twice after a lost connection only parks the saga a crash earlier."""
-
-        async def count(connection: Connection) -> int:
-            await connection.query(self._queries("count_crash", id=transaction_id))
-            rows = await connection.rows(self._queries("crashes", id=transaction_id))
-            return int(rows[0][0]) if rows else 0
-
-        return await self._database.transact(count)

@@ -42,11 +42,3 @@ ORDER BY
   END,
   next_wake_at
 LIMIT :limit;
-
--- name: count_crash
--- A saga crashed once more; the count outlives the process.
-UPDATE {ledger}.transactions SET crashes = crashes + 1 WHERE id = :id;
-
--- name: crashes
--- How often a saga has crashed.
-SELECT crashes FROM {ledger}.transactions WHERE id = :id;

@@ -209,9 +209,6 @@ class House:
         times = [(row.id, row.next_wake_at) for row in self.rows.values() if row.next_wake_at is not None]
         return [(transaction_id, due_at) for transaction_id, due_at in times if due_at <= now][:limit]
 
-    async def crashed(self, transaction_id: str) -> int:
-        return 1
-
     # --- UserStore ---
 
     def _user_rows(self, user_id: str) -> UserRows:

@@ -75,11 +75,12 @@ async def test_a_full_mailbox_is_a_503_that_says_when_and_hurts_nobody_else(stag
         connection.rollback()
     replies: list[Reply] = await asyncio.gather(*asking)
     refused = [reply for reply in replies if reply.code == "overloaded"]
-    # One is being worked on.
-    assert len(refused) == EAGER - ENTITY_MAILBOX_MAX - 1
+    # One is being worked on, unless the rest came while the actor was still reading.
+    taken = EAGER - len(refused)
+    assert taken in {ENTITY_MAILBOX_MAX, ENTITY_MAILBOX_MAX + 1}
     assert {reply.status for reply in refused} == {503}
     assert all(int(reply.headers["Retry-After"]) > 0 for reply in refused)
-    assert sorted(reply.status for reply in replies if reply not in refused) == [202] + [409] * ENTITY_MAILBOX_MAX
+    assert sorted(reply.status for reply in replies if reply not in refused) == [202] + [409] * (taken - 1)
     assert stage.transactions_of(who) == 1
     after = {path: member["restarts"] for path, member in (await stage.operator.members()).items()}
     assert after == restarts

@@ -10,15 +10,13 @@ from penpay.data import data_dir
 FILES = {path.stem: parsed(path) for path in sorted((data_dir("sql") / "queries").glob("*.sql"))}
 CHANGES = re.compile(r"\b(?:INSERT(?: IGNORE)? INTO|REPLACE INTO|UPDATE|DELETE FROM|STRAIGHT_JOIN)\s+(\{\w+\}\.\w+)")
 LEDGER_ONLY = (
-    *("units", "postings", "ledger_entries", "accounts", "transaction_events", "provider_operations"),
+    *("transactions", "units", "postings", "ledger_entries", "accounts", "transaction_events", "provider_operations"),
     *("provider_references", "answers", "outbox", "outbox_cursors", "review_items", "user_status", "dead_letters"),
 )
 WRITERS = {
     **{f"{{ledger}}.{table}": {"ledger"} for table in LEDGER_ONLY},
     # The ledger consumes evidence; the batch writer adds it and counts its deliveries.
     "{ledger}.callback_inbox": {"ledger", "inbox"},
-    # Only the count of crashes is a saga's own.
-    "{ledger}.transactions": {"ledger", "sagas"},
     "{ledger}.rail_attempts": {"attempts"},
     "{ledger}.quotes": {"admission"},
     "{ledger}.leases": {"leases"},

@@ -161,3 +161,18 @@ def _locked(name: str) -> dict[str, str]:
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_bound_binds_something():
+    [bounds] = [module for module in modules() if module.name == "config.limits"]
+    named = {node.target.id for node in bounds.tree.body if isinstance(node, ast.AnnAssign)}
+    used = {name for module in modules() if module is not bounds for name in _bounds_used(module.tree)}
+    assert named - used == set()
+
+
+def _bounds_used(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "config.limits":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "limits":
+            yield node.attr

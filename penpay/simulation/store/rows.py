@@ -94,7 +94,6 @@ class StoredTransaction(NamedTuple):
 
     row: TransactionRow
     event_count: int
-    crashes: int = 0
 
 
 class EventRow(NamedTuple):
@@ -294,7 +293,6 @@ _MONEY = {
 PATHS: Mapping[type, Mapping[str, str]] = {
     StoredTransaction: {
         "event_count": "event_count",
-        "crashes": "crashes",
         **{column: f"row.{path}" for column, path in _MONEY.items()},
         "": "row.",
     },

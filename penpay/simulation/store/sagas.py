@@ -1,4 +1,4 @@
-"""Reads of sagas in memory, and the durable count of their crashes."""
+"""Reads of sagas in memory."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,7 +8,6 @@ from penpay.ports import SagaRows
 from penpay.simulation.store.node import PASSING, MemoryNode
 from penpay.simulation.store.operations import OLDEST_FIRST, operation_row
 from penpay.simulation.store.rows import StoredEvidence, StoredTransaction
-from penpay.simulation.store.tables import Change
 
 _FIRST = frozenset({"DEBITED", "B2C_SENDING", "B2C_HELD", "AWAITING_RESULT", "RETURN_SENDING"})
 _SECOND = frozenset({"PAID", "DERIV_SENDING", "DERIV_HELD", "REFUND_SENDING"})
@@ -62,16 +61,3 @@ class MemorySagaStore:
             if wake_at is not None and wake_at <= now:
                 due.append((*_urgency(stored), stored.row.id))
         return [(transaction_id, wake_at) for _, wake_at, transaction_id in sorted(due)[:limit]]
-
-    async def crashed(self, transaction_id: str) -> int:
-        """Counting twice after a lost answer only parks the saga a crash earlier."""
-        transactions = self._node.server.schema.transactions
-
-        def count(changes: list[Change]) -> int:
-            stored = transactions.get(transaction_id)
-            if stored is None:
-                return 0
-            transactions.change(transaction_id, stored._replace(crashes=stored.crashes + 1), changes)
-            return stored.crashes + 1
-
-        return await self._node.write("sagas.crashed", count)

@@ -49,7 +49,7 @@ _READS = (
 )
 """One look each. `sagas.load.more` lies between the row and what belongs to it: others may commit meanwhile."""
 _WRITES = (
-    *("sagas.crashed", "users.add_quote", "users.remember_code"),
+    *("users.add_quote", "users.remember_code"),
     *("inbox.add", "inbox.delivered", "inbox.consumed_by_rail", "payments.move_cursor"),
     *("leases.renew", "leases.release", "attempts.end", "ledger.commit", "ledger.bury"),
 )

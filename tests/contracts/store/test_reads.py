@@ -221,20 +221,6 @@ async def test_what_is_handed_out_is_not_what_is_stored(stage):
         assert (await process.sagas.load(id_)).operations[0].request == {"shortcode": "600000"}
 
 
-@pytest.mark.parametrize("effect", [True, False])
-async def test_crashes_are_counted_durably_and_at_least_once(stage, effect):
-    async with ledger(stage) as (process, commit):
-        first = begun()
-        id_ = first.transaction.row.id
-        await commit(first)
-        assert [await process.sagas.crashed(id_) for _ in range(2)] == [1, 2]
-        process.lose("sagas.crashed", effect=effect)
-        assert await process.sagas.crashed(id_) == 3 + effect
-        await commit(stepped(first, state="S"))
-        assert await process.sagas.crashed(id_) == 4 + effect, "a unit does not forget them"
-        assert await process.sagas.crashed(fresh_id()) == 0
-
-
 # --- the relay ---
 
 
