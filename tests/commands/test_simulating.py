@@ -34,7 +34,7 @@ def test_a_safeguard_that_is_missed_is_a_line_of_the_table(jobs):
 
 
 def test_a_safeguard_that_nobody_misses_is_a_hole_in_the_worlds():
-    said = simulate("--ablations", "--without", "references_unique", "--seeds", "1")
+    said = simulate("--ablations", "--without", "balances_join", "--seeds", "1")
     assert said.exit_code == 1, said.output
     assert "| 0 of 1 | none |" in said.stdout
 
