@@ -75,14 +75,16 @@ class StatementPage:
 def page_of(listed: Sequence[StatementRow | None], account: str) -> StatementPage:
     """A page as listed, newest first; None is a row that nobody can read.
 
-    A transfer that names no side is known by how it left the balance: behind such a row it cannot be read either.
+    A transfer that names no side is known by how it left the balance: behind such a row it cannot be read either. Its
+    own balance still says which way the one in front of it went, so signs come first.
     """
-    rows = [
-        row
-        for row, older in zip(listed, [*listed[1:], *listed[-1:]], strict=True)
-        if row is not None and (older is not None or row.action != "transfer" or row.payer or row.payee)
-    ]
-    return StatementPage(with_signs(rows, account), len(listed))
+    blind = {
+        row.id
+        for row, older in pairwise(listed)
+        if row is not None and older is None and row.action == "transfer" and not (row.payer or row.payee)
+    }
+    signed = with_signs([row for row in listed if row is not None], account)
+    return StatementPage([row for row in signed if row.id not in blind], len(listed))
 
 
 def _signed(row: StatementRow, account: str, change_minor: int | None) -> Money:

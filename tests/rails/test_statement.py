@@ -15,6 +15,7 @@ from penpay.domain.statement import (
     Watermark,
     description,
     mark_before,
+    page_of,
     read_for_transfer,
     with_signs,
 )
@@ -258,6 +259,11 @@ def test_a_transfer_without_a_sign_goes_as_its_sides_or_the_balances_say():
     assert [one.amount.minor for one in with_signs(rows, AGENT)] == [-5, -5, 5, 5]
     assert [one.amount.minor for one in with_signs(rows, CUSTOMER)] == [-5, 5, -5, 5]
     assert [one.id for one in with_signs(rows, AGENT)] == [4, 3, 2, 1]
+
+
+def test_a_transfer_in_front_of_one_that_cannot_be_read_goes_as_the_balances_say():
+    page = page_of([row(4, 5, 85), row(3, 5, 90), None, row(1, 5, 100)], AGENT)
+    assert [(one.id, one.amount.minor) for one in page.rows] == [(4, -5), (1, 5)]
 
 
 def test_a_sign_that_is_written_hides_no_gap():
