@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from actors.payment_watch import CURSOR, Look, PaymentWatch, WatchParts
+from actors.payment_watch import CURSOR, Look, PaymentWatch, WatchParts, WatchSettings
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.money import kes
 from penpay.domain.payments import PullRow, decode_payment
@@ -16,6 +16,7 @@ from penpay.ports_rails import TOO_MANY_PAGES, PullList
 from tests.rails.fakes import IDS, FiledRows, MemoryAttempts, MemoryLeases, MemoryReads, TurnableClock
 
 ASKED = kes(130_000)
+SETTLING = timedelta(seconds=WatchSettings().settle_s)
 
 
 @dataclass
@@ -175,9 +176,21 @@ async def test_of_two_payments_of_one_push_the_asked_one_is_its_own_and_the_othe
     house.pays("BYHAND0001", push, ago_s=900, minor=100)
     house.pays("NLJ7RT61SV", push, ago_s=800)
     await house.watch.look()
-    assert house.found == [("NLJ7RT61SV", 3, push)]
+    assert house.found == [("NLJ7RT61SV", 3, push), ("BYHAND0001", 0, "")]
     house.attempts.references["NLJ7RT61SV"] = push
     await house.watch.look()
+    assert house.found == [("NLJ7RT61SV", 3, push), ("BYHAND0001", 0, "")]
+
+
+async def test_a_second_payment_of_one_push_is_not_lost_where_a_day_is_read_once(house: House) -> None:
+    await house.watch.look()
+    push = house.push()
+    house.pays("NLJ7RT61SV", push)
+    house.later(30)
+    house.pays("BYHAND0001", push)
+    house.later(86_400)
+    while (await house.watch.look()).behind:
+        house.attempts.references["NLJ7RT61SV"] = push
     assert house.found == [("NLJ7RT61SV", 3, push), ("BYHAND0001", 0, "")]
 
 
@@ -213,7 +226,7 @@ async def test_a_node_that_was_away_for_a_day_reads_the_day_in_pieces(house: Hou
     assert len(looks) == 13
     assert max(until - since for since, until in house.list.reads) <= timedelta(seconds=7200 + 1800)
     assert house.found == [("NLJ7RT61SV", 3, push)]
-    assert house.books.moved[CURSOR] == house.list.reads[-1][1]
+    assert house.books.moved[CURSOR] == house.list.reads[-1][1] - SETTLING
 
 
 async def test_what_is_older_than_the_list_is_said_and_the_rest_is_read(house: House) -> None:
@@ -255,12 +268,28 @@ async def test_a_crowd_is_read_in_smaller_pieces(house: House) -> None:
     assert {operation_id for *_, operation_id in house.found} == set(pushes)
 
 
+async def test_in_a_crowd_too_what_was_too_young_is_read_again(house: House) -> None:
+    await house.watch.look()
+    house.list.rows_max = 200
+    for second in range(3600):
+        house.later(1)
+        house.pays(f"CROWD{second:05}")
+        if second % 20 == 0:
+            with suppress(OutcomeUnknown):
+                await house.watch.look()
+    house.later(601)
+    house.list.rows_max = 10_000
+    while (await house.watch.look()).behind:
+        pass
+    assert {receipt for receipt, *_ in house.found} >= {f"CROWD{second:05}" for second in range(3600)}
+
+
 async def test_a_row_that_nobody_can_read_holds_up_no_other(house: House) -> None:
     house.pays("NLJ7RT61SV", house.push())
     house.list.complete = False
     assert (await house.watch.look()).problem == "unreadable_rows"
     assert [receipt for receipt, *_ in house.found] == ["NLJ7RT61SV"]
-    assert house.books.moved[CURSOR] == house.list.reads[-1][1]
+    assert house.books.moved[CURSOR] == house.list.reads[-1][1] - SETTLING
 
 
 async def test_a_clock_that_was_set_back_hides_no_payment(house: House) -> None:
