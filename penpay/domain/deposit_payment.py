@@ -165,15 +165,18 @@ def _take(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
 def _hold_evidence(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     """A claim of payment that an authenticated query must confirm first.
 
-    The receipt of a stranger is not kept: no query confirms it, and the list of payments tells the true one.
+    What a stranger says of receipt, amount, time and payer is not kept: no query confirms any of it. One that confirms
+    the payment says what it says without a claim, and the list of payments tells the rest.
     """
-    receipt = e.receipt if e.known_sender else ""
-    if d.now.held_receipt and (d.now.held_receipt != "unknown" or not receipt):
+    said = e.receipt
+    if not e.known_sender:
+        e = replace(e, amount=d.now.send, receipt="", paid_at=None, payer_matches=True)
+    if d.now.held_receipt and (d.now.held_receipt != "unknown" or not e.receipt):
         return
     d.step(
         d.now.state,
-        {"source": e.source, "receipt": e.receipt, "held_for": "query"},
-        held_receipt=receipt or "unknown",
+        {"source": e.source, "receipt": said, "held_for": "query"},
+        held_receipt=e.receipt or "unknown",
         held_paid_at=e.paid_at,
         held_amount=e.amount if e.receipt else None,
         held_stranger=not e.payer_matches,

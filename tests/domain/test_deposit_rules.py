@@ -87,6 +87,14 @@ def test_a_receipt_that_a_stranger_named_is_not_taken_for_the_true_one() -> None
     assert story.balance("mpesa_paybill:KES") == SEND.minor
 
 
+def test_what_a_stranger_says_of_amount_and_payer_moves_no_books() -> None:
+    story = accepted()
+    forged = callback("FORGED0001", amount=25_000_000, trusted=False, known_sender=False, payer_matches=False)
+    story.happens(forged, after_s=5)
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=1)
+    assert (story.state, story.balance("mpesa_paybill:KES")) == (State.DERIV_SENDING, SEND.minor)
+
+
 def test_a_stranger_books_nothing_in_front_of_a_person() -> None:
     story = accepted()
     story.happens(ev.Parked(error="KeyError"), after_s=5)
