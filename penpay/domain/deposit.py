@@ -83,7 +83,7 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
         ev.MpesaPaid: (_S.DERIV_SENDING, _S.IN_REVIEW),
         ev.DerivConfirmed: (_S.COMPLETED, _S.IN_REVIEW),
         ev.DerivPaidAnother: (_S.IN_REVIEW,),
-        ev.DerivRefused: (_S.REFUND_SENDING, _S.DERIV_HELD, _S.IN_REVIEW),
+        ev.DerivRefused: (_S.DERIV_SENDING, _S.REFUND_SENDING, _S.DERIV_HELD, _S.IN_REVIEW),
         ev.DerivNotSent: (_S.DERIV_HELD, _S.IN_REVIEW),
         ev.DerivOutcomeUnknown: (_S.DERIV_UNKNOWN,),
         ev.RefundConfirmed: (_S.IN_REVIEW,),
@@ -92,8 +92,12 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
     },
     _S.DERIV_HELD: {
         ev.MpesaPaid: (_S.DERIV_HELD, _S.IN_REVIEW),
+        # Its rail may have been asked before the pause, and make the next attempt in it.
         ev.DerivConfirmed: (_S.COMPLETED, _S.IN_REVIEW),
         ev.DerivPaidAnother: (_S.IN_REVIEW,),
+        ev.DerivRefused: (_S.REFUND_SENDING, _S.DERIV_HELD, _S.IN_REVIEW),
+        ev.DerivNotSent: (_S.DERIV_HELD, _S.IN_REVIEW),
+        ev.DerivOutcomeUnknown: (_S.DERIV_UNKNOWN,),
         ev.RefundConfirmed: (_S.IN_REVIEW,),
         ev.Woke: (_S.DERIV_SENDING, _S.IN_REVIEW),
         **_ANY_OPEN,

@@ -86,11 +86,12 @@ TRANSITIONS: Mapping[State, _Row] = {
         **_PAYING,
     },
     _S.B2C_HELD: {
-        ev.PayoutPaid: (_S.COMPLETED,),
-        ev.ReturnConfirmed: (_S.IN_REVIEW,),
-        ev.ReturnPaidAnother: (_S.IN_REVIEW,),
+        # Its rail may have been asked before the pause, and send the payout in it.
+        ev.PayoutAccepted: (_S.AWAITING_RESULT,),
+        ev.PayoutHeld: (_S.B2C_HELD, _S.IN_REVIEW),
+        ev.PayoutOutcomeUnknown: (_S.B2C_UNKNOWN,),
         ev.Woke: (_S.B2C_SENDING, _S.IN_REVIEW),
-        **_ANY_OPEN,
+        **_PAYING,
     },
     _S.AWAITING_RESULT: {
         ev.Woke: (_S.B2C_UNKNOWN,),

@@ -744,6 +744,38 @@ def test_a_refusal_of_our_side_waits_and_tries_again() -> None:
     assert story.deposit.transfer.attempts_closed == 1
 
 
+@pytest.mark.parametrize(
+    ("end", "state", "does"),
+    [
+        (ev.DerivRefused(code="PaymentAgentTransferError", attempt=2), State.REFUND_SENDING, ["submit"]),
+        (ev.DerivRefused(code="RateLimit", attempt=2, hold=True), State.DERIV_HELD, []),
+        (ev.DerivNotSent(code="not_connected", attempt=2), State.DERIV_HELD, []),
+        (ev.DerivOutcomeUnknown(code="timed_out", attempt=2), State.DERIV_UNKNOWN, ["resolve"]),
+    ],
+)
+def test_an_attempt_that_was_asked_for_before_the_pause_and_made_in_it_ends_like_any_other(
+    end: ev.Event, state: State, does: list[str]
+) -> None:
+    """A rail that was asked once more during the first attempt makes the next one as soon as the first has ended."""
+    story = paid()
+    story.happens(ev.DerivRefused(code="RateLimit", attempt=1, hold=True), after_s=12)
+    story.happens(end, after_s=1)
+    assert (story.state, story.does()) == (state, does)
+    if state is State.DERIV_HELD:
+        assert story.deposit.transfer is not None
+        assert story.deposit.transfer.attempts_closed == 2, "the rail makes no other one before it knows"
+
+
+@pytest.mark.parametrize("on_hold", [False, True])
+def test_a_refusal_behind_an_attempt_whose_end_is_not_told_is_only_noted(*, on_hold: bool) -> None:
+    story = paid()
+    if on_hold:
+        story.happens(ev.DerivNotSent(code="not_connected", attempt=1))
+    before = story.state
+    story.happens(ev.DerivRefused(code="PaymentAgentTransferError", attempt=3))
+    assert (story.state, story.balance("deriv_out:KES")) == (before, -SEND.minor)
+
+
 def test_a_lost_reply_is_resolved_by_the_statement_and_never_resent() -> None:
     story = paid()
     story.happens(ev.DerivOutcomeUnknown(code="dropped", attempt=1))

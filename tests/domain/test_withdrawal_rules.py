@@ -234,6 +234,33 @@ def test_whether_the_customer_is_frozen_is_asked_each_time_a_standing_payout_is_
     assert [(change.to, change.attempts_closed) for change in result.operations] == [(OperationState.INTENT, None)]
 
 
+@pytest.mark.parametrize(
+    ("end", "state"),
+    [
+        (ev.PayoutAccepted(conversation_id="AG_2"), State.AWAITING_RESULT),
+        (ev.PayoutHeld(code="float_low", attempt=2), State.B2C_HELD),
+        (ev.PayoutOutcomeUnknown(code="timed_out", attempt=2), State.B2C_UNKNOWN),
+    ],
+)
+def test_a_payout_that_was_asked_for_before_the_pause_and_sent_in_it_ends_like_any_other(
+    end: ev.Event, state: State
+) -> None:
+    """A rail that was asked once more during the first attempt makes the next one as soon as the first has ended."""
+    story = sending()
+    story.happens(ev.PayoutHeld(code="rate_limited", attempt=1), after_s=12)
+    assert story.state is State.B2C_HELD
+    story.happens(end, after_s=1)
+    assert story.state is state
+    if state is State.B2C_HELD:
+        assert story.saga.payout.attempts_closed == 2, "the rail makes no other one before it knows"
+
+
+def test_a_payout_that_failed_for_good_is_brought_back_by_no_late_acknowledgement() -> None:
+    story = failed_twice("1")
+    assert story.state is State.B2C_HELD
+    assert isinstance(story.happens(ev.PayoutAccepted(conversation_id="AG_1"), after_s=1), Ignored)
+
+
 def test_a_frozen_customer_gets_no_other_payout_after_one_that_failed_for_our_cause() -> None:
     story = failed_twice("1")
     assert story.state is State.B2C_HELD
