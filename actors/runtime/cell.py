@@ -286,6 +286,8 @@ class Cell:
         life.log.error("actor does not let go; abandoned", actor=str(self))
         self.task = None
         ending = Exit(self.kill_reason or KILLED)
+        if self.current is not None:
+            settle(self, [self.current], lambda _: ActorKilled(self.crash_id), reason=ending.reason)
         life.clean_up(self, ending)
         self.over(ending)
 

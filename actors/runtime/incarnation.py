@@ -214,8 +214,6 @@ async def end(cell: "Cell", ending: Exit) -> None:
     except asyncio.CancelledError:
         _uncancel()
         ending = ending if ending.abnormal else Exit(cell.kill_reason or KILLED)
-        for task in cell.tasks or ():
-            task.cancel()
     if cell.task is not asyncio.current_task():
         return  # abandoned meanwhile
     clean_up(cell, ending)
@@ -246,8 +244,11 @@ async def _last_hook(cell: "Cell", ending: Exit) -> None:
 
 
 def clean_up(cell: "Cell", ending: Exit) -> None:
-    """Timers and open replies die with their incarnation."""
+    """Timers, child tasks and open replies die with their incarnation."""
     actor = cell.actor
+    for task in cell.tasks or ():
+        if not task.cancelling():  # else it was told, and has been waited for
+            task.cancel()
     cell.tasks = None
     if actor is not None:
         actor.end_timers()

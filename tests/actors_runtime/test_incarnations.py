@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from actors.base import ActorSystem, AsyncioActor, Cell, EntityActor, State
+from actors.base import ActorKilled, ActorSystem, AsyncioActor, Cell, EntityActor, State
 from actors.runtime import cell as cells
 
 
@@ -267,3 +267,43 @@ async def test_who_does_not_let_go_when_killed_is_abandoned_also_when_nobody_wai
     assert owner.exits == ["stalled"]
     gate.set()
     await owner.end()
+
+
+async def test_the_child_tasks_of_an_abandoned_incarnation_end_with_it_and_its_asker_is_answered(kind, monkeypatch):
+    monkeypatch.setattr(cells, "KILL_GRACE_S", 0.01)
+    gate, children = asyncio.Event(), []
+
+    class Stubborn(kind):
+        async def on_receive(self, message):
+            children.append(self.spawn(asyncio.sleep(60), name="child"))
+            while not gate.is_set():
+                try:
+                    await gate.wait()
+                except asyncio.CancelledError:
+                    continue
+
+    owner = Owner(Stubborn, [], again=False)
+    owner.cell.launch()
+    await owner.cell.ready()
+    asked = asyncio.ensure_future(owner.cell.ref.aask("stuck", timeout_s=60))
+    await until(lambda: children)
+    owner.cell.kill()
+    await until(lambda: owner.cell.state is State.ENDED)
+    await asyncio.wait([*children, asked], timeout=1)
+    answered = asked.done()
+    gate.set()
+    assert children[0].cancelled()
+    assert answered
+    assert isinstance(asked.exception(), ActorKilled)
+
+
+async def test_the_child_tasks_of_whoever_is_killed_before_its_next_burst_begins_end_with_it():
+    owner = Owner(Entity, [], again=False)
+    owner.cell.launch()
+    await owner.cell.ready()
+    child = owner.cell.actor.spawn(asyncio.sleep(60), name="child")
+    owner.cell.ref.tell("hello")
+    owner.cell.kill()
+    await asyncio.wait([child], timeout=1)
+    assert child.cancelled()
+    assert owner.cell.state is State.ENDED
