@@ -181,6 +181,9 @@ class EntityHost(AsyncioActor):
 
     def _forget(self, cell: Cell, ending: Exit) -> None:
         del self._entities[cell.name]
+        trouble = self._troubles.get(cell.name)
+        if trouble is not None:
+            trouble.cancel()  # its crashes go on counting, but this cell is started by no clock any more
         cell.finish(ending)
         if ending.reason == exits.PASSIVATED:
             self._surroundings.system.observer.passivated(cell.actor_class.KIND)

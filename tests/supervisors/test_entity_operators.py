@@ -64,3 +64,15 @@ async def test_nobody_is_restarted_who_is_not_there(house, hosted):
     for command in (house.tree.restart, house.tree.start_child):
         with pytest.raises(NoSuchActor):
             await command("sagas/s1")
+
+
+async def test_the_pause_of_an_entity_that_was_stopped_takes_nothing_from_its_successor(house, hosted, until):
+    host = await hosted(backoff=BackoffPolicy(base_s=0.02, cap_s=0.04))
+    for number in range(2):
+        house.tell("sagas/s1", "boom")
+        await until(lambda number=number: house.journal.count("!s1") == number + 1)
+        if not number:
+            await until(lambda: host.entities["s1"].last_exit is not None)
+            await house.tree.stop_child("sagas/s1")
+            await house.tree.start_child("sagas/s1")
+    assert await house.ask("sagas/s1", "incarnation") == 2
