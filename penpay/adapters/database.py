@@ -26,8 +26,9 @@ PROOFS: Final = "proofs"
 
 LANES: Final[Mapping[str, int]] = {GENERAL: 6, CALLBACKS: 1, LEDGER: 4, RAILS: 2, PROOFS: 1}
 """Sessions per lane: 14 in all. MariaDB on two cores is at its best near 16."""
-PATIENCE_S: Final[Mapping[str, float]] = {PROOFS: 120.0}
-"""How long a statement may take where it reads whole tables; everywhere else a connection's own few seconds hold."""
+PATIENCE_S: Final[Mapping[str, float]] = {PROOFS: 120.0, CALLBACKS: 3.0}
+"""How long a statement may take, if not as long as elsewhere: where it reads whole tables, and where evidence is stored
+that comes once. A session that fell silent there, as after a failover, leaves time for a try on a new one."""
 WAIT_S: Final[Mapping[str, float]] = {GENERAL: 8.0, CALLBACKS: 8.0}
 """How long a caller waits in all, for a session and all tries: behind these lanes is somebody who waits for an answer,
 and a server that hangs must not keep them. A writer knows better by itself when to give up."""

@@ -31,6 +31,7 @@ class Wire:
         self._ready = threading.Event()
         self._ended = asyncio.Event()
         self._ends: set[asyncio.StreamWriter] = set()
+        self._hushed: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
 
     def __enter__(self) -> Self:
@@ -52,6 +53,10 @@ class Wire:
                 end.transport.abort()
 
         self._loop.call_soon_threadsafe(cut)
+
+    def hush(self) -> None:
+        """Whoever is connected gets no more answers; whoever connects from now on does."""
+        self._hushed = set(self._ends)
 
     async def _serve(self) -> None:
         server = await asyncio.start_unix_server(self._connected, self._listen)
@@ -114,7 +119,7 @@ class Wire:
     ) -> None:
         while chunk := await source.read(_CHUNK):
             await judged(chunk)
-            while self.silent:
+            while self.silent or sink in self._hushed:
                 await asyncio.sleep(0.02)
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)

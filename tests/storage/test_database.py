@@ -78,6 +78,17 @@ async def test_a_server_that_hangs_keeps_nobody_who_waits_for_an_answer(database
         store.close()
 
 
+async def test_a_callback_outlives_the_session_that_fell_silent(database, tmp_path):
+    dsn = Dsn.parse(database.url)
+    over = database.url.replace(dsn.unix_socket, str(tmp_path / "line"))
+    with Wire(tmp_path / "line", Path(dsn.unix_socket)) as wire:
+        store = Database(over, prefix=database.prefix)
+        assert await store.rows("SELECT 1", lane=CALLBACKS)
+        wire.hush()  # as after a failover: who is connected hears nothing more, who connects anew is served
+        assert await store.write("DO 0", lane=CALLBACKS) == 0
+        store.close()
+
+
 async def test_a_full_lane_is_unavailable_and_starves_no_other(store):
     async def hold(entered: asyncio.Event, leave: asyncio.Event) -> None:
         async with store.connection(GENERAL):
