@@ -93,7 +93,10 @@ class EntityHost(AsyncioActor):
     # --- activation ---
 
     def reach(self, entity_id: str) -> Cell:
-        """The entity's cell; started now if it was not there. Raises `MailboxFull`, `EntityParked`, `NoSuchActor`."""
+        """The entity's cell; started now if it was not there. Raises `MailboxFull`, `EntityParked`, `NoSuchActor`.
+
+        One that a person stopped has no room until it is started: who counts deliveries to it counts none.
+        """
         cell = self._entities.get(entity_id)
         if cell is not None:
             self._entities.move_to_end(entity_id)
@@ -103,8 +106,10 @@ class EntityHost(AsyncioActor):
         address = f"{self.address}/{entity_id}"
         if entity_id in self._parked:
             raise EntityParked(address)
-        if self._closing or entity_id in self._held:
+        if self._closing:
             raise NoSuchActor(address)
+        if entity_id in self._held:
+            raise MailboxFull(address, 0)
         if len(self._entities) >= self._spec.max_children and not self._evict():
             raise MailboxFull(self.address, self._spec.max_children)
         return self._activate(entity_id)
