@@ -65,7 +65,7 @@ async def test_the_result_of_another_payout_is_put_aside_once_by_whoever_follows
     paid, waiting = await withdrawer(stage), await withdrawer(stage)
     await stage.reaches(await paid.withdraw(), "COMPLETED")
     genuine = await paid.payout()
-    withdrawal = await waiting.withdraw(b2c={"delay_s": 4.0})
+    withdrawal = await waiting.withdraw(b2c={"delay_s": 10.0})
     await stage.reaches(withdrawal, "AWAITING_RESULT")
     ((shard,),) = stage.rows("SELECT shard FROM {ledger}.transactions WHERE id = %s", withdrawal)
     url = (await waiting.payout())["result_url"]

@@ -63,6 +63,8 @@ async def test_a_full_mailbox_is_a_503_that_says_when_and_hurts_nobody_else(stag
     who = stage.customer()
     shard = shard_of(who.user_id, SHARDS)
     other = next(one for one in iter(stage.customer, None) if shard_of(one.user_id, SHARDS) != shard)
+    # Their first deposit is open for as long as it takes to refuse all others.
+    await stage.control.script_phone(who.msisdn, {"outcome": "wait"})
     restarts = {path: member["restarts"] for path, member in (await stage.operator.members()).items()}
     with stage.installation.mariadb.connect() as connection, connection.cursor() as cursor:
         connection.begin()
@@ -82,6 +84,10 @@ async def test_a_full_mailbox_is_a_503_that_says_when_and_hurts_nobody_else(stag
     assert all(int(reply.headers["Retry-After"]) > 0 for reply in refused)
     assert sorted(reply.status for reply in replies if reply not in refused) == [202] + [409] * (taken - 1)
     assert stage.transactions_of(who) == 1
+    push = await stage.push_of(who)
+    await stage.control.post(f"/pushes/{push['checkout_id']}/answer", {})
+    (admitted,) = [reply for reply in replies if reply.status == 202]
+    await stage.reaches(str(admitted.body["id"]), "COMPLETED")
     after = {path: member["restarts"] for path, member in (await stage.operator.members()).items()}
     assert after == restarts
 
