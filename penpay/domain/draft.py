@@ -182,6 +182,8 @@ class Draft(Generic[S]):
         assert kind in HOLDING, f"no saga waits for {kind}"
         self._ask(kind, owner_role, reason, evidence)
         self.take_back()
+        if self.now.completed_at is not None:
+            self.effect("settled")  # it was over, and is open again: whoever admits the next one must know
         changes.setdefault("failure_code", self.now.failure_code or kind)
         self.step(
             type(self.now.state)(IN_REVIEW),

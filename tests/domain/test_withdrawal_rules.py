@@ -414,7 +414,7 @@ def test_what_the_status_confirms_of_it_is_our_loss() -> None:
     story = failed_twice("2040")
     story.happens(ev.ReturnConfirmed(transaction_id="r1", amount=SEND, proof="reply"))
     story.happens(ev.PayoutPaid(receipt="SG1", source="result"))
-    assert (story.does(), story.balance("mpesa_utility:KES")) == (["probe_payout"], 0)
+    assert (story.does(), story.balance("mpesa_utility:KES")) == (["settled", "probe_payout"], 0)
     story.happens(ev.PayoutPaid(receipt="SG1", source="status"))
     assert (story.balance("mpesa_utility:KES"), story.balance("write_off:KES")) == (-249_000, 249_000)
     assert isinstance(story.happens(ev.PayoutPaid(receipt="SG1", source="status")), Ignored)
