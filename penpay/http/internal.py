@@ -158,6 +158,7 @@ def _around(parts: InternalParts) -> Middleware:
         except web.HTTPException as error:
             return framework_refusal(error, request.path)
         except Exception:
+            # The boundary, as on the public listener: who asked gets nothing of what broke, the log gets all of it.
             log.exception("internal request failed", path=request.path)
             return problem_response(Stop("internal_error"), request.path)
 
