@@ -115,6 +115,13 @@ def _parse_datetime(text: str) -> datetime:
 _CONVERSIONS: Mapping[Any, Any] = {**pymysql.converters.conversions, FIELD_TYPE.DATETIME: _parse_datetime}
 
 
+def _encoded(statement: str) -> bytes:
+    try:
+        return statement.encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(INCORRECT_TEXT, "a text is not Unicode") from error
+
+
 class Connection:
     """One session. Statements are complete texts: see `sql_text` for how values get into them safely.
 
@@ -182,7 +189,7 @@ class Connection:
 
     @asynccontextmanager
     async def _bounded(self, *, commits: bool = False) -> AsyncIterator[None]:
-        """Around every packet that is waited for: a server that fell silent is as good as gone."""
+        """Around every answer that is waited for: a server that fell silent is as good as gone."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 yield
@@ -210,10 +217,7 @@ class Connection:
 
         Cancelling closes the session: the server may still finish the statement.
         """
-        try:
-            encoded = statement.encode()
-        except UnicodeEncodeError as error:
-            raise StoreError(INCORRECT_TEXT, "a text is not Unicode") from error
+        encoded = _encoded(statement)
         async with self._bounded(commits=commits):
             return int(await self._raw.query(encoded))
 
@@ -225,12 +229,13 @@ class Connection:
         text = ";\n".join(statement for _, statement in statements)
         rows: list[tuple[Row, ...]] = []
         try:
-            await self.query(text, commits=commits)
-            rows.append(self._raw._result.rows or ())  # noqa: SLF001 - as in `rows`
-            while self._raw._result.has_next:  # noqa: SLF001
-                async with self._bounded(commits=commits):
+            encoded = _encoded(text)
+            async with self._bounded(commits=commits):
+                await self._raw.query(encoded)
+                rows.append(self._raw._result.rows or ())  # noqa: SLF001 - as in `rows`
+                while self._raw._result.has_next:  # noqa: SLF001
                     await self._raw.next_result()
-                rows.append(self._raw._result.rows or ())  # noqa: SLF001
+                    rows.append(self._raw._result.rows or ())  # noqa: SLF001
         except Duplicate as error:
             raise Duplicate(f"{statements[len(rows)][0]}.{error.key}") from error
         return rows

@@ -101,6 +101,8 @@ class Queries:
 
     def __init__(self, statements: Mapping[str, str]) -> None:
         self._statements = statements
+        self._pieces = {name: _PARAMETER.split(body) for name, body in statements.items()}
+        """Text and names of parameters in turn."""
 
     @classmethod
     def load(cls, name: str, *, prefix: str) -> "Queries":
@@ -114,15 +116,11 @@ class Queries:
 
     def __call__(self, name: str, /, **values: object) -> str:
         """The statement with its values; every parameter must be given, and nothing else."""
-        used: set[str] = set()
-
-        def put(match: re.Match[str]) -> str:
-            used.add(match.group(1))
-            return literal(values[match.group(1)])
-
-        statement = _PARAMETER.sub(put, self._statements[name])
-        assert used == values.keys(), f"{name}: unused {values.keys() - used}"
-        return statement
+        pieces = [*self._pieces[name]]
+        names = pieces[1::2]
+        assert values.keys() == set(names), f"{name}: {values.keys() ^ set(names)}"
+        pieces[1::2] = [literal(values[parameter]) for parameter in names]
+        return "".join(pieces)
 
     def with_cases(
         self, name: str, keys: Sequence[str], columns: Mapping[str, Sequence[object]], /, **values: object
