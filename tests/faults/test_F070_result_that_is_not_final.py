@@ -1,15 +1,15 @@
 """F70: a result that only says to wait for further messages."""
 
 from tests.faults.stage import Stage
-from tests.faults.withdrawing import held, withdrawer
+from tests.faults.withdrawing import believed_for, held, withdrawer
 
 
 async def test_it_decides_nothing_and_the_status_does(stage: Stage) -> None:
     who = await withdrawer(stage)
     withdrawal = await who.withdraw(b2c={"result_type": 1})
     await stage.reaches(withdrawal, "COMPLETED")
-    # Had the result been taken for the end, nobody would have asked for the status.
     assert "B2C_UNKNOWN" in stage.path(withdrawal)
+    assert believed_for(stage, withdrawal) == ["status"]
     assert (await who.told()).counts == (1, 1, 0)
     assert held(stage, withdrawal) == {}
 

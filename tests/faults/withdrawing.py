@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,6 +168,25 @@ def operations(stage: Stage, transaction_id: str, kind: str) -> list[tuple[str, 
         kind,
     )
     return [(str(state), int(attempts)) for state, attempts in found]
+
+
+def believed_for(stage: Stage, transaction_id: str) -> list[str]:
+    """What each payout of a withdrawal was believed for: Safaricom's `result`, the answer to a `status` question."""
+    found = stage.rows(
+        "SELECT JSON_VALUE(data, '$.source') FROM {ledger}.transaction_events"
+        " WHERE transaction_id = %s AND event = 'PayoutPaid' ORDER BY seq",
+        transaction_id,
+    )
+    return [str(source) for (source,) in found]
+
+
+@asynccontextmanager
+async def no_status(stage: Stage) -> AsyncIterator[None]:
+    """Whoever asks Safaricom what became of something is not told meanwhile."""
+    silent = {"op": "status", "times": 0, "callback": "lost"}
+    await stage.control.post("/daraja/script", {"steps": [silent]})
+    yield
+    await stage.control.post("/daraja/script", {"clear": True})
 
 
 async def tree(stage: Stage, path: str, command: str) -> None:
