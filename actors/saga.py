@@ -283,6 +283,8 @@ class SagaActor(EntityActor):
         """Staff's decision. While the end of an attempt is not proven, the only one is to say how it ended."""
         self._forget()
         rows = await self._load()
+        if asked.version is not None and rows is not None and asked.version != rows.row.version:
+            return Refusal("review_not_resolvable", "the transaction has changed since it was looked at")
         if asked.action not in PROOFS and unproven(rows.operations if rows else ()):
             return Refusal("review_not_resolvable", "an operation has an attempt without a proven end")
         event = staff_event(self._flow.type, asked.action, asked.approval)

@@ -250,12 +250,13 @@ class ResolveReview:
     """Two named people decided what becomes of this transaction. Reply: `TransactionRow` or `Refusal`.
 
     `action` is one of `penpay.domain.review.Action`. Refused as `review_not_resolvable` when the rules have no such
-    exit now.
+    exit now, or the transaction is not in the `version` any more that people looked at (None: they do not say).
     """
 
     item_id: str
     action: str
     approval: Approval
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

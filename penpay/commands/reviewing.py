@@ -4,9 +4,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from penpay.domain.review import Approval
 
 ACTIONS = "credit, refund, return, pay, executed, absent, settle, surplus, own, lost, approve or close."
 CHECK_FAILED = 1
@@ -50,6 +53,9 @@ def resolve(
     evidence: Annotated[
         str, typer.Option(help="What it rests on; for `executed`, `settle` and `surplus` the provider's id.")
     ],
+    version: Annotated[
+        int | None, typer.Option(min=0, help="Of the transaction, as it was shown: refused when it has changed since.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this the effect is only shown.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -79,24 +85,28 @@ def resolve(
         show_preview(Console(), seen)
     done = yes and not seen.refusal
     if done:
-        body = {"action": action, "by": approval.by, "second": approval.second, "evidence": approval.evidence}
-        _decide(item_id, body)
+        _decide(item_id, action, approval, seen.version if version is None else version)
     if as_json:
         typer.echo(orjson.dumps({**seen.rendered(), "done": done}).decode())
     elif done:
         typer.echo("done")
     elif not seen.refusal:
-        typer.echo("nothing was done yet: add --yes")
+        only_this = "" if seen.version is None else f" --version {seen.version}"
+        typer.echo(f"nothing was done yet: add --yes{only_this}")
     raise typer.Exit(CHECK_FAILED if seen.refusal else 0)
 
 
-def _decide(item_id: str, body: dict[str, str]) -> None:
+def _decide(item_id: str, action: str, approval: "Approval", version: int | None) -> None:
     from config.settings import load_settings  # noqa: PLC0415
     from penpay.operator import Node, NodeUnreachable  # noqa: PLC0415
 
     settings = load_settings(os.environ)
+    body = {"action": action, "by": approval.by, "second": approval.second, "evidence": approval.evidence}
+    known = {} if version is None else {"version": version}
     try:
-        Node.of(settings.http, settings.security).call("POST", f"/admin/v1/reviews/{item_id}/resolve", body)
+        Node.of(settings.http, settings.security).call(
+            "POST", f"/admin/v1/reviews/{item_id}/resolve", {**body, **known}
+        )
     except NodeUnreachable as error:
         sys.stderr.write(f"penpay: {error}\n")
         raise typer.Exit(CHECK_FAILED) from None

@@ -81,7 +81,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What a decision would do. With `refusal` it would do nothing, for that reason."""
+    """What a decision would do. With `refusal` it would do nothing, for that reason.
+
+    `version`: of the transaction that was looked at, None where none waits. A decision that names it is for this one.
+    """
 
     item: ReviewItem
     action: str
@@ -90,6 +93,7 @@ class Preview:
     stages: tuple[str, ...] = ()
     entries: tuple[Entry, ...] = ()
     operations: tuple[NewOperation, ...] = ()
+    version: int | None = None
 
     def rendered(self) -> dict[str, Any]:
         """For machines."""
@@ -99,6 +103,7 @@ class Preview:
             "action": self.action,
             "approval": self.approval or None,
             "refusal": self.refusal or None,
+            "version": self.version,
             "stages": list(self.stages),
             "postings": [_entry(entry) for entry in self.entries],
             "operations": [
@@ -138,6 +143,7 @@ def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, 
         stages=(row.state, *(step.to_state for step in decided.steps)),
         entries=tuple(entry for posting in decided.postings for entry in posting.entries),
         operations=decided.new_operations,
+        version=row.version,
     )
 
 

@@ -60,7 +60,7 @@ class ReviewDesk:
         await self._log(item, decision.action, approval)
         try:
             if item.holds:
-                return json_response(await self._by_saga(item, decision.action, approval))
+                return json_response(await self._by_saga(item, decision, approval))
             return json_response(await self._by_ledger(item, decision.action, approval))
         except self.lost_answers:
             raise Stop("outcome_unknown", "Look at the item again before deciding again.", retry_after_s=2) from None
@@ -97,10 +97,10 @@ class ReviewDesk:
         )
         log.info("review_decided", item_id=item.id, transaction_id=item.transaction_id, action=action)
 
-    async def _by_saga(self, item: ReviewItem, action: str, approval: Approval) -> dict[str, Any]:
+    async def _by_saga(self, item: ReviewItem, decision: ReviewDecision, approval: Approval) -> dict[str, Any]:
         reply: TransactionRow | Refusal = await self.addresses.ask(
             saga_of(item.shard, item.transaction_id),
-            ResolveReview(item_id=item.id, action=action, approval=approval),
+            ResolveReview(item_id=item.id, action=decision.action, approval=approval, version=decision.version),
             timeout_s=self.ask_s,
         )
         if isinstance(reply, Refusal):

@@ -105,6 +105,10 @@ class ReviewDecision(Request):
     by: Annotated[str, Field(max_length=80)]
     second: Annotated[str, Field(max_length=80)]
     evidence: Annotated[str, Field(max_length=160)]
+    version: Annotated[
+        int | None,
+        Field(ge=0, description="Of the transaction, as the preview told it: refused when it has changed since."),
+    ] = None
 
 
 class UnexplainedMovement(Request):

@@ -285,6 +285,18 @@ async def test_a_lost_reply_goes_to_the_resolver(house: House, saga: AsyncioActo
     assert row_of(house).state == "COMPLETED"
 
 
+async def test_a_decision_is_about_the_transaction_that_people_looked_at(house: House, saga: AsyncioActorRef) -> None:
+    await settle(saga, accepted(house))
+    await park(row_of(house).id, KeyError("x"), parts_of(house))
+    before = row_of(house)
+    decision = ResolveReview(item_id="I", action="absent", approval=Approval("Achieng", "Kamau", "ticket 7"))
+    late = await saga.aask(replace(decision, version=before.version - 1))
+    assert late == Refusal("review_not_resolvable", "the transaction has changed since it was looked at")
+    assert (row_of(house), house.reviews) == (before, ["parked"])
+    done = await saga.aask(replace(decision, version=before.version))
+    assert not isinstance(done, Refusal)
+
+
 async def test_people_who_name_an_id_that_was_used_are_told_so_and_nobody_is_asked_anew(
     house: House, saga: AsyncioActorRef
 ) -> None:

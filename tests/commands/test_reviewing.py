@@ -119,6 +119,7 @@ def test_crediting_shows_the_hold_and_the_transfer():
     assert legs(seen) == {"customer:KES": 130_000, "deriv_out:KES": -130_000}
     ((kind, amount, to),) = [(one.kind, one.amount, one.recipient) for one in seen.operations]
     assert (kind, amount, to) == ("DERIV_TRANSFER", usd(966), "CR1")
+    assert seen.version == rows().row.version
 
 
 def test_refunding_shows_the_reversal_of_the_receipt():

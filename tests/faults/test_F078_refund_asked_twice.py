@@ -10,11 +10,11 @@ from tests.faults.test_F029_callback_of_another import reversals as asked_back
 from tests.faults.withdrawing import operations, tree
 
 
-def resolved(stage: Stage, item: str, *, second: str, evidence: str = "ticket 78") -> bool:
+def resolved(stage: Stage, item: str, *more: str, second: str, evidence: str = "ticket 78") -> bool:
     """Whether a decision to refund was taken."""
     words = ("--action", "refund", "--by", "Achieng", "--second", second, "--evidence", evidence, "--yes")
     try:
-        stage.installation.run("review", "resolve", item, *words)
+        stage.installation.run("review", "resolve", item, *words, *more)
     except ProcessFailed:
         return False
     return True
@@ -37,7 +37,11 @@ async def test_one_person_may_not_and_two_do_it_once(stage: Stage) -> None:
     assert stage.state(deposit) == "IN_REVIEW"
     (payment,) = (await stage.told(who)).payments
     await stage.control.post(f"/payments/{payment['receipt']}/reverse", {})
-    assert resolved(stage, item, second="Brian")
+    ((version,),) = stage.rows("SELECT version FROM {ledger}.transactions WHERE id = %s", deposit)
+    stale, seen = (("--version", str(one)) for one in (version - 1, version))
+    assert not resolved(stage, item, *stale, second="Brian"), "they looked at what it was before"
+    assert stage.state(deposit) == "IN_REVIEW"
+    assert resolved(stage, item, *seen, second="Brian")
     assert not resolved(stage, item, second="Brian"), "it is decided"
     # Safaricom says that it was reversed already, and that is what was wanted.
     await stage.reaches(deposit, "REVERSED", within_s=40)

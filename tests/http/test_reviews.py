@@ -122,6 +122,13 @@ async def test_the_saga_is_asked_and_the_decision_is_logged(
     assert (detail["second"], detail["evidence"], detail["transaction"]) == ("Brian Kamau", "ticket 4711", transaction)
 
 
+async def test_a_decision_may_say_which_version_it_is_about(desk: Desk, transaction: str, module_database):
+    desk.actors.answers[ResolveReview] = lambda _: Refusal("review_not_resolvable", "it has changed")
+    assert (await desk.resolve(add_item(module_database, transaction), {**DECISION, "version": 7}))[0] == 409
+    ((_, asked),) = desk.actors.asked
+    assert asked.version == 7
+
+
 async def test_the_rules_may_have_no_such_exit(desk: Desk, transaction: str, module_database):
     desk.actors.answers[ResolveReview] = lambda _: Refusal("review_not_resolvable", "its money is gone")
     status, body = await desk.resolve(add_item(module_database, transaction))
@@ -138,6 +145,8 @@ async def test_the_rules_may_have_no_such_exit(desk: Desk, transaction: str, mod
         ({"action": "forgive"}, "action"),
         ({"amount": "1.00"}, "amount"),
         ({"evidence": 7}, "evidence"),
+        ({"version": "7"}, "version"),
+        ({"version": -1}, "version"),
     ],
 )
 async def test_nothing_is_logged_or_asked_without_two_names_and_a_reference(

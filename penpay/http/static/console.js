@@ -297,12 +297,14 @@ async function decide(form, step) {
       const found = await ask(`${path}/names`, { by: told.by, second: told.second, evidence: told.evidence });
       sayBack("", `Registered: ${found.registered}. On Deriv: ${found.deriv}.`);
     } else if (step === "do") {
-      await ask(`${path}/resolve`, told);
+      const version = form.dataset.version ? { version: Number(form.dataset.version) } : {};
+      await ask(`${path}/resolve`, { ...told, ...version });
       form.dataset.done = "1";
       sayBack("good", "Done.");
       await refresh();
     } else {
       const seen = await ask(`${path}/preview`, told);
+      form.dataset.version = seen.version ?? "";
       if (seen.refusal) sayBack("bad", seen.refusal);
       else sayBack("", el("strong", {}, `${sentence(seen.action)} by ${seen.approval}`), effect(seen), el("p", {}, "Nothing was done yet. "),
         el("button", { class: "do", "data-step": "do" }, "Do it"));
