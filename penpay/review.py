@@ -27,10 +27,13 @@ ITEMS_MAX = 1000
 
 
 async def open_items(settings: Settings) -> Sequence[OpenItem]:
-    """The questions that wait. Raises `Unavailable`."""
+    """The questions that wait, the most urgent first; one more than `ITEMS_MAX` when there are more.
+
+    Raises `Unavailable`.
+    """
     database = Database(settings.database.url.get_secret_value(), prefix=settings.database.prefix)
     try:
-        return await MySqlReviews(database).open_items(limit=ITEMS_MAX)
+        return await MySqlReviews(database).open_items(limit=ITEMS_MAX + 1)
     finally:
         database.close()
 

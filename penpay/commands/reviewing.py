@@ -35,9 +35,12 @@ def listed(*, as_json: Json = False) -> None:
 
     from config.settings import load_settings  # noqa: PLC0415
     from penpay.adapters.system import SystemClock  # noqa: PLC0415
-    from penpay.review import open_items, show_items  # noqa: PLC0415
+    from penpay.review import ITEMS_MAX, open_items, show_items  # noqa: PLC0415
 
-    items, now = _answered(open_items(load_settings(os.environ))), SystemClock().now()
+    found, now = _answered(open_items(load_settings(os.environ))), SystemClock().now()
+    items = found[:ITEMS_MAX]
+    if len(found) > len(items):
+        sys.stderr.write(f"penpay: there are more; these are the {ITEMS_MAX:,} most urgent\n")
     if as_json:
         typer.echo(orjson.dumps([one.rendered(now) for one in items]).decode())
     else:

@@ -60,6 +60,9 @@ def mask_phones_in(text: str) -> str:
     return _WRITTEN.sub(lambda found: mask_phone(f"254{found[1]}"), text)
 
 
+NO_PHONE = "must hold no phone number: chains that everybody may read keep it for ever"
+
+
 def holds_phone(text: str) -> bool:
     """Whether a whole mobile number stands in a text, as invariant i31 finds it."""
     return _WHOLE.search(text) is not None

@@ -11,7 +11,7 @@ from typing import Protocol
 from penpay.domain import deposit_events, withdrawal_events
 from penpay.domain.errors import BadInput
 from penpay.domain.fx import Direction
-from penpay.domain.identity import holds_phone
+from penpay.domain.identity import NO_PHONE, holds_phone
 from penpay.domain.review_kinds import HOLDING
 from penpay.domain.saga_events import Event, StaffClosed, StaffProved, StaffSettled
 from penpay.domain.unit import AuditRecord, OperationState, ReviewClosed, UnitOfWork
@@ -52,7 +52,6 @@ NAME_MISMATCH = "name_mismatch"
 """The kind of a question about a Deriv account in another name: approved or closed, never booked."""
 PAYEE_NAME = "payee_name"
 """The kind of a question about a receiver whom M-Pesa knows under another name: looked at and closed."""
-_NO_PHONE = "must hold no phone number: chains that everybody may read keep it for ever"
 _NAMED = frozenset({Action.EXECUTED, Action.SETTLE, Action.SURPLUS})
 _GIVEN_BACK = frozenset({Action.SETTLE, Action.SURPLUS})
 PROOFS = frozenset({Action.EXECUTED, Action.ABSENT})
@@ -95,14 +94,14 @@ def approval_of(*, by: str, second: str, evidence: str, action: str) -> Approval
         if not is_staff_name(name):
             raise BadInput(asked, "must be a person's name or staff address, in the letters A to Z")
         if holds_phone(name):
-            raise BadInput(asked, _NO_PHONE)
+            raise BadInput(asked, NO_PHONE)
     if person_key(names["by"]) == person_key(names["second"]):
         raise BadInput("second", "must be somebody else")
     reference = " ".join(evidence.split())
     if not _EVIDENCE.fullmatch(reference):
         raise BadInput("evidence", "must name what the decision rests on, in 3 to 120 characters")
     if action not in _NAMED and holds_phone(reference):
-        raise BadInput("evidence", _NO_PHONE)
+        raise BadInput("evidence", NO_PHONE)
     if action in _NAMED and not _PROVIDER_ID.fullmatch(reference):
         raise BadInput("evidence", "must be the provider's own id of it")
     return Approval(names["by"], names["second"], reference)

@@ -2,9 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from penpay.domain.identity import NO_PHONE, holds_phone
 from penpay.http.schemas import Request, Ulid
+
+
+def _without_phone(text: str) -> str:
+    if holds_phone(text):
+        raise ValueError(NO_PHONE)
+    return text
 
 
 class TwoNames(Request):
@@ -18,7 +25,11 @@ class TwoNames(Request):
 class StatusDecision(TwoNames):
     """Freeze a customer, or end a freeze. `reason` is stored with the status; nothing personal belongs into it."""
 
-    reason: Annotated[str, Field(min_length=3, max_length=160, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+    reason: Annotated[
+        str,
+        Field(min_length=3, max_length=160, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"),
+        AfterValidator(_without_phone),
+    ]
 
 
 class TierDecision(TwoNames):

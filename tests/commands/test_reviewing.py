@@ -12,6 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from penpay import review
 from penpay.adapters.system import RandomUlids
 from penpay.commands import reviewing
 from penpay.domain.decision import Occasion
@@ -277,6 +278,16 @@ def test_the_list_says_what_may_be_done_with_each(database, penpay):
         ("evidence_unusable", ["close"]),
     ]
     assert "close" in penpay("list").stdout
+
+
+def test_a_list_that_is_cut_says_so(database, penpay, monkeypatch: pytest.MonkeyPatch):
+    add_item(database, due=timedelta(hours=1))
+    assert "there are more" not in penpay("list").stderr
+    add_item(database, due=timedelta(hours=2))
+    monkeypatch.setattr(review, "ITEMS_MAX", 1)
+    result = penpay("list", "--json")
+    assert (len(json.loads(result.stdout)), result.exit_code) == (1, 0)
+    assert "there are more; these are the 1 most urgent" in result.stderr
 
 
 def test_a_question_beside_a_transaction_is_closed_whatever_that_does(database, penpay, node):

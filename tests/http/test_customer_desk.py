@@ -95,6 +95,14 @@ async def test_a_freeze_is_a_unit_of_the_customers_shard(staff: Staff, customer:
     assert [action for action, _ in sys_log(module_database, customer.id)] == ["user.freeze", "user.thaw"]
 
 
+async def test_a_reason_holds_no_phone_number(staff: Staff, customer: Customer, module_database):
+    told = "caller from 0712345678 asked"
+    status, body = await staff.decide(customer.id, "freeze", evidence="case 9", reason=told)
+    assert (status, [error["field"] for error in body["errors"]]) == (400, ["reason"])
+    assert "no phone number" in body["errors"][0]["message"]
+    assert (staff.units, sys_log(module_database, customer.id)) == ([], [])
+
+
 async def test_forgetting_freezes_first_and_leaves_nothing_personal(
     staff: Staff, world: World, customer: Customer, module_database
 ):
