@@ -278,6 +278,7 @@ class DarajaPollersActor(AsyncioActor):
             reference=row.receipt if row else "",
             amount=row.amount if row else None,
             paid_at=row.paid_at if row else None,
+            phone_tail=row.phone_tail if row else "",
             until=until,
         )
         tell_saga(self._parts.addresses, probe.shard, probe.transaction_id, answer)
@@ -365,4 +366,4 @@ class DarajaPollersActor(AsyncioActor):
 def _payment_of(probe: ProbePull, found: list[PullRow]) -> PullRow:
     if len(found) > 1:
         log.warning("several payments name one push", operation_id=probe.operation_id, count=len(found))
-    return payment_for(probe.amount, found)
+    return payment_for(probe.amount, probe.payer, found)

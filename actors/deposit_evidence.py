@@ -1,11 +1,21 @@
 """From stored evidence and rails' answers to the events that `decide` knows. Reads, judges trust, changes nothing."""
 
+from datetime import datetime
+
 from actors.flow import Unusable, is_settled
 from penpay.domain import deposit_events as ev
 from penpay.domain.deposit import Deposit, State
 from penpay.domain.errors import BadInput
-from penpay.domain.mpesa_callbacks import ResultCallback, StkCallback, is_undecided, parse_result, parse_stk_callback
-from penpay.domain.payments import PullRow, decode_payment
+from penpay.domain.money import Money
+from penpay.domain.mpesa_callbacks import (
+    ResultCallback,
+    StkCallback,
+    is_undecided,
+    may_be_of,
+    parse_result,
+    parse_stk_callback,
+)
+from penpay.domain.payments import decode_payment
 from penpay.domain.rail_end import ANOTHER_RECIPIENT, EXPIRED, Outcome, RailEnd, decode_rail_end
 from penpay.domain.result_owner import Owner, Request
 from penpay.domain.unit import OperationKind
@@ -23,7 +33,10 @@ def event_of(deposit: Deposit, row: InboxRow) -> ev.Event | Unusable | None:
             case "stk":
                 return _stk(deposit, parse_stk_callback(row.body), row)
             case "pull":
-                return _listed(decode_payment(row.body))
+                one = decode_payment(row.body)
+                return _listed(
+                    deposit, amount=one.amount, receipt=one.receipt, paid_at=one.paid_at, phone_tail=one.phone_tail
+                )
             case "reversal":
                 return _reversal(deposit, parse_result(row.body), row)
             case "txstatus":
@@ -100,7 +113,6 @@ def _stk(deposit: Deposit, callback: StkCallback, row: InboxRow) -> ev.Event | U
     if callback.amount is None or not callback.receipt:
         # Success without a receipt or an amount is a claim: an authenticated query decides.
         return ev.MpesaPaid(source="callback", amount=deposit.send, trusted=False, checkout_request_id=named)
-    tail = callback.phone_tail
     return ev.MpesaPaid(
         source="callback",
         amount=callback.amount,
@@ -109,13 +121,14 @@ def _stk(deposit: Deposit, callback: StkCallback, row: InboxRow) -> ev.Event | U
         trusted=row.trusted_source and bool(known),
         known_sender=row.trusted_source,
         checkout_request_id=named,
-        payer_matches=not tail or tail.endswith(deposit.phone_mask[-3:]) or deposit.phone_mask.endswith(tail),
+        payer_matches=may_be_of(callback.phone_tail, deposit.phone_mask),
     )
 
 
-def _listed(row: PullRow) -> ev.Event:
+def _listed(deposit: Deposit, *, amount: Money, receipt: str, paid_at: datetime | None, phone_tail: str) -> ev.Event:
     """Safaricom's list was asked by us: it needs no other word."""
-    return ev.MpesaPaid(source="pull", amount=row.amount, receipt=row.receipt, paid_at=row.paid_at)
+    payer_matches = may_be_of(phone_tail, deposit.phone_mask)
+    return ev.MpesaPaid(source="pull", amount=amount, receipt=receipt, paid_at=paid_at, payer_matches=payer_matches)
 
 
 def _reversal(deposit: Deposit, result: ResultCallback, row: InboxRow) -> ev.Event | Unusable | None:
@@ -182,7 +195,13 @@ def event_of_probe(deposit: Deposit, answer: ProbeAnswered) -> ev.Event | None:
         case "stk", "PENDING":
             return ev.QueryPending(code=answer.code)
         case "pull", "PAID" if answer.amount is not None:
-            return ev.MpesaPaid(source="pull", amount=answer.amount, receipt=answer.reference, paid_at=answer.paid_at)
+            return _listed(
+                deposit,
+                amount=answer.amount,
+                receipt=answer.reference,
+                paid_at=answer.paid_at,
+                phone_tail=answer.phone_tail,
+            )
         case "pull", "CLEAN" if answer.until is not None:
             return ev.PullClean(until=answer.until)
         case "transfer", "CONFIRMED" if answer.amount is not None:

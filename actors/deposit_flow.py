@@ -45,6 +45,7 @@ def message(d: Deposit, effect: Effect) -> tuple[str, object]:
                 shard=shard,
                 transaction_id=tx,
                 reference=reference,
+                payer=d.phone_mask,
                 amount=d.send,
                 since=d.created_at,
             )

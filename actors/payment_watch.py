@@ -125,7 +125,7 @@ class PaymentWatch:
                 await self._add(row, None, now=now)
         for push_id, found in named.items():
             push = pushes[push_id]
-            its_own = payment_for(push.amount, found)
+            its_own = payment_for(push.amount, push.recipient, found)
             # While the push is open its saga asks, and its callback may be on the way.
             if push.state in OVER or its_own.paid_at <= settled_at:
                 await self._add(its_own, push, now=now)

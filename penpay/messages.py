@@ -266,6 +266,7 @@ class ProbeAnswered:
     `outcome` by probe: stk: PAID, FAILED, PENDING · pull: PAID, CLEAN · transfer: CONFIRMED, ABSENT, AMBIGUOUS, PENDING
     · recipient: OK, REFUSED · reversal, payout: PENDING · debit: as transfer · witness: CONFIRMED, PENDING, AMBIGUOUS.
     UNANSWERED when the provider could not be asked. `attempt`: which one an ABSENT of a transfer speaks of.
+    `phone_tail`: what the list shows of who paid.
     """
 
     probe: str
@@ -278,6 +279,7 @@ class ProbeAnswered:
     until: datetime | None = None
     proof: str = ""
     attempt: int = 0
+    phone_tail: str = ""
 
 
 # --- the inbox consumer of a shard ------------------------------------------------------------------------------

@@ -52,13 +52,14 @@ class ProbeStk:
 class ProbePull:
     """Look for a payment with our reference in Safaricom's list. Tell; answer probe `pull`.
 
-    Of several payments the first of the asked `amount` is told, else the first of all.
+    Of several payments the first of the asked `payer` (a mask) and `amount` is told, else the first of all.
     """
 
     operation_id: str
     shard: int
     transaction_id: str
     reference: str
+    payer: str
     amount: Money
     since: datetime
 

@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from penpay.domain.errors import BadInput, GatewayError, NotSent, OutcomeUnknown, Refused
-from penpay.domain.mpesa_callbacks import is_undecided, read_amount, read_time
+from penpay.domain.mpesa_callbacks import is_undecided, read_amount, read_time, visible_tail
 from penpay.domain.payments import PullRow
 from penpay.domain.payout_codes import INITIATOR_FAULTS
 from penpay.domain.rail_end import DUPLICATE, RATE_LIMITED, SUBSCRIBER_LOCKED, UNREADABLE, WRONG_CREDENTIALS
@@ -283,7 +283,13 @@ def _pull_row(row: object) -> PullRow:
     receipt, paid_at = _text(fields.get("transactionid")), _pull_time(_text(fields.get("trxdate")))
     if not receipt or not receipt.isascii() or len(receipt) > _CODE_MAX or paid_at is None:
         raise BadInput("Response", "a row lacks its receipt or its time")
-    return PullRow(receipt, _text(fields.get("billreference")), read_amount(_text(fields.get("amount"))), paid_at)
+    return PullRow(
+        receipt=receipt,
+        reference=_text(fields.get("billreference")),
+        amount=read_amount(_text(fields.get("amount"))),
+        paid_at=paid_at,
+        phone_tail=visible_tail(_text(fields.get("msisdn"))),
+    )
 
 
 def _pull_time(text: str) -> datetime | None:

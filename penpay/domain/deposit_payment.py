@@ -11,6 +11,7 @@ from penpay.domain.deposit_transfer import (
     AMOUNT_MISMATCH,
     CONTRADICTING_PAYMENT,
     STANDING,
+    WRONG_PAYER,
     open_refund,
     set_aside,
     slug,
@@ -25,6 +26,8 @@ _S = State
 _O = OperationState
 _KNOW_NO_AMOUNT = frozenset({"query", "staff"})
 """Sources that say that it was paid, and not how much."""
+_GIVEN_BACK = frozenset({_S.REFUND_SENDING, _S.REVERSED})
+"""A Reversal gives back to whoever paid."""
 NO_CLAIM: Mapping[str, Any] = {
     "held_receipt": "",
     "held_paid_at": None,
@@ -157,7 +160,7 @@ def _take(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     if e.amount != d.now.send:
         _book(d, e, late=False, reviewed=AMOUNT_MISMATCH)
     elif not e.payer_matches:
-        _book(d, e, late=False, reviewed="wrong_payer")
+        _book(d, e, late=False, reviewed=WRONG_PAYER)
     else:
         _book(d, e, late=_late(d, e), reviewed="account_frozen" if d.occasion.frozen else "")
 
@@ -212,7 +215,7 @@ def _late(d: Draft[Deposit], e: ev.MpesaPaid) -> bool:
 def _book(d: Draft[Deposit], e: ev.MpesaPaid, *, late: bool, reviewed: str) -> None:
     """P1, and what it opens: the transfer, a refund (paid too late), or a question to a person."""
     receipt = e.receipt or (d.now.held_receipt if d.now.held_receipt != "unknown" else "")
-    suspense = late or reviewed in {AMOUNT_MISMATCH, "wrong_payer", "payment_in_review"}
+    suspense = late or reviewed in {AMOUNT_MISMATCH, WRONG_PAYER, "payment_in_review"}
     if receipt:
         d.reference("mpesa_receipt", receipt, d.now.stk)
     _answered(d)
@@ -266,7 +269,12 @@ def _paid_again(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
         return
     d.reference("mpesa_receipt", e.receipt, d.now.stk)
     d.close_review("receipt_missing", "receipt attached")
-    d.step(d.now.state, {"receipt": e.receipt, "source": e.source}, receipt=e.receipt)
+    evidence = {"receipt": e.receipt, "source": e.source}
+    if e.payer_matches or d.now.state in _GIVEN_BACK:
+        d.step(d.now.state, evidence, receipt=e.receipt)
+    else:
+        reason = f"credited on a query's word, and {e.receipt} was paid from another phone"
+        d.to_review(WRONG_PAYER, "FINANCE", reason, evidence, receipt=e.receipt, failure_code=WRONG_PAYER)
     if d.now.state is _S.REFUND_SENDING and d.now.refund is None:
         open_refund(d)
 

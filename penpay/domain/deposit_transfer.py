@@ -19,13 +19,15 @@ STANDING = frozenset({AccountCode.CUSTOMER, AccountCode.SUSPENSE})
 """Where all of the customer's shillings are with us and free."""
 AMOUNT_MISMATCH = "amount_mismatch"
 """The question about money of another amount than asked."""
+WRONG_PAYER = "wrong_payer"
+"""The question about money from another phone than was asked."""
 CONTRADICTING_PAYMENT = "contradicting_payment"
 """The question about a second receipt."""
 CONTRADICTING_TRANSFER = "contradicting_transfer"
 """The question about dollars that left otherwise than asked."""
 CONTRADICTING_REFUND = "contradicting_refund"
 """The question about a Reversal that executed although it was given up."""
-QUESTIONS_ABOUT_PAYMENT = frozenset({AMOUNT_MISMATCH, CONTRADICTING_PAYMENT, CONTRADICTING_REFUND})
+QUESTIONS_ABOUT_PAYMENT = frozenset({AMOUNT_MISMATCH, WRONG_PAYER, CONTRADICTING_PAYMENT, CONTRADICTING_REFUND})
 """The end of a transfer answers none of them: people do."""
 
 

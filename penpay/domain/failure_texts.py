@@ -174,7 +174,8 @@ DEPOSITS: Mapping[str, Hint] = MappingProxyType(
             _MONEY_SAFE,
         ),
         **dict.fromkeys(
-            ("parked", "contradicting_payment", "contradicting_transfer", "contradicting_refund"), SECOND_LOOK
+            ("parked", "wrong_payer", "contradicting_payment", "contradicting_transfer", "contradicting_refund"),
+            SECOND_LOOK,
         ),
     }
 )

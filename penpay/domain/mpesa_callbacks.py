@@ -36,6 +36,9 @@ _AMOUNT = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,8})?", re.ASCII)
 _RECEIPT = re.compile(r"[A-Z0-9]{6,20}", re.ASCII)
 _ID = re.compile(r"[\w.\-]{1,128}", re.ASCII)
 _MASKED = re.compile(r"[0-9*+xX# ]*?([0-9]{0,12})", re.ASCII)
+_HIDDEN = re.compile(r"[*xX#]", re.ASCII)
+_WHOLE = re.compile(r"0*[1-9][0-9]{8,}", re.ASCII)
+"""A number of nine digits or more: what is shorter and hides nothing is a code, and nobody's phone."""
 _TIMES = (("%Y%m%d%H%M%S", 14), ("%d.%m.%Y %H:%M:%S", 19), ("%Y-%m-%d %H:%M:%S", 19))
 _DESCRIPTION_MAX = 200
 _PHONE_TAIL_MAX = 4
@@ -185,9 +188,19 @@ def read_time(text: str) -> datetime | None:
 
 
 def visible_tail(phone: str) -> str:
-    """Last digits of a phone that the provider did not mask, at most 4; empty for hashes and other text."""
+    """Last digits of a phone that the provider did not mask, at most 4; empty for hashes and what is no phone."""
     match = _MASKED.fullmatch(phone)
-    return match.group(1)[-_PHONE_TAIL_MAX:] if match else ""
+    if match is None or not (_HIDDEN.search(phone) or _WHOLE.fullmatch(phone.strip(" +").replace(" ", ""))):
+        return ""
+    return match.group(1)[-_PHONE_TAIL_MAX:]
+
+
+def may_be_of(tail: str, mask: str) -> bool:
+    """Whether visible last digits may be those of the phone behind a mask of ours. Digits nobody sees contradict none.
+
+    Source: faults.md F33. Ours ends with three digits.
+    """
+    return not tail or tail.endswith(mask[-3:]) or mask.endswith(tail)
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from penpay.domain.errors import BadInput
 from penpay.domain.money import Money, kes
+from penpay.domain.mpesa_callbacks import may_be_of
 
 KIND = "pull"
 """Kind of the inbox row that brings a listed payment to its saga, or before a person."""
@@ -16,21 +17,27 @@ REFERENCE = "mpesa_receipt"
 
 @dataclass(frozen=True, slots=True)
 class PullRow:
-    """One payment of Safaricom's list. `reference` is what the payer named, which may be one of ours."""
+    """One payment of Safaricom's list. `reference` is what the payer named, which may be one of ours.
+
+    `phone_tail` holds the last digits of the payer's phone that the list shows (at most 4, maybe none).
+    """
 
     receipt: str
     reference: str
     amount: Money
     paid_at: datetime
+    phone_tail: str = ""
 
 
-def payment_for(asked: Money, found: Iterable[PullRow]) -> PullRow:
-    """Of the payments that name one push the one it was for: the first of the asked amount, else the first.
+def payment_for(asked: Money, payer: str, found: Iterable[PullRow]) -> PullRow:
+    """Of the payments that name one push the one it was for: the first of the asked payer and amount, else the first.
 
     Somebody may also have paid by hand with its reference. Once a receipt belongs to the push, every other one is
-    money of nobody: it is set aside and shown to a person.
+    money of nobody: it is set aside and shown to a person. `payer` is the mask of the phone that was asked.
     """
-    return min(found, key=lambda row: (row.amount != asked, row.paid_at, row.receipt))
+    return min(
+        found, key=lambda row: (not may_be_of(row.phone_tail, payer), row.amount != asked, row.paid_at, row.receipt)
+    )
 
 
 def encode_payment(row: PullRow) -> bytes:
@@ -40,6 +47,7 @@ def encode_payment(row: PullRow) -> bytes:
         "reference": row.reference,
         "amount_minor": row.amount.minor,
         "paid_at": row.paid_at.isoformat(),
+        "phone_tail": row.phone_tail,
     }
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
@@ -49,11 +57,13 @@ def decode_payment(body: bytes) -> PullRow:
     try:
         raw = json.loads(body)
         receipt, reference, minor = raw["receipt"], raw["reference"], raw["amount_minor"]
-        paid_at = datetime.fromisoformat(raw["paid_at"])
+        paid_at, phone_tail = datetime.fromisoformat(raw["paid_at"]), raw.get("phone_tail", "")
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BadInput("payment", "not a payment of the list") from error
-    if type(receipt) is not str or type(reference) is not str or type(minor) is not int or minor <= 0 or not receipt:
+    if any(type(text) is not str for text in (receipt, reference, phone_tail)) or not receipt:
+        raise BadInput("payment", "a field has the wrong type")
+    if type(minor) is not int or minor <= 0:
         raise BadInput("payment", "a field has the wrong type")
     if paid_at.tzinfo is None:
         raise BadInput("payment", "a time without a zone")
-    return PullRow(receipt, reference, kes(minor), paid_at)
+    return PullRow(receipt, reference, kes(minor), paid_at, phone_tail)

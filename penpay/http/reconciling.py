@@ -137,6 +137,7 @@ class ReconcileDesk:
             shard=push.shard,
             transaction_id=push.transaction_id,
             reference=push.reference,
+            payer=push.recipient,
             amount=push.amount,
             since=push.created_at,
         )

@@ -12,14 +12,14 @@ from typing import Any, Protocol
 
 from penpay.domain.errors import OutcomeUnknown, Refused
 from penpay.domain.money import kes
-from penpay.domain.mpesa_callbacks import EAT
+from penpay.domain.mpesa_callbacks import EAT, visible_tail
 from penpay.domain.payments import PullRow
 from penpay.domain.payout_codes import INITIATOR_FAULTS, payout_fee
 from penpay.domain.rail_end import DUPLICATE, SUBSCRIBER_LOCKED, WRONG_CREDENTIALS
 from penpay.ports_rails import PullList, ReversalAck, StkAck, StkStatus
 from penpay.simulation.clock import BEGAN_AT
 from penpay.simulation.odds import Odds
-from penpay.simulation.people import Payers
+from penpay.simulation.people import Payers, masked
 from penpay.simulation.post import Post
 from penpay.simulation.scale import scaled
 from penpay.simulation.truth import Payment, Payout, Push, Reversal, Truth
@@ -111,7 +111,8 @@ class Mpesa:
         else:
             if self._odds.hits("callback.contradicts"):
                 self._tell_later(push.url, _stk_body(push, "1032"))
-            items = _metadata(payment, self._payers.visible_phone(push), payment.at_s + self._ahead_s)
+            payment.phone = self._payers.payer_of(push)
+            items = _metadata(payment, self._payers.shown(payment.phone), payment.at_s + self._ahead_s)
             if self._odds.hits("callback.without_receipt"):
                 items = [item for item in items if item["Name"] != "MpesaReceiptNumber"]
             body = _stk_body(push, "0", items)
@@ -146,7 +147,13 @@ class Mpesa:
         upto_s = min(until_s, self._now_s() - lag_s)
         return PullList(
             tuple(
-                PullRow(one.receipt, one.reference, kes(one.amount_minor), BEGAN_AT + timedelta(seconds=at_s))
+                PullRow(
+                    receipt=one.receipt,
+                    reference=one.reference,
+                    amount=kes(one.amount_minor),
+                    paid_at=BEGAN_AT + timedelta(seconds=at_s),
+                    phone_tail=visible_tail(masked(one.phone)),
+                )
                 for one in self._truth.payments.values()
                 for at_s in (one.at_s + self._ahead_s,)
                 if since_s <= at_s <= upto_s

@@ -9,6 +9,9 @@ from penpay.simulation.odds import Odds
 from penpay.simulation.scale import scaled
 from penpay.simulation.truth import Push
 
+STRANGER = "254799000999"
+"""A phone that nobody asked to pay."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -89,8 +92,15 @@ class Payers:
             return Answer("0", soon_s, max(100, push.amount_minor + 100 * dice.choice((-50, -1, 1, 300))))
         return Answer("0", soon_s, push.amount_minor)
 
-    def visible_phone(self, push: Push) -> str:
-        """How a callback shows the payer."""
-        if self._odds.hits("payer.is_somebody_else"):
-            return "254799000999"
-        return self.dice.choice((push.phone, f"{push.phone[:4]} ***** {push.phone[-3:]}", ""))
+    def payer_of(self, push: Push) -> str:
+        """Whose money it is."""
+        return STRANGER if self._odds.hits("payer.is_somebody_else") else push.phone
+
+    def shown(self, phone: str) -> str:
+        """How a callback shows a payer."""
+        return phone if phone == STRANGER else self.dice.choice((phone, masked(phone), ""))
+
+
+def masked(phone: str) -> str:
+    """As Safaricom hides a number."""
+    return f"{phone[:4]} ***** {phone[-3:]}"

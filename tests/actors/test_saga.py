@@ -17,6 +17,7 @@ from penpay.domain.admission import Limits
 from penpay.domain.decision import Effect, Operation
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.money import kes, usd
+from penpay.domain.payments import PullRow, encode_payment
 from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
 from penpay.domain.review import Approval
 from penpay.domain.rules import Rules
@@ -265,6 +266,38 @@ async def test_a_success_without_a_receipt_credits_nothing_by_itself(house: Hous
 async def test_a_masked_phone_that_fits_is_the_payer_and_another_is_not(house: House, saga: AsyncioActorRef) -> None:
     await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now(), phone="2547****999")))
     assert (row_of(house).state, house.reviews) == ("IN_REVIEW", ["wrong_payer"])
+
+
+@pytest.mark.parametrize(("tail", "ends"), [("999", ["wrong_payer"]), ("126", []), ("4126", []), ("", [])])
+@pytest.mark.parametrize("told", ["evidence", "answer"])
+async def test_a_listed_payment_of_another_phone_is_credited_to_nobody(
+    house: House, saga: AsyncioActorRef, told: str, tail: str, ends: list[str]
+) -> None:
+    row = PullRow("NLJ7RT61SV", "P", kes(130_000), house.clock.now(), tail)
+    await settle(saga, rail(house, "STK", Outcome.UNKNOWN))
+    if told == "evidence":
+        await settle(saga, evidence(house, "pull", encode_payment(row)))
+    else:
+        answer = ProbeAnswered(
+            probe="pull",
+            operation_id=operation(house, "STK"),
+            outcome="PAID",
+            reference=row.receipt,
+            amount=row.amount,
+            paid_at=row.paid_at,
+            phone_tail=tail,
+        )
+        await settle(saga, answer)
+    assert (row_of(house).state, house.reviews) == ("IN_REVIEW" if ends else "DERIV_SENDING", ends)
+
+
+async def test_what_was_stored_before_lists_showed_who_paid_is_credited_as_ever(
+    house: House, saga: AsyncioActorRef
+) -> None:
+    body = json.loads(encode_payment(PullRow("NLJ7RT61SV", "P", kes(130_000), house.clock.now(), "999")))
+    del body["phone_tail"]
+    await settle(saga, rail(house, "STK", Outcome.UNKNOWN), evidence(house, "pull", json.dumps(body).encode()))
+    assert row_of(house).state == "DERIV_SENDING"
 
 
 async def test_a_receipt_that_another_deposit_used_is_not_credited(house: House, saga: AsyncioActorRef) -> None:

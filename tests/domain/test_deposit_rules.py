@@ -413,6 +413,40 @@ def test_a_query_credits_and_the_receipt_comes_later() -> None:
     assert (story.deposit.receipt, story.keys) == ("NLJ7RT61SV", posted)
 
 
+@pytest.mark.parametrize("delivered", [False, True])
+def test_a_receipt_of_another_payer_that_comes_later_posts_nothing_and_is_shown_to_a_person(delivered: bool) -> None:
+    story = accepted()
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=30)
+    if delivered:
+        story.happens(confirmed())
+    posted = set(story.keys)
+    listed = ev.MpesaPaid(source="pull", amount=SEND, receipt="NLJ7RT61SV", payer_matches=False)
+    story.happens(listed, after_s=100)
+    assert (story.state, story.deposit.receipt) == (State.IN_REVIEW, "NLJ7RT61SV")
+    assert (story.reviews, story.answered) == (["receipt_missing", "wrong_payer"], {"receipt_missing"})
+    assert {key for key in story.keys if key.startswith("suspense")} == set()
+    if delivered:
+        assert story.keys == posted
+
+
+def test_dollars_that_arrive_answer_no_question_about_who_paid() -> None:
+    story = accepted()
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=30)
+    story.happens(ev.DerivOutcomeUnknown(code="dropped", attempt=1))
+    story.happens(ev.MpesaPaid(source="pull", amount=SEND, receipt="NLJ7RT61SV", payer_matches=False), after_s=100)
+    story.happens(confirmed())
+    assert (story.state, story.deposit.failure_code) == (State.IN_REVIEW, "wrong_payer")
+
+
+def test_what_is_given_back_to_whoever_paid_asks_nobody_who_that_was() -> None:
+    story = accepted()
+    story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=30)
+    story.happens(ev.DerivRefused(code="PaymentAgentTransferError", attempt=1))
+    story.happens(ev.MpesaPaid(source="pull", amount=SEND, receipt="NLJ7RT61SV", payer_matches=False), after_s=100)
+    assert (story.state, story.reviews) == (State.REFUND_SENDING, ["receipt_missing"])
+    assert story.deposit.refund is not None
+
+
 def test_a_refund_without_a_receipt_waits_for_one() -> None:
     story = accepted()
     story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=30)

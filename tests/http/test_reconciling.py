@@ -235,6 +235,7 @@ async def test_a_payment_that_names_an_operation_is_looked_up_at_safaricom(node:
         shard=2,
         transaction_id=PUSH.transaction_id,
         reference="PC8Q2YB7D000",
+        payer=PUSH.recipient,
         amount=kes(130_000),
         since=SEEN,
     )

@@ -61,6 +61,23 @@ def test_a_list_is_read_whatever_its_success_is_called(code):
 
 
 @pytest.mark.parametrize(
+    ("msisdn", "tail"),
+    [
+        ("254708374149", "4149"),
+        (708374149, "4149"),
+        ("2547 ***** 149", "149"),
+        ("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", ""),
+        (None, ""),
+        ({}, ""),
+        ("600997", ""),
+    ],
+)
+def test_of_who_paid_the_visible_digits_are_kept_and_none_is_no_obstacle(msisdn, tail):
+    (row,) = page(ResponseCode="1000", Response=[[{**ROW, "msisdn": msisdn}]]).rows
+    assert row.phone_tail == tail
+
+
+@pytest.mark.parametrize(
     ("status", "answer"),
     [
         (200, {"ResponseCode": "1001", "ResponseMessage": "none"}),

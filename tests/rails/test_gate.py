@@ -525,7 +525,13 @@ async def test_a_reversal_without_acknowledgement_is_never_asked_about_by_its_pa
 
 async def test_a_look_at_the_list_is_passed_to_the_pollers(gate):
     probe = ProbePull(
-        operation_id="op", shard=0, transaction_id=TRANSACTION, reference="P", amount=kes(100), since=CLOCK.now()
+        operation_id="op",
+        shard=0,
+        transaction_id=TRANSACTION,
+        reference="P",
+        payer="2547****126",
+        amount=kes(100),
+        since=CLOCK.now(),
     )
     async with gate.running() as ref:
         ref.tell(probe)

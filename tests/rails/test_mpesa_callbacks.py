@@ -10,6 +10,7 @@ from penpay.domain.errors import BadInput
 from penpay.domain.money import kes
 from penpay.domain.mpesa_callbacks import (
     account_balances,
+    may_be_of,
     parse_result,
     parse_stk_callback,
     read_amount,
@@ -152,6 +153,11 @@ def test_a_key_with_two_values_says_nothing():
         ("2547 ***** 126", "126"),
         ("2547*****126", "126"),
         ("25470837****", ""),
+        ("708374149", "4149"),
+        ("+254 708 374 149", "149"),
+        ("600997", ""),
+        ("0", ""),
+        ("000000000000", ""),
         ("a" * 64, ""),
         ("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", ""),
         ("", ""),
@@ -159,6 +165,14 @@ def test_a_key_with_two_values_says_nothing():
 )
 def test_only_visible_digits_of_a_phone_are_kept(phone, tail):
     assert visible_tail(phone) == tail
+
+
+@pytest.mark.parametrize(
+    ("tail", "fits"),
+    [("4126", True), ("126", True), ("26", True), ("", True), ("4127", False), ("127", False), ("27", False)],
+)
+def test_a_payer_is_another_only_where_digits_that_both_show_differ(tail, fits):
+    assert may_be_of(tail, "2547****126") is fits
 
 
 def test_a_missing_balance_value_or_date_is_no_obstacle():

@@ -92,12 +92,13 @@ class House:
         )
 
     def push(self, state: str = "REFUSED") -> str:
-        return self.attempts.add(OperationKind.STK, ASKED, shard=3, state=state).operation_id
+        made = self.attempts.add(OperationKind.STK, ASKED, shard=3, state=state, recipient="2547****126")
+        return made.operation_id
 
-    def pays(self, receipt: str, push: str = "", *, ago_s: float = 0, minor: int = ASKED.minor) -> None:
+    def pays(self, receipt: str, push: str = "", *, ago_s: float = 0, minor: int = ASKED.minor, tail: str = "") -> None:
         reference = self.attempts.operations[push].reference if push else "HELLO"
         at = self.clock.now() - timedelta(seconds=ago_s)
-        self.list.rows.append(PullRow(receipt, reference, kes(minor), at))
+        self.list.rows.append(PullRow(receipt, reference, kes(minor), at, tail))
 
     def later(self, seconds: float) -> None:
         self.clock.turn(seconds)
@@ -180,6 +181,20 @@ async def test_of_two_payments_of_one_push_the_asked_one_is_its_own_and_the_othe
     house.attempts.references["NLJ7RT61SV"] = push
     await house.watch.look()
     assert house.found == [("NLJ7RT61SV", 3, push), ("BYHAND0001", 0, "")]
+
+
+async def test_of_two_payments_of_one_push_that_of_the_asked_phone_is_its_own(house: House) -> None:
+    push = house.push()
+    house.pays("STRANGER01", push, ago_s=900, tail="999")
+    house.pays("NLJ7RT61SV", push, ago_s=800, tail="126")
+    await house.watch.look()
+    assert house.found == [("NLJ7RT61SV", 3, push), ("STRANGER01", 0, "")]
+
+
+async def test_what_the_list_shows_of_who_paid_is_told_with_the_payment(house: House) -> None:
+    house.pays("STRANGER01", house.push(), tail="999")
+    await house.watch.look()
+    assert [decode_payment(row.body).phone_tail for row in house.inbox.rows] == ["999"]
 
 
 async def test_a_second_payment_of_one_push_is_not_lost_where_a_day_is_read_once(house: House) -> None:

@@ -150,6 +150,9 @@ class Pollers:
             await ref.shutdown(5)
 
 
+PAYER = "2547****126"
+
+
 def probe(reference="P1", since=None):
     since = since or CLOCK.now() - timedelta(minutes=10)
     return ProbePull(
@@ -157,6 +160,7 @@ def probe(reference="P1", since=None):
         shard=0,
         transaction_id=TRANSACTION,
         reference=reference,
+        payer=PAYER,
         amount=kes(130_000),
         since=since,
     )
@@ -209,6 +213,21 @@ async def test_of_several_payments_the_first_of_the_asked_amount_is_told(pollers
             ref.tell(probe(f"P{number}"))
             answer = await pollers.post.next()
             assert (answer.outcome, answer.reference) == ("PAID", receipt)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_of_several_payments_one_of_the_phone_that_was_asked_is_told_first(pollers, order):
+    at = CLOCK.now() - timedelta(minutes=3)
+    rows = [
+        PullRow("STRANGER01", "P1", kes(130_000), at, "999"),
+        PullRow("ANOTHER001", "P1", kes(100), at + timedelta(minutes=1), "126"),
+    ]
+    async with pollers.running() as ref:
+        for listed, told in ((rows[::order], ("ANOTHER001", "126")), (rows[:1], ("STRANGER01", "999"))):
+            pollers.daraja.rows = listed
+            ref.tell(probe("P1"))
+            answer = await pollers.post.next()
+            assert (answer.reference, answer.phone_tail) == told
 
 
 async def test_a_list_that_cannot_be_read_says_nothing(pollers):

@@ -150,6 +150,7 @@ async def test_pull_lists_payments_whose_callbacks_never_came(rails):
         "c2b-pay-bill-debit",
     )
     assert row["trxDate"].endswith("Z")
+    assert row["msisdn"] == f"{PHONE[:4]} ***** {PHONE[-3:]}"
     assert row["transactionId"] == (await rails.control("/truth"))["payments"][0]["receipt"]
 
 

@@ -66,7 +66,7 @@ class PullQuery:
         return {
             "transactionId": payment.receipt,
             "trxDate": utc_iso(payment.paid_epoch_s),
-            "msisdn": int(payment.msisdn[3:]),
+            "msisdn": f"{payment.msisdn[:4]} ***** {payment.msisdn[-3:]}",
             "sender": "MPESA",
             "transactiontype": "c2b-pay-bill-debit",
             "billreference": payment.reference,

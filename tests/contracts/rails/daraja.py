@@ -121,8 +121,11 @@ class Hand:
         code, after_s = self.planned.pop(0) if self.planned else ("0", 0.0)
         return Answer(code, after_s, push.amount_minor)
 
-    def visible_phone(self, push: Push) -> str:
+    def payer_of(self, push: Push) -> str:
         return push.phone
+
+    def shown(self, phone: str) -> str:
+        return phone
 
 
 class SimulatedRail:

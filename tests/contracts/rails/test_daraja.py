@@ -120,6 +120,7 @@ def test_the_list_holds_the_payments_of_its_period_only(play):
         minute = timedelta(minutes=1)
         (row,) = (await rail.daraja.pull(since=now - minute, until=now + minute)).rows
         assert (row.receipt, row.reference, row.amount) == (payment.receipt, REFERENCE, kes(130_000))
+        assert row.phone_tail == PHONE[-3:]
         assert abs(row.paid_at - payment.paid_at) <= timedelta(seconds=1)
         assert await rail.daraja.pull(since=now - 10 * minute, until=now - 5 * minute) == PullList(())
 
