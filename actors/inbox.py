@@ -44,7 +44,13 @@ def _credit(body: bytes) -> Stray:
 
 def _payment(body: bytes) -> Stray:
     payment = decode_payment(body)
-    return Stray(kind="payment", ref=payment.receipt, amount=payment.amount, at=time_text(payment.paid_at))
+    return Stray(
+        kind="payment",
+        ref=payment.receipt,
+        amount=payment.amount,
+        at=time_text(payment.paid_at),
+        phone_tail=payment.phone_tail,
+    )
 
 
 STRAYS: Mapping[str, Callable[[bytes], Stray]] = {"credit": _credit, PULL: _payment}

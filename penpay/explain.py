@@ -14,7 +14,7 @@ from penpay.app.rules import edge_settings_of
 from penpay.domain.accounts import TimelineStep
 from penpay.domain.presentation import time_text
 from penpay.domain.review import ReviewItem
-from penpay.domain.review_view import actions_of
+from penpay.domain.review_view import actions_of, same_money_words
 from penpay.domain.story import Leg, Story
 from penpay.domain.timeline import Deadlines, outlook
 
@@ -56,6 +56,8 @@ def _question(console: Console, question: ReviewItem, type_: str) -> None:
         console.print(f"  closed: {question.resolution}", highlight=False, markup=False)
         return
     console.print(f"  [red]open[/], {question.owner_role} until {time_text(question.due_at)}", highlight=False)
+    if question.same_money:
+        console.print(f"  [red]{same_money_words(question)}[/]", highlight=False, soft_wrap=True)
     actions = " or ".join(actions_of(question, type_))
     console.print(f"  penpay review resolve {question.id} --action {actions}", highlight=False)
 

@@ -20,8 +20,8 @@ from penpay.app.outside import opened_sealer
 from penpay.app.rules import rules_of
 from penpay.domain.decision import Occasion
 from penpay.domain.presentation import time_text
-from penpay.domain.review import Approval
-from penpay.domain.review_view import OpenItem, Preview, actions_of, preview
+from penpay.domain.review import Approval, ReviewItem
+from penpay.domain.review_view import OpenItem, Preview, actions_of, preview, same_money_words
 
 ITEMS_MAX = 1000
 
@@ -64,18 +64,24 @@ def show_items(console: Console, items: Sequence[OpenItem], now: datetime) -> No
             about = f"{one.type} {one.state} {one.send.text()} {one.send.currency}\n"
         due = time_text(item.due_at)
         due = f"[red]{due}[/]" if item.due_at < now else due
+        asked = escape(f"{about}{item.kind}: {item.reason}\n{', '.join(actions_of(item, one.type))}")
         table.add_row(
             f"{item.id}\n{item.transaction_id}".strip(),
             f"{due}\n{item.owner_role}, {_age(now - item.opened_at)} old",
-            escape(f"{about}{item.kind}: {item.reason}\n{', '.join(actions_of(item, one.type))}"),
+            f"{asked}\n[red]may be the same money as another: see below[/]" if item.same_money else asked,
         )
     console.print(table)
+    for one in items:
+        if one.item.same_money:
+            _same_money(console, one.item)
 
 
 def show_preview(console: Console, seen: Preview) -> None:
     """What would happen, for a person."""
     item = seen.item
     console.print(f"[bold]{item.kind}[/] {escape(item.reason)} ({item.owner_role}, item {item.id})", highlight=False)
+    if item.same_money:
+        _same_money(console, item)
     if seen.refusal:
         console.print(f"[red]{seen.action} is refused[/]: {escape(seen.refusal)}", highlight=False)
         return
@@ -89,6 +95,11 @@ def show_preview(console: Console, seen: Preview) -> None:
         console.print(f"  send     {one.kind} of {money} to {one.recipient}", highlight=False, markup=False)
     if not seen.entries and not seen.operations:
         console.print("  nothing is posted and nothing is sent", highlight=False)
+
+
+def _same_money(console: Console, item: ReviewItem) -> None:
+    """Ids stand whole, on a terminal of any width."""
+    console.print(f"[red]{item.kind} {item.id} {same_money_words(item)}[/]", highlight=False, soft_wrap=True)
 
 
 def _age(passed: Any) -> str:

@@ -20,6 +20,8 @@ from penpay.domain.deposit_transfer import (
 )
 from penpay.domain.draft import Draft
 from penpay.domain.ledger import AccountCode
+from penpay.domain.presentation import time_text
+from penpay.domain.review_kinds import RECEIPT_MISSING
 from penpay.domain.unit import OperationState
 
 _S = State
@@ -241,7 +243,10 @@ def _book(d: Draft[Deposit], e: ev.MpesaPaid, *, late: bool, reviewed: str) -> N
         # Taken from a claim: the list of payments knows.
         d.effect("probe_pull", d.now.stk)
     if not receipt:
-        d.review("receipt_missing", "FINANCE", "credited on a query's word: the receipt comes from a callback or Pull")
+        pushed_at = time_text(d.now.pushed_at or d.now.created_at)
+        asked = {"amount": e.amount.text(), "payer": d.now.phone_mask, "pushed_at": pushed_at}
+        reason = "credited on a query's word: the receipt comes from a callback or Pull"
+        d.review(RECEIPT_MISSING, "FINANCE", reason, asked)
         d.effect("probe_pull", d.now.stk)
     if reviewed:
         d.to_review(
@@ -268,7 +273,7 @@ def _paid_again(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
         _correct(d, e)
         return
     d.reference("mpesa_receipt", e.receipt, d.now.stk)
-    d.close_review("receipt_missing", "receipt attached")
+    d.close_review(RECEIPT_MISSING, "receipt attached")
     evidence = {"receipt": e.receipt, "source": e.source}
     if e.payer_matches or d.now.state in _GIVEN_BACK:
         d.step(d.now.state, evidence, receipt=e.receipt)
@@ -289,7 +294,7 @@ def _correct(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
     assert believed is not None
     if e.receipt != d.now.receipt:
         d.reference("mpesa_receipt", e.receipt, d.now.stk)
-    d.close_review("receipt_missing", "receipt attached")
+    d.close_review(RECEIPT_MISSING, "receipt attached")
     reason = f"M-Pesa's query was taken for {believed.text()} KES, its receipt {e.receipt} says {e.amount.text()} KES"
     evidence = {"receipt": e.receipt, "amount": e.amount.text(), "source": e.source}
     d.to_review(AMOUNT_MISMATCH, "FINANCE", reason, evidence, receipt=e.receipt, failure_code=AMOUNT_MISMATCH)

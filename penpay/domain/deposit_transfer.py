@@ -9,6 +9,7 @@ from penpay.domain.fx import cost_of, exchange
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import kes
 from penpay.domain.rail_end import ANOTHER_RECIPIENT
+from penpay.domain.review_kinds import RECEIPT_MISSING
 from penpay.domain.sent_dollars import no_longer_newest, paid_another
 from penpay.domain.unit import OperationKind, OperationState
 
@@ -69,7 +70,7 @@ def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
 
 def answer_questions(d: Draft[Deposit], resolution: str) -> None:
     """Close what is open. Where no receipt was seen, that one is still to come."""
-    d.close_review("*" if d.now.receipt else "!receipt_missing", resolution)
+    d.close_review("*" if d.now.receipt else f"!{RECEIPT_MISSING}", resolution)
 
 
 def _unexpected(d: Draft[Deposit], e: ev.DerivConfirmed, evidence: dict[str, str]) -> None:

@@ -150,6 +150,8 @@ class ReviewItem:
     closed_at: datetime | None = None
     resolution: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
+    same_money: tuple["ReviewItem", ...] = ()
+    """Open questions about what may be the same money: whoever answers one of them has to know of the others."""
 
     @property
     def holds(self) -> bool:

@@ -3,6 +3,8 @@
 One table for whoever opens, answers or counts them. Source: decisions.md part 6.
 """
 
+RECEIPT_MISSING = "receipt_missing"
+"""A query said that it was paid; neither a callback nor the list has shown a receipt."""
 HOLDING = frozenset(
     {
         *("account_frozen", "parked"),
@@ -21,8 +23,8 @@ HOLDING = frozenset(
 WATCHED = frozenset({"payment_awaited"})
 """Beside, and put because an outcome is unknown for hours. The saga asks on, and holds itself if that does not help: so
 people know of the outcome whether they have closed the question or not."""
-BESIDE = WATCHED | {"evidence_unusable", "reference_taken", "receipt_missing", "unit_quarantined"}
+BESIDE = WATCHED | {"evidence_unusable", "reference_taken", RECEIPT_MISSING, "unit_quarantined"}
 """People are to see it, and the saga goes on, whatever its state. Each is closed alone, and does nothing else."""
-ANSWERED = HOLDING | WATCHED | {"receipt_missing"}
+ANSWERED = HOLDING | WATCHED | {RECEIPT_MISSING}
 """What the end of a saga may answer. The others tell of something else, and only people have seen it who closed it."""
 assert not HOLDING & BESIDE

@@ -35,6 +35,22 @@ def actions_of(item: ReviewItem, type_: str) -> tuple[Action, ...]:
     return tuple(action for action in Action if not exit_problem(item, action))
 
 
+def same_money_of(item: ReviewItem) -> list[dict[str, Any]]:
+    """For machines: which open questions may be about the same money."""
+    return [{"item": one.id, "kind": one.kind, "transaction": one.transaction_id or None} for one in item.same_money]
+
+
+def same_money_words(item: ReviewItem) -> str:
+    """The same for a person, with what to do about it; empty where there is no such question."""
+    if not item.same_money:
+        return ""
+    named = " and ".join(f"{one.kind} {one.id} {one.transaction_id}".strip() for one in item.same_money)
+    return (
+        f"may be the same money as {named}. Then nothing is to be paid back: settle the listed payment with its own"
+        " receipt, and close the other question"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class OpenItem:
     """A question and, if it is about a transaction, what that is and where it stands."""
@@ -61,6 +77,7 @@ class OpenItem:
             "type": self.type or None,
             "stage": self.state or None,
             "send": self.send.wire() if self.send is not None else None,
+            "same_money": same_money_of(item),
             "evidence": {name: mask_phones_in(str(value)) for name, value in item.evidence.items()},
         }
 
@@ -104,6 +121,7 @@ class Preview:
             "approval": self.approval or None,
             "refusal": self.refusal or None,
             "version": self.version,
+            "same_money": same_money_of(self.item),
             "stages": list(self.stages),
             "postings": [_entry(entry) for entry in self.entries],
             "operations": [

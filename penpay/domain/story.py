@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from penpay.domain.accounts import TimelineStep
 from penpay.domain.presentation import evidence_of, render_transaction, time_text
 from penpay.domain.review import Attempted, ReviewItem
-from penpay.domain.review_view import actions_of
+from penpay.domain.review_view import actions_of, same_money_of
 from penpay.domain.timeline import Deadlines, outlook
 from penpay.domain.unit import TransactionRow
 
@@ -119,4 +119,5 @@ def _question(one: ReviewItem, type_: str) -> Mapping[str, Any]:
         "due_at": time_text(one.due_at),
         "closed_at": time_text(one.closed_at) if one.closed_at else None,
         "resolution": one.resolution or None,
+        "same_money": same_money_of(one),
     }

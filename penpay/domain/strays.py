@@ -3,14 +3,16 @@
 Source: decisions.md part 3. A movement is known by the provider's own id: whoever finds it first books it, once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Money, parse_amount
+from penpay.domain.mpesa_callbacks import may_be_of
 from penpay.domain.postings import Books
 from penpay.domain.review import NAME_MISMATCH, Action, ReviewItem
+from penpay.domain.review_kinds import RECEIPT_MISSING
 from penpay.domain.unit import AuditRecord, ProviderReference, RejectCode, ReviewOpened, UnitOfWork
 
 SHARD = 0
@@ -21,6 +23,11 @@ ALREADY_KNOWN = frozenset({RejectCode.UNIT_DIFFERS, RejectCode.DUPLICATE_REFEREN
 _REFERENCES = {"payment": "mpesa_receipt", "credit": "deriv_credit", "debit": "deriv_transaction"}
 _GIVEN_BACK = {"payment": "mpesa_reversal", "credit": "deriv_transaction"}
 _UNMATCHED = "_unmatched"
+PAYMENT = f"payment{_UNMATCHED}"
+"""The question about shillings that nothing of ours explains."""
+_CLOCKS = timedelta(minutes=5)
+_DIGITS_SHOWN = 3
+"""As many as a mask of ours shows."""
 _C = AccountCode
 EXITS: Mapping[str, Mapping[str, tuple[AccountCode, AccountCode]]] = {
     "payment": {Action.SETTLE: (_C.SUSPENSE, _C.MPESA_PAYBILL), Action.OWN: (_C.SUSPENSE, _C.EQUITY)},
@@ -34,19 +41,21 @@ EXITS: Mapping[str, Mapping[str, tuple[AccountCode, AccountCode]]] = {
 class Stray:
     """`kind`: `payment` (shillings came), `credit` (dollars came) or `debit` (dollars left). `ref`: the provider's id.
 
-    `at` is the provider's time as text.
+    `at` is the provider's time as text. `phone_tail`: the last digits of who paid, as far as the provider shows them.
     """
 
     kind: str
     ref: str
     amount: Money
     at: str
+    phone_tail: str = ""
 
 
 def stray_unit(stray: Stray, *, review_id: str, now: datetime, actor: str) -> UnitOfWork:
     """The unit `ref:<provider's id>`. What left is only shown to a person: no posting can explain it."""
     amount = stray.amount
     told = {"ref": stray.ref, "amount": amount.text(), "currency": amount.currency.value, "at": stray.at}
+    payer = {"phone_tail": stray.phone_tail[-_DIGITS_SHOWN:]} if stray.phone_tail else {}
     review = ReviewOpened(
         id=review_id,
         transaction_id="",
@@ -55,7 +64,7 @@ def stray_unit(stray: Stray, *, review_id: str, now: datetime, actor: str) -> Un
         reason=f"{amount.text()} {amount.currency}: nothing of ours explains it",
         owner_role="FINANCE",
         due_at=now + DUE,
-        evidence=told,
+        evidence={**told, **payer},
     )
     return UnitOfWork(
         unit_id=f"ref:{stray.ref}",
@@ -73,7 +82,26 @@ def stray_of(item: ReviewItem) -> Stray | None:
     kind, told = item.kind.removesuffix(_UNMATCHED), item.evidence
     if item.kind == kind or kind not in EXITS:
         return None
-    return Stray(kind=kind, ref=told["ref"], amount=parse_amount(told["amount"], told["currency"]), at=told["at"])
+    amount = parse_amount(told["amount"], told["currency"])
+    return Stray(kind=kind, ref=told["ref"], amount=amount, at=told["at"], phone_tail=told.get("phone_tail", ""))
+
+
+def same_money(item: ReviewItem, open_items: Iterable[ReviewItem]) -> tuple[ReviewItem, ...]:
+    """Of open questions those about what may be the same money: amount, visible digits and time agree.
+
+    One is about a listed payment of nobody, the other about a push that was credited on a query's word and has no
+    receipt. Whether the payment was for the push only people can tell: nothing is matched by itself.
+    """
+    return tuple(one for one in open_items if _may_be_paid_by(item, one) or _may_be_paid_by(one, item))
+
+
+def _may_be_paid_by(missing: ReviewItem, listed: ReviewItem) -> bool:
+    told, stray = missing.evidence, stray_of(listed) if listed.kind == PAYMENT else None
+    if stray is None or missing.kind != RECEIPT_MISSING or not {"amount", "payer", "pushed_at"} <= told.keys():
+        return False
+    pushed_at, paid_at = datetime.fromisoformat(told["pushed_at"]), datetime.fromisoformat(stray.at)
+    in_time = pushed_at - _CLOCKS <= paid_at <= missing.opened_at + _CLOCKS
+    return in_time and told["amount"] == stray.amount.text() and may_be_of(stray.phone_tail, told["payer"])
 
 
 def exit_problem(item: ReviewItem, action: str) -> str:

@@ -25,3 +25,13 @@ SELECT
   id, shard, transaction_id, operation_id, kind, reason, owner_role, opened_at, due_at, closed_at, resolution, evidence
 FROM {ledger}.review_items
 WHERE id = :id;
+
+-- name: open_of_kinds
+-- Open questions of some kinds, the newest first: two of them may be about the same money.
+SELECT
+  id, shard, transaction_id, operation_id, kind, reason, owner_role, opened_at, due_at, closed_at, resolution, evidence
+FROM {ledger}.review_items
+WHERE closed_at IS NULL
+  AND kind IN (:kinds)
+ORDER BY opened_at DESC, id DESC
+LIMIT :limit;

@@ -39,7 +39,7 @@ def credit_row(house: House, body: bytes = b"") -> InboxRow:
 
 def payment_row(house: House) -> InboxRow:
     """Shillings that Safaricom lists, and that name no push of ours."""
-    payment = PullRow("NOBODYS001", "HELLO", kes(55_500), house.clock.now() - timedelta(hours=1))
+    payment = PullRow("NOBODYS001", "HELLO", kes(55_500), house.clock.now() - timedelta(hours=1), "4126")
     return replace(credit_row(house), kind="pull", body=encode_payment(payment))
 
 
@@ -84,6 +84,8 @@ async def test_shillings_of_nobody_stand_there_as_well(house: House) -> None:
     (unit,) = house.units.values()
     assert (unit.unit_id, [posting.key for posting in unit.postings]) == ("ref:NOBODYS001", ["suspense"])
     assert [(one.kind, one.ref) for one in unit.references] == [("mpesa_receipt", "NOBODYS001")]
+    assert [one.evidence["phone_tail"] for one in unit.reviews] == ["126"]
+    assert "126" not in str(unit.audit)
     assert (house.reviews, house.quarantined) == (["payment_unmatched"], {row.id})
 
 

@@ -24,6 +24,7 @@ from tests.commands.test_reviewing import TRANSACTION, operation, rows
 
 AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ITEM = "01KAF0Z3T9V5N5W6H3C8Q2YB7F"
+OTHER = "01KAF0Z3T9V5N5W6H3C8Q2YB8A"
 REASON = "Deriv refused, and what it says is long enough for two lines or three"
 MARKS = "[/tmp/x] [b'abc', None] [red]"
 """What exceptions, providers and colleagues write, and what our own colours are written with."""
@@ -69,6 +70,27 @@ def test_an_amount_that_differs_is_not_cut() -> None:
     told_by_long_amounts(console)
     assert "100002332.31 USD" in text.getvalue()
     assert "115761.00" in text.getvalue()
+
+
+def same_money_shown(console: Console, item_: ReviewItem) -> None:
+    show_items(console, [OpenItem(item_, "", "", None)], AT)
+    show_preview(console, Preview(item=item_, action="settle", approval="A B and C D"))
+    show_preview(console, Preview(item=item_, action="settle", approval="A B and C D", refusal="no"))
+    show_story(console, story(questions=[item_]), SOON)
+
+
+def test_what_may_be_the_same_money_is_named_wherever_a_question_is_shown() -> None:
+    console, text = on_paper(80)
+    missing = replace(item(), id=OTHER, kind="receipt_missing")
+    told = {"ref": "TK4ARHC36G", "amount": "1300.00", "currency": "KES", "at": "2026-11-20T09:00:00.000Z"}
+    stray = replace(item(), transaction_id="", kind="payment_unmatched", evidence=told, same_money=(missing,))
+    same_money_shown(console, stray)
+    named = [line for line in text.getvalue().splitlines() if f"receipt_missing {OTHER} {TRANSACTION}" in line]
+    assert len(named) == 4
+    assert all("settle the listed payment with its own receipt" in line for line in named)
+    console, text = on_paper(80)
+    same_money_shown(console, item())
+    assert "same money" not in text.getvalue()
 
 
 def told_by_long_amounts(console: Console) -> None:

@@ -22,6 +22,7 @@ from penpay.adapters.system import RandomUlids
 from penpay.domain.board import Board, FloatSnapshot, FxSnapshot, RailHealth
 from penpay.domain.errors import Unavailable
 from penpay.domain.overview import Check
+from penpay.domain.presentation import time_text
 from penpay.domain.review import Action, approval_of
 from penpay.domain.rules import Rules
 from penpay.domain.timeline import Deadlines
@@ -38,6 +39,7 @@ from tests.http.world import Customer, MovedClock
 RIGHT = {"Authorization": "Bearer operators-secret"}
 AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 DECISION = {"action": "refund", "by": "Achieng Otieno", "second": "Brian Kamau", "evidence": "ticket 4711"}
+SETTLE = {**DECISION, "action": "settle", "evidence": "TK4ARHC36G"}
 IN_REVIEW = {
     "state": "IN_REVIEW",
     "status": "IN_REVIEW",
@@ -309,6 +311,33 @@ async def test_a_preview_wants_what_a_decision_wants_and_writes_nothing(
     assert (await console.call("POST", path, json=DECISION))[0] == 200
     assert module_database.rows("SELECT * FROM {ledger}.review_items") == before
     assert module_database.rows("SELECT 1 FROM {audit}.audit_log WHERE subject = %s", (item,)) == []
+
+
+async def test_a_payment_of_nobody_is_shown_beside_the_deposit_that_may_have_been_paid_with_it(
+    console: Console, customer: Customer, module_database, settings
+):
+    transaction, now = add_transaction(module_database, customer), datetime.now(UTC)
+    asked = {"amount": "1300.00", "payer": "2547****126", "pushed_at": time_text(now)}
+    listed = {"ref": "TK4ARHC36G", "amount": "1300.00", "currency": "KES", "at": time_text(now), "phone_tail": "126"}
+    missing = add_item(module_database, transaction, kind="receipt_missing", evidence=asked)
+    stray = add_item(module_database, kind="payment_unmatched", evidence=listed)
+    other = add_item(module_database, kind="payment_unmatched", evidence={**listed, "phone_tail": "999"})
+    of_stray = [{"item": missing, "kind": "receipt_missing", "transaction": transaction}]
+    of_missing = [{"item": stray, "kind": "payment_unmatched", "transaction": None}]
+    expected = {missing: of_missing, stray: of_stray, other: []}
+
+    assert {one["id"]: one["same_money"] for one in (await console.get("/admin/v1/reviews"))["items"]} == expected
+    assert {one.item.id: one.rendered(now)["same_money"] for one in await review.open_items(settings)} == expected
+    for item, same in expected.items():
+        assert (await console.get(f"/admin/v1/reviews/{item}"))["same_money"] == same
+    _, seen, _ = await console.call("POST", f"/admin/v1/reviews/{stray}/preview", json=SETTLE)
+    assert seen["same_money"] == of_stray
+    (told,) = (await console.get(f"/admin/v1/transactions/{transaction}"))["reviews"]
+    assert told["same_money"] == of_missing
+
+    module_database.rows("UPDATE {ledger}.review_items SET closed_at = NOW(6) WHERE id = %s", (missing,))
+    assert (await console.get(f"/admin/v1/reviews/{stray}"))["same_money"] == []
+    assert (await console.get(f"/admin/v1/reviews/{missing}"))["same_money"] == []
 
 
 async def test_a_closed_question_has_no_exits_any_more(console: Console, module_database):

@@ -219,9 +219,14 @@ function drawDuty(seen, tree, page) {
 
 // --- questions -----------------------------------------------------------------------------------------------------
 
+function sameMoney(item) {
+  return item.same_money.length ? el("div", {}, pill("may be the same money as", "bad"), item.same_money.map((one) =>
+    [" ", word(one.kind), " ", link("reviews", one.item), one.transaction ? [" of ", link("transactions", one.transaction)] : null])) : null;
+}
+
 function listed(items) {
   return table(["Question", "About", "Owner", "#Due"], items.map((one) => [
-    [el("a", { href: `#/reviews/${one.id}` }, word(one.kind)), el("div", { class: "quiet" }, one.reason)],
+    [el("a", { href: `#/reviews/${one.id}` }, word(one.kind)), el("div", { class: "quiet" }, one.reason), sameMoney(one)],
     one.send ? [el("span", { class: "whole" }, money(one.send)), el("div", { class: "quiet" }, word(one.type))] : "–",
     word(one.owner_role),
     one.overdue ? pill("overdue", "bad") : age((Date.parse(one.due_at) - Date.now()) / 1000),
@@ -254,6 +259,7 @@ function drawReview(item) {
     ["Opened", [clock(item.opened_at), ` (${age(item.age_s)} ago)`]],
     ["Due", [clock(item.due_at), " ", item.overdue ? pill("overdue", "bad") : null]],
     ["Transaction", item.transaction ? link("transactions", item.transaction) : "none"],
+    ...(item.same_money.length ? [["Before you pay back", sameMoney(item)]] : []),
     ...(item.send ? [["Amount", `${money(item.send)} (${word(item.type).toLowerCase()}, ${word(item.stage).toLowerCase()})`]] : []),
   ];
   show(
@@ -337,7 +343,7 @@ function drawTransaction(story) {
     ].map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]))),
     story.reviews.length ? el("section", { class: "card" }, el("h2", {}, "Questions"),
       table(["Question", "Owner", "State"], story.reviews.map((item) => [
-        [el("a", { href: `#/reviews/${item.id}` }, word(item.kind)), el("div", { class: "quiet" }, item.reason)], word(item.owner_role),
+        [el("a", { href: `#/reviews/${item.id}` }, word(item.kind)), el("div", { class: "quiet" }, item.reason), sameMoney(item)], word(item.owner_role),
         item.closed_at ? ["closed ", clock(item.closed_at)] : [pill("open", "warn"), " due ", clock(item.due_at)]]))) : null,
     el("section", { class: "card" }, el("h2", {}, "Steps"),
       table(["When", "What happened", "Stage", "Evidence"], story.timeline.map((step) => [clock(step.at), step.event, word(step.stage), told(step.evidence)]))),
