@@ -2,9 +2,11 @@
 
 A callback may be lost after another one, or everybody, has said no. So the list is read again and again, each time from
 well before the end of the last read, and what the books do not know becomes evidence: of the saga whose push it names,
-or of shard 0, where it is set aside and shown to a person. Evidence is durable before the cursor moves.
+or of shard 0, where it is set aside and shown to a person. Evidence is durable before the cursor moves. A day later all
+of it is read once more, for what was listed so late.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +26,9 @@ log = structlog.get_logger("penpay.rails")
 ACCOUNT = "mpesa_paybill"
 CURSOR = "payments_filed"
 """Up to when everything that was listed is in the books, or on its way there."""
+AGAIN = "payments_filed_again"
+"""Up to when the list was read a second time, a day later."""
+DAY_S = 86_400.0
 PULL_REACH = timedelta(hours=47)
 """Safaricom lists 48 hours; an hour for clocks."""
 UNREADABLE_ROWS = "unreadable_rows"
@@ -32,6 +37,8 @@ _CLOCKS = timedelta(minutes=5)
 _SMALLEST_PART = 1 / 64
 _PAGE = 500
 """Receipts per question to the database."""
+_ENTRY_MAX = 4000
+"""Bytes that are kept of an entry that nobody can read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +47,13 @@ class WatchSettings:
 
     It goes on for `step_s` at most, so that a day that was missed comes in pieces. A payment is nobody's when it is
     `settle_s` old; so long its own callback, or its saga's own question, may still be on the way, and it is read again.
+    What is `again_s` old is read a second time, in pieces of `step_s`.
     """
 
     overlap_s: float = 1800.0
     step_s: float = 7200.0
     settle_s: float = 600.0
+    again_s: float = DAY_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,38 +83,64 @@ class PaymentWatch:
 
     def __init__(self, parts: WatchParts) -> None:
         self._parts = parts
-        self._part = 1.0
+        self._part = {CURSOR: 1.0, AGAIN: 1.0}
         """How much of a piece is read: less where it has more rows than one read brings."""
 
     async def look(self) -> Look:
         """The next piece. Raises `GatewayError` or `StoreError`: then it is read again. Repeating books nothing."""
         parts, settings, now = self._parts, self._parts.settings, self._parts.clock.now()
         booked_since = await parts.reads.booked_since(ACCOUNT)
+        cursors = await parts.books.cursors()
         # A clock that was ahead, and was set back, hides nothing.
-        cursor = min((await parts.books.cursors()).get(CURSOR, booked_since), now)
+        cursor = min(cursors.get(CURSOR, booked_since), now)
         listed_since = now - PULL_REACH
         # Clocks differ: a payment of our first push may bear a time before our books began.
-        overlap = timedelta(seconds=settings.overlap_s * self._part)
+        overlap = timedelta(seconds=settings.overlap_s * self._part[CURSOR])
         since = max(cursor - overlap, booked_since - _CLOCKS, listed_since)
-        until = min(max(cursor, since) + timedelta(seconds=settings.step_s * self._part), now)
+        until = min(max(cursor, since) + self._step(CURSOR), now)
         if since > until:
             return Look()  # by this clock the books have not begun
+        settled_at = now - timedelta(seconds=settings.settle_s)
+        complete = await self._read(CURSOR, since, until, booked_since=booked_since, now=now)
+        lost = cursor < listed_since
+        if lost:
+            log.error("payments are older than Safaricom's list", since=cursor, until=listed_since)
+        behind = until < settled_at
+        if not behind:
+            complete &= await self._look_again(cursors.get(AGAIN, booked_since), booked_since=booked_since, now=now)
+        problem = BEYOND_THE_LIST if lost else "" if complete else UNREADABLE_ROWS
+        return Look(problem, behind=behind)
+
+    async def _look_again(self, cursor: datetime, *, booked_since: datetime, now: datetime) -> bool:
+        """A whole piece of the day before: what was listed later than the overlap reaches, or told to nobody."""
+        since = max(cursor - _CLOCKS, booked_since - _CLOCKS, now - PULL_REACH)
+        until = max(cursor, since) + self._step(AGAIN)
+        if until > now - timedelta(seconds=self._parts.settings.again_s):
+            return True
+        return await self._read(AGAIN, since, until, booked_since=booked_since, now=now)
+
+    def _step(self, source: str) -> timedelta:
+        return timedelta(seconds=self._parts.settings.step_s * self._part[source])
+
+    async def _read(
+        self, source: str, since: datetime, until: datetime, *, booked_since: datetime, now: datetime
+    ) -> bool:
+        """Make evidence of a piece of the list, then move its cursor. False: some of it says nothing to us."""
+        parts = self._parts
         try:
             listed = await parts.daraja.pull(since=since, until=until)
         except GatewayError as error:
             if error.code == TOO_MANY_PAGES:
-                self._part = max(self._part / 2, _SMALLEST_PART)
+                self._part[source] = max(self._part[source] / 2, _SMALLEST_PART)
             raise
-        self._part = min(self._part * 2, 1.0)
-        settled_at = now - timedelta(seconds=settings.settle_s)
+        self._part[source] = min(self._part[source] * 2, 1.0)
+        settled_at = now - timedelta(seconds=parts.settings.settle_s)
         await self._file(listed.rows, booked_since=booked_since, settled_at=settled_at, now=now)
+        for entry in listed.unreadable:
+            await self._show(entry, now=now)
         # What was too young to be filed is not behind the cursor, however little a crowd leaves of the overlap.
-        await parts.books.move_cursor(CURSOR, min(until, settled_at), at=now)
-        lost = cursor < listed_since
-        if lost:
-            log.error("payments are older than Safaricom's list", since=cursor, until=listed_since)
-        problem = BEYOND_THE_LIST if lost else "" if listed.complete else UNREADABLE_ROWS
-        return Look(problem, behind=until < settled_at)
+        await parts.books.move_cursor(source, min(until, settled_at), at=now)
+        return listed.complete
 
     async def _file(
         self, rows: Sequence[PullRow], *, booked_since: datetime, settled_at: datetime, now: datetime
@@ -159,3 +194,18 @@ class PaymentWatch:
             log.warning("a payment was found in the list", receipt=row.receipt, operation_id=operation_id)
         elif new:
             log.error("shillings arrived that nobody claims", receipt=row.receipt, amount=row.amount.text())
+
+    async def _show(self, entry: str, *, now: datetime) -> None:
+        """It may be a payment: what the inbox cannot read either is put before a person, once."""
+        evidence = InboxRow(
+            id=self._parts.ids.ulid(),
+            shard=SHARD,
+            kind=KIND,
+            operation_id="",
+            body=entry.encode(errors="replace")[:_ENTRY_MAX],
+            trusted_source=True,
+            received_at=now,
+        )
+        digest = hashlib.sha256(entry.encode(errors="replace")).hexdigest()
+        if await self._parts.inbox.add(evidence, dedupe_key=f"{KIND}:unreadable:{digest}", source="safaricom"):
+            log.error("an entry of the list of payments cannot be read", digest=digest)

@@ -44,11 +44,12 @@ class PullList:
     """Safaricom's list of the payments of a period.
 
     `complete` False: some of it says nothing that we understand. What is missing then proves nothing, and what is
-    there still counts.
+    there still counts. `unreadable` holds the entries of which nobody knows what they say; they may hold a phone.
     """
 
     rows: tuple[PullRow, ...]
     complete: bool = True
+    unreadable: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

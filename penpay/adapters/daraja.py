@@ -175,7 +175,9 @@ class HttpDaraja:
             unreadable.update(page.unreadable)
             certain = certain and page.certain
             if len(found) + len(unreadable) == known:
-                return PullList(tuple(found.values()), complete=certain and not unreadable)
+                return PullList(
+                    tuple(found.values()), complete=certain and not unreadable, unreadable=tuple(sorted(unreadable))
+                )
         # A list that we did not read to its end proves nothing about what is missing from it.
         raise OutcomeUnknown(TOO_MANY_PAGES)
 

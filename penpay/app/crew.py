@@ -21,7 +21,7 @@ from actors.fx_feed import FxParts, FxSettings
 from actors.inbox import InboxActor, InboxTimes
 from actors.ledger import LedgerActor
 from actors.outbox import OutboxActor
-from actors.payment_watch import WatchParts, WatchSettings
+from actors.payment_watch import DAY_S, WatchParts, WatchSettings
 from actors.rail_lease import LeaseHolder
 from actors.rail_parts import SenderParts, SenderSettings
 from actors.saga import SagaParts
@@ -322,7 +322,9 @@ def _watch(house: House) -> WatchParts:
         inbox=outside.stores.inbox,
         clock=outside.clock,
         ids=outside.ids,
-        settings=WatchSettings(overlap_s=3 * settle_s, step_s=12 * settle_s, settle_s=settle_s),
+        settings=WatchSettings(
+            overlap_s=3 * settle_s, step_s=12 * settle_s, settle_s=settle_s, again_s=min(144 * settle_s, DAY_S)
+        ),
     )
 
 

@@ -317,3 +317,4 @@ async def test_unreadable_rows_are_passed_by_page_for_page(daraja_account):
     await gateway.close()
     await runner.cleanup()
     assert (len(listed.rows), listed.complete, asked) == (3, False, [0, 2, 4, 6])
+    assert listed.unreadable == ("{'odd': 0}", "{'odd': 2}", "{'odd': 4}")

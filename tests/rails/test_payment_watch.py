@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from actors.payment_watch import CURSOR, Look, PaymentWatch, WatchParts, WatchSettings
-from penpay.domain.errors import OutcomeUnknown, Unavailable
+from actors.payment_watch import AGAIN, CURSOR, Look, PaymentWatch, WatchParts, WatchSettings
+from penpay.domain.errors import BadInput, OutcomeUnknown, Unavailable
 from penpay.domain.money import kes
 from penpay.domain.payments import PullRow, decode_payment
 from penpay.domain.unit import OperationKind
@@ -27,6 +27,7 @@ class SafaricomsList:
     rows: list[PullRow] = field(default_factory=list)
     late: dict[str, datetime] = field(default_factory=dict)
     complete: bool = True
+    unreadable: tuple[str, ...] = ()
     rows_max: int = 10_000
     reads: list[tuple[datetime, datetime]] = field(default_factory=list)
     fails: bool = False
@@ -40,7 +41,7 @@ class SafaricomsList:
         found = [row for row in self.rows if since <= row.paid_at <= until and self.late.get(row.receipt, now) <= now]
         if len(found) > self.rows_max:
             raise OutcomeUnknown(TOO_MANY_PAGES)
-        return PullList(tuple(found), complete=self.complete)
+        return PullList(tuple(found), complete=self.complete, unreadable=self.unreadable)
 
 
 @dataclass
@@ -229,6 +230,35 @@ async def test_a_row_that_is_listed_late_is_met_by_the_overlap(house: House) -> 
     assert house.found == [("NLJ7RT61SV", 3, push)]
 
 
+@pytest.mark.parametrize("push", [True, False])
+async def test_a_row_that_is_listed_hours_late_is_met_by_the_second_look_of_a_day_later(
+    house: House, push: bool
+) -> None:
+    await house.watch.look()
+    named = house.push() if push else ""
+    house.pays("NLJ7RT61SV", named)
+    house.list.late["NLJ7RT61SV"] = house.clock.now() + timedelta(hours=5)
+    for _ in range(28 * 6):
+        house.later(600)
+        await house.watch.look()
+    assert house.found == [("NLJ7RT61SV", 3 if push else 0, named)]
+
+
+async def test_the_second_look_goes_on_where_a_node_before_had_come_to(house: House) -> None:
+    for _ in range(30 * 6):
+        house.later(600)
+        await house.watch.look()
+    house.watch = house.started()
+    again = house.books.moved[AGAIN]
+    assert timedelta(hours=24) <= house.clock.now() - again <= timedelta(hours=26, minutes=10)
+    house.list.reads.clear()
+    for _ in range(12):
+        house.later(600)
+        await house.watch.look()
+    (read,) = [one for one in house.list.reads if one[1] < house.clock.now() - timedelta(hours=12)]
+    assert read == (again - timedelta(minutes=5), again + timedelta(hours=2))
+
+
 async def test_a_node_that_was_away_for_a_day_reads_the_day_in_pieces(house: House) -> None:
     await house.watch.look()
     push = house.push()
@@ -283,6 +313,20 @@ async def test_a_crowd_is_read_in_smaller_pieces(house: House) -> None:
     assert {operation_id for *_, operation_id in house.found} == set(pushes)
 
 
+async def test_a_crowd_of_the_day_before_is_read_in_smaller_pieces_too(house: House) -> None:
+    await house.watch.look()
+    for number in range(40):
+        house.pays(f"CROWD{number:05}")
+        house.later(60)
+    house.list.late = {row.receipt: house.clock.now() + timedelta(hours=5) for row in house.list.rows}
+    house.list.rows_max = 15
+    for _ in range(30 * 6):
+        house.later(600)
+        with suppress(OutcomeUnknown):
+            await house.watch.look()
+    assert len(house.found) == 40
+
+
 async def test_in_a_crowd_too_what_was_too_young_is_read_again(house: House) -> None:
     await house.watch.look()
     house.list.rows_max = 200
@@ -305,6 +349,17 @@ async def test_a_row_that_nobody_can_read_holds_up_no_other(house: House) -> Non
     assert (await house.watch.look()).problem == "unreadable_rows"
     assert [receipt for receipt, *_ in house.found] == ["NLJ7RT61SV"]
     assert house.books.moved[CURSOR] == house.list.reads[-1][1] - SETTLING
+
+
+async def test_each_row_that_nobody_can_read_becomes_evidence_once_and_is_no_payment(house: House) -> None:
+    house.list.unreadable, house.list.complete = ("{'transactionId': ''}", "{'amount': '0'}"), False
+    for _ in range(3):
+        house.later(60)
+        assert (await house.watch.look()).problem == "unreadable_rows"
+    assert [(row.kind, row.shard, row.operation_id) for row in house.inbox.rows] == [("pull", 0, "")] * 2
+    for row in house.inbox.rows:
+        with pytest.raises(BadInput):
+            decode_payment(row.body)
 
 
 async def test_a_clock_that_was_set_back_hides_no_payment(house: House) -> None:
