@@ -155,6 +155,11 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
         ("payer.pays_another_amount",),
         _parts((deposit_rules.HANDLERS, deposit_events.MpesaPaid, without.claims_are_paid)),
     ),
+    "asked_payer": Safeguard(
+        "a payment that a callback or the list shows of another phone is looked at",
+        ("payer.is_somebody_else", "callback.lost"),
+        _parts((deposit_evidence, "may_be_of", lambda *_: True)),
+    ),
     "grace": Safeguard(
         "a query fails no push before the grace is over, and not alone",
         ("query.premature_failure", "callback.lost", "payer.pays_late"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from penpay.domain.fx import Direction
 from penpay.domain.ids import ulid_from_bytes
+from penpay.domain.review_kinds import HOLDING
 from penpay.domain.statement import description
 from penpay.domain.unit import TransactionRow
 from penpay.simulation.books.sagas import holds
@@ -174,10 +175,21 @@ def _truth(world: "World") -> Iterator[str]:
         yield from too_much(stored.row, did)
         yield from ends(stored.row, did)
         yield from _in_time(world, stored.row, did)
+        yield from _by_its_payer(world, stored.row, did)
     known = {one.reference for one in world.server.schema.provider_operations}
     for payment in world.truth.payments.values():
         if payment.reference not in known:
             yield f"nobody's payment {payment}"
+
+
+def _by_its_payer(world: "World", row: TransactionRow, did: Effects) -> Iterator[str]:
+    """What somebody else paid is never simply credited: a callback or the list shows it, and people are asked."""
+    if row.type != Direction.DEPOSIT or row.state != "COMPLETED":
+        return
+    asked = {one.kind for one in world.server.schema.review_items if one.transaction_id == row.id}
+    for payment in did.payments:
+        if payment.phone != world.truth.pushes[payment.checkout_id].phone and not asked & HOLDING:
+            yield f"{row.id} was completed with {payment.receipt} of another phone, and nobody was asked"
 
 
 def _in_time(world: "World", row: TransactionRow, did: Effects) -> Iterator[str]:

@@ -13,6 +13,7 @@ PLANTED = (
     "inbox_dedupe",
     "wake_ups",
     "paid_amount",
+    "asked_payer",
     "payment_watch",
     "late_success",
     "no_blind_transfer",
