@@ -30,7 +30,8 @@ class Draft(Generic[S]):
     """A decision being made. Every method records; none reads a clock or the outside.
 
     `slots`: the fields that hold operations, in their order. `give_back`: books back what was held for intents that a
-    review takes back.
+    review takes back. `same_id`: the slot whose operation is sent again while an earlier attempt is unknown, since its
+    provider takes the same id once only.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Draft(Generic[S]):
         *,
         slots: tuple[str, ...],
         give_back: "Callable[[Draft[S]], None]",
+        same_id: str = "",
     ) -> None:
         self._before = saga
         self._name = type(event).__name__
         self._fresh = list(occasion.fresh_ids)
         self._slots = slots
         self._give_back = give_back
+        self._same_id = same_id
         self.now = _copied(saga)
         self.occasion = occasion
         self.rules = rules
@@ -204,11 +207,12 @@ class Draft(Generic[S]):
         self.to_review("account_frozen", "COMPLIANCE", f"{what} of a frozen customer needs a decision", evidence)
 
     def _withdraw(self) -> None:
-        """Take back intents that no rail has attempted."""
+        """Take back intents that no rail has attempted. One of another attempt leaves the earlier one unknown."""
         for slot in self._slots:
             held: Operation | None = getattr(self.now, slot)
             if held is not None and held.state is OperationState.INTENT:
-                self.operation(slot, OperationState.WITHDRAWN)
+                doubted = slot == self._same_id and held.unknowns
+                self.operation(slot, OperationState.UNKNOWN if doubted else OperationState.WITHDRAWN)
 
     def unfinished(self) -> str:
         """The slot of the newest operation whose end nobody has proven; empty when there is none."""

@@ -212,4 +212,8 @@ _PROVEN = frozenset({OperationState.CONFIRMED, OperationState.REFUSED, Operation
 
 def unproven(operations: Iterable[Attempted]) -> tuple[str, ...]:
     """Operations that may have moved money, or still may: while there is one, nothing can be decided."""
-    return tuple(one.id for one in operations if one.attempts > one.attempts_closed and one.state not in _PROVEN)
+    return tuple(
+        one.id
+        for one in operations
+        if one.state == OperationState.UNKNOWN or (one.attempts > one.attempts_closed and one.state not in _PROVEN)
+    )

@@ -159,6 +159,7 @@ class Stored:
         (Stored("INTENT", 1, 1), False),
         (Stored("SENT", 1, 0), True),
         (Stored("UNKNOWN", 2, 1), True),
+        (Stored("UNKNOWN", 1, 1), True),
         (Stored("CONFIRMED", 1, 0), False),
         (Stored("REFUSED", 1, 0), False),
         (Stored("WITHDRAWN", 1, 1), False),
