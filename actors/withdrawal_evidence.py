@@ -7,7 +7,7 @@ from penpay.domain.ids import uuid_text
 from penpay.domain.mpesa_callbacks import ResultCallback, parse_result
 from penpay.domain.rail_end import ANOTHER_RECIPIENT, Outcome, RailEnd, decode_rail_end
 from penpay.domain.result_owner import Owner, Request
-from penpay.domain.unit import OperationKind
+from penpay.domain.unit import OVER, OperationKind
 from penpay.domain.withdrawal import TRANSITIONS, Withdrawal
 from penpay.messages import InboxRow, ProbeAnswered
 
@@ -114,7 +114,8 @@ def _asked(withdrawal: Withdrawal) -> Request:
 
 def _claim(withdrawal: Withdrawal, result: ResultCallback) -> ev.Event | Unusable | None:
     """A result that does not show whose it is: where the payout is still open its status decides, else a person."""
-    if ev.PayoutClaimed in TRANSITIONS[withdrawal.state]:
+    open_ = withdrawal.payout is not None and withdrawal.payout.state not in OVER
+    if open_ and ev.PayoutClaimed in TRANSITIONS[withdrawal.state]:
         return ev.PayoutClaimed()
     if result.receipt and result.receipt == withdrawal.receipt:
         return None

@@ -54,6 +54,10 @@ class Operation:
     attempts_closed: int = 0
     """The newest attempt that is known to have executed nothing."""
 
+    def waits_only_for(self, attempt: int) -> bool:
+        """Whether this attempt's end is all that is missing: those before did nothing, and none is unknown."""
+        return self.state is OperationState.INTENT and attempt == self.attempts_closed + 1
+
 
 class SagaState(Protocol):
     """What deposits and withdrawals have in common; both are frozen dataclasses."""

@@ -126,14 +126,23 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
         **_ANY_OPEN,
     },
     _S.IN_REVIEW: {
+        # What was under way when the question came still ends. Reads that look for an outcome are people's now.
+        ev.StkAccepted: (_S.IN_REVIEW,),
+        ev.StkRefused: (_S.IN_REVIEW,),
+        ev.StkNotSent: (_S.IN_REVIEW,),
+        ev.StkOutcomeUnknown: (_S.IN_REVIEW,),
         ev.MpesaPaid: (_S.IN_REVIEW,),
+        ev.MpesaRefused: (_S.IN_REVIEW,),
         ev.DerivConfirmed: (_S.COMPLETED, _S.IN_REVIEW),
         ev.DerivPaidAnother: (_S.IN_REVIEW,),
         ev.DerivRefused: (_S.IN_REVIEW,),
         ev.DerivNotSent: (_S.IN_REVIEW,),
         ev.DerivOutcomeUnknown: (_S.IN_REVIEW,),
+        ev.RefundAccepted: (_S.IN_REVIEW,),
         ev.RefundConfirmed: (_S.REVERSED, _S.IN_REVIEW),
         ev.RefundRefused: (_S.IN_REVIEW,),
+        ev.RefundNotSent: (_S.IN_REVIEW,),
+        ev.RefundOutcomeUnknown: (_S.IN_REVIEW,),
         **_STAFF,
     },
     _S.COMPLETED: {

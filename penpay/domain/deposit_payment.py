@@ -62,14 +62,15 @@ def stk_accepted(d: Draft[Deposit], e: ev.StkAccepted) -> None:
     d.operation("stk", _O.SENT)
     if e.checkout_request_id and d.now.held_checkout_id not in {"", e.checkout_request_id}:
         _drop_claim(d)
+    reviewed = d.now.state is _S.IN_REVIEW
     wake = e.pushed_at + timedelta(seconds=d.rules.stk_poll_ladder_s[0])
     d.step(
-        _S.AWAITING_PAYER,
+        _S.IN_REVIEW if reviewed else _S.AWAITING_PAYER,
         {"checkout_request_id": e.checkout_request_id},
         checkout_request_id=e.checkout_request_id,
         pushed_at=e.pushed_at,
         polls=0,
-        next_wake_at=wake,
+        next_wake_at=None if reviewed else wake,
     )
     if d.now.held_receipt:
         d.effect("probe_stk", d.now.stk)
@@ -84,12 +85,17 @@ def _drop_claim(d: Draft[Deposit]) -> None:
 
 def stk_refused(d: Draft[Deposit], e: ev.StkRefused) -> None:
     """No prompt was shown."""
+    if d.now.state is _S.IN_REVIEW:
+        _ended_in_review(d, e.code)
+        return
     fail(d, "stk_refused", _O.REFUSED, evidence={"code": e.code})
 
 
 def stk_not_sent(d: Draft[Deposit], e: ev.StkNotSent) -> None:
     """Nothing left: try again while the intent is young."""
-    if e.expired or d.age_s(d.now.created_at) >= d.rules.stk_intent_max_s:
+    if d.now.state is _S.IN_REVIEW:
+        _ended_in_review(d, e.code, attempts_closed=e.attempt)
+    elif e.expired or d.age_s(d.now.created_at) >= d.rules.stk_intent_max_s:
         fail(d, "stk_not_sent", _O.REFUSED, evidence={"code": e.code}, attempts_closed=e.attempt)
     elif d.intend_again("stk", attempts_closed=e.attempt):
         d.step(_S.STK_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.resend_s))
@@ -97,9 +103,18 @@ def stk_not_sent(d: Draft[Deposit], e: ev.StkNotSent) -> None:
         fail(d, "account_frozen", _O.REFUSED, evidence={"code": e.code}, attempts_closed=e.attempt)
 
 
+def _ended_in_review(d: Draft[Deposit], code: str, *, attempts_closed: int | None = None) -> None:
+    """The push was under way when the question came, and nobody paid: people close it. A claim of payment is theirs."""
+    d.operation("stk", _O.REFUSED, code=code, attempts_closed=attempts_closed)
+    d.step(_S.IN_REVIEW, {"code": code})
+
+
 def stk_unknown(d: Draft[Deposit], e: ev.StkOutcomeUnknown) -> None:
     """The customer may have a prompt: never push again, look for the payment instead."""
     d.operation("stk", _O.UNKNOWN, code=e.code)
+    if d.now.state is _S.IN_REVIEW:
+        d.step(_S.IN_REVIEW, {"code": e.code}, pushed_at=e.attempted_at)
+        return
     d.step(
         _S.STK_UNKNOWN,
         {"code": e.code},
@@ -310,6 +325,10 @@ def _correct(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
 
 def refused_by_payer(d: Draft[Deposit], e: ev.MpesaRefused) -> None:
     """Final from a callback; from a query only behind the grace and said twice; never while a payment is claimed."""
+    if d.now.state is _S.IN_REVIEW:
+        if e.final and e.source == "callback":
+            _ended_in_review(d, e.code)
+        return
     early = d.age_s(d.now.pushed_at or d.now.created_at) < d.rules.stk_grace_s
     if not e.final:
         if e.source == "query":

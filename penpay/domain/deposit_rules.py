@@ -26,7 +26,7 @@ def decide(
         return (
             Rejected("not_cancellable") if isinstance(event, ev.CancelRequested) else Ignored("no place in this state")
         )
-    for kinds, operation in ((_OF_TRANSFER, deposit.transfer), (_OF_REFUND, deposit.refund)):
+    for kinds, operation in ((_OF_PUSH, deposit.stk), (_OF_TRANSFER, deposit.transfer), (_OF_REFUND, deposit.refund)):
         if isinstance(event, kinds) and (operation is None or (operation.state in OVER and not _proves(event))):
             return Ignored("no such operation, or it is over")
     draft = Draft(deposit, event, occasion, rules, slots=OPERATIONS, give_back=move.give_back)
@@ -69,6 +69,7 @@ HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {
     ev.StaffSettled: people.staff_settled,
     ev.StaffClosed: people.staff_closed,
 }
+_OF_PUSH = (ev.StkAccepted, ev.StkRefused, ev.StkNotSent, ev.StkOutcomeUnknown, ev.MpesaRefused)
 _OF_TRANSFER = (
     ev.DerivConfirmed,
     ev.DerivPaidAnother,

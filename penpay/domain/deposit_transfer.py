@@ -107,7 +107,8 @@ def set_aside(d: Draft[Deposit], minor: int) -> None:
 
 def deriv_refused(d: Draft[Deposit], e: ev.DerivRefused) -> None:
     """Give the money back, or wait when the cause is ours. While an earlier attempt is unknown it proves nothing."""
-    if d.now.state is _S.DERIV_UNKNOWN or not _is_only_open(d, e.attempt):
+    assert d.now.transfer is not None
+    if not d.now.transfer.waits_only_for(e.attempt):
         d.step(d.now.state, {"code": e.code, "note": "a refusal proves nothing about an earlier attempt"})
     elif d.now.state is _S.IN_REVIEW:
         _over_in_review(d, e.code, e.attempt)
@@ -122,14 +123,8 @@ def deriv_not_sent(d: Draft[Deposit], e: ev.DerivNotSent) -> None:
     """Nothing left: wait and try again."""
     if d.now.state is not _S.IN_REVIEW:
         _hold_transfer(d, e.code, e.attempt)
-    elif _is_only_open(d, e.attempt):
+    elif d.now.transfer is not None and d.now.transfer.waits_only_for(e.attempt):
         _over_in_review(d, e.code, e.attempt)
-
-
-def _is_only_open(d: Draft[Deposit], attempt: int) -> bool:
-    """Whether all attempts before this one are known to have done nothing, and nothing is unknown."""
-    held = d.now.transfer
-    return held is not None and held.state is not _O.UNKNOWN and attempt == held.attempts_closed + 1
 
 
 def _over_in_review(d: Draft[Deposit], code: str, attempt: int) -> None:
@@ -237,9 +232,9 @@ def open_refund(d: Draft[Deposit]) -> None:
 def refund_accepted(d: Draft[Deposit], e: ev.RefundAccepted) -> None:
     """The result comes later."""
     d.operation("refund", _O.SENT)
-    wake = d.later(d.rules.refund_probe_s)
+    wake = None if d.now.state is _S.IN_REVIEW else d.later(d.rules.refund_probe_s)
     d.step(
-        _S.REFUND_SENDING,
+        d.now.state,
         refund_conversation_id=e.conversation_id,
         refund_originator_conversation_id=e.originator_conversation_id,
         next_wake_at=wake,
@@ -294,7 +289,12 @@ def refund_refused(d: Draft[Deposit], e: ev.RefundRefused) -> None:
 
 def refund_not_sent(d: Draft[Deposit], e: ev.RefundNotSent) -> None:
     """Nothing left: wait and try again."""
-    if d.intend_again("refund", code=e.code, attempts_closed=e.attempt):
+    assert d.now.refund is not None
+    if d.now.state is _S.IN_REVIEW:
+        if d.now.refund.waits_only_for(e.attempt):
+            refund_absent(d, e.code, attempts_closed=e.attempt)
+        d.step(_S.IN_REVIEW, {"code": e.code})
+    elif d.intend_again("refund", code=e.code, attempts_closed=e.attempt):
         d.step(_S.REFUND_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.held_retry_s))
     else:
         refund_absent(d, e.code, attempts_closed=e.attempt)
@@ -304,7 +304,8 @@ def refund_not_sent(d: Draft[Deposit], e: ev.RefundNotSent) -> None:
 def refund_unknown(d: Draft[Deposit], e: ev.RefundOutcomeUnknown) -> None:
     """The provider's own refusal of a second reversal keeps this safe; its status is asked for."""
     d.operation("refund", _O.UNKNOWN, code=e.code)
-    d.step(_S.REFUND_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.refund_probe_s))
+    wake = None if d.now.state is _S.IN_REVIEW else d.later(d.rules.refund_probe_s)
+    d.step(d.now.state, {"code": e.code}, next_wake_at=wake)
 
 
 def slug(code: str) -> str:

@@ -48,7 +48,9 @@ def debit_confirmed(d: Draft[Withdrawal], e: ev.DebitConfirmed) -> None:
 
 def debit_refused(d: Draft[Withdrawal], e: ev.DebitRefused) -> None:
     """Nothing was taken. While an earlier attempt is unknown a refusal proves nothing: the code may be spent by it."""
-    if d.now.state is _S.DERIV_UNKNOWN:
+    if d.now.state is _S.IN_REVIEW:
+        _ended_in_review(d, e)
+    elif d.now.state is _S.DERIV_UNKNOWN:
         d.step(_S.DERIV_UNKNOWN, {"code": e.code, "note": "a refusal proves nothing about an earlier attempt"})
     else:
         fail(d, "deriv_debit_refused", _O.REFUSED, evidence={"code": e.code}, attempts_closed=e.attempt)
@@ -56,7 +58,9 @@ def debit_refused(d: Draft[Withdrawal], e: ev.DebitRefused) -> None:
 
 def debit_not_sent(d: Draft[Withdrawal], e: ev.DebitNotSent) -> None:
     """Nothing left: try again while the code lives."""
-    if d.age_s(d.now.created_at) >= d.rules.debit_max_s:
+    if d.now.state is _S.IN_REVIEW:
+        _ended_in_review(d, e)
+    elif d.age_s(d.now.created_at) >= d.rules.debit_max_s:
         fail(d, "deriv_not_sent", _O.REFUSED, evidence={"code": e.code}, attempts_closed=e.attempt)
     elif d.intend_again("debit", code=e.code, attempts_closed=e.attempt):
         d.step(_S.DERIV_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.resend_s))
@@ -64,9 +68,20 @@ def debit_not_sent(d: Draft[Withdrawal], e: ev.DebitNotSent) -> None:
         fail(d, "account_frozen", _O.REFUSED, evidence={"code": e.code}, attempts_closed=e.attempt)
 
 
+def _ended_in_review(d: Draft[Withdrawal], e: ev.DebitRefused | ev.DebitNotSent) -> None:
+    """It was under way when the question came, and did nothing: people close it."""
+    assert d.now.debit is not None
+    if d.now.debit.waits_only_for(e.attempt):
+        d.operation("debit", _O.REFUSED, code=e.code, attempts_closed=e.attempt)
+    d.step(_S.IN_REVIEW, {"code": e.code})
+
+
 def debit_unknown(d: Draft[Withdrawal], e: ev.DebitOutcomeUnknown) -> None:
     """Both statements decide. The code is spent or not: it is never sent again."""
     d.operation("debit", _O.UNKNOWN, code=e.code, unknown_attempt=e.attempt)
+    if d.now.state is _S.IN_REVIEW:
+        d.step(_S.IN_REVIEW, {"code": e.code})
+        return
     d.step(_S.DERIV_UNKNOWN, {"code": e.code}, polls=0, next_wake_at=d.later(d.rules.resolve_s))
     d.effect("resolve_debit", d.now.debit)
 

@@ -12,7 +12,7 @@ from penpay.domain.fx import Exchange, exchange
 from penpay.domain.ids import uuid_text
 from penpay.domain.ledger import AccountCode
 from penpay.domain.payout_codes import Verdict, payout_fee, verdict
-from penpay.domain.unit import OperationKind, OperationState
+from penpay.domain.unit import OVER, OperationKind, OperationState
 from penpay.domain.withdrawal import State, Withdrawal
 from penpay.domain.withdrawal_return import CONTRADICTING_RETURN, start_return
 
@@ -55,12 +55,17 @@ def payout_accepted(d: Draft[Withdrawal], e: ev.PayoutAccepted) -> None:
         d.step(d.now.state, conversation_id=known_as)
         return
     d.operation("payout", _O.SENT)
+    if d.now.state is _S.IN_REVIEW:
+        d.step(_S.IN_REVIEW, conversation_id=known_as)
+        return
     d.step(_S.AWAITING_RESULT, conversation_id=known_as, next_wake_at=d.later(d.rules.status_after_s))
 
 
 def payout_held(d: Draft[Withdrawal], e: ev.PayoutHeld) -> None:
     """Wait and send the same payout again. While an earlier try is unknown, a refusal says nothing about it."""
-    if d.now.state is _S.B2C_UNKNOWN:
+    if d.now.state is _S.IN_REVIEW:
+        _held_in_review(d, e)
+    elif d.now.state is _S.B2C_UNKNOWN:
         d.operation("payout", _O.UNKNOWN, code=e.code, unknown_attempt=e.attempt)
         d.step(_S.B2C_UNKNOWN, {"code": e.code}, next_wake_at=d.later(d.rules.refund_probe_s))
     elif d.intend_again("payout", code=e.code, attempts_closed=e.attempt):
@@ -70,19 +75,36 @@ def payout_held(d: Draft[Withdrawal], e: ev.PayoutHeld) -> None:
         d.frozen_to_review("a payout", {"code": e.code})
 
 
+def _held_in_review(d: Draft[Withdrawal], e: ev.PayoutHeld) -> None:
+    """It was under way when the question came. If it was the only try, nothing was paid: the dollars are free.
+
+    What was sent again has closed its attempts without knowing what they did.
+    """
+    assert d.now.payout is not None
+    if d.now.payout.waits_only_for(e.attempt) and not d.now.payout.unknowns:
+        payout_absent(d, e.code, attempts_closed=e.attempt)
+    d.step(_S.IN_REVIEW, {"code": e.code})
+
+
 def payout_unknown(d: Draft[Withdrawal], e: ev.PayoutOutcomeUnknown) -> None:
     """It may have been taken: the same id may be sent again, another one may not."""
     d.operation("payout", _O.UNKNOWN, code=e.code, unknown_attempt=e.attempt)
+    if d.now.state is _S.IN_REVIEW:
+        d.step(_S.IN_REVIEW, {"code": e.code})
+        return
     d.step(_S.B2C_UNKNOWN, {"code": e.code}, next_wake_at=d.later(d.rules.refund_probe_s))
 
 
-def payout_timed_out(d: Draft[Withdrawal], _e: ev.PayoutTimedOut) -> None:
+def payout_timed_out(d: Draft[Withdrawal], e: ev.PayoutTimedOut | ev.PayoutClaimed) -> None:
     """Safaricom's queue gave up waiting, which is no failure: the status says.
 
     A question about the status may time out just so, at the same address. What is asked about already keeps its pace:
     otherwise each answer would bring the next question, and the wake that calls a person would never come.
     """
     assert d.now.payout is not None
+    if d.now.state is _S.IN_REVIEW:
+        _doubted_in_review(d, e)
+        return
     asked = d.now.state is _S.B2C_UNKNOWN
     if asked and d.now.payout.state is _O.UNKNOWN:
         return
@@ -91,6 +113,17 @@ def payout_timed_out(d: Draft[Withdrawal], _e: ev.PayoutTimedOut) -> None:
         d.step(_S.B2C_UNKNOWN)
         return
     d.step(_S.B2C_UNKNOWN, next_wake_at=d.later(d.rules.refund_probe_s))
+    d.effect("probe_payout", d.now.payout)
+
+
+def _doubted_in_review(d: Draft[Withdrawal], e: ev.PayoutTimedOut | ev.PayoutClaimed) -> None:
+    """No wake asks there: this does, once, and after each claim. A question's own time-out is no claim."""
+    assert d.now.payout is not None
+    if d.now.payout.state is not _O.UNKNOWN:
+        d.operation("payout", _O.UNKNOWN)
+        d.step(_S.IN_REVIEW)
+    elif isinstance(e, ev.PayoutTimedOut):
+        return
     d.effect("probe_payout", d.now.payout)
 
 
@@ -146,14 +179,16 @@ def _unexpected(d: Draft[Withdrawal], e: ev.PayoutPaid, split: Exchange) -> None
 
 def payout_failed(d: Draft[Withdrawal], e: ev.PayoutFailed) -> None:
     """The first of two pieces of evidence. After a completed payout it contradicts, and is looked at."""
-    if d.now.state in {_S.COMPLETED, _S.IN_REVIEW}:
+    assert d.now.payout is not None
+    if d.now.payout.state is _O.CONFIRMED:
         d.to_review("contradicting_result", "FINANCE", f"a failed result after all: {e.code}", {"code": e.code})
         return
-    if d.now.failed_at is not None:
+    if d.now.failed_at is not None or d.now.payout.state in OVER:
         return
     d.operation("payout", _O.UNKNOWN, code=e.code)
-    wake = d.later(d.rules.second_evidence_s)
-    d.step(_S.B2C_UNKNOWN, {"code": e.code}, failed_code=e.code, failed_at=e.at, polls=0, next_wake_at=wake)
+    reviewed = d.now.state is _S.IN_REVIEW
+    to, wake = (_S.IN_REVIEW, None) if reviewed else (_S.B2C_UNKNOWN, d.later(d.rules.second_evidence_s))
+    d.step(to, {"code": e.code}, failed_code=e.code, failed_at=e.at, polls=0, next_wake_at=wake)
     if verdict(e.code) is Verdict.STOP:
         d.effect("stop_payouts", d.now.payout)
 
@@ -162,8 +197,12 @@ def payout_not_completed(d: Draft[Withdrawal], e: ev.PayoutNotCompleted) -> None
     """The second piece of evidence, if it is one: later than the failed result by more than a moment."""
     failed_at = d.now.failed_at
     apart = failed_at is not None and e.at >= failed_at + timedelta(seconds=d.rules.second_evidence_s)
-    if not apart or d.now.state is _S.IN_REVIEW:
+    if not apart:
         d.step(d.now.state, {"status": e.status})
+        return
+    if d.now.state is _S.IN_REVIEW:
+        payout_absent(d, d.now.failed_code)
+        d.step(_S.IN_REVIEW, {"status": e.status})
         return
     d.operation("payout", _O.REFUSED, code=d.now.failed_code)
     match verdict(d.now.failed_code):

@@ -88,7 +88,9 @@ def set_aside(d: Draft[Withdrawal], minor: int) -> None:
 def return_refused(d: Draft[Withdrawal], e: ev.ReturnRefused) -> None:
     """Wait when the cause is ours; otherwise the dollars stay visible as the customer's, and a person decides."""
     assert d.now.back is not None
-    if d.now.back.state is _O.UNKNOWN:
+    if d.now.state is _S.IN_REVIEW:
+        _over_in_review(d, e)
+    elif d.now.back.state is _O.UNKNOWN:
         d.step(_S.RETURN_SENDING, {"code": e.code, "note": "a refusal proves nothing about an earlier attempt"})
     elif e.hold:
         _hold(d, e.code, e.attempt)
@@ -99,7 +101,18 @@ def return_refused(d: Draft[Withdrawal], e: ev.ReturnRefused) -> None:
 
 def return_not_sent(d: Draft[Withdrawal], e: ev.ReturnNotSent) -> None:
     """Nothing left: wait and try again."""
-    _hold(d, e.code, e.attempt)
+    if d.now.state is _S.IN_REVIEW:
+        _over_in_review(d, e)
+    else:
+        _hold(d, e.code, e.attempt)
+
+
+def _over_in_review(d: Draft[Withdrawal], e: ev.ReturnRefused | ev.ReturnNotSent) -> None:
+    """It was under way when the question came, and did nothing: people decide about dollars that are free."""
+    assert d.now.back is not None
+    if d.now.back.waits_only_for(e.attempt):
+        back_absent(d, e.code, attempts_closed=e.attempt)
+    d.step(_S.IN_REVIEW, {"code": e.code})
 
 
 def _hold(d: Draft[Withdrawal], code: str, attempt: int) -> None:
@@ -113,6 +126,9 @@ def _hold(d: Draft[Withdrawal], code: str, attempt: int) -> None:
 def return_unknown(d: Draft[Withdrawal], e: ev.ReturnOutcomeUnknown) -> None:
     """Only the statement can say what became of it."""
     d.operation("back", _O.UNKNOWN, code=e.code, unknown_attempt=e.attempt)
+    if d.now.state is _S.IN_REVIEW:
+        d.step(_S.IN_REVIEW, {"code": e.code})
+        return
     d.step(_S.RETURN_SENDING, {"code": e.code}, next_wake_at=d.later(d.rules.resolve_s))
     d.effect("resolve", d.now.back)
 

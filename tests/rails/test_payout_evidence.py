@@ -115,6 +115,15 @@ def test_a_duplicate_has_no_id_of_its_own_to_compare_with():
     assert event_of(known_as_ours, paid(OriginatorConversationID=OURS)) == PAID
 
 
+def test_a_claim_about_a_payout_that_is_open_in_review_has_its_status_asked_and_of_one_that_is_over_a_person_looks():
+    story = rules.awaiting()
+    story.attempted = True
+    story.happens(ev.Parked(error="x"))
+    assert event_of(withdrawal(story), paid()) == ev.PayoutClaimed()
+    story.happens(ev.StaffProved(executed=False, reference="", approval="a,b"))
+    assert isinstance(event_of(withdrawal(story), paid()), Unusable)
+
+
 def test_where_no_status_would_be_asked_a_claim_is_shown_to_a_person():
     story = rules.awaiting()
     story.happens(ev.PayoutPaid(receipt="SG0", source="result"))
