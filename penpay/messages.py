@@ -189,7 +189,7 @@ class HttpAnswer:
 
 @dataclass(frozen=True, slots=True)
 class TransactionSettled:
-    """A transaction of this user has ended, or a phone is free again. Tell; the row is the truth."""
+    """A transaction of this user has ended or is open again, or a phone is free again. Tell; the row is the truth."""
 
     transaction_id: str
 

@@ -149,7 +149,13 @@ def refusal(of: Terms, standing: Standing, *, board: Board, limits: Limits, now:
 
 
 def withdrawal_refusal(of: Terms, standing: Standing, *, board: Board, limits: Limits, now: datetime) -> No | None:
-    """Why this withdrawal may not begin now, or None."""
+    """Why this withdrawal may not begin now, or None.
+
+    That there is one at a time is a rule of admission, and nothing rests on it. Late evidence opens an ended withdrawal
+    again whenever it comes, also a moment after the next one began, for no evidence can be refused; one that passes an
+    admission on its way to the ledger comes to the same. Two that are open share nothing: each holds and moves its own
+    dollars, a provider's id is used once, both count for the day, and the rail debits a customer once at a time.
+    """
     held_until = standing.withdrawals_held_until
     if (no := _who(standing)) is not None:
         return no

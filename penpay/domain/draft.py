@@ -185,8 +185,6 @@ class Draft(Generic[S]):
         assert kind in HOLDING, f"no saga waits for {kind}"
         self._ask(kind, owner_role, reason, evidence)
         self.take_back()
-        if self.now.completed_at is not None:
-            self.effect("settled")  # it was over, and is open again: whoever admits the next one must know
         changes.setdefault("failure_code", self.now.failure_code or kind)
         self.step(
             type(self.now.state)(IN_REVIEW),
@@ -242,6 +240,10 @@ class Draft(Generic[S]):
     def decision(self) -> Decision[S]:
         """The finished decision; the version rises by one per decision, whatever its steps."""
         self.set(version=self._before.version + 1, updated_at=self.at)
+        told = any(effect.name == "settled" for effect in self._effects)
+        if self._before.completed_at is not None and self.now.completed_at is None and not told:
+            # It was over, and is open again: whoever admits the next one hears of it.
+            self._effects.insert(0, Effect("settled"))
         return Decision(
             saga=self.now,
             expected_version=self._before.version,

@@ -3,7 +3,7 @@
 Units are judged in the order of `RejectCode` by the few rules that users and sagas can meet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -92,6 +92,8 @@ class House:
     """Type and status, each time a transaction came into one."""
     failing: list[BaseException] = field(default_factory=list)
     """What the next asks of the ledger raise, before anything is recorded."""
+    meanwhile: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
+    """What happens while the next units are on their way to the ledger."""
 
     def __post_init__(self) -> None:
         self.board.fx = FxSnapshot(129_500_000, self.clock.now())
@@ -110,6 +112,8 @@ class House:
         assert isinstance(message, CommitUnit)
         if self.failing:
             raise self.failing.pop(0)
+        if self.meanwhile:
+            await self.meanwhile.pop(0)()
         return self.commit(message.unit)
 
     def told_to(self, address: str) -> list[object]:

@@ -1,5 +1,6 @@
 """Withdrawals through their actors: admission bound to a code, then the saga from the debit to the payout."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -28,6 +29,7 @@ from penpay.messages import (
     RequestWithdrawalCode,
     ResolveReview,
     SagaBegan,
+    TransactionSettled,
     WakeUp,
 )
 from penpay.messages_rails import (
@@ -152,18 +154,21 @@ async def test_a_hold_after_a_change_refuses_and_says_until_when(house: House, u
 # --- the saga ---------------------------------------------------------------------------------------------------
 
 
+def saga_parts(house: House) -> SagaParts:
+    return SagaParts(shard=3, addresses=house, store=house, clock=house.clock, ids=house.ids, **PARTS)
+
+
 @pytest.fixture
 async def saga(house: House, user: AsyncioActorRef) -> AsyncIterator[AsyncioActorRef]:
     await admitted(user)
-    parts = SagaParts(shard=3, addresses=house, store=house, clock=house.clock, ids=house.ids, **PARTS)
-    ref = SagaActor.start(row_of(house).id, parts)
+    ref = SagaActor.start(row_of(house).id, saga_parts(house))
     yield ref
     await ref.shutdown(1)
 
 
 def row_of(house: House) -> TransactionRow:
-    (row,) = house.rows.values()
-    return row
+    """The newest."""
+    return list(house.rows.values())[-1]
 
 
 def operation(house: House, kind: str) -> str:
@@ -218,13 +223,71 @@ async def settle(saga: AsyncioActorRef, *messages: object) -> None:
         await saga.aask(message)
 
 
-def witness(house: House) -> ProbeAnswered:
+def witness(house: House, reference: str = "a1") -> ProbeAnswered:
     of = operation(house, "DERIV_WITHDRAW")
-    return ProbeAnswered(probe="witness", operation_id=of, outcome="CONFIRMED", reference="a1", amount=usd(2000))
+    return ProbeAnswered(probe="witness", operation_id=of, outcome="CONFIRMED", reference=reference, amount=usd(2000))
 
 
-async def to_payout(house: House, saga: AsyncioActorRef) -> None:
-    await settle(saga, rail(house, "DERIV_WITHDRAW", Outcome.CONFIRMED, provider_ref="c1"), witness(house))
+async def to_payout(house: House, saga: AsyncioActorRef, debit: str = "c1", credit: str = "a1") -> None:
+    debited = rail(house, "DERIV_WITHDRAW", Outcome.CONFIRMED, provider_ref=debit)
+    await settle(saga, debited, witness(house, credit))
+
+
+async def to_the_end(house: House, saga: AsyncioActorRef, debit: str, credit: str, receipt: str) -> None:
+    await to_payout(house, saga, debit, credit)
+    await settle(saga, rail(house, "B2C", Outcome.CONFIRMED), result(house, 0, receipt=receipt))
+
+
+@pytest.mark.parametrize("passing", [True, False])
+async def test_an_ended_withdrawal_that_opens_again_as_the_next_one_begins_takes_nothing_from_it(
+    house: House, user: AsyncioActorRef, saga: AsyncioActorRef, *, passing: bool
+) -> None:
+    """Whether the late result passes the admission on its way to the ledger, or comes when it is recorded."""
+    await to_the_end(house, saga, "c1", "a1", "SG1")
+    first, failed = row_of(house).id, result(house, 2040)
+
+    under_way, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def waits() -> None:
+        under_way.set()
+        await goes_on.wait()
+
+    await user.aask(TransactionSettled(first))
+    await user.aask(code_for())
+    house.meanwhile.append(waits)
+    admission = asyncio.ensure_future(user.aask(asked(key="k2")))
+    await under_way.wait()
+    if passing:
+        await saga.aask(failed)
+    goes_on.set()
+    assert (await admission).status == 202
+    if not passing:
+        await saga.aask(failed)
+    second = row_of(house).id
+    assert [house.rows[one].state for one in (first, second)] == ["IN_REVIEW", "DERIV_SENDING"]
+    told = [one for one in house.told if isinstance(one[1], TransactionSettled)]
+    assert told[-1] == ("shards/3/users/U1", TransactionSettled(first))
+    await user.aask(told[-1][1])
+    assert code(await user.aask(asked(key="k3"))) == "withdrawal_open"
+
+    other = SagaActor.start(second, saga_parts(house))
+    await to_the_end(house, other, "c2", "a2", "SG2")
+    await other.shutdown(1)
+    await saga.aask(ResolveReview(item_id="i", action="close", approval=APPROVAL))
+    assert [house.rows[one].state for one in (first, second)] == ["COMPLETED", "COMPLETED"]
+    for one in (first, second):
+        paid = [
+            (entry.account.code, entry.amount_minor)
+            for unit in house.units.values()
+            if unit.transaction is not None and unit.transaction.row.id == one
+            for posting in unit.postings
+            for entry in posting.entries
+        ]
+        assert sum(minor for name, minor in paid if name == "deriv_agent") == 2000
+        assert sum(minor for name, minor in paid if name == "mpesa_utility") == -249_000
+        assert sum(minor for name, minor in paid if name in {"customer", "b2c_out", "deriv_in"}) == 0
+    used = sum(one.usd_minor for one in (await house.load("U1", eat_day="2026-03-01")).withdrawals)
+    assert used == 4000, "both count for the day"
 
 
 async def test_a_withdrawal_runs_from_admission_to_the_shillings(house: House, saga: AsyncioActorRef) -> None:

@@ -25,6 +25,8 @@ BOOKED_AS = {
     "REVERSAL": ("refund_done", "mpesa_paybill"),
 }
 WAKE_GRACE = timedelta(seconds=60)
+RECORDED_IN = timedelta(seconds=0.5)
+"""How long a decision takes to be recorded and told, but in the worst weather."""
 CLOCKS = timedelta(seconds=1)
 """By how much the clocks of a rail and of the database may differ."""
 _PLACE = attrgetter("seq")
@@ -46,13 +48,22 @@ def of_transaction(schema: Schema, stored: StoredTransaction) -> Iterator[str]:
 
 
 def of_admission(schema: Schema, stored: StoredTransaction) -> Iterator[str]:
-    """Two withdrawals of one customer are never open at once. To be asked when one is admitted."""
+    """A withdrawal begins while no other of its customer is open. To be asked when one is admitted.
+
+    One that opened again while the admission was on its way to the ledger was over when it was judged.
+    """
     row = stored.row
     if row.type != "WITHDRAWAL":
         return
     others = (other.row for other in schema.transactions.under("user", row.user_id) if other.row.id != row.id)
-    if any(other.type == row.type and other.state not in FINAL for other in others):
+    open_ = [other for other in others if other.type == row.type and other.state not in FINAL]
+    if any(not _opened_again(schema, other.id, since=row.created_at - RECORDED_IN) for other in open_):
         yield "w02_two_open_withdrawals"
+
+
+def _opened_again(schema: Schema, transaction_id: str, *, since: datetime) -> bool:
+    events = schema.transaction_events.under("transaction", transaction_id)
+    return any(event.from_state in FINAL and event.created_at >= since for event in events)
 
 
 def _executed(operations: Sequence[StoredOperation]) -> Iterator[str]:
