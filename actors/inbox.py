@@ -16,20 +16,21 @@ from penpay.domain.payments import decode_payment
 from penpay.domain.presentation import time_text
 from penpay.domain.strays import ALREADY_KNOWN, Stray, stray_unit
 from penpay.domain.unit import ReviewOpened, UnitOfWork
-from penpay.messages import EvidenceArrived, InboxBell, InboxRow, UnitRejected, saga_of
+from penpay.messages import EvidenceArrived, EvidenceBroke, InboxBell, InboxRow, UnitRejected, saga_of
 from penpay.ports import Addresses, Clock, Ids, InboxStore
 
 log = structlog.get_logger()
 
 PAGE_MAX = 500
 DELIVERIES_MAX = 3
+"""How often a saga may break over a row. One that it has not taken waits for it, however often it was handed over."""
 GATHER_S = 0.005
 """Bells that ring within this share one look at whose evidence it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxTimes:
-    """Seconds: how often to sweep, how old a row must be for it, how long a delivered row may stay unconsumed."""
+    """Seconds: how often to sweep, how old a row must be for it, and when it is handed over again if not consumed."""
 
     sweep_s: float = 2.0
     age_s: float = 2.0
@@ -88,7 +89,7 @@ class InboxActor(AsyncioActor):
         self.actor_ref.tell("sweep")
 
     async def on_receive(self, message: Any) -> None:
-        """Bells with fresh rows, or the time for a sweep. Bells that wait together are answered by one look."""
+        """Fresh rows, a saga that broke, or the time for a sweep. Bells that wait together are answered by one look."""
         try:
             match message:
                 case InboxBell(fresh):
@@ -98,6 +99,8 @@ class InboxActor(AsyncioActor):
                 case "rung":
                     rows, self._rung = self._rung, []
                     await self._deliver(rows)
+                case EvidenceBroke(row_id):
+                    await self._store.delivered([row_id])
                 case _:
                     await self._sweep()
             self._problem = ""
@@ -109,34 +112,29 @@ class InboxActor(AsyncioActor):
         self._delivered = {key: at for key, at in self._delivered.items() if now_s - at < self._times.redeliver_s}
         older_than = self._clock.now() - timedelta(seconds=self._times.age_s)
         rows = await self._store.waiting(self._shard, older_than=older_than, limit=PAGE_MAX)
-        fresh = [row for row in rows if row.id not in self._delivered]
-        tired = [row for row in fresh if row.deliveries >= DELIVERIES_MAX]
-        await self._deliver([row for row in fresh if row.deliveries < DELIVERIES_MAX], counted=True)
-        for row in tired:
-            await self._put_aside(row, f"not consumed after {row.deliveries} deliveries")
+        poison = [row for row in rows if row.deliveries >= DELIVERIES_MAX]
+        for row in poison:  # first, before its saga breaks over it so often that it is parked
+            await self._put_aside(row, f"its saga broke over it {row.deliveries} times")
+        await self._deliver([row for row in rows if row not in poison and row.id not in self._delivered], swept=True)
 
-    async def _deliver(self, rows: Sequence[InboxRow], *, counted: bool = False) -> None:
-        """Hand rows to their sagas. Only a sweep counts deliveries: a bell rings for rows that are on their way."""
+    async def _deliver(self, rows: Sequence[InboxRow], *, swept: bool = False) -> None:
+        """Hand rows to their sagas. Only a sweep knows what is nobody's: a bell may ring before there is an owner."""
         if not rows:
             return
         owners = await self._store.transactions_of(sorted({row.operation_id for row in rows}))
-        handed: list[str] = []
         for row in rows:
             owner = owners.get(row.operation_id)
             if owner is None:
-                if counted and row.kind in STRAYS:
+                if swept and row.kind in STRAYS:
                     await self._book_stray(row)
-                elif counted:
+                elif swept:
                     await self._put_aside(row, "no operation of this installation")
                 continue
             try:
                 self._addresses.tell(saga_of(self._shard, owner), EvidenceArrived(row))
             except MailboxFull:
                 continue  # the next sweep brings it
-            handed.append(row.id)
             self._delivered[row.id] = self._clock.monotonic_s()
-        if counted and handed:
-            await self._store.delivered(handed)
 
     async def _book_stray(self, row: InboxRow) -> None:
         """Money of nobody is in suspense before anybody asks about it, and once whoever finds it."""

@@ -4,6 +4,7 @@ Which rules apply, and what an effect says to whom, is its flow's: a deposit's o
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -19,18 +20,20 @@ from penpay.domain.decision import IN_REVIEW, Act, Decision, Effect, Ignored, Oc
 from penpay.domain.errors import Unavailable
 from penpay.domain.review import PROOFS, staff_event, unproven, used_already
 from penpay.domain.rules import Rules
-from penpay.domain.saga_events import CancelRequested, Parked, Woke
+from penpay.domain.saga_events import CancelRequested, Woke
 from penpay.domain.unit import NewOperation, OperationKind, RejectCode, ReviewOpened, TransactionRow, UnitOfWork
 from penpay.messages import (
     CancelTransaction,
     Committed,
     EvidenceArrived,
+    EvidenceBroke,
     InboxRow,
     ProbeAnswered,
     Refusal,
     ResolveReview,
     SagaBegan,
     WakeUp,
+    inbox_of,
 )
 from penpay.ports import Addresses, Clock, Ids, SagaMeter, SagaRows, SagaStore, Sealer
 
@@ -79,6 +82,8 @@ class SagaActor(EntityActor):
         self._saga: Any = None
         self._flow = DEPOSIT
         self._consumed: set[str] = set()
+        self._taken = ""
+        """The row that is being applied."""
         self._read_at_start: tuple[object, SagaRows | None] | None = None
         """For which message, and what."""
 
@@ -105,10 +110,17 @@ class SagaActor(EntityActor):
         try:
             return await self._handle(message)
         except Unavailable:
+            self._taken = ""
             self._forget()
             raise
         finally:
             self._read_at_start = None
+
+    def on_incarnation_over(self) -> None:
+        """Whatever ended it in the middle of a row, the row is counted: a person sees one that always does so."""
+        if self._taken:
+            with suppress(MailboxFull):
+                self._parts.addresses.tell(inbox_of(self._parts.shard), EvidenceBroke(self._taken))
 
     async def _handle(self, message: Any) -> Any:
         match message:
@@ -163,12 +175,14 @@ class SagaActor(EntityActor):
     async def _consume(self, row: InboxRow) -> None:
         if row.id in self._consumed:
             return
+        self._taken = row.id
         outcome = await self._apply(lambda: self._said(row), consumes=(row.id,))
         if isinstance(outcome, Unusable):
             await self._quarantine(row, outcome.reason)
         elif not isinstance(outcome, Decision):
             await self._mark(row)
         self._consumed.add(row.id)
+        self._taken = ""
 
     def _said(self, row: InboxRow) -> Any | Unusable | None:
         event = self._flow.event_of(self._saga, row)
@@ -368,27 +382,3 @@ class SagaActor(EntityActor):
 def payee_aad(transaction_id: str) -> str:
     """Where a withdrawal's payee is sealed for: its transaction."""
     return f"transactions|payee|{transaction_id}"
-
-
-async def park(transaction_id: str, error: BaseException, parts: SagaParts) -> None:
-    """Called by the host, never by the poisoned saga: put the transaction in front of a person. Idempotent.
-
-    Raises `Unavailable` when nobody knows whether it stands there: the host tries again.
-    """
-    attempted = False
-    for _ in range(RACES_MAX):
-        rows = await parts.store.load(transaction_id)
-        if rows is None:
-            return
-        flow = FLOWS[rows.row.type]
-        fresh = tuple(parts.ids.ulid() for _ in range(FRESH_IDS))
-        occasion = Occasion(parts.clock.now(), fresh, attempted=attempted)
-        result = flow.decide(flow.from_row(rows.row), Parked(error=type(error).__name__), occasion, parts.rules)
-        if not isinstance(result, Decision):
-            return
-        answer = await record(parts.addresses, unit_of(flow, result, rows.row, actor="saga_host"))
-        if isinstance(answer, Committed):
-            return
-        # Another version: the saga's last unit was durable after all. Read it and decide again.
-        attempted = attempted or answer.code is RejectCode.ATTEMPT_EXISTS
-    raise Unavailable("ledger")

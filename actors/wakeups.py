@@ -64,5 +64,5 @@ class WakeUpsActor(AsyncioActor):
                 self._addresses.tell(saga_of(self._shard, transaction_id), WakeUp())
             except MailboxFull:
                 log.warning("wake_up_postponed", transaction_id=transaction_id)
-                return
+                continue  # it may be that one's own mailbox, and the others wait for their time too
             self._woken[waiting] = now_s

@@ -224,6 +224,7 @@ class InboxRow:
     trusted_source: bool
     received_at: datetime
     deliveries: int = 0
+    """How often its saga took it and broke over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +291,13 @@ class InboxBell:
     """Rows that were just stored, with their content. Tell; a sweep finds what no bell rang for."""
 
     rows: tuple[InboxRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceBroke:
+    """A saga took this row, and its incarnation ended over it. Tell, to the inbox; a lost one is told the next time."""
+
+    row_id: str
 
 
 # --- the keeper of anchors and witness --------------------------------------------------------------------------

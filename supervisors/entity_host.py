@@ -14,6 +14,7 @@ from actors.base import (
     AsyncioActor,
     Cell,
     EntityActor,
+    EntityHeld,
     EntityParked,
     Exit,
     MailboxFull,
@@ -93,9 +94,9 @@ class EntityHost(AsyncioActor):
     # --- activation ---
 
     def reach(self, entity_id: str) -> Cell:
-        """The entity's cell; started now if it was not there. Raises `MailboxFull`, `EntityParked`, `NoSuchActor`.
+        """The entity's cell; started now if it was not there.
 
-        One that a person stopped has no room until it is started: who counts deliveries to it counts none.
+        Raises `MailboxFull` when the host is full, `EntityParked`, `EntityHeld`, `NoSuchActor`.
         """
         cell = self._entities.get(entity_id)
         if cell is not None:
@@ -109,7 +110,7 @@ class EntityHost(AsyncioActor):
         if self._closing:
             raise NoSuchActor(address)
         if entity_id in self._held:
-            raise MailboxFull(address, 0)
+            raise EntityHeld(address)
         if len(self._entities) >= self._spec.max_children and not self._evict():
             raise MailboxFull(self.address, self._spec.max_children)
         return self._activate(entity_id)

@@ -2,14 +2,14 @@
 
 from typing import Any, Protocol
 
-from actors.base import ActorGone, ActorSystem, Cell, DeadLetter, EntityParked, NoSuchActor, home_loop
+from actors.base import ActorGone, ActorSystem, Cell, DeadLetter, EntityHeld, EntityParked, NoSuchActor, home_loop
 
 
 class Host(Protocol):
     """Whoever starts entities on demand below an address."""
 
     def reach(self, entity_id: str) -> Cell:
-        """The entity's cell, started now if it was not there. Raises `MailboxFull` or `EntityParked`."""
+        """The entity's cell, started now if it was not there. Raises `MailboxFull`, `EntityParked` or `EntityHeld`."""
         ...
 
 
@@ -25,16 +25,21 @@ class Registry:
         self._hosts: dict[str, Host] = {}
 
     def tell(self, address: str, message: object) -> None:
-        """Queue and forget. Nobody there, or parked: a dead letter. Raises only `MailboxFull`."""
+        """Queue and forget. Nobody there, parked or held: a dead letter. Raises only `MailboxFull`."""
         try:
             self._find(address).ref.tell(message)
         except EntityParked:
             self._dead(address, message, "parked")
+        except EntityHeld:
+            self._dead(address, message, "held")
         except ActorGone:
             self._dead(address, message, "no_such_actor")
 
     async def ask(self, address: str, message: object, *, timeout_s: float = 5.0) -> Any:
-        """Ask whoever lives there now. Raises `NoSuchActor`, `EntityParked`, `MailboxFull` and what `aask` raises."""
+        """Ask whoever lives there now.
+
+        Raises `NoSuchActor`, `EntityParked`, `EntityHeld`, `MailboxFull` and what `aask` raises.
+        """
         return await self._find(address).ref.aask(message, timeout_s)
 
     def _find(self, address: str) -> Cell:

@@ -24,10 +24,11 @@ from actors.desk import UserParts
 from actors.fx_feed import FxFeedActor, FxParts
 from actors.listener import ListenerActor
 from actors.mail import MailActor
+from actors.parking import park
 from actors.periodic import Job, PeriodicActor
 from actors.rail_lease import LeaseHolder, RailLeaseActor
 from actors.rail_parts import SenderParts
-from actors.saga import SagaActor, SagaParts, park
+from actors.saga import SagaActor, SagaParts
 from actors.shard_lease import ShardLeaseActor
 from actors.sms import SmsActor
 from actors.user import UserActor

@@ -4,7 +4,8 @@ Unavailable            (penpay.domain.errors) a state, not a crash
 ├─ MailboxFull         the receiver has no room: shed, never wait
 ├─ ActorGone           also pykka.ActorDeadError: this reference is dead for good
 │  └─ NoSuchActor      nobody lives at this address
-└─ EntityParked        crashed too often, waits for a person
+├─ EntityParked        crashed too often, waits for a person
+└─ EntityHeld          a person stopped it, and starts it again
 ActorCrashed           the receiver broke on our message, or before it got to it
 └─ ActorKilled         it was cancelled from outside
 AskTimeout             also pykka.Timeout: no answer in time; the message may still be executed unless it had not begun
@@ -43,6 +44,14 @@ class NoSuchActor(ActorGone):
 
 class EntityParked(Unavailable):
     """This entity crashed too often and is not restarted until a person says so."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address, retry_after_s=30.0)
+        self.address = address
+
+
+class EntityHeld(Unavailable):
+    """A person stopped this entity, and nothing but a person starts it again."""
 
     def __init__(self, address: str) -> None:
         super().__init__(address, retry_after_s=30.0)

@@ -22,7 +22,7 @@ LIMIT :limit;
 SELECT id, transaction_id FROM {ledger}.provider_operations WHERE id IN (:operation_ids);
 
 -- name: delivered
--- One more try of these rows.
+-- Their sagas broke over these rows once more.
 UPDATE {ledger}.callback_inbox SET deliveries = deliveries + 1 WHERE id IN (:ids) AND status = 'NEW';
 
 -- name: consumed_by_rail

@@ -11,7 +11,8 @@ import pytest
 from actors.base import AsyncioActorRef
 from actors.deposit_flow import DEPOSIT
 from actors.desk import UserParts
-from actors.saga import SagaActor, SagaParts, park
+from actors.parking import park
+from actors.saga import SagaActor, SagaParts
 from actors.user import UserActor
 from penpay.domain.admission import Limits
 from penpay.domain.decision import Effect, Operation

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from actors.base import MailboxFull
 from actors.wakeups import PATIENCE_S, WakeUpsActor
 from penpay.domain.errors import Unavailable
 from penpay.messages import WakeUp
@@ -16,6 +17,13 @@ class Rows(House):
 
     waiting_rows: Sequence[tuple[str, datetime]] = ()
     away = False
+    full = ""
+    """The transaction whose saga takes no more."""
+
+    def tell(self, address: str, message: object) -> None:
+        if self.full and address.endswith(self.full):
+            raise MailboxFull(address, 64)
+        super().tell(address, message)
 
     async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[tuple[str, datetime]]:
         if self.away:
@@ -56,4 +64,16 @@ async def test_when_the_database_is_back_everything_due_rings_again(house: Rows)
     house.away = False
     await ref.aask("look")
     assert house.rung("A") == 2
+    await ref.shutdown(1)
+
+
+async def test_one_that_takes_no_more_keeps_no_other_asleep(house: Rows) -> None:
+    ref = WakeUpsActor.start(shard=3, addresses=house, store=house, clock=house.clock, every_s=3600.0)
+    house.waiting_rows = [("A", house.clock.now()), ("B", house.clock.now())]
+    house.full = "A"
+    await ref.aask("look")
+    assert (house.rung("A"), house.rung("B")) == (0, 1)
+    house.full = ""
+    await ref.aask("look")
+    assert (house.rung("A"), house.rung("B")) == (1, 1)
     await ref.shutdown(1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.base import EntityParked, MailboxFull, NoSuchActor
+from actors.base import EntityHeld, EntityParked, NoSuchActor
 from supervisors.specs import BackoffPolicy
 
 LATE = BackoffPolicy(base_s=60.0, cap_s=60.0)
@@ -12,10 +12,10 @@ async def test_a_stopped_entity_stays_away_until_it_is_started(house, hosted):
     host = await hosted()
     await house.ask("sagas/s1", "hello")
     await house.tree.stop_child("sagas/s1")
-    with pytest.raises(MailboxFull):
+    with pytest.raises(EntityHeld):
         await house.ask("sagas/s1", "hello")
-    with pytest.raises(MailboxFull):  # whoever brings evidence knows that it was not taken, and brings it again
-        house.tell("sagas/s1", "hello")
+    house.tell("sagas/s1", "hello")
+    assert house.tree.system.dead_letters.ring[-1].reason == "held"
     assert not host.entities
     (node,) = house.tree.describe()["children"][0]["children"]
     assert (node["path"], node["state"]) == ("sagas/s1", "held")
@@ -27,7 +27,7 @@ async def test_a_stopped_entity_stays_away_until_it_is_started(house, hosted):
 async def test_an_entity_out_of_memory_can_be_stopped_too(house, hosted):
     await hosted()
     await house.tree.stop_child("sagas/s1")
-    with pytest.raises(MailboxFull):
+    with pytest.raises(EntityHeld):
         await house.ask("sagas/s1", "hello")
 
 
