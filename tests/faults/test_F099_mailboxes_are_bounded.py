@@ -15,6 +15,7 @@ from supervisors.specs import EntityHostSpec, SupervisorSpec
 from tests.actors.house import House
 from tests.actors.test_saga import accepted, evidence, paid_body, parts_of, row_of
 from tests.faults.stage import Reply, Stage
+from tests.faults.withdrawing import tree as tree_command
 from tests.supervisors.conftest import SOON
 
 SHARDS = 4
@@ -90,6 +91,18 @@ async def test_a_full_mailbox_is_a_503_that_says_when_and_hurts_nobody_else(stag
     await stage.reaches(str(admitted.body["id"]), "COMPLETED")
     after = {path: member["restarts"] for path, member in (await stage.operator.members()).items()}
     assert after == restarts
+
+
+async def test_whose_actor_a_person_stopped_is_told_that_it_is_away_and_not_that_there_is_too_much(
+    stage: Stage,
+) -> None:
+    who = stage.customer()
+    actor = f"shards/{shard_of(who.user_id, SHARDS)}/users/{who.user_id}"
+    await tree_command(stage, actor, "stop")
+    refused = await stage.ask(who)
+    assert (refused.status, refused.code, refused.headers["Retry-After"]) == (503, "unavailable", "30")
+    await tree_command(stage, actor, "start")
+    await stage.reaches(await stage.deposit(who), "COMPLETED")
 
 
 async def test_sagas_that_only_wait_are_rows_and_no_actors(admitted: House) -> None:
