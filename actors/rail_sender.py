@@ -80,6 +80,8 @@ class RailSender(AsyncioActor):
         self.parts = parts
         self._queue: dict[str, Submit] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._begun: dict[str, int] = {}
+        """Of those: the attempt that is under way, once its row is there."""
         self._again: dict[str, Submit] = {}
         """Submitted once more while running: the saga may have learned of the end before this actor noted it."""
         self._epoch = 0
@@ -143,6 +145,7 @@ class RailSender(AsyncioActor):
                 self._enqueue(message)
             case Ended(submit, result, unknown):
                 del self._running[submit.operation_id]
+                self._begun.pop(submit.operation_id, None)
                 self.ended(submit, result, unknown=unknown)
                 again = self._again.pop(submit.operation_id, None)
                 if again is not None:
@@ -231,6 +234,8 @@ class RailSender(AsyncioActor):
                 watermark = {RECOVERED: "yes"} if self._is_doubted(submit) else account
                 asked_s = self.parts.clock.monotonic_s()
                 attempt = await self.rows.begin(submit, lease, watermark)
+                if attempt is not None:
+                    self._begun[submit.operation_id] = attempt.number
                 result = (
                     await self._attempt(submit, lease, attempt, asked_s, watermark) if attempt is not None else None
                 )
@@ -271,22 +276,31 @@ class RailSender(AsyncioActor):
     async def _sweep(self, lease: Lease) -> None:
         swept = _Swept()
         try:
-            if lease.epoch != self._epoch:
-                await self._end_abandoned(lease)
+            dealt_with = lease.epoch == self._epoch or await self._end_abandoned(lease)
             unresolved = await self.unresolved()
             older_than = self.parts.clock.now() - timedelta(seconds=self.parts.settings.sweep_older_than_s)
             page = self.parts.settings.sweep_page
             intents = await self.parts.attempts.intents(self.RAIL, kinds=self.KINDS, older_than=older_than, limit=page)
-            swept = _Swept(lease.epoch, intents, unresolved)
+            swept = _Swept(lease.epoch if dealt_with else 0, intents, unresolved)
         except StoreError as error:
             log.warning("sweep of a rail failed", rail=self.RAIL, error=type(error).__name__)
         self.note("swept", swept)
 
-    async def _end_abandoned(self, lease: Lease) -> None:
+    async def _end_abandoned(self, lease: Lease) -> bool:
+        """Give what earlier epochs left its end, but what is under way here; False when it is too early to tell one.
+
+        A node that stood still in a call may find its successor's attempt of the same operation.
+        """
+        told = True
         for row, number in await self.parts.attempts.abandoned(self.RAIL, lease.epoch):
-            if row.id not in self._running and row.kind in self.KINDS:
-                result = CallResult(outcome=Outcome.UNKNOWN, code=ABANDONED)
-                await self.rows.store(submit_of(row), number, result)
+            mine = self._begun.get(row.id) == number
+            if mine or row.kind not in self.KINDS:
+                continue
+            if row.id in self._running and row.id not in self._begun:
+                told = False  # about to begin: its row may be this one
+                continue
+            await self.rows.store(submit_of(row), number, CallResult(outcome=Outcome.UNKNOWN, code=ABANDONED))
+        return told
 
     def _swept(self, swept: _Swept) -> None:
         self._sweeping = False

@@ -52,6 +52,7 @@ from tests.rails.fakes import (
     PostOffice,
     Reworded,
     Sandbox,
+    StoredAttempt,
     TurnableClock,
     inside,
     until,
@@ -520,6 +521,20 @@ async def test_what_ended_after_its_lease_had_passed_blocks_its_equals_until_its
         assert rail.attempts.outcomes(second.operation_id) == []
         rail.attempts.close(first.operation_id, state="CONFIRMED")
         assert (await rail.post.next_end()).operation_id == second.operation_id
+
+
+async def test_what_another_owner_left_of_an_operation_that_is_under_way_here_is_given_its_end(rail):
+    """This node stood still in a call; the other one called that unknown, made the next attempt, and died of it."""
+    async with rail.running():
+        await rail.box.control("/deriv/script", {"knobs": {"latency_s": 1.0}})
+        first = rail.intent(966)
+        rail.submit(first)
+        await until(lambda: rail.attempts.outcomes(first.operation_id) == [None])
+        other = await rail.lease.take()
+        rail.attempts.attempts[first.operation_id].append(StoredAttempt(other.epoch, rail.clock.now(), {}))
+        await rail.lease.take()
+        await until(lambda: rail.attempts.outcomes(first.operation_id)[1] == Outcome.UNKNOWN)
+        await until(lambda: rail.attempts.outcomes(first.operation_id)[0] == Outcome.CONFIRMED)
 
 
 async def test_many_that_wait_for_one_do_not_hide_the_rest(rail):
