@@ -237,7 +237,8 @@ class EntityHost(AsyncioActor):
         address = cell.address
         del self._entities[cell.name]
         self._forgive(cell.name)
-        self._parked[cell.name] = error
+        # With its traceback it would hold everything that the dead incarnation knew, for as long as it stays parked.
+        self._parked[cell.name] = error.with_traceback(None)
         cell.finish(cell.last_exit or Exit(exits.KILLED), refusal=EntityParked(address), reason="parked")
         self._surroundings.system.observer.parked(cell.actor_class.KIND)
         log.critical("entity parked", actor=address, error=repr(error))

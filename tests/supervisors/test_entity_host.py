@@ -52,7 +52,7 @@ async def test_an_entity_that_keeps_crashing_is_parked_once_and_alone(house, hos
         await house.ask("sagas/bad", "hello")
     reasons = [letter.reason for letter in house.tree.system.dead_letters.ring]
     assert reasons == ["crash"] * 4 + ["parked"]
-    assert list(host.parked) == ["bad"]
+    assert [(name, error.__traceback__) for name, error in host.parked.items()] == [("bad", None)]
     assert await house.ask("sagas/good", "memory") == ["hello"]
 
 
