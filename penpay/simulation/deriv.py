@@ -20,6 +20,8 @@ Members = dict[str, Any]
 SETTLES_S = scaled(600.0)
 """What Deriv has received it executes within this, or not at all."""
 ODD_MINOR = 100
+TICK_S = 0.000_001
+"""Just before."""
 _MONEY = {"paymentagent_transfer", "paymentagent_withdraw"}
 
 
@@ -53,6 +55,8 @@ class Deriv:
         self._say = tell
         self._lag_s = SETTLES_S * dice.choice((0.5, 1.5))
         """How far statements are behind when they are: longer than the settle window, the balances must tell."""
+        self._still_s = (0.0, 0.0)
+        """From when until when statements show nothing new, whoever reads them."""
         self._off_minor = 0
         """What the movement of this moment is short of."""
         self._movements = 1000
@@ -202,14 +206,22 @@ class Deriv:
 
     def _statement(self, end: ServerEnd, request: Members) -> Members:
         account = self._account(end)
-        lag_s = self._lag_s if request.get("date_from") and self._odds.hits("deriv.statement_lags") else 0.0
-        since, until_s = request.get("date_from", 0), self._now_s() - lag_s
+        since, until_s = request.get("date_from", 0), self._shown_until_s(request)
         rows = [
             row for row in reversed(account.rows) if row.at_s <= until_s and BEGAN_AT.timestamp() + row.at_s >= since
         ]
         offset = request.get("offset", 0)
         page = rows[offset : offset + request.get("limit", 100)]
         return {"statement": {"count": len(page), "transactions": [self._row(row) for row in page]}}
+
+    def _shown_until_s(self, request: Members) -> float:
+        """Up to when movements are shown."""
+        now_s = self._now_s()
+        if not request.get("date_from"):
+            return now_s
+        lag_s = self._lag_s if self._odds.hits("deriv.statement_lags") else 0.0
+        still_s, again_s = self._still_s
+        return min(now_s - lag_s, still_s) if now_s < again_s else now_s - lag_s
 
     def _row(self, row: Movement) -> Members:
         hidden = self._odds.knows("deriv.hides_reference")
@@ -267,10 +279,20 @@ class Deriv:
             arrived_minor,
         )
         self._truth.transfers.append(moved)
+        self._may_stand_still()
         self._say(f"Deriv moves {amount_minor} cents from {payer.loginid} to {payee.loginid}: {moved.description}")
         self._post_row(payer, moved.id, "withdrawal", -amount_minor, moved)
         self._post_row(payee, moved.other_id, "deposit", arrived_minor, moved)
         return moved
+
+    def _may_stand_still(self) -> None:
+        """Statements show this movement, and all that follow, only well behind the settle window; balances show it now.
+
+        Where each read lags by itself, one of many does not, and tells in time.
+        """
+        now_s = self._now_s()
+        if now_s >= self._still_s[1] and self._odds.hits("deriv.statement_stands_still"):
+            self._still_s = now_s - TICK_S, now_s + SETTLES_S * 1.5
 
     def _number(self) -> int:
         self._movements += 1

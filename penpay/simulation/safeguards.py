@@ -210,7 +210,7 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
     ),
     "balances_join": Safeguard(
         "absence counts only where balances join without a gap",
-        ("deriv.executes_late", "deriv.statement_lags"),
+        ("deriv.drops_executed", "deriv.executes_late", "deriv.statement_stands_still"),
         _parts((statement, "_absence", without.always_clean)),
     ),
     "moved_amount": Safeguard(

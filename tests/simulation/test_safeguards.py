@@ -20,6 +20,7 @@ PLANTED = (
     "no_blind_debit",
     "settle_window",
     "their_clock",
+    "balances_join",
     "one_withdrawal",
     "daily_limit",
     "call_in_time",
