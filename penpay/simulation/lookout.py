@@ -1,12 +1,13 @@
 """Who looks at everything while it happens: what is open, what was recorded, and what must never be."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penpay.domain.payments import REFERENCE
 from penpay.messages import InboxRow
-from penpay.simulation.store.rows import StoredEvidence, StoredTransaction
+from penpay.simulation.store.rows import EventRow, StoredEvidence, StoredTransaction
 from penpay.simulation.store.tables import Change
 
 if TYPE_CHECKING:
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
 
 _NOISE = frozenset({"CommitUnit", "OutboxBell", "Call", "SessionReady", "InboxBell", "StopPayouts"})
 ENDED = frozenset({"COMPLETED", "FAILED", "REVERSED", "IN_REVIEW"})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A transaction ended without money having moved, so it said, on these grounds."""
+
+    event: str
+    data: str
+    at_s: float
+    """When it was recorded, by the world's own time."""
 
 
 class Lookout:
@@ -25,6 +36,8 @@ class Lookout:
         """Transactions that are neither final nor in front of a person, or still wait for something."""
         self.waiting: set[str] = set()
         """Evidence that nobody has consumed."""
+        self.failures: defaultdict[str, list[Failure]] = defaultdict(list)
+        """By transaction: one that failed may be opened again."""
         self.seen = 0
         self.states: Counter[str] = Counter()
         world.server.observers.append(self.committed)
@@ -66,6 +79,8 @@ class Lookout:
                     self.waiting.add(row.row.id)
                 else:
                     self.waiting.discard(row.row.id)
+            elif isinstance(row, EventRow) and row.to_state == "FAILED" != row.from_state:
+                self.failures[row.transaction_id].append(Failure(row.event, row.data, self._world.now_s()))
 
     def _moved(self, stored: StoredTransaction) -> None:
         row = stored.row

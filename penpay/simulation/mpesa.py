@@ -110,6 +110,7 @@ class Mpesa:
             body = _stk_body(push, push.code)
         else:
             if self._odds.hits("callback.contradicts"):
+                push.denied = True
                 self._tell_later(push.url, _stk_body(push, "1032"))
             payment.phone = self._payers.payer_of(push)
             items = _metadata(payment, self._payers.shown(payment.phone), payment.at_s + self._ahead_s)
@@ -128,23 +129,30 @@ class Mpesa:
         """A result code, which may be a failure while the customer still looks at the prompt."""
         push = self._truth.pushes[checkout_id]
         push.queries += 1
+        code = self._queried(push)
+        if code not in {"", "0"}:
+            push.refused_s.append(self._now_s())
+        return StkStatus(code, "")
+
+    def _queried(self, push: Push) -> str:
         open_ = not push.answered
         young = self._now_s() - push.at_s < PROMPT_S
         if open_ and young and self._odds.hits("query.premature_failure"):
-            return StkStatus("1032", "")
+            return "1032"
         paid = self._truth.payments.get(push.receipt)
         odd = paid is not None and paid.amount_minor != push.amount_minor
         if odd or self._odds.hits("query.pending"):
             # What a query says of a payment of another amount is not documented: here it says nothing.
-            return StkStatus("", "")
+            return ""
         if open_ and not young:
-            return StkStatus("1037", "")
-        return StkStatus(push.code, "")
+            return "1037"
+        return push.code
 
     def pull(self, since_s: float, until_s: float) -> PullList:
         """The list of payments of a period, behind by its lag."""
         lag_s = LAG_MAX_S * 0.5 if self._odds.hits("pull.lags") else 0.0
         upto_s = min(until_s, self._now_s() - lag_s)
+        self._truth.lists.append((self._now_s(), min(self._now_s(), upto_s - self._ahead_s)))
         return PullList(
             tuple(
                 PullRow(

@@ -180,7 +180,11 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
     ),
     "list_margin": Safeguard(
         "the list of payments is asked from well before the push: clocks differ",
-        ("daraja.clock_is_wrong", "daraja.lost_answer", "callback.lost", "query.pending"),
+        (
+            *("daraja.clock_is_wrong", "daraja.lost_answer", "callback.lost", "query.pending"),
+            # Where all is well the watch over the same list finds the payment before its push may fail.
+            *("daraja.not_connected", "daraja.rate_limited", "node.pause", "node.crash"),
+        ),
         _parts((daraja_pollers, "_PULL_MARGIN", timedelta(0))),
     ),
     "late_success": Safeguard(

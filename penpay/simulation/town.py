@@ -225,6 +225,7 @@ class Town:
             by_s = dice.choice((scaled(3600.0), -scaled(400.0)))
             world.tell(f"the clock of {node.name} jumps by {by_s} s")
             world.clocks[node.name] += by_s
+            world.jumped_s = min(world.jumped_s, world.now_s())
             node.clock.jump(by_s)
 
     async def _crash(self, dice: random.Random) -> None:

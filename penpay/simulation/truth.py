@@ -18,6 +18,10 @@ class Push:
     queries: int = 0
     answered: bool = False
     """Safaricom's own books of it are closed: what a query tells from now on is true."""
+    denied: bool = False
+    """A callback said that it was not paid, and it was."""
+    refused_s: list[float] = field(default_factory=list)
+    """When queries answered that it was not paid."""
 
 
 @dataclass(slots=True)
@@ -119,5 +123,7 @@ class Truth:
     payouts: dict[str, Payout] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
     transfers: list[Transfer] = field(default_factory=list)
+    lists: list[tuple[float, float]] = field(default_factory=list)
+    """When the list of payments was read, and up to when it was told."""
     mistakes: list[str] = field(default_factory=list)
     """Effects that must never have been asked for, found the moment they happened."""

@@ -13,8 +13,9 @@ from penpay.domain.statement import description
 from penpay.domain.unit import TransactionRow
 from penpay.simulation.books.sagas import holds
 from penpay.simulation.books.sweep import sweep
+from penpay.simulation.lookout import Failure
 from penpay.simulation.scale import scaled
-from penpay.simulation.truth import Payment, Transfer, Truth
+from penpay.simulation.truth import Payment, Push, Transfer, Truth
 
 if TYPE_CHECKING:
     from penpay.simulation.store.rows import StoredOperation
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 IN_TIME_S = scaled(500.0)
 """Of the ten minutes, as far as clocks that are wrong cannot matter."""
+PAYABLE_S = scaled(120.0)
+"""So long no word but a callback's says that a push will not be paid: its prompt may still be on a phone."""
 CALLS_END = timedelta(seconds=90)
 """Longer than the longest call to a provider takes, with its time-out."""
 
@@ -117,6 +120,35 @@ def ends(row: TransactionRow, did: Effects) -> Iterator[str]:
         yield f"{row.id} is {row.state}, the rails say {did}"
 
 
+def denied(world: "World", transaction_id: str, did: Effects) -> Iterator[str]:
+    """Whoever paid, or could and did, and was told that they had not. That it is found later makes it no better."""
+    for failure in world.lookout.failures[transaction_id]:
+        for payment in did.payments:
+            push = world.truth.pushes[payment.checkout_id]
+            # Where a clock has jumped, nobody knows how old a push is; what was paid can be seen all the same.
+            open_s = push.at_s + PAYABLE_S if failure.at_s < world.jumped_s else 0.0
+            seen_s = _seen_s(world.truth, push, failure)
+            if payment.at_s <= max(open_s, seen_s) and not _called_back(push, failure):
+                paid = f"was paid after {payment.at_s - push.at_s:.1f} s"
+                yield f"{transaction_id} {paid}, and failed by {failure.event} after {failure.at_s - push.at_s:.1f} s"
+
+
+def _seen_s(truth: Truth, push: Push, failure: Failure) -> float:
+    """Up to when whoever said so could see payments: a node may stand still between the answer and its commit."""
+    match failure.event:
+        case "MpesaRefused":
+            return max((at_s for at_s in push.refused_s if at_s <= failure.at_s), default=0.0)
+        case "PullClean":
+            return next((upto_s for at_s, upto_s in reversed(truth.lists) if at_s <= failure.at_s), 0.0)
+        case _:
+            return failure.at_s
+
+
+def _called_back(push: Push, failure: Failure) -> bool:
+    """Safaricom itself had posted that nobody would pay: a callback is final, and no query spoke the last word."""
+    return push.denied and failure.event == "MpesaRefused" and '"query"' not in failure.data
+
+
 def verdict(world: "World") -> list[str]:
     """Everything that is wrong, one line each."""
     looks: Sequence[Callable[[World], Iterator[str]]]
@@ -176,6 +208,7 @@ def _truth(world: "World") -> Iterator[str]:
         yield from ends(stored.row, did)
         yield from _in_time(world, stored.row, did)
         yield from _by_its_payer(world, stored.row, did)
+        yield from denied(world, stored.row.id, did)
     known = {one.reference for one in world.server.schema.provider_operations}
     for payment in world.truth.payments.values():
         if payment.reference not in known:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from typing import Any
 
 from actors.base import ActorCrashed
@@ -99,6 +100,8 @@ class World:
         self.truth.accounts[AGENT] = Account(AGENT, AGENT_TOKEN, 5_000_000)
         self.clocks = {name: self._clock_error(name) for name in ("a", "b")}
         """By how many seconds each machine's clock is ahead of the database's."""
+        self.jumped_s = inf
+        """When the first of them jumped."""
         self.share_slow = plan.choice((0.0, 0.1, 0.3, 0.8))
         self.books = Watch(self.server)
         self.lookout = Lookout(self)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from penpay.simulation.runs import run
+from penpay.simulation.play import play
+from penpay.simulation.runs import run, seed_of
 from penpay.simulation.safeguards import SAFEGUARDS
 
 SEEDS_MAX = 60
@@ -14,6 +15,8 @@ PLANTED = (
     "wake_ups",
     "paid_amount",
     "asked_payer",
+    "grace",
+    "clean_list",
     "payment_watch",
     "late_success",
     "no_blind_transfer",
@@ -26,12 +29,19 @@ PLANTED = (
     "call_in_time",
 )
 """Those that a minute finds; the others take hundreds of seeds: `penpay simulate --ablations`."""
+FIRST = {"list_margin": 96}
+"""The first seed that misses one of the others."""
 
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_without_a_safeguard_a_seed_fails(name):
     report = run(range(1, SEEDS_MAX + 1), without=name, until_failed=1)
     assert report.failed, f"nobody missed {name}: {SAFEGUARDS[name].purpose}"
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_seed_that_once_missed_a_safeguard_misses_it(name):
+    assert play(seed_of(FIRST[name], without=name)).wrong, f"nobody missed {name}: {SAFEGUARDS[name].purpose}"
 
 
 def test_what_was_taken_out_is_put_back():
