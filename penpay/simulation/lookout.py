@@ -1,6 +1,6 @@
 """Who looks at everything while it happens: what is open, what was recorded, and what must never be."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -38,8 +38,6 @@ class Lookout:
         """Evidence that nobody has consumed."""
         self.failures: defaultdict[str, list[Failure]] = defaultdict(list)
         """By transaction: one that failed may be opened again."""
-        self.seen = 0
-        self.states: Counter[str] = Counter()
         world.server.observers.append(self.committed)
 
     @property
