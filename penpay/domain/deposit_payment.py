@@ -282,7 +282,7 @@ def _paid_again(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
         return
     if (d.now.receipt and e.receipt != d.now.receipt) or d.now.received is not None:
         reason = f"second payment evidence: {e.receipt} of {e.amount.text()} KES"
-        d.to_review(CONTRADICTING_PAYMENT, "FINANCE", reason, failure_code=CONTRADICTING_PAYMENT)
+        d.to_review(CONTRADICTING_PAYMENT, "FINANCE", reason)
         return
     if e.amount != d.now.paid:
         _correct(d, e)

@@ -28,8 +28,8 @@ CONTRADICTING_TRANSFER = "contradicting_transfer"
 """The question about dollars that left otherwise than asked."""
 CONTRADICTING_REFUND = "contradicting_refund"
 """The question about a Reversal that executed although it was given up."""
-QUESTIONS_ABOUT_PAYMENT = frozenset({AMOUNT_MISMATCH, WRONG_PAYER, CONTRADICTING_PAYMENT, CONTRADICTING_REFUND})
-"""The end of a transfer answers none of them: people do."""
+QUESTIONS_ABOUT_PAYMENT = frozenset({AMOUNT_MISMATCH, WRONG_PAYER})
+"""The end of a transfer answers none of them either: people do."""
 
 
 # --- dollars ----------------------------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
     split = exchange(kes_minor=d.now.paid.minor, usd_minor=e.amount.minor, rate=d.now.rate)
     d.post(d.books.deposit_done(split, d.now.transfers))
     known: dict[str, Any] = {"deriv_transaction_id": e.transaction_id, "money_at": "gone", "next_wake_at": None}
-    if d.now.failure_code in QUESTIONS_ABOUT_PAYMENT:
+    if d.contradicted() or d.now.failure_code in QUESTIONS_ABOUT_PAYMENT:
         d.step(_S.IN_REVIEW, evidence, **known)
         return
     if d.now.state is _S.IN_REVIEW:
@@ -266,6 +266,9 @@ def refund_confirmed(d: Draft[Deposit], e: ev.RefundConfirmed) -> None:
         # Reversed for the amount that was believed, although the receipt is of another one: how much did go back?
         reason = f"{d.now.paid.text()} KES were reversed of a payment of another amount: {e.receipt}"
         d.to_review(CONTRADICTING_REFUND, "FINANCE", reason, {"receipt": e.receipt}, **gone)
+        return
+    if d.contradicted():
+        d.step(_S.IN_REVIEW, {"receipt": e.receipt}, next_wake_at=None, **gone)
         return
     d.step(_S.REVERSED, {"receipt": e.receipt}, completed_at=d.at, next_wake_at=None, **gone)
     d.close_review("*", "refunded by evidence")

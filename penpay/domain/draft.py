@@ -11,7 +11,7 @@ from penpay.domain.ids import account_reference
 from penpay.domain.ledger import Posting
 from penpay.domain.money import Money
 from penpay.domain.postings import Books
-from penpay.domain.review_kinds import BESIDE, HOLDING
+from penpay.domain.review_kinds import BESIDE, CONTRADICTING, HOLDING
 from penpay.domain.rules import Rules
 from penpay.domain.unit import (
     OVER,
@@ -185,7 +185,7 @@ class Draft(Generic[S]):
         assert kind in HOLDING, f"no saga waits for {kind}"
         self._ask(kind, owner_role, reason, evidence)
         self.take_back()
-        changes.setdefault("failure_code", self.now.failure_code or kind)
+        changes.setdefault("failure_code", kind if kind in CONTRADICTING else self.now.failure_code or kind)
         self.step(
             type(self.now.state)(IN_REVIEW),
             {"review": kind, **(evidence or {})},
@@ -193,6 +193,10 @@ class Draft(Generic[S]):
             completed_at=None,
             **changes,
         )
+
+    def contradicted(self) -> bool:
+        """Whether people are asked about a movement that should not have been, and have not answered."""
+        return self.now.failure_code in CONTRADICTING
 
     def take_back(self) -> None:
         """Withdraw what was only intended: the money held for it is where it came from."""

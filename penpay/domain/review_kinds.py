@@ -5,18 +5,24 @@ One table for whoever opens, answers or counts them. Source: decisions.md part 6
 
 RECEIPT_MISSING = "receipt_missing"
 """A query said that it was paid; neither a callback nor the list has shown a receipt."""
-HOLDING = frozenset(
+CONTRADICTING = frozenset(
+    {
+        *("contradicting_payment", "contradicting_transfer", "contradicting_refund"),
+        *("contradicting_debit", "contradicting_payout", "contradicting_result", "contradicting_return"),
+    }
+)
+"""Money may have moved twice, both ways, or to somebody else. The end of another movement answers none: people do."""
+HOLDING = CONTRADICTING | frozenset(
     {
         *("account_frozen", "parked"),
         # A deposit.
         *("payment_unknown", "payment_unconfirmed", "payment_in_review", "amount_mismatch", "wrong_payer"),
-        *("contradicting_payment", "contradicting_transfer", "contradicting_refund"),
         *("transfer_overdue", "transfer_unknown", "transfer_unknown_twice", "transfer_ambiguous"),
         *("refund_overdue", "refund_refused"),
         # A withdrawal.
-        *("debit_unknown", "debit_ambiguous", "contradicting_debit", "witness_missing", "witness_mismatch"),
-        *("payout_overdue", "payout_unknown", "payout_refused", "contradicting_payout", "contradicting_result"),
-        *("return_overdue", "return_refused", "return_ambiguous", "return_unknown_twice", "contradicting_return"),
+        *("debit_unknown", "debit_ambiguous", "witness_missing", "witness_mismatch"),
+        *("payout_overdue", "payout_unknown", "payout_refused"),
+        *("return_overdue", "return_refused", "return_ambiguous", "return_unknown_twice"),
     }
 )
 """The saga stands in review until it is answered: by two people, through its exits, or by evidence."""

@@ -14,7 +14,7 @@ from penpay.domain.ledger import AccountCode
 from penpay.domain.payout_codes import Verdict, payout_fee, verdict
 from penpay.domain.unit import OVER, OperationKind, OperationState
 from penpay.domain.withdrawal import State, Withdrawal
-from penpay.domain.withdrawal_return import CONTRADICTING_RETURN, start_return
+from penpay.domain.withdrawal_return import start_return
 
 _S = State
 _O = OperationState
@@ -151,7 +151,7 @@ def payout_paid(d: Draft[Withdrawal], e: ev.PayoutPaid) -> None:
         d.to_review("contradicting_payout", "FINANCE", reason, evidence, receipt=e.receipt)
         return
     d.post(d.books.payout_done(split, payout_fee(d.now.receive), d.now.payouts))
-    if d.now.failure_code == CONTRADICTING_RETURN:
+    if d.contradicted():
         d.step(_S.IN_REVIEW, evidence, receipt=e.receipt, money_at="gone", next_wake_at=None)
         return
     d.step(

@@ -12,7 +12,7 @@ from penpay.domain.withdrawal import State, Withdrawal
 _S = State
 _O = OperationState
 CONTRADICTING_RETURN = "contradicting_return"
-"""The question about dollars that went back otherwise than asked. The end of a payout does not answer it."""
+"""The question about dollars that went back otherwise than asked."""
 
 
 def start_return(d: Draft[Withdrawal], *, reason: str) -> None:
@@ -52,6 +52,9 @@ def return_confirmed(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
         d.to_review(CONTRADICTING_RETURN, "FINANCE", f"Deriv executed {e.amount.text()} USD", evidence, **known)
         return
     d.post(d.books.return_done(d.now.send, d.now.returns))
+    if d.contradicted():
+        d.step(_S.IN_REVIEW, evidence, money_at="gone", next_wake_at=None, **known)
+        return
     d.step(_S.REVERSED, evidence, money_at="gone", completed_at=d.at, next_wake_at=None, **known)
     d.close_review("*", "returned by evidence")
     d.effect("settled")
