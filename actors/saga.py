@@ -45,6 +45,7 @@ FRESH_IDS = 3
 RACES_MAX = 4
 EVIDENCE_USED = "evidence_used"
 """What people rest their decision on belongs to something else: they are told so, and no question is put to others."""
+CHANGED = "the transaction has changed since it was looked at"
 REPLACED = "about an operation that was replaced"
 
 
@@ -294,19 +295,28 @@ class SagaActor(EntityActor):
         return self._row if isinstance(outcome, Decision) and self._row is not None else Refusal("not_cancellable")
 
     async def _resolve(self, asked: ResolveReview) -> TransactionRow | Refusal:
-        """Staff's decision. While the end of an attempt is not proven, the only one is to say how it ended."""
+        """Staff's decision. While the end of an attempt is not proven, the only one is to say how it ended.
+
+        Evidence that waited is applied first, and a lost race is no reason to decide about what nobody looked at.
+        """
         self._forget()
         rows = await self._load()
-        if asked.version is not None and rows is not None and asked.version != rows.row.version:
-            return Refusal("review_not_resolvable", "the transaction has changed since it was looked at")
+        assert self._row is not None
+        looked_at = self._row.version if asked.version is None else asked.version
+        if looked_at != self._row.version:
+            return Refusal("review_not_resolvable", CHANGED)
         if asked.action not in PROOFS and unproven(rows.operations if rows else ()):
             return Refusal("review_not_resolvable", "an operation has an attempt without a proven end")
         event = staff_event(self._flow.type, asked.action, asked.approval)
-        outcome = await self._apply(lambda: event, staff=True)
+        outcome = await self._apply(lambda: event if self._is_at(looked_at) else None, staff=True)
         if isinstance(outcome, Rejected) and outcome.code == EVIDENCE_USED:
             return Refusal("review_not_resolvable", used_already(asked.approval))
-        done = isinstance(outcome, Decision) and self._row is not None
-        return self._row if done and self._row is not None else Refusal("review_not_resolvable")
+        if isinstance(outcome, Decision) and self._row is not None:
+            return self._row
+        return Refusal("review_not_resolvable", "" if self._is_at(looked_at) else CHANGED)
+
+    def _is_at(self, version: int) -> bool:
+        return self._row is not None and self._row.version == version
 
     # --- evidence that is not applied ---------------------------------------------------------------------------
 

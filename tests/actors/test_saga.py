@@ -331,6 +331,40 @@ async def test_a_decision_is_about_the_transaction_that_people_looked_at(house: 
     assert not isinstance(done, Refusal)
 
 
+async def test_evidence_that_waited_counts_before_a_decision_about_what_people_looked_at(
+    house: House, saga: AsyncioActorRef
+) -> None:
+    await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now())))
+    house.attempted.add(operation(house, "DERIV_TRANSFER"))
+    await park(row_of(house).id, KeyError("x"), parts_of(house))
+    looked_at = row_of(house)
+    house.waiting.append(rail(house, "DERIV_TRANSFER", Outcome.UNKNOWN, code="dropped").row)
+    decision = ResolveReview(
+        item_id="I", action="absent", approval=Approval("Achieng", "Kamau", "ticket 7"), version=looked_at.version
+    )
+    answer = await saga.aask(decision)
+    assert answer == Refusal("review_not_resolvable", "the transaction has changed since it was looked at")
+    assert row_of(house).version == looked_at.version + 1, "what waited is applied, and nothing is decided"
+
+
+async def test_a_decision_that_lost_a_race_is_not_made_about_what_nobody_looked_at(
+    house: House, saga: AsyncioActorRef
+) -> None:
+    await settle(saga, accepted(house))
+    await park(row_of(house).id, KeyError("x"), parts_of(house))
+    read, before = house.load, row_of(house)
+
+    async def overtaken(key: str, **more: Any) -> Any:
+        found = await read(key, **more)
+        house.rows[before.id] = replace(before, version=before.version + 1)
+        return found
+
+    house.load = overtaken  # type: ignore[method-assign]
+    answer = await saga.aask(ResolveReview(item_id="I", action="absent", approval=Approval("A", "B", "ticket 7")))
+    assert answer == Refusal("review_not_resolvable", "the transaction has changed since it was looked at")
+    assert row_of(house).version == before.version + 1
+
+
 async def test_people_who_name_an_id_that_was_used_are_told_so_and_nobody_is_asked_anew(
     house: House, saga: AsyncioActorRef
 ) -> None:
