@@ -168,7 +168,8 @@ class HttpDaraja:
                 "EndDate": until.astimezone(EAT).strftime("%Y-%m-%d %H:%M:%S"),
                 "OffSetValue": str(len(found) + len(unreadable)),
             }
-            page = parse.pull_page(await self._post("/pulltransactions/v1/query", body))
+            answer = await self._post("/pulltransactions/v1/query", body)
+            page = parse.pull_page(answer, since=since, until=until)
             known = len(found) + len(unreadable)
             for row in page.rows:
                 found.setdefault(row.receipt, row)

@@ -7,13 +7,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from penpay.domain.errors import BadInput, GatewayError, NotSent, OutcomeUnknown, Refused
-from penpay.domain.mpesa_callbacks import is_undecided, read_amount, read_time, visible_tail
+from penpay.domain.mpesa_callbacks import EAT, is_undecided, read_amount, read_time, visible_tail
 from penpay.domain.payments import PullRow
 from penpay.domain.payout_codes import INITIATOR_FAULTS
 from penpay.domain.rail_end import DUPLICATE, RATE_LIMITED, SUBSCRIBER_LOCKED, UNREADABLE, WRONG_CREDENTIALS
@@ -243,8 +243,8 @@ class PullPage:
 
 
 @_guarded
-def pull_page(answer: Answer) -> PullPage:
-    """Payments of one page, empty when there are none. Rows come as lists in a list, or plainly.
+def pull_page(answer: Answer, *, since: datetime, until: datetime) -> PullPage:
+    """Payments of one page of this period, empty when there are none. Rows come as lists in a list, or plainly.
 
     Samples differ in the code of a success and in where "none" is said. Money that is listed under a code that nobody
     knows is believed; that nothing is listed under such a code is not.
@@ -262,7 +262,7 @@ def pull_page(answer: Answer) -> PullPage:
     rows, unreadable = [], []
     for entry in entries:
         try:
-            rows.append(_pull_row(entry))
+            rows.append(_pull_row(entry, since, until))
         except BadInput:
             unreadable.append(repr(entry))
     return PullPage(tuple(rows), tuple(unreadable), certain)
@@ -276,11 +276,11 @@ def _entries(envelope: Mapping[str, Any]) -> list[Any] | None:
     return [one for entry in listed for one in (entry if type(entry) is list else [entry])]
 
 
-def _pull_row(row: object) -> PullRow:
+def _pull_row(row: object, since: datetime, until: datetime) -> PullRow:
     if type(row) is not dict:
         raise BadInput("Response", "a row is not an object")
     fields = {str(key).lower(): value for key, value in row.items()}
-    receipt, paid_at = _text(fields.get("transactionid")), _pull_time(_text(fields.get("trxdate")))
+    receipt, paid_at = _text(fields.get("transactionid")), _pull_time(_text(fields.get("trxdate")), since, until)
     if not receipt or not receipt.isascii() or len(receipt) > _CODE_MAX or paid_at is None:
         raise BadInput("Response", "a row lacks its receipt or its time")
     return PullRow(
@@ -292,13 +292,21 @@ def _pull_row(row: object) -> PullRow:
     )
 
 
-def _pull_time(text: str) -> datetime | None:
-    """ISO with a zone as it says; without one it is Nairobi's."""
+def _pull_time(text: str, since: datetime, until: datetime) -> datetime | None:
+    """The time of a row of this period. Which zone it means is not documented.
+
+    ISO with a zone is read as it says and anything else as Nairobi's, unless only the other reading is in the period.
+    """
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         return read_time(text)
-    return at.astimezone(UTC) if at.tzinfo else read_time(at.strftime("%Y%m%d%H%M%S"))
+    try:
+        readings = [at.replace(tzinfo=zone).astimezone(UTC) for zone in (at.tzinfo or EAT, EAT if at.tzinfo else UTC)]
+    except OverflowError:
+        return None
+    # Two readings lie hours apart, so it does not matter that a provider's clock is not quite ours.
+    return min(readings, key=lambda reading: max(since - reading, reading - until, timedelta(0)))
 
 
 def _message(envelope: Mapping[str, Any]) -> str:

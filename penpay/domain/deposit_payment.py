@@ -159,7 +159,11 @@ def _answered(d: Draft[Deposit]) -> None:
 
 
 def paid(d: Draft[Deposit], e: ev.MpesaPaid) -> None:
-    """Money, or a claim of money. What fits is credited, everything else is booked aside and looked at."""
+    """Money, or a claim of money. What fits is credited, everything else is booked aside and looked at.
+
+    Nobody pays after we heard of it: a provider's time that is ahead of ours says nothing more.
+    """
+    e = replace(e, paid_at=min(e.paid_at, d.at) if e.paid_at else None)
     if d.now.paid is not None:
         _paid_again(d, e)
     elif d.now.state is _S.IN_REVIEW:

@@ -352,6 +352,16 @@ def test_a_payment_made_after_ten_minutes_is_refunded_from_suspense() -> None:
     assert (story.clearing(), story.balance("mpesa_paybill:KES")) == (0, 0)
 
 
+@pytest.mark.parametrize("verify_first", [False, True])
+def test_nobody_pays_after_we_heard_of_it(verify_first: bool) -> None:
+    """A provider's clock that is ahead of ours, or in another zone, makes no payment late."""
+    story = accepted(verify_first=verify_first)
+    story.happens(callback(late_s=3 * 3600), after_s=20)
+    if verify_first:
+        story.happens(ev.MpesaPaid(source="query", amount=SEND), after_s=900)
+    assert (story.state, story.deposit.paid_at) == (State.DERIV_SENDING, T0 + timedelta(seconds=20.6))
+
+
 @pytest.mark.parametrize(
     ("amount", "payer_matches", "kind"),
     [(129_900, True, "amount_mismatch"), (130_100, True, "amount_mismatch"), (130_000, False, "wrong_payer")],

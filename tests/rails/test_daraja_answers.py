@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -46,8 +47,12 @@ def test_other_answers_without_an_envelope_prove_nothing(status, body):
 # --- the list of payments ---
 
 
-def page(status=200, **answer):
-    return parse.pull_page(Answer(status, json.dumps(answer).encode()))
+PAID_AT = datetime(2024, 7, 6, 19, 48, 52, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def page(status=200, *, since=PAID_AT - HOUR, until=PAID_AT + HOUR, **answer):
+    return parse.pull_page(Answer(status, json.dumps(answer).encode()), since=since, until=until)
 
 
 @pytest.mark.parametrize(
@@ -92,11 +97,38 @@ def test_none_in_the_period_is_said_in_several_places(status, answer):
 
 
 @pytest.mark.parametrize(
-    "bad", [None, "x", {}, {**ROW, "amount": "0.00"}, {**ROW, "trxDate": "?"}, {**ROW, "transactionId": ""}]
+    "bad",
+    [
+        None,
+        "x",
+        {},
+        {**ROW, "amount": "0.00"},
+        {**ROW, "trxDate": "?"},
+        {**ROW, "trxDate": "0001-01-01T00:00:00Z"},
+        {**ROW, "transactionId": ""},
+    ],
 )
 def test_one_unreadable_row_does_not_blind_the_list(bad):
     found = page(ResponseCode="1000", Response=[[bad, ROW]])
     assert ([row.receipt for row in found.rows], len(found.unreadable)) == (["NLJ7RT61SV"], 1)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        *("2024-07-06 22:48:52", "2024-07-06T22:48:52", "20240706224852", "06.07.2024 22:48:52"),
+        *("2024-07-06T19:48:52Z", "2024-07-06T22:48:52+03:00"),
+        *("2024-07-06T22:48:52Z", "2024-07-06 19:48:52"),  # Nairobi's under the name of UTC, and UTC without a name
+    ],
+)
+def test_a_row_lies_in_the_period_that_was_asked_for_whatever_zone_its_time_names(told):
+    (row,) = page(Response=[[{**ROW, "trxDate": told}]]).rows
+    assert row.paid_at == PAID_AT
+
+
+def test_a_row_that_lies_in_the_period_by_no_reading_has_the_time_that_it_names():
+    (row,) = page(Response=[[{**ROW, "trxDate": "2024-07-01T10:00:00Z"}]]).rows
+    assert row.paid_at == datetime(2024, 7, 1, 10, tzinfo=UTC)
 
 
 def test_under_a_code_that_nobody_knows_money_counts_and_its_absence_does_not():
@@ -171,7 +203,7 @@ READERS = [
     lambda answer: parse.stk_status(answer, "ws_CO_1"),
     parse.conversation_id,
     parse.payout_conversation_id,
-    parse.pull_page,
+    lambda answer: parse.pull_page(answer, since=PAID_AT - HOUR, until=PAID_AT + HOUR),
 ]
 RAW = {"@long": "1" * 5000, "@huge": "1e99999999999999999999", "@tiny": "-1e-400", "@half": '"\\ud800"', "@nan": "NaN"}
 VALUES = st.recursive(
