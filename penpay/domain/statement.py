@@ -219,12 +219,12 @@ def read_for_transfer(read: StatementRead, lost: LostTransfer, *, used: frozense
         row
         for row in free
         if row.amount == moved
-        and _may_be(row, lost)
+        and (_may_be(row, lost) or _is_between_others(row, lost))
         and _is_in_window(row, lost)
         and (lost.forgotten or not shows_reference(row))
     ]
     candidates = [row for row in candidates if _names_the_other(row, lost)] or candidates
-    doubtful = len(candidates) > 1 or any(not _is_known(row) for row in candidates)
+    doubtful = len(candidates) > 1 or any(not _is_known(row) or _is_between_others(row, lost) for row in candidates)
     doubtful = doubtful or any(shows_reference(row) or row.id in lost.strays for row in read.rows)
     if candidates and doubtful:
         return Reading(Found.AMBIGUOUS, f"movements of this amount without our reference: {_names(candidates)}")
@@ -247,6 +247,12 @@ def _may_be(row: StatementRow, lost: LostTransfer) -> bool:
     """A movement of this kind, and between these two, as far as it says."""
     another_kind = _OTHER | MOVES_OUT - MOVES_IN if lost.credit else _OTHER | MOVES_IN - MOVES_OUT
     return row.action not in another_kind and row.payer in {"", lost.payer} and row.payee in {"", lost.payee}
+
+
+def _is_between_others(row: StatementRow, lost: LostTransfer) -> bool:
+    """It changed the account that is read and names two others: nobody can say whose it is."""
+    account = lost.payee if lost.credit else lost.payer
+    return bool(row.payer and row.payee) and account not in {row.payer, row.payee}
 
 
 def _is_known(row: StatementRow) -> bool:

@@ -228,6 +228,15 @@ def test_a_row_between_others_is_not_ours_and_one_that_names_them_is():
     assert told(ours, ours)[0] is Found.AMBIGUOUS
 
 
+def test_a_row_that_names_two_others_is_a_question_for_it_changed_this_account():
+    """What it calls its sides is not what we take for logins: nobody may conclude that nothing happened."""
+    odd, ours = {"action": "transfer", "payer": "W1", "payee": "W2"}, {"payer": AGENT, "payee": CUSTOMER}
+    assert told(odd)[0] is told(odd, {})[0] is Found.AMBIGUOUS
+    assert told(odd, ours) == (Found.CONFIRMED, 101)
+    assert told({**odd, "longcode": description(OURS)})[0] is Found.AMBIGUOUS
+    assert told(odd, credit=True, minor=966)[0] is Found.AMBIGUOUS
+
+
 def test_our_reference_in_a_row_for_somebody_else_is_a_question():
     spoken = {"longcode": description(OURS)}
     assert told(spoken) == (Found.CONFIRMED, 101)
