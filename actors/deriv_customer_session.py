@@ -23,6 +23,14 @@ ACCOUNT_UNSUITABLE = "account_unsuitable"
 NO_PAYMENTS_SCOPE = "no_payments_scope"
 
 
+_PASSES = frozenset({"InternalServerError", "WrongResponse"}) | deriv.TOKEN_REFUSED - {"PermissionDenied"}
+"""Errors of a read that another socket, or a later moment, may well not meet; beside those that ask to wait."""
+
+
+class NotShown(NotSent):
+    """Deriv refuses to show something, and nothing says that asking again would cure it: which codes do is open."""
+
+
 @dataclass(frozen=True, slots=True)
 class Secrets:
     """What the intent of a debit carries sealed: the customer's token and, until it is used, the mailed code."""
@@ -69,13 +77,18 @@ class CustomerSession:
             raise OutcomeUnknown(DISCONNECTED) from error
 
     async def read(self, request: deriv.Request) -> Frame:
-        """As `ask`, for what changes nothing: any failure is `NotSent`, for it may simply be asked again."""
+        """As `ask`, for what changes nothing: any failure is `NotSent`, for it may simply be asked again.
+
+        `NotShown` where that is in vain.
+        """
         try:
             frame = await self.ask(request)
         except OutcomeUnknown as error:
             raise NotSent(error.code) from error
-        if frame.error_code:
+        if deriv.asks_to_wait(frame) or frame.error_code in _PASSES:
             raise NotSent(frame.error_code)
+        if frame.error_code:
+            raise NotShown(frame.error_code)
         return frame
 
     async def _next(self) -> Frame | None:

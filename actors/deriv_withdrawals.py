@@ -15,7 +15,7 @@ import structlog
 
 from actors.base import DEFER, DeferredReply
 from actors.deriv_agent import Agent, AgentWitness
-from actors.deriv_customer_session import CustomerSession, Secrets, customer_session
+from actors.deriv_customer_session import CustomerSession, NotShown, Secrets, customer_session
 from actors.deriv_equals import Equals, unresolved_rows
 from actors.rail_call import CallResult, result_of, submit_of, unsealed
 from actors.rail_parts import SenderParts
@@ -300,7 +300,7 @@ def withdrawal_result(frame: deriv.Frame) -> CallResult:
 
 
 async def account_mark(session: CustomerSession) -> Watermark | None:
-    """The customer's account as it is now; None when Deriv refuses to show it. Raises `NotSent`: ask again."""
+    """The customer's account as it is now; None when Deriv does not show it. Raises `NotSent`: ask again."""
     try:
         server_time_at = deriv.told_time(await session.read(deriv.server_time()))
         _, balance = deriv.balance(await session.read(deriv.balance_now()))
@@ -308,10 +308,8 @@ async def account_mark(session: CustomerSession) -> Watermark | None:
         rows = deriv.statement_rows(newest, balance.currency)
     except BadInput as error:
         raise NotSent(f"{UNREADABLE}:{error.field}") from error
-    except NotSent as error:
-        if error.code in deriv.NOT_SHOWN:
-            return None
-        raise
+    except NotShown:
+        return None
     if rows:
         return Watermark(transaction_id=rows[0].id, balance=rows[0].balance_after, server_time_at=server_time_at)
     return Watermark(transaction_id=0, balance=balance, server_time_at=server_time_at)

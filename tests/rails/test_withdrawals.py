@@ -228,6 +228,28 @@ async def test_what_goes_wrong_before_the_debit_is_not_sent_and_may_be_tried_aga
     assert (again.outcome, again.attempt) == (Outcome.CONFIRMED, 2)
 
 
+@pytest.mark.parametrize("call", ["time", "balance", "statement"])
+@pytest.mark.parametrize("code", ["PermissionDenied", "NeverSeen"])
+async def test_a_customers_account_that_deriv_does_not_show_is_debited_without_a_mark(rail, call, code):
+    """By whatever name: which error says that a token may not see something is not documented."""
+    async with rail.running():
+        who = await customer(rail)
+        await rail.box.deriv_step(call, fault="refuse", error_code=code)
+        submit, _ = await debited(rail, who)
+    assert rail.attempts.attempts[submit.operation_id][0].watermark["unseen"] == "customer"
+
+
+@pytest.mark.parametrize("code", ["RateLimit", "InternalServerError", "WrongResponse", "AuthorizationRequired"])
+async def test_what_deriv_does_not_show_for_now_is_asked_for_again(rail, code):
+    async with rail.running():
+        who = await customer(rail)
+        await rail.box.deriv_step("statement", fault="refuse", error_code=code, match={"limit": 1})
+        await debit(rail, who)
+        end = await rail.post.next_end()
+        assert not await withdrawn(rail)
+    assert (end.outcome, end.code, end.hold) == (Outcome.NOT_SENT, code, True)
+
+
 @pytest.mark.parametrize(
     ("what", "code"),
     [
