@@ -12,20 +12,25 @@ from typing import TYPE_CHECKING
 from actors.anchors import AnchorParts
 from actors.base import Blueprint, StartFailed
 from actors.opening import ACCOUNTS, OpeningActor
+from actors.parking import park
+from actors.saga import SagaParts
 from penpay.adapters.crypto import HmacCallbackTokens
 from penpay.app.crew import ShardPlan, daraja_rail, deriv_rail, fx_feed
 from penpay.app.house import House, Outside, Stores
 from penpay.app.outside import keyring
+from penpay.app.rules import rules_of
 from penpay.domain.errors import Unavailable
 from penpay.messages_rails import DerivBalance
 from penpay.simulation.clock import WorldClock
 from penpay.simulation.deriv_socket import SimDialer
 from penpay.simulation.feeds import NodeStreams, NoListener, NoMetrics, SimFx, SimSms
 from penpay.simulation.loop import NodeLoop
+from penpay.simulation.mail import ForcedCrash
 from penpay.simulation.mpesa_gateway import SimDaraja
 from penpay.simulation.scale import settings_of
 from penpay.simulation.store.stores import MemoryStores, stores_of
 from penpay.simulation.store.weather import Weather
+from supervisors.entity_host import PARK_RETRY_S
 from supervisors.root import SupervisionTree
 from supervisors.specs import ChildSpec, SupervisorSpec
 from supervisors.tree import Crew, penpay_tree
@@ -105,6 +110,20 @@ class SimNode:
         self.around.server.kill_process(self.boot_id)
         self.loop.kill()
         self.dialer.cut_all()
+
+    def park(self, shard: int, transaction_id: str) -> None:
+        """A saga of this node broke once too often: what its host does then."""
+        outside = self.outside
+        parts = SagaParts(
+            shard,
+            self.house.addresses,
+            self.stores.sagas,
+            outside.clock,
+            outside.ids,
+            rules_of(outside.settings),
+            outside.sealer,
+        )
+        self.loop.create_task(_parked(transaction_id, parts), name="park")
 
     async def _live(self) -> None:
         await self._claim()
@@ -227,6 +246,14 @@ def tokens_of(shards: int) -> HmacCallbackTokens:
     settings = settings_of(shards)
     ring, current = keyring(settings.security.callback_key)
     return HmacCallbackTokens(public_url=settings.http.public_url, keys=ring, current=current)
+
+
+async def _parked(transaction_id: str, parts: SagaParts) -> None:
+    while True:
+        try:
+            return await park(transaction_id, ForcedCrash(transaction_id), parts)
+        except Unavailable:
+            await asyncio.sleep(PARK_RETRY_S)
 
 
 async def _well() -> str:

@@ -100,6 +100,7 @@ FAULTS: Mapping[str, float] = {
     # --- the latest
     "node.pause_before_call": 0.3,
     "deriv.statement_stands_still": 0.3,
+    "actor.breaks_too_often": 0.5,
 }
 """Kind → how often it strikes where it can, at full intensity."""
 LATER = frozenset(
@@ -113,7 +114,7 @@ LATER = frozenset(
     }
 )
 """Kinds that came when seeds were known by their numbers: dice of their own leave those of all others as they were."""
-LATEST = frozenset({"deriv.statement_stands_still", "node.pause_before_call"})
+LATEST = frozenset({"deriv.statement_stands_still", "node.pause_before_call", "actor.breaks_too_often"})
 """Kinds that came after those: each has dice of its own, and the next one will move none of them either."""
 _INTENSITIES = (0.2, 0.5, 1.0)
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8)

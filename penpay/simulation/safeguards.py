@@ -30,6 +30,7 @@ from penpay.domain import (
     withdrawal_events,
     withdrawal_rules,
 )
+from penpay.domain.draft import Draft
 from penpay.simulation import without
 from penpay.simulation.store import attempts, ledger_batch
 from penpay.simulation.store.attempts import MemoryAttemptStore
@@ -242,6 +243,11 @@ SAFEGUARDS: Mapping[str, Safeguard] = {
             (withdrawal_rules.HANDLERS, withdrawal_events.PayoutHeld, without.refused_is_refused),
             *_edges(withdrawal.TRANSITIONS, withdrawal_events.PayoutHeld, withdrawal.State.RETURN_SENDING),
         ),
+    ),
+    "doubted_payout": Safeguard(
+        "a payout that may have been taken keeps its dollars held when people are asked",
+        ("actor.breaks_too_often", "daraja.lost_answer", "callback.lost", "staff.resolves"),
+        _parts((Draft, "_withdraw", without.withdrawn_anyhow)),
     ),
     "second_evidence": Safeguard(
         "dollars go back only after a second piece of evidence",

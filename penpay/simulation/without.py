@@ -267,6 +267,14 @@ def first_word_counts(d: Draft[Any], e: withdrawal_events.PayoutFailed) -> None:
         start_return(d, reason="payout_refused")
 
 
+def withdrawn_anyhow(self: Draft[Any]) -> None:
+    """An intent that no rail has begun is off, whatever an attempt before it may have done."""
+    for slot in self._slots:
+        held = getattr(self.now, slot)
+        if held is not None and held.state is _O.INTENT:
+            self.operation(slot, _O.WITHDRAWN)
+
+
 # --- sending ----------------------------------------------------------------------------------------------------
 
 _judged = attempts._Wish._judged  # noqa: SLF001 - the store's own rule is what is taken out

@@ -23,6 +23,7 @@ from penpay.simulation.mail import Mail
 from penpay.simulation.mpesa import Mpesa
 from penpay.simulation.node import SimNode, tokens_of
 from penpay.simulation.odds import Odds
+from penpay.simulation.parking import Parking
 from penpay.simulation.people import Payers, Person, person
 from penpay.simulation.post import Post
 from penpay.simulation.scale import AGENT, AGENT_TOKEN
@@ -106,6 +107,7 @@ class World:
         self.books = Watch(self.server)
         self.lookout = Lookout(self)
         self.mail = Mail(self)
+        self.parking = Parking(self)
         self.town = Town(self)
         self.staff_done = True
         seed.twists.began(self)
@@ -284,6 +286,7 @@ class Ears:
 
     def tell(self, address: str, message: object) -> None:
         """See `Addresses`."""
+        self._world.parking.is_told(self._node, message)
         self._hear(address, message)
         self._registry.tell(address, message)
 

@@ -27,6 +27,7 @@ PLANTED = (
     "one_withdrawal",
     "daily_limit",
     "call_in_time",
+    "doubted_payout",
 )
 """Those that a minute finds; the others take hundreds of seeds: `penpay simulate --ablations`."""
 FIRST = {"list_margin": 96}
