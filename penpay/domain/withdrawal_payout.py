@@ -18,6 +18,8 @@ from penpay.domain.withdrawal_return import start_return
 
 _S = State
 _O = OperationState
+CONTRADICTING_PAYOUT = "contradicting_payout"
+"""The question about shillings that were paid although that was given up, or once more."""
 
 
 def start_payout(d: Draft[Withdrawal]) -> None:
@@ -134,12 +136,12 @@ def payout_paid(d: Draft[Withdrawal], e: ev.PayoutPaid) -> None:
     if d.now.receipt and d.now.money_at != "b2c_out":
         # Paid and booked once. Whether a second receipt is a second payment, only people can find out.
         second = {"receipt": e.receipt, "source": e.source}
-        d.to_review("contradicting_payout", "FINANCE", f"Safaricom names a second receipt: {e.receipt}", second)
+        d.to_review(CONTRADICTING_PAYOUT, "FINANCE", f"Safaricom names a second receipt: {e.receipt}", second)
         return
     reason = f"Safaricom paid out all the same: {e.receipt}"
     if d.now.money_at != "b2c_out" and e.source == "result":
         # Against what was proven twice a callback alone moves no books: the status tells.
-        d.to_review("contradicting_payout", "FINANCE", reason, {"receipt": e.receipt, "source": e.source})
+        d.to_review(CONTRADICTING_PAYOUT, "FINANCE", reason, {"receipt": e.receipt, "source": e.source})
         d.effect("probe_payout", d.now.payout)
         return
     d.reference("mpesa_payout", e.receipt, d.now.payout)
@@ -148,7 +150,10 @@ def payout_paid(d: Draft[Withdrawal], e: ev.PayoutPaid) -> None:
     split = exchange(kes_minor=d.now.receive.minor, usd_minor=d.now.send.minor, rate=d.now.rate)
     if d.now.money_at != "b2c_out":
         _unexpected(d, e, split)
-        d.to_review("contradicting_payout", "FINANCE", reason, evidence, receipt=e.receipt)
+        if e.source == "staff":
+            d.step(_S.IN_REVIEW, evidence, receipt=e.receipt)
+        else:
+            d.to_review(CONTRADICTING_PAYOUT, "FINANCE", reason, evidence, receipt=e.receipt)
         return
     d.post(d.books.payout_done(split, payout_fee(d.now.receive), d.now.payouts))
     if d.contradicted():
@@ -165,6 +170,11 @@ def payout_paid(d: Draft[Withdrawal], e: ev.PayoutPaid) -> None:
     )
     d.close_review("*", "completed by evidence")
     d.effect("settled")
+
+
+def claims_payout(withdrawal: Withdrawal) -> bool:
+    """Whether a result says that a payout was made that had been given up, and neither status nor people judged."""
+    return withdrawal.failure_code == CONTRADICTING_PAYOUT and not withdrawal.receipt
 
 
 def _unexpected(d: Draft[Withdrawal], e: ev.PayoutPaid, split: Exchange) -> None:

@@ -20,9 +20,14 @@ def parked(d: Draft[Withdrawal], e: ev.Parked) -> None:
     d.to_review("parked", "OPS", "the saga crashed too often", {"error": e.error})
 
 
+def _is_free(d: Draft[Withdrawal]) -> bool:
+    """Whether the dollars stand here and are nobody else's. A claimed payout is judged first."""
+    return d.now.money_at == AccountCode.CUSTOMER and not payout.claims_payout(d.now)
+
+
 def staff_paid(d: Draft[Withdrawal], e: ev.StaffPaid) -> None:
     """Two people decided to pay out."""
-    if d.now.money_at == AccountCode.CUSTOMER and d.now.set_aside is None:
+    if _is_free(d) and d.now.set_aside is None:
         d.step(_S.IN_REVIEW, {"approval": e.approval}, failure_code="")
         d.close_review("*", "paid by staff")
         payout.start_payout(d)
@@ -30,7 +35,7 @@ def staff_paid(d: Draft[Withdrawal], e: ev.StaffPaid) -> None:
 
 def staff_returned(d: Draft[Withdrawal], e: ev.StaffReturned) -> None:
     """Two people decided to give the dollars back."""
-    if d.now.money_at == AccountCode.CUSTOMER and d.now.set_aside is None:
+    if _is_free(d) and d.now.set_aside is None:
         d.step(_S.IN_REVIEW, {"approval": e.approval})
         d.close_review("*", "returned by staff")
         back.start_return(d, reason="returned_by_review")
@@ -42,7 +47,8 @@ def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
     A debit whose dollars nobody has seen arrive counts as open: `executed` names the agent's credit. The id of the
     debit itself says nothing about that: it is the first telling, told again.
     """
-    slot = "witness" if d.now.money_at == "deriv_in" else d.unfinished()
+    claimed = payout.claims_payout(d.now)
+    slot = "witness" if d.now.money_at == "deriv_in" else d.unfinished() or ("payout" if claimed else "")
     if not slot or (slot == "witness" and (not e.executed or e.reference == d.now.debit_transaction_id)):
         return
     d.step(_S.IN_REVIEW, {"approval": e.approval, "operation": slot, "executed": "yes" if e.executed else "no"})
@@ -56,6 +62,8 @@ def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
             d.operation("debit", OperationState.REFUSED, code="staff")
         case "payout", True:
             payout.payout_paid(d, ev.PayoutPaid(receipt=e.reference, source="staff"))
+        case "payout", False if claimed:
+            d.set(failure_code="")
         case "payout", False:
             payout.payout_absent(d, "staff")
         case _, True:
@@ -68,7 +76,7 @@ def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
 def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
     """Two people gave dollars back by hand: all that stand here, or only what was set aside beside the rest."""
     evidence = {"approval": e.approval, "deriv_transaction_id": e.reference}
-    aside, rest = d.now.set_aside, d.now.money_at == AccountCode.CUSTOMER and not e.surplus_only
+    aside, rest = d.now.set_aside, _is_free(d) and not e.surplus_only
     if aside is None and not rest:
         return
     d.reference("deriv_transaction", e.reference, d.now.debit)
@@ -84,7 +92,9 @@ def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
 
 
 def staff_closed(d: Draft[Withdrawal], e: ev.StaffClosed) -> None:
-    """Two people decided that nothing is held and nothing remains to be done."""
+    """Two people decided that nothing is held and nothing remains to be done. A claimed payout is judged first."""
+    if payout.claims_payout(d.now):
+        return
     if d.now.money_at in {"", "gone"} and d.now.set_aside is None:
         done = _S.COMPLETED if d.now.receipt else _S.REVERSED if d.now.return_transaction_id else _S.FAILED
         d.step(done, {"approval": e.approval}, completed_at=d.at, next_wake_at=None)

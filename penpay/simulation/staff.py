@@ -7,6 +7,7 @@ from penpay.domain.fx import Direction
 from penpay.domain.review import Action, approval_of, closing
 from penpay.domain.review_kinds import HOLDING
 from penpay.domain.unit import TransactionRow
+from penpay.domain.withdrawal_payout import CONTRADICTING_PAYOUT
 from penpay.messages import CommitUnit, ResolveReview, ledger_of, saga_of
 from penpay.simulation.store.rows import ReviewRow, StoredOperation
 from penpay.simulation.verdict import effects_of
@@ -60,6 +61,9 @@ class Staff:
             # Somebody claims that it was paid.
             receipts = [one.receipt for one in effects_of(operations, self._world.truth).payments]
             return (Action.EXECUTED, receipts[0]) if receipts else (Action.ABSENT, "portal-says-no")
+        if open_ is None and row.failure_code == CONTRADICTING_PAYOUT and '"receipt"' not in row.data:
+            receipts = [receipt for one in operations if one.kind == "B2C" and (receipt := self._paid_out(one))]
+            return (Action.EXECUTED, receipts[-1]) if receipts else (Action.ABSENT, "portal-says-no")
         if open_ is not None and not self._is_odd(open_):
             executed = self._executed(open_)
             return (Action.EXECUTED, executed) if executed else (Action.ABSENT, "portal-says-no")

@@ -103,3 +103,67 @@ def test_a_payout_after_a_question_that_it_answers_ends() -> None:
     story.happens(ev.Parked(error="x"))
     story.happens(PAID)
     assert (story.state, story.questions) == (State.COMPLETED, [])
+
+
+def claimed_after_it_was_taken_back() -> Story:
+    """The same of a payout whose intent a question took back."""
+    story = sending()
+    story.happens(ev.PayoutHeld(code="x", attempt=1))
+    story.happens(ev.Parked(error="x"))
+    story.happens(CLAIMED)
+    return story
+
+
+def claimed() -> Story:
+    """People proved that a payout had done nothing; then a result says that it was paid, and its status never comes."""
+    story = under_way(sending())
+    story.happens(ev.Parked(error="x"))
+    story.happens(ev.StaffProved(executed=False, reference="", approval="a,b"))
+    story.happens(CLAIMED)
+    assert (story.state, story.saga.money_at, story.saga.receipt) == (State.IN_REVIEW, "customer", "")
+    return story
+
+
+@pytest.mark.parametrize("begun", [claimed, claimed_after_it_was_taken_back])
+@pytest.mark.parametrize(
+    "decision",
+    [
+        ev.StaffReturned(approval="a,b"),
+        ev.StaffPaid(approval="a,b"),
+        ev.StaffSettled(reference="HAND1", approval="a,b"),
+    ],
+)
+def test_a_claimed_payout_is_judged_before_its_dollars_go_anywhere(
+    decision: ev.Event, begun: Callable[[], Story]
+) -> None:
+    story = begun()
+    story.happens(decision)
+    assert (story.state, story.balance("customer:USD")) == (State.IN_REVIEW, -SEND.minor)
+    story.happens(ev.StaffProved(executed=False, reference="", approval="a,b"))
+    story.happens(decision)
+    assert story.state is not State.IN_REVIEW
+
+
+def test_people_who_found_the_claimed_payout_book_it_and_close() -> None:
+    story = claimed()
+    story.happens(ev.StaffProved(executed=True, reference="SG1", approval="a,b"))
+    assert (story.state, story.saga.receipt, story.questions) == (
+        State.IN_REVIEW,
+        "SG1",
+        ["parked", "contradicting_payout"],
+    )
+    assert (story.balance("customer:USD"), story.balance("mpesa_utility:KES")) == (0, -249_000)
+    story.happens(ev.StaffClosed(approval="a,b"))
+    assert (story.state, story.questions) == (State.COMPLETED, [])
+
+
+def test_a_claim_against_a_withdrawal_that_was_given_back_is_judged_before_it_is_closed() -> None:
+    story = failed_twice("2040")
+    story.happens(RETURNED)
+    story.happens(CLAIMED)
+    story.happens(ev.StaffClosed(approval="a,b"))
+    assert story.state is State.IN_REVIEW
+    story.happens(ev.StaffProved(executed=True, reference="SG1", approval="a,b"))
+    assert (story.balance("mpesa_utility:KES"), story.balance("write_off:KES")) == (-249_000, 249_000)
+    story.happens(ev.StaffClosed(approval="a,b"))
+    assert (story.state, story.questions) == (State.COMPLETED, [])
