@@ -5,6 +5,7 @@ Addresses are tree paths. A shard's actors live below `shards/<k>/`, an entity b
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import ClassVar
 
 from penpay.domain.fx import Direction
 from penpay.domain.money import Money
@@ -252,7 +253,10 @@ class ResolveReview:
 
     `action` is one of `penpay.domain.review.Action`. Refused as `review_not_resolvable` when the rules have no such
     exit now, or the transaction is not in the `version` any more that people looked at (None: they do not say).
+    A saga that was parked waits for this, and runs again with it.
     """
+
+    FREES_PARKED: ClassVar[bool] = True
 
     item_id: str
     action: str

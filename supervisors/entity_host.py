@@ -115,6 +115,11 @@ class EntityHost(AsyncioActor):
             raise MailboxFull(self.address, self._spec.max_children)
         return self._activate(entity_id)
 
+    def free(self, entity_id: str) -> Cell:
+        """As `reach`, and one that was parked runs again: people have decided about it."""
+        self._parked.pop(entity_id, None)
+        return self.reach(entity_id)
+
     def _activate(self, entity_id: str) -> Cell:
         recipe = partial(self._spec.factory, entity_id)
         if self._entity_class is None:

@@ -12,6 +12,10 @@ class Host(Protocol):
         """The entity's cell, started now if it was not there. Raises `MailboxFull`, `EntityParked` or `EntityHeld`."""
         ...
 
+    def free(self, entity_id: str) -> Cell:
+        """The same, also of one that was parked. Raises `MailboxFull` or `EntityHeld`."""
+        ...
+
 
 class Registry:
     """The `Addresses` port. Only on the loop.
@@ -36,13 +40,14 @@ class Registry:
             self._dead(address, message, "no_such_actor")
 
     async def ask(self, address: str, message: object, *, timeout_s: float = 5.0) -> Any:
-        """Ask whoever lives there now.
+        """Ask whoever lives there now. A message that `FREES_PARKED` is what a parked entity waits for.
 
         Raises `NoSuchActor`, `EntityParked`, `EntityHeld`, `MailboxFull` and what `aask` raises.
         """
-        return await self._find(address).ref.aask(message, timeout_s)
+        cell = self._find(address, frees=getattr(message, "FREES_PARKED", False))
+        return await cell.ref.aask(message, timeout_s)
 
-    def _find(self, address: str) -> Cell:
+    def _find(self, address: str, *, frees: bool = False) -> Cell:
         cell = self._cells.get(address)
         if cell is not None:
             return cell
@@ -50,7 +55,7 @@ class Registry:
         host = self._hosts.get(host_address)
         if host is None or not entity_id:
             raise NoSuchActor(address)
-        return host.reach(entity_id)
+        return host.free(entity_id) if frees else host.reach(entity_id)
 
     def _dead(self, address: str, message: object, reason: str) -> None:
         kind = address.partition("/")[0]

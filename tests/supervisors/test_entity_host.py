@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from actors.base import EntityParked, MailboxFull, NoSuchActor, Unavailable
+from actors.base import EntityHeld, EntityParked, MailboxFull, NoSuchActor, Unavailable
 from supervisors.specs import StormPolicy
 from tests.supervisors.told import Quiet, Thing
 
@@ -70,6 +70,30 @@ async def test_a_parking_that_cannot_be_written_is_tried_again(house, hosted, un
     house.tell("sagas/bad", "boom")
     await until(lambda: len(calls) == 3)
     assert await house.ask("sagas/good", "incarnation") == 1
+
+
+class Decided(str):
+    """What people decided about it."""
+
+    __slots__ = ()
+    FREES_PARKED = True
+
+
+async def test_a_parked_entity_that_people_decided_about_runs_again(house, hosted, until):
+    host = await hosted(crashes_max=1)
+    house.tell("sagas/bad", "boom")
+    await until(lambda: host.parked)
+    assert await house.ask("sagas/bad", Decided("hello")) == "hello"
+    assert not host.parked
+    assert await house.ask("sagas/bad", "memory") == ["hello"]
+
+
+async def test_a_decision_does_not_start_what_a_person_stopped(house, hosted):
+    await hosted()
+    await house.ask("sagas/s1", "hello")
+    await house.tree.stop_child("sagas/s1")
+    with pytest.raises(EntityHeld):
+        await house.ask("sagas/s1", Decided("hello"))
 
 
 async def test_an_operator_starts_a_parked_entity_again(house, hosted, until):
