@@ -215,6 +215,20 @@ class Books:
         resolved = nth("payout_hold", times) if held else ""
         return _posting("payout_done", Phase.POST if held else Phase.POSTED, legs, resolves=resolved)
 
+    def payout_covered(self, split: Exchange, fee: Money) -> Posting:
+        """Dollars that stand here again pay for shillings that had been booked as our loss, and Safaricom's fee."""
+        legs = [
+            (self._of(_C.CUSTOMER, _USD), split.usd_minor),
+            (self._of(_C.FX_POSITION, _USD), -split.usd_minor),
+            (self._of(_C.FX_POSITION, _KES), split.position_minor),
+            (self._of(_C.FX_SPREAD, _KES), -split.spread_minor),
+            (self._of(_C.ROUNDING, _KES), -split.rounding_minor),
+            (self._of(_C.WRITE_OFF, _KES), -split.kes_minor),
+            (self._of(_C.MPESA_FEES, _KES), fee.minor),
+            (self._of(_C.MPESA_CHARGES, _KES), -fee.minor),
+        ]
+        return _posting("payout_covered", Phase.POSTED, legs)
+
     def return_hold(self, dollars: Money, times: int = 1) -> Posting:
         """Held for giving the dollars back."""
         legs = {"debit": _C.CUSTOMER, "credit": _C.DERIV_OUT}

@@ -2,8 +2,10 @@
 
 from penpay.domain import withdrawal_events as ev
 from penpay.domain.draft import Draft
+from penpay.domain.fx import exchange
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import usd
+from penpay.domain.payout_codes import payout_fee
 from penpay.domain.rail_end import ANOTHER_RECIPIENT
 from penpay.domain.sent_dollars import no_longer_newest, paid_another
 from penpay.domain.unit import OperationKind, OperationState
@@ -158,8 +160,17 @@ def back_absent(d: Draft[Withdrawal], proof: str, *, attempts_closed: int | None
     """It is over, and did nothing: the dollars are the customer's again, here."""
     d.operation("back", _O.REFUSED, code=proof[:64], attempts_closed=attempts_closed)
     if d.now.money_at == "deriv_out":
-        d.post(d.books.return_void(d.now.send, d.now.returns))
-        d.set(money_at="customer")
+        _not_returned(d)
+
+
+def _not_returned(d: Draft[Withdrawal]) -> None:
+    """The dollars stand here again. If shillings were paid out meanwhile, they are what pays for them."""
+    now = d.now
+    d.post(d.books.return_void(now.send, now.returns))
+    if now.receipt:
+        split = exchange(kes_minor=now.receive.minor, usd_minor=now.send.minor, rate=now.rate)
+        d.post(d.books.payout_covered(split, payout_fee(now.receive)))
+    d.set(money_at="gone" if now.receipt else "customer")
 
 
 def return_ambiguous(d: Draft[Withdrawal], e: ev.ReturnAmbiguous) -> None:
@@ -174,5 +185,4 @@ def give_back(d: Draft[Withdrawal]) -> None:
         d.post(d.books.payout_void(now.send, now.payouts))
         d.set(money_at="customer")
     if now.money_at == "deriv_out" and now.back is not None and now.back.state is gone:
-        d.post(d.books.return_void(now.send, now.returns))
-        d.set(money_at="customer")
+        _not_returned(d)

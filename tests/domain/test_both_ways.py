@@ -81,13 +81,23 @@ def test_the_end_of_the_one_does_not_answer_for_the_other(
     assert (story.saga.money_at, story.clearing(), story.saga.next_wake_at) == ("gone", 0, None)
 
 
-def test_people_who_give_back_all_the_same_have_answered() -> None:
+@pytest.mark.parametrize(
+    "told", [ev.ReturnRefused(code="x", attempt=1), ev.StaffProved(executed=False, reference="", approval="a,b")]
+)
+def test_dollars_that_did_not_go_back_pay_for_the_shillings_that_were_paid(told: ev.Event) -> None:
+    """What was our loss while they were on their way is none: people have nothing to give away, and close."""
     story = under_way(failed_twice("2040"))
     story.happens(PAID)
-    story.happens(ev.ReturnRefused(code="x", attempt=1))
+    assert story.balance("write_off:KES") == 249_000
+    story.happens(told)
+    assert (story.state, story.saga.money_at, story.clearing()) == (State.IN_REVIEW, "gone", 0)
+    expected = {"customer:USD": 0, "write_off:KES": 0, "mpesa_utility:KES": -249_000, "mpesa_charges:KES": -900}
+    assert {name: story.balance(name) for name in expected} == expected
+    assert (story.balance("fx_position:USD"), story.balance("fx_position:KES")) == (-2000, 259_000)
     story.happens(ev.StaffReturned(approval="a,b"))
-    story.happens(RETURNED)
-    assert (story.state, story.questions) == (State.REVERSED, [])
+    assert story.state is State.IN_REVIEW
+    story.happens(ev.StaffClosed(approval="a,b"))
+    assert (story.state, story.questions) == (State.COMPLETED, [])
 
 
 def test_people_who_credit_all_the_same_have_answered() -> None:
