@@ -264,8 +264,9 @@ def _book(d: Draft[Deposit], e: ev.MpesaPaid, *, late: bool, reviewed: str) -> N
     if not receipt:
         pushed_at = time_text(d.now.pushed_at or d.now.created_at)
         asked = {"amount": e.amount.text(), "payer": d.now.phone_mask, "pushed_at": pushed_at}
-        reason = "credited on a query's word: the receipt comes from a callback or Pull"
-        d.review(RECEIPT_MISSING, "FINANCE", reason, asked)
+        d.review(
+            RECEIPT_MISSING, "FINANCE", "credited on a query's word: the receipt comes from a callback or Pull", asked
+        )
         d.effect("probe_pull", d.now.stk)
     if reviewed:
         d.to_review(

@@ -314,8 +314,9 @@ async def begin_unwritten(self: Any, rail: str, epoch: int, operation_id: str, *
     return Attempt(operation_row(self._node.server, stored, attempts=1), 1)
 
 
-async def end_nobody(_self: Any, _lease: Any) -> None:
-    """What a dead rail left is nobody's."""
+async def end_nobody(_self: Any, _lease: Any) -> bool:
+    """What a dead rail left is nobody's, and nobody waits for it."""
+    return True
 
 
 def any_time(_self: Any) -> float:
