@@ -93,13 +93,16 @@ class Equals:
 
 
 async def unresolved_rows(
-    attempts: AttemptStore, kinds: Collection[str], *, now: datetime, settle_s: float
+    attempts: AttemptStore, kinds: Collection[str], *, now: datetime | None, settle_s: float
 ) -> Sequence[OperationRow]:
     """Operations that may have executed something, read with every sweep, so that a resolved one frees its equals.
 
-    One that stays open (a person looks at it) frees them once its statement window cannot touch theirs any more.
+    One that stays open (a person looks at it) frees them once its statement window cannot touch theirs any more: by
+    Deriv's clock, and none while that is not known (`now` None).
     """
     rows = [row for kind in sorted(kinds) for row in await attempts.unresolved(kind)]
+    if now is None:
+        return rows
     newest = await attempts.newest([row.id for row in rows]) if rows else {}
     since = now - timedelta(seconds=settle_s + 2 * CLOCK_MARGIN.total_seconds())
     return [row for row in rows if row.id not in newest or _sent_at(newest[row.id]) > since]

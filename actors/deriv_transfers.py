@@ -137,7 +137,7 @@ class DerivTransfersActor(RailSender):
 
     async def unresolved(self) -> Sequence[OperationRow] | None:
         """Of both kinds: they move dollars in the same direction."""
-        now, settle_s = self._witness.server_now(), self._settings.settle_s
+        now, settle_s = self._witness.told_now(), self._settings.settle_s
         return await unresolved_rows(self.parts.attempts, self.KINDS, now=now, settle_s=settle_s)
 
     def blocked_by(self, rows: Sequence[OperationRow]) -> None:

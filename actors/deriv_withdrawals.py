@@ -161,7 +161,7 @@ class DerivWithdrawalsActor(RailSender):
 
     async def unresolved(self) -> Sequence[OperationRow] | None:
         """What other incarnations left open."""
-        now, settle_s = self._more.witness.server_now(), self._settings.settle_s
+        now, settle_s = self._more.witness.told_now(), self._settings.settle_s
         return await unresolved_rows(self.parts.attempts, self.KINDS, now=now, settle_s=settle_s)
 
     def blocked_by(self, rows: Sequence[OperationRow]) -> None:

@@ -65,7 +65,17 @@ def test_the_time_at_deriv_goes_on_when_ours_is_set(jump_s: float) -> None:
     witness.on_time(Frame(msg_type="time", req_id=1, members={"time": int(told_at.timestamp())}))
     clock.ran_s += 30.0
     clock.turn(jump_s)
-    assert witness.server_now() == told_at + timedelta(seconds=30)
+    assert witness.server_now() == witness.told_now() == told_at + timedelta(seconds=30)
+
+
+def test_no_time_of_ours_frees_what_an_attempt_blocks_unless_deriv_never_tells_its_own() -> None:
+    clock = TwoHands()
+    witness = AgentWitness(Agent(loginid="CR900001", token=""), Board(), clock)
+    assert witness.told_now() is None
+    witness.lacks("time", for_now=True)
+    assert witness.told_now() is None
+    witness.lacks("time", for_now=False)
+    assert witness.told_now() == clock.now()
 
 
 @pytest.mark.parametrize(("behind_s", "counts"), [(3600, "theirs"), (0, "theirs"), (-3600, "ours")])

@@ -11,7 +11,7 @@ from penpay.simulation.world import Seed, World
 
 KEPT = (
     *(67, 1239, 50225, 201764, 213988, 242665, 300007, 301136, 430233, 447349, 712919, 817024, 912743, 930788),
-    *(1021137, 1029359, 1400749, 1601300, 1726538, 2000716),
+    *(1021137, 1029359, 1400749, 1601300, 1726538, 1905524, 2000716),
 )
 """67: a ledger that lost its lease while its shard was starting was taken for a living one, for ever.
 50225: a debit whose first byte left long after its row said so, and was executed behind its settle window.
@@ -38,6 +38,8 @@ amount was on its way; and the simulation's rail reversed whatever it was asked,
 the next one in beside it.
 1726538: a node that had stood still in a call took the attempt that its successor had made of the same operation for
 its own, and nobody gave that one an end.
+1905524: a node started under a clock that had been set ahead, and let an equal transfer go before Deriv had told it
+the time; the resolver took that one for the lost one.
 2000716: a ledger was ended in the middle of a unit, and the saga that waited for it broke instead of reading again.
 """
 
