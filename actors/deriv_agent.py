@@ -121,8 +121,11 @@ class AgentWitness:
         return told_at + timedelta(seconds=self._clock.monotonic_s() - at_s)
 
     def told_now(self) -> datetime | None:
-        """The same; None while its first word is awaited: a clock of ours may have been set since an attempt left."""
-        return None if self._told is None and not self.never_tells("time") else self.server_now()
+        """The same; None while its first word is awaited: a clock of ours may have been set since an attempt left.
+
+        Where it was asked for in vain ours has to do: nobody waits for a call that is not indispensable.
+        """
+        return None if self._told is None and "time" not in self.missing else self.server_now()
 
     def on_identity(self, frame: Frame) -> None:
         """Answer of `authorize`: raises `BadInput`, its `field` says why, when it is not the agent."""

@@ -112,10 +112,11 @@ class InboxActor(AsyncioActor):
         self._delivered = {key: at for key, at in self._delivered.items() if now_s - at < self._times.redeliver_s}
         older_than = self._clock.now() - timedelta(seconds=self._times.age_s)
         rows = await self._store.waiting(self._shard, older_than=older_than, limit=PAGE_MAX)
-        poison = [row for row in rows if row.deliveries >= DELIVERIES_MAX]
-        for row in poison:  # first, before its saga breaks over it so often that it is parked
-            await self._put_aside(row, f"its saga broke over it {row.deliveries} times")
-        await self._deliver([row for row in rows if row not in poison and row.id not in self._delivered], swept=True)
+        sound = [row for row in rows if row.deliveries < DELIVERIES_MAX]
+        for row in rows:  # poison first, before its saga breaks over it so often that it is parked
+            if row.deliveries >= DELIVERIES_MAX:
+                await self._put_aside(row, f"its saga broke over it {row.deliveries} times")
+        await self._deliver([row for row in sound if row.id not in self._delivered], swept=True)
 
     async def _deliver(self, rows: Sequence[InboxRow], *, swept: bool = False) -> None:
         """Hand rows to their sagas. Only a sweep knows what is nobody's: a bell may ring before there is an owner."""
