@@ -20,11 +20,10 @@ from actors.saga_bell import tell_saga
 from penpay.domain.credits import Awaited, Match, Seen, UnmatchedCredit, credits_of, encode_credit, match_credits
 from penpay.domain.debit_proof import is_unmarked, marks_from_text
 from penpay.domain.errors import BadInput, NotSent, StoreError
-from penpay.domain.statement import CLOCK_MARGIN, StatementRow
-from penpay.domain.unit import OperationKind
+from penpay.domain.statement import CLOCK_MARGIN, StatementRow, sent_at
 from penpay.messages import InboxRow, ProbeAnswered
 from penpay.messages_rails import ProbeWitness
-from penpay.ports import Addresses, AttemptStore, Clock, Ids, InboxStore, SentAttempt
+from penpay.ports import Addresses, AttemptStore, Clock, Ids, InboxStore, OperationRow, SentAttempt
 from penpay.ports_rails import RailReads
 
 log = structlog.get_logger("penpay.rails")
@@ -35,16 +34,18 @@ KIND = "credit"
 """Kind of the inbox row; its body is an `UnmatchedCredit`."""
 _WAITING_MAX = 5000
 _OFFERED_KEPT = 10_000
+_CLOCKS_APART = timedelta(hours=2)
+"""By how much the clock of a node that recorded a debit may have been behind: only how far rows are read back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditSettings:
-    """Seconds. A debit whose saga has not asked for `remember_s` waits no longer.
+    """Seconds. Deriv may still be executing a debit that it received `settle_s` ago.
 
     A credit is nobody's when it is `unclaimed_s` old. The first look after a start reaches back `reach_s`.
     """
 
-    remember_s: float = 300.0
+    settle_s: float = 600.0
     unclaimed_s: float = 1800.0
     look_every_s: float = 60.0
     reach_s: float = 86_400.0
@@ -80,7 +81,8 @@ class _Read:
     """One read for those who wait is over; `rows` is None when it could not be made."""
 
     asked: Sequence[ProbeWitness]
-    attempts: Mapping[str, SentAttempt]
+    awaited: Sequence[Awaited] = ()
+    """The debits asked about, and all others that can have made the credits which fit them."""
     rows: Sequence[StatementRow] | None = None
     complete: bool = True
     owners: Mapping[str, str] | None = None
@@ -104,8 +106,6 @@ class DerivCreditsActor(AsyncioActor):
         super().__init__()
         self._parts = parts
         self._waiting: dict[str, ProbeWitness] = {}
-        self._open: OrderedDict[str, tuple[Awaited, float]] = OrderedDict()
-        """Debits without their credit, and when their sagas last asked."""
         self._offered: OrderedDict[int, str] = OrderedDict()
         """Credit → operation: given, and perhaps not yet in the rows."""
         self._reading = False
@@ -138,8 +138,8 @@ class DerivCreditsActor(AsyncioActor):
         self._start()
 
     def observable_state(self) -> Mapping[str, object]:
-        """Debits that wait for their credit, and credits that were offered."""
-        return {"asked": len(self._waiting), "open": len(self._open), "offered": len(self._offered)}
+        """Debits whose sagas asked for their credit, and credits that were offered."""
+        return {"asked": len(self._waiting), "offered": len(self._offered)}
 
     # --- the witness ---
 
@@ -155,23 +155,40 @@ class DerivCreditsActor(AsyncioActor):
         self.spawn(self._read(asked), name="read")
 
     async def _read(self, asked: Sequence[ProbeWitness]) -> None:
-        attempts: Mapping[str, SentAttempt] = {}
         try:
-            attempts = await self._parts.attempts.newest([question.operation_id for question in asked])
-            since = min(_awaited(question, attempts).since for question in asked) - CLOCK_MARGIN
-            listed, complete = await self._listed(since)
+            awaited = await self._awaited(asked)
+            listed, complete = await self._listed(min(debit.since for debit in awaited) - CLOCK_MARGIN)
             # The stream is ahead of a statement that lags, and knows no text.
             streamed = {row.id: row for row in self._parts.statement.witness.streamed}
             rows = credits_of({**streamed, **{row.id: row for row in listed}}.values())
             ids = [str(row.id) for row in rows]
             owners = await self._parts.attempts.used_references(CREDIT_KIND, ids) if ids else {}
         except StoreError as error:
-            outcome = _Read(asked=asked, attempts=attempts, code=type(error).__name__)
+            outcome = _Read(asked=asked, code=type(error).__name__)
         except NotSent as error:
-            outcome = _Read(asked=asked, attempts=attempts, code=error.code)
+            outcome = _Read(asked=asked, code=error.code)
         else:
-            outcome = _Read(asked=asked, attempts=attempts, rows=rows, complete=complete, owners=owners)
+            outcome = _Read(asked=asked, awaited=awaited, rows=rows, complete=complete, owners=owners)
         self.timers.once("judge", 0.0, outcome)
+
+    async def _awaited(self, asked: Sequence[ProbeWitness]) -> Sequence[Awaited]:
+        """The debits asked about, and all others of these amounts that were open since the first of them.
+
+        A credit may be of one whose saga has not asked yet, or does not even know that it was executed.
+        """
+        settle = timedelta(seconds=self._parts.settings.settle_s)
+        attempts = await self._parts.attempts.newest([question.operation_id for question in asked])
+        debits = [_awaited(question, attempts, settle) for question in asked]
+        since = min(debit.since for debit in debits) - CLOCK_MARGIN
+        amounts = {debit.amount for debit in debits}
+        known = {*(debit.operation_id for debit in debits), *self._offered.values()}
+        open_ = await self._parts.attempts.unwitnessed(since - settle - _CLOCKS_APART)
+        rows = [row for row in open_ if row.amount in amounts and row.id not in known]
+        if not rows:
+            return debits
+        attempts = await self._parts.attempts.newest([row.id for row in rows])
+        others = [_awaited(_question_of(row), attempts, settle) for row in rows]
+        return [*debits, *(debit for debit in others if debit.until + CLOCK_MARGIN >= since)]
 
     async def _listed(self, since: datetime) -> tuple[Sequence[StatementRow], bool]:
         """The statement's rows; none where Deriv shows no statement, for then the stream is all there is."""
@@ -185,16 +202,9 @@ class DerivCreditsActor(AsyncioActor):
             for question in read.asked:
                 self._answer(question, Match(Seen.PENDING, ""), outcome="UNANSWERED", code=read.code)
             return
-        now_s = self._parts.clock.monotonic_s()
-        for question in read.asked:
-            self._open[question.operation_id] = (_awaited(question, read.attempts), now_s)
-        forget_s = now_s - self._parts.settings.remember_s
-        for operation_id in [id_ for id_, (_, asked_s) in self._open.items() if asked_s < forget_s]:
-            del self._open[operation_id]
         owners = {**self._offered, **{int(ref): owner for ref, owner in read.owners.items()}}
         agent = self._parts.statement.witness.loginid
-        debits = [debit for debit, _ in self._open.values()]
-        matches = match_credits(read.rows, debits, owners=owners, agent=agent, complete=read.complete)
+        matches = match_credits(read.rows, read.awaited, owners=owners, agent=agent, complete=read.complete)
         for question in read.asked:
             match = matches[question.operation_id]
             if match.credit is not None:
@@ -202,7 +212,6 @@ class DerivCreditsActor(AsyncioActor):
             self._answer(question, match)
 
     def _offer(self, credit_id: int, operation_id: str) -> None:
-        self._open.pop(operation_id, None)
         self._offered[credit_id] = operation_id
         self._offered.move_to_end(credit_id)
         if len(self._offered) > _OFFERED_KEPT:
@@ -254,10 +263,9 @@ class DerivCreditsActor(AsyncioActor):
         if not rows:
             return until
         owners = await self._parts.attempts.used_references(CREDIT_KIND, [str(row.id) for row in rows])
-        unresolved = await self._parts.attempts.unresolved(OperationKind.DERIV_WITHDRAW.value)
-        # Also those whose sagas have not asked since this node began: after an outage all credits are old.
-        waiting = await self._parts.attempts.unwitnessed()
-        claimed = {*(row.amount for row in unresolved), *waiting, *(debit.amount for debit, _ in self._open.values())}
+        # By rows, not by questions: after an outage all credits are old, and few sagas have asked.
+        settle = timedelta(seconds=settings.settle_s)
+        claimed = {row.amount for row in await self._parts.attempts.unwitnessed(since - settle - _CLOCKS_APART)}
         free = [row for row in rows if str(row.id) not in owners and row.id not in self._offered]
         for row in free:
             if row.amount not in claimed:
@@ -282,10 +290,24 @@ class DerivCreditsActor(AsyncioActor):
             log.error("dollars arrived that nobody claims", rail="deriv", transaction=row.id, amount=row.amount.text())
 
 
-def _awaited(question: ProbeWitness, attempts: Mapping[str, SentAttempt]) -> Awaited:
+def _question_of(debit: OperationRow) -> ProbeWitness:
+    """What its saga would ask."""
+    return ProbeWitness(
+        operation_id=debit.id,
+        shard=debit.shard,
+        transaction_id=debit.transaction_id,
+        loginid=debit.recipient,
+        amount=debit.amount,
+        since=debit.created_at,
+    )
+
+
+def _awaited(question: ProbeWitness, attempts: Mapping[str, SentAttempt], settle: timedelta) -> Awaited:
     """What is known of the debit: by the mark of its attempt, which is older than any credit of it."""
     attempt = attempts.get(question.operation_id)
-    since, after_id = question.since, 0
+    since, until, after_id = question.since, question.since + settle, 0
+    if attempt is not None:
+        until = sent_at(attempt.sent_at, attempt.watermark) + settle
     if attempt is not None and not is_unmarked(attempt.watermark):
         try:
             mark = marks_from_text(attempt.watermark)[1]
@@ -298,5 +320,6 @@ def _awaited(question: ProbeWitness, attempts: Mapping[str, SentAttempt]) -> Awa
         loginid=question.loginid,
         amount=question.amount,
         since=since,
+        until=until,
         after_id=after_id,
     )

@@ -296,8 +296,11 @@ class AttemptStore(Protocol):
         """
         ...
 
-    async def unwitnessed(self) -> Sequence[Money]:
-        """Dollars of debits that are confirmed and whose withdrawals still wait for the agent's side of them."""
+    async def unwitnessed(self, since: datetime) -> Sequence[OperationRow]:
+        """Debits that were executed, or may have been, and whose withdrawals still wait for the agent's side of them.
+
+        Of those recorded at `since` or later, oldest first.
+        """
         ...
 
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:

@@ -17,7 +17,6 @@ from penpay.adapters.mysql import Connection
 from penpay.adapters.row_shapes import operation_row
 from penpay.adapters.sql_text import json_text, row
 from penpay.domain.errors import Conflict, StoreError
-from penpay.domain.money import Currency, Money
 from penpay.domain.rail_end import MOVED_BY
 from penpay.domain.unit import OperationState
 from penpay.messages import InboxRow
@@ -152,9 +151,8 @@ class MySqlAttemptStore:
     async def unresolved(self, kind: str) -> Sequence[OperationRow]:
         return list(map(operation_row, await self._database.rows(self._queries("unresolved", kind=kind))))
 
-    async def unwitnessed(self) -> Sequence[Money]:
-        rows = await self._database.rows(self._queries("unwitnessed"))
-        return [Money(int(minor), Currency(currency)) for minor, currency in rows]
+    async def unwitnessed(self, since: datetime) -> Sequence[OperationRow]:
+        return list(map(operation_row, await self._database.rows(self._queries("unwitnessed", since=since))))
 
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
         rows = await self._database.rows(self._queries("newest", ids=operation_ids))

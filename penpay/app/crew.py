@@ -237,7 +237,9 @@ def _readers(house: House, witness: AgentWitness, lease: LeaseHolder) -> _Reader
         clock=outside.clock,
         ids=outside.ids,
         settings=CreditSettings(
-            unclaimed_s=3 * timing.withdrawal_witness_s, look_every_s=max(5.0, 60.0 / timing.speed)
+            settle_s=timing.deriv_settle_s,
+            unclaimed_s=3 * timing.withdrawal_witness_s,
+            look_every_s=max(5.0, 60.0 / timing.speed),
         ),
     )
     return {"resolver": resolver, "credits": credits_parts}

@@ -22,12 +22,16 @@ _LOGIN = re.compile(r"\b(?:CR|MF|MLT|VRTC|VRW)[A-Z]*[0-9]+\b", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Awaited:
-    """A debit that waits for its other side. `after_id`: the agent's newest movement before it, 0 when not known."""
+    """A debit that waits for its other side, which is dated between `since` and `until`.
+
+    `after_id`: the agent's newest movement before it, 0 when not known.
+    """
 
     operation_id: str
     loginid: str
     amount: Money
     since: datetime
+    until: datetime
     after_id: int = 0
 
 
@@ -110,21 +114,37 @@ def _match_by_text(
 
 
 def _match_by_number(rows: Sequence[StatementRow], debits: Sequence[Awaited]) -> Mapping[str, Match]:
-    """Oldest debit to oldest credit, when there are as many of each."""
-    ordered = sorted(debits, key=lambda debit: (debit.since, debit.operation_id))
-    fitting = [row for row in rows if any(_fits(row, debit) for debit in ordered)]
-    counted = f"{len(fitting)} credits for {len(ordered)} debits of this amount"
-    if len(fitting) < len(ordered):
-        return {debit.operation_id: Match(Seen.PENDING, counted) for debit in ordered}
-    pairs = list(zip(ordered, fitting, strict=False))
-    if len(fitting) > len(ordered) or not all(_fits(row, debit) for debit, row in pairs):
-        return {debit.operation_id: Match(Seen.AMBIGUOUS, counted) for debit in ordered}
-    return {debit.operation_id: Match(Seen.CONFIRMED, f"{counted}: {row.id}", row) for debit, row in pairs}
+    """A credit that one debit only can have made is its own; the rest oldest to oldest, when as many of each are left.
+
+    More credits than the debits can have made are a question about all of them: one is somebody else's.
+    """
+    rest = sorted(debits, key=lambda debit: (debit.since, debit.operation_id))
+    fitting = [row for row in rows if any(_fits(row, debit) for debit in rest)]
+    counted = f"{len(fitting)} credits for {len(rest)} debits of this amount"
+    ambiguous = {debit.operation_id: Match(Seen.AMBIGUOUS, counted) for debit in debits}
+    found: dict[str, Match] = {}
+    while True:
+        makers = [(row, [debit for debit in rest if _fits(row, debit)]) for row in fitting]
+        if len(fitting) > len(rest) or not all(able for _, able in makers):
+            return ambiguous
+        alone = next(((row, able[0]) for row, able in makers if len(able) == 1), None)
+        if alone is None:
+            break
+        row, debit = alone
+        found[debit.operation_id] = Match(Seen.CONFIRMED, f"{counted}: {row.id}", row)
+        fitting.remove(row)
+        rest.remove(debit)
+    if len(fitting) < len(rest):
+        return found | {debit.operation_id: Match(Seen.PENDING, counted) for debit in rest}
+    pairs = list(zip(rest, fitting, strict=True))
+    if not all(_fits(row, debit) for debit, row in pairs):
+        return ambiguous
+    return found | {debit.operation_id: Match(Seen.CONFIRMED, f"{counted}: {row.id}", row) for debit, row in pairs}
 
 
 def _fits(row: StatementRow, debit: Awaited) -> bool:
-    is_new = row.id > debit.after_id and row.at >= debit.since - CLOCK_MARGIN
-    return is_new and row.amount == debit.amount and row.payer in {"", debit.loginid}
+    in_time = debit.since - CLOCK_MARGIN <= row.at <= debit.until + CLOCK_MARGIN
+    return row.id > debit.after_id and in_time and row.amount == debit.amount and row.payer in {"", debit.loginid}
 
 
 def _is_named(row: StatementRow, agent: str) -> bool:

@@ -105,11 +105,25 @@ WHERE n.attempts > o.attempts_closed
 ORDER BY o.created_at;
 
 -- name: unwitnessed
--- Debits whose withdrawals still wait for the agent's side.
-SELECT o.amount_minor, o.currency
+-- Debits that were executed, or may have been, and whose withdrawals still wait for the agent's side.
+SELECT
+  o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
+  o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request,
+  (SELECT COUNT(*) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id) AS attempts,
+  k.wrapped
 FROM {ledger}.provider_operations o
 JOIN {ledger}.transactions t ON t.id = o.transaction_id
-WHERE o.kind = 'DERIV_WITHDRAW' AND o.state = 'CONFIRMED' AND t.state = 'DEBITED';
+LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
+WHERE o.kind = 'DERIV_WITHDRAW'
+  AND o.state IN ('INTENT', 'SENT', 'UNKNOWN', 'CONFIRMED')
+  AND o.created_at >= :since
+  AND CASE
+    WHEN o.state = 'CONFIRMED' THEN t.state = 'DEBITED'
+    ELSE EXISTS (
+      SELECT 1 FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id AND a.attempt > o.attempts_closed
+    )
+  END
+ORDER BY o.created_at;
 
 -- name: newest
 -- The newest attempt of each operation.

@@ -262,13 +262,15 @@ class MemoryAttempts:
             and row.state in {"INTENT", "UNKNOWN"}
         ]
 
-    async def unwitnessed(self) -> Sequence[Money]:
+    async def unwitnessed(self, since: datetime) -> Sequence[OperationRow]:
         taken = set(self.references.values())
-        return [
-            row.amount
+        confirmed = [
+            row
             for row in self.operations.values()
             if (row.kind, row.state) == ("DERIV_WITHDRAW", "CONFIRMED") and row.id not in taken
         ]
+        open_ = [*confirmed, *await self.unresolved("DERIV_WITHDRAW")]
+        return sorted((row for row in open_ if row.created_at >= since), key=lambda row: row.created_at)
 
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
         if self.away:

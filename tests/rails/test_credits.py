@@ -36,6 +36,7 @@ def debit(number, minor=2000, loginid="", **changes):
         "loginid": loginid or f"CR50{number}",
         "amount": usd(minor),
         "since": T0 + timedelta(seconds=number),
+        "until": T0 + timedelta(seconds=number + 600),
     }
     return Awaited(**fields | changes)
 
@@ -74,6 +75,7 @@ def test_numbers_say_nothing_where_a_credit_cannot_be_read():
         credit(5, action="withdrawal", amount=usd(-2000)),
         credit(5, action="buy"),
         credit(5, at=T0 - timedelta(seconds=61)),
+        credit(5, at=T0 + timedelta(seconds=662)),
     ],
 )
 def test_another_amount_action_or_time_is_no_witness(row):
@@ -96,6 +98,17 @@ def test_fewer_credits_than_debits_wait_for_the_rest():
 
 def test_more_credits_than_debits_are_a_question_for_a_person():
     assert matched([credit(6), credit(7)], [debit(1)]) == {op(1): (Seen.AMBIGUOUS, 0)}
+
+
+def test_a_credit_that_one_debit_only_can_have_made_waits_for_nobody_else():
+    waiting = [debit(1), debit(2, after_id=6)]
+    assert matched([credit(6)], waiting) == {op(1): (Seen.CONFIRMED, 6), op(2): (Seen.PENDING, 0)}
+    assert matched([credit(6), credit(7)], waiting) == {op(1): (Seen.CONFIRMED, 6), op(2): (Seen.CONFIRMED, 7)}
+
+
+def test_two_credits_that_one_debit_only_can_have_made_are_a_question():
+    waiting = [debit(1), debit(2, after_id=7)]
+    assert matched([credit(6), credit(7)], waiting) == {op(1): (Seen.AMBIGUOUS, 0), op(2): (Seen.AMBIGUOUS, 0)}
 
 
 def test_amounts_do_not_mix():

@@ -583,6 +583,20 @@ async def test_a_credit_that_another_operation_used_is_no_witness(rail):
         assert (await witness(rail, submit)).outcome == "PENDING"
 
 
+async def test_a_credit_that_a_debit_under_way_can_have_made_is_not_given_to_one_that_waits(rail):
+    await rail.box.control("/deriv/script", {"knobs": {"statement_lag_s": 3600.0}})  # the stream names nobody
+    async with rail.running():
+        short, _ = await debited(rail, await customer(rail, "CR501"))
+        (moved,) = await withdrawn(rail)
+        rail.attempts.references[str(moved["other_transaction_id"])] = "somebody else's: ours never came"
+        under_way = await debit(rail, await customer(rail, "CR502"))
+        await rail.post.next_end()
+        await until(lambda: len(rail.witness.streamed) == 2)
+        assert (await witness(rail, short)).outcome == "PENDING"
+        rail.attempts.close(short.operation_id, state="REFUSED")  # as a person has it now
+        assert (await witness(rail, under_way)).outcome == "CONFIRMED"
+
+
 async def test_a_debit_without_its_credit_waits(rail):
     async with rail.running():
         submit = await lost(rail, await customer(rail), "not_executed")

@@ -11,7 +11,7 @@ from penpay.simulation.world import Seed, World
 
 KEPT = (
     *(67, 1239, 50225, 201764, 213988, 242665, 300007, 301136, 430233, 447349, 712919, 817024, 912743, 930788),
-    *(1021137, 1029359, 1400749, 1601300, 1726538, 1905524, 2000716),
+    *(1021137, 1029359, 1400749, 1601300, 1726538, 1905524, 1917846, 2000716),
 )
 """67: a ledger that lost its lease while its shard was starting was taken for a living one, for ever.
 50225: a debit whose first byte left long after its row said so, and was executed behind its settle window.
@@ -40,6 +40,8 @@ the next one in beside it.
 its own, and nobody gave that one an end.
 1905524: a node started under a clock that had been set ahead, and let an equal transfer go before Deriv had told it
 the time; the resolver took that one for the lost one.
+1917846: Deriv moved less than asked; the debit that waited for its credit in vain was given another customer's, whose
+own saga had not asked yet.
 2000716: a ledger was ended in the middle of a unit, and the saga that waited for it broke instead of reading again.
 """
 

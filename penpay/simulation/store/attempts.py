@@ -6,15 +6,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from penpay.domain.errors import Conflict
-from penpay.domain.money import Money
 from penpay.domain.rail_end import MOVED_BY, Outcome, RailEnd, encode_rail_end
-from penpay.domain.unit import OperationKind, OperationState
+from penpay.domain.unit import OVER, OperationKind, OperationState
 from penpay.messages import InboxRow
 from penpay.ports import Attempt, AttemptEnd, OperationRow, SentAttempt
 from penpay.simulation.store.inbox import checked, put_once
 from penpay.simulation.store.ledger import fence_lock, operation_locks
 from penpay.simulation.store.node import MemoryNode
-from penpay.simulation.store.operations import open_operations, operation_row
+from penpay.simulation.store.operations import OLDEST_FIRST, open_operations, operation_row
 from penpay.simulation.store.rows import AttemptRow
 from penpay.simulation.store.sessions import Session
 from penpay.simulation.store.tables import Change
@@ -97,15 +96,20 @@ class MemoryAttemptStore:
         found = (operation_row(self._node.server, stored) for stored in open_operations(self._node.server, (kind,)))
         return [operation for operation in found if operation.attempts > operation.attempts_closed]
 
-    async def unwitnessed(self) -> Sequence[Money]:
+    async def unwitnessed(self, since: datetime) -> Sequence[OperationRow]:
         await self._node.look("attempts.unwitnessed")
-        waiting = {id_ for id_, stored in self._schema.transactions.rows.items() if stored.row.state == "DEBITED"}
-        return [
-            operation_row(self._node.server, stored).amount
-            for stored in self._schema.provider_operations.rows.values()
-            if stored.transaction_id in waiting
-            and (stored.kind, stored.state) == (OperationKind.DERIV_WITHDRAW, OperationState.CONFIRMED)
+        debits = [
+            operation_row(self._node.server, stored)
+            for stored in sorted(self._schema.provider_operations.rows.values(), key=OLDEST_FIRST)
+            if stored.kind == OperationKind.DERIV_WITHDRAW and stored.created_at >= since
         ]
+        return [debit for debit in debits if self._awaits_witness(debit)]
+
+    def _awaits_witness(self, debit: OperationRow) -> bool:
+        if debit.state in OVER:
+            state = self._schema.transactions.rows[debit.transaction_id].row.state
+            return debit.state == OperationState.CONFIRMED and state == "DEBITED"
+        return debit.attempts > debit.attempts_closed
 
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
         await self._node.look("attempts.newest")

@@ -333,14 +333,20 @@ async def test_a_final_operation_is_resolved_whatever_its_attempts(rail):
 
 
 async def test_debits_that_wait_for_our_side_of_them_are_unwitnessed(rail):
-    first, seen, asked = withdrawal(), withdrawal(), withdrawal()
-    for unit in (first, seen, asked):
+    first, seen, asked, begun_ = withdrawal(), withdrawal(), withdrawal(), withdrawal()
+    for unit in (first, seen, asked, begun_):
         await rail.commit(unit)
     steps = (TransactionEvent(from_state="DERIV_SENDING", event="DebitConfirmed", to_state="DEBITED"),)
     waiting = stepped(first, state="DEBITED", operations=(confirmed(first),))
     await rail.commit(replace(waiting, transaction=replace(waiting.transaction, events=steps)))
     await rail.commit(debited(seen))
-    assert await rail.process.attempts.unwitnessed() == [usd(2_000)]
+    await rail.begin(begun_.new_operations[0].id)
+    rows = await rail.process.attempts.unwitnessed(begun_.at - timedelta(hours=1))
+    assert {(row.id, row.state, row.attempts) for row in rows} == {
+        (first.new_operations[0].id, "CONFIRMED", 0),
+        (begun_.new_operations[0].id, "INTENT", 1),
+    }
+    assert await rail.process.attempts.unwitnessed(begun_.at + timedelta(hours=1)) == []
 
 
 async def test_the_newest_attempt_and_used_references_are_known(rail):
