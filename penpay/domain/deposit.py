@@ -223,6 +223,8 @@ class Deposit:
     refund_from: str = ""
     """The account a refund is taken from: `customer` or `suspense`."""
     deriv_transaction_id: str = ""
+    delivered: Money | None = None
+    """The dollars that the customer got by it; None when nobody got any, or somebody else did."""
     refund_conversation_id: str = ""
     """What Safaricom knows the Reversal by, once it acknowledged it."""
     refund_originator_conversation_id: str = ""

@@ -7,13 +7,12 @@ from typing import Any
 
 from penpay.domain import deposit_events as ev
 from penpay.domain.deposit import Deposit, State
+from penpay.domain.deposit_standing import STANDING, set_aside
 from penpay.domain.deposit_transfer import (
     AMOUNT_MISMATCH,
     CONTRADICTING_PAYMENT,
-    STANDING,
     WRONG_PAYER,
     open_refund,
-    set_aside,
     slug,
     start_refund,
     start_transfer,

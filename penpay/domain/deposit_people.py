@@ -6,6 +6,7 @@ from penpay.domain import deposit_events as ev
 from penpay.domain import deposit_payment as pay
 from penpay.domain import deposit_transfer as move
 from penpay.domain.deposit import Deposit, State
+from penpay.domain.deposit_standing import STANDING
 from penpay.domain.draft import Draft
 from penpay.domain.ledger import AccountCode
 from penpay.domain.unit import OVER, OperationState
@@ -28,7 +29,7 @@ def staff_credited(d: Draft[Deposit], e: ev.StaffCredited) -> None:
 
 def staff_refunded(d: Draft[Deposit], e: ev.StaffRefunded) -> None:
     """Two people decided to give back."""
-    if d.now.money_at in move.STANDING and d.now.set_aside is None:
+    if d.now.money_at in STANDING and d.now.set_aside is None:
         d.step(_S.IN_REVIEW, {"approval": e.approval})
         move.answer_questions(d, "refunded by staff")
         move.start_refund(d, source=AccountCode(d.now.money_at), reason="refunded_by_review")
@@ -62,7 +63,7 @@ def staff_settled(d: Draft[Deposit], e: ev.StaffSettled) -> None:
     """Two people gave shillings back by hand: all that stand here, or only what was set aside beside the rest."""
     evidence = {"approval": e.approval, "receipt": e.reference}
     aside = d.now.set_aside
-    rest = None if e.surplus_only or d.now.money_at not in move.STANDING else d.now.paid
+    rest = None if e.surplus_only or d.now.money_at not in STANDING else d.now.paid
     if aside is None and rest is None:
         return
     d.reference("mpesa_reversal", e.reference, d.now.stk)

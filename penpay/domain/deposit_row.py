@@ -1,13 +1,13 @@
 """A deposit as the row that is the truth, and back. The JSON is canonical, so equal deposits have equal rows."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from penpay.domain.deposit import OPERATIONS, Deposit, State
 from penpay.domain.fx import Direction, LockedRate
-from penpay.domain.money import Money, kes
+from penpay.domain.money import Money, kes, usd
 from penpay.domain.saga_row import Packing, packed, unpacked
 from penpay.domain.unit import TransactionRow
 
@@ -50,8 +50,8 @@ _PACKING = Packing(
     lists=("earlier_transaction_ids",),
     operations=OPERATIONS,
 )
-_AMOUNTS = ("paid", "set_aside", "held_amount", "received")
-"""Shillings."""
+_AMOUNTS = ("paid", "set_aside", "held_amount", "received", "delivered")
+"""Shillings, and dollars last."""
 
 
 def to_row(deposit: Deposit, base: TransactionRow) -> TransactionRow:
@@ -75,8 +75,8 @@ def _amounts(deposit: Deposit) -> dict[str, int]:
     return {f"{name}_minor": money.minor for name, money in known if money is not None}
 
 
-def _shillings(data: Mapping[str, Any], name: str) -> Money | None:
-    return kes(data[f"{name}_minor"]) if f"{name}_minor" in data else None
+def _money(data: Mapping[str, Any], name: str, unit: Callable[[int], Money] = kes) -> Money | None:
+    return unit(data[f"{name}_minor"]) if f"{name}_minor" in data else None
 
 
 def from_row(row: TransactionRow) -> Deposit:
@@ -99,9 +99,10 @@ def from_row(row: TransactionRow) -> Deposit:
         next_wake_at=row.next_wake_at,
         failure_code=row.failure_code,
         completed_at=row.completed_at,
-        paid=_shillings(data, "paid"),
-        set_aside=_shillings(data, "set_aside"),
-        held_amount=_shillings(data, "held_amount"),
-        received=_shillings(data, "received"),
+        paid=_money(data, "paid"),
+        set_aside=_money(data, "set_aside"),
+        held_amount=_money(data, "held_amount"),
+        received=_money(data, "received"),
+        delivered=_money(data, "delivered", usd),
         **unpacked(data, _PACKING),
     )

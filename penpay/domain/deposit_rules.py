@@ -11,6 +11,7 @@ from penpay.domain import deposit_people as people
 from penpay.domain import deposit_transfer as move
 from penpay.domain.decision import Act, Decision, Ignored, Occasion, Rejected
 from penpay.domain.deposit import OPERATIONS, TRANSITIONS, Deposit
+from penpay.domain.deposit_standing import give_back
 from penpay.domain.deposit_waiting import woke
 from penpay.domain.draft import Draft
 from penpay.domain.rules import Rules
@@ -29,7 +30,7 @@ def decide(
     for kinds, operation in ((_OF_PUSH, deposit.stk), (_OF_TRANSFER, deposit.transfer), (_OF_REFUND, deposit.refund)):
         if isinstance(event, kinds) and (operation is None or (operation.state in OVER and not _proves(event))):
             return Ignored("no such operation, or it is over")
-    draft = Draft(deposit, event, occasion, rules, slots=OPERATIONS, give_back=move.give_back)
+    draft = Draft(deposit, event, occasion, rules, slots=OPERATIONS, give_back=give_back)
     HANDLERS[type(event)](draft, event)
     assert not draft.steps or draft.now.state in allowed, (
         f"{deposit.state} --{type(event).__name__}--> {draft.now.state} is not in the table"

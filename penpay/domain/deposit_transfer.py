@@ -4,10 +4,10 @@ from typing import Any
 
 from penpay.domain import deposit_events as ev
 from penpay.domain.deposit import Deposit, State
+from penpay.domain.deposit_standing import STANDING, agreed_cost, all_paid, all_that_left, not_delivered, not_given_back
 from penpay.domain.draft import Draft
-from penpay.domain.fx import cost_of, exchange
+from penpay.domain.fx import exchange
 from penpay.domain.ledger import AccountCode
-from penpay.domain.money import kes
 from penpay.domain.rail_end import ANOTHER_RECIPIENT
 from penpay.domain.review_kinds import RECEIPT_MISSING
 from penpay.domain.sent_dollars import no_longer_newest, paid_another
@@ -16,8 +16,6 @@ from penpay.domain.unit import OperationKind, OperationState
 _S = State
 _O = OperationState
 
-STANDING = frozenset({AccountCode.CUSTOMER, AccountCode.SUSPENSE})
-"""Where all of the customer's shillings are with us and free."""
 AMOUNT_MISMATCH = "amount_mismatch"
 """The question about money of another amount than asked."""
 WRONG_PAYER = "wrong_payer"
@@ -59,7 +57,11 @@ def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
     assert d.now.paid is not None
     split = exchange(kes_minor=d.now.paid.minor, usd_minor=e.amount.minor, rate=d.now.rate)
     d.post(d.books.deposit_done(split, d.now.transfers))
-    known: dict[str, Any] = {"deriv_transaction_id": e.transaction_id, "money_at": "gone", "next_wake_at": None}
+    d.set(deriv_transaction_id=e.transaction_id, delivered=e.amount)
+    if d.now.refund_receipt:
+        d.to_review(CONTRADICTING_TRANSFER, "FINANCE", all_that_left(d), evidence, money_at="gone")
+        return
+    known: dict[str, Any] = {"money_at": "gone", "next_wake_at": None}
     if d.contradicted() or d.now.failure_code in QUESTIONS_ABOUT_PAYMENT:
         d.step(_S.IN_REVIEW, evidence, **known)
         return
@@ -75,17 +77,17 @@ def answer_questions(d: Draft[Deposit], resolution: str) -> None:
 
 def _unexpected(d: Draft[Deposit], e: ev.DerivConfirmed, evidence: dict[str, str]) -> None:
     """Executed otherwise than asked, or after it was given up: the books follow what happened, and people look."""
-    known = {"deriv_transaction_id": e.transaction_id}
     d.take_back()
-    if d.now.paid is not None and d.now.money_at in {AccountCode.DERIV_OUT, *STANDING}:
-        cost = cost_of(e.amount, d.now.rate)
+    paid = d.now.paid
+    if paid is not None and d.now.money_at in {AccountCode.DERIV_OUT, *STANDING}:
+        cost = agreed_cost(d, paid, e.amount)
         source = AccountCode(d.now.money_at)
-        d.post(d.books.deposit_done_otherwise(d.now.paid, cost, d.now.transfers, source=source))
-        d.set(money_at="gone")
-        set_aside(d, d.now.paid.minor - cost.kes_minor)
+        d.post(d.books.deposit_done_otherwise(paid, cost, d.now.transfers, source=source))
+        all_paid(d, paid, cost)
     else:
         d.post(d.books.unasked(e.transaction_id, e.amount, asset=AccountCode.DERIV_AGENT))
-    d.to_review(CONTRADICTING_TRANSFER, "FINANCE", f"Deriv executed {e.amount.text()} USD", evidence, **known)
+    d.set(deriv_transaction_id=e.transaction_id, delivered=e.amount)
+    d.to_review(CONTRADICTING_TRANSFER, "FINANCE", all_that_left(d), evidence)
 
 
 def deriv_paid_another(d: Draft[Deposit], e: ev.DerivPaidAnother) -> None:
@@ -95,14 +97,9 @@ def deriv_paid_another(d: Draft[Deposit], e: ev.DerivPaidAnother) -> None:
         transfer_absent(d, ANOTHER_RECIPIENT, attempts_closed=e.attempt)
 
     held, amount = d.now.transfer, d.now.receive
+    if e.transaction_id == d.now.deriv_transaction_id:
+        d.set(delivered=None)
     paid_another(d, e, held=held, amount=amount, absent=absent, question=CONTRADICTING_TRANSFER)
-
-
-def set_aside(d: Draft[Deposit], minor: int) -> None:
-    """Remember shillings in suspense beside where the rest stands; nothing or less is no money."""
-    known = d.now.set_aside.minor if d.now.set_aside is not None else 0
-    if minor > 0:
-        d.set(set_aside=kes(known + minor))
 
 
 def deriv_refused(d: Draft[Deposit], e: ev.DerivRefused) -> None:
@@ -172,12 +169,9 @@ def deriv_absent(d: Draft[Deposit], e: ev.DerivAbsent) -> None:
 
 def transfer_absent(d: Draft[Deposit], proof: str, *, attempts_closed: int | None = None) -> None:
     """It is over, and did nothing: the shillings are the customer's again, here."""
-    assert d.now.paid is not None
     d.operation("transfer", _O.REFUSED, code=proof[:64], attempts_closed=attempts_closed)
     if d.now.money_at == "deriv_out":
-        d.post(d.books.deposit_void(d.now.paid, d.now.transfers))
-        d.set(money_at="customer")
-        _as_received(d)
+        not_delivered(d)
 
 
 def deriv_ambiguous(d: Draft[Deposit], e: ev.DerivAmbiguous) -> None:
@@ -257,15 +251,17 @@ def refund_confirmed(d: Draft[Deposit], e: ev.RefundConfirmed) -> None:
         d.post(d.books.unasked(e.receipt, amount, asset=AccountCode.MPESA_PAYBILL, source=source))
         if stands:
             d.set(money_at="gone")
-        reason = f"Safaricom reversed the payment: {e.receipt}"
-        d.to_review(CONTRADICTING_REFUND, "FINANCE", reason, refund_receipt=e.receipt)
+        d.set(refund_receipt=e.receipt)
+        d.to_review(CONTRADICTING_REFUND, "FINANCE", all_that_left(d), {"receipt": e.receipt})
         return
     d.post(d.books.refund_done(d.now.paid, d.now.refunds))
-    gone = {"refund_receipt": e.receipt, "money_at": "gone"}
-    if d.now.received not in {None, d.now.paid}:
+    d.set(refund_receipt=e.receipt)
+    gone = {"money_at": "gone"}
+    another_amount = d.now.received not in {None, d.now.paid}
+    if another_amount or d.now.delivered is not None:
         # Reversed for the amount that was believed, although the receipt is of another one: how much did go back?
-        reason = f"{d.now.paid.text()} KES were reversed of a payment of another amount: {e.receipt}"
-        d.to_review(CONTRADICTING_REFUND, "FINANCE", reason, {"receipt": e.receipt}, **gone)
+        doubt = f"; the payment was one of another amount: {d.now.receipt}" if another_amount else ""
+        d.to_review(CONTRADICTING_REFUND, "FINANCE", all_that_left(d) + doubt, {"receipt": e.receipt}, **gone)
         return
     if d.contradicted():
         d.step(_S.IN_REVIEW, {"receipt": e.receipt}, next_wake_at=None, **gone)
@@ -276,17 +272,18 @@ def refund_confirmed(d: Draft[Deposit], e: ev.RefundConfirmed) -> None:
 
 def refund_absent(d: Draft[Deposit], code: str, *, attempts_closed: int | None = None) -> None:
     """It is over, and did nothing: the shillings stand where they came from."""
-    assert d.now.paid is not None
     d.operation("refund", _O.REFUSED, code=code, attempts_closed=attempts_closed)
     if d.now.money_at == "refund_out":
-        d.post(d.books.refund_void(d.now.paid, d.now.refunds, source=AccountCode(d.now.refund_from)))
-        d.set(money_at=d.now.refund_from)
-        _as_received(d)
+        not_given_back(d)
 
 
 def refund_refused(d: Draft[Deposit], e: ev.RefundRefused) -> None:
     """The money stays visible where it was, and a person decides."""
     refund_absent(d, e.code)
+    if d.now.delivered is not None:
+        # People look at it already, and the shillings have paid: there is nothing more to decide about them.
+        d.step(_S.IN_REVIEW, {"code": e.code})
+        return
     d.to_review("refund_refused", "FINANCE", f"Safaricom refused the Reversal: {e.code}")
 
 
@@ -314,37 +311,3 @@ def refund_unknown(d: Draft[Deposit], e: ev.RefundOutcomeUnknown) -> None:
 def slug(code: str) -> str:
     """A provider's code as part of one of ours."""
     return "".join(letter if letter.isalnum() else "_" for letter in code).lower()[:40]
-
-
-def give_back(d: Draft[Deposit]) -> None:
-    """What was held for an intent that was taken back stands where it came from."""
-    now, gone = d.now, _O.WITHDRAWN
-    if now.paid is not None and now.money_at == "deriv_out" and now.transfer and now.transfer.state is gone:
-        d.post(d.books.deposit_void(now.paid, now.transfers))
-        d.set(money_at="customer")
-        _as_received(d)
-    if now.paid is not None and now.money_at == "refund_out" and (now.refund is None or now.refund.state is gone):
-        source = AccountCode(now.refund_from)
-        d.post(d.books.refund_void(now.paid, now.refunds, source=source))
-        d.set(money_at=source.value)
-        _as_received(d)
-
-
-def _as_received(d: Draft[Deposit]) -> None:
-    """What comes back stands as it once arrived, where a receipt told so only after it had left.
-
-    A surplus that people have given back meanwhile stays given back.
-    """
-    believed, received = d.now.paid, d.now.received
-    if believed is None or received is None or received == believed:
-        return
-    surplus = received.minor - believed.minor
-    aside = d.now.set_aside.minor if d.now.set_aside is not None else 0
-    if surplus > aside:
-        return
-    if surplus > 0:
-        d.set(set_aside=kes(aside - surplus) if aside > surplus else None)
-    source = AccountCode(d.now.money_at)
-    if surplus < 0 or source is not AccountCode.SUSPENSE:
-        d.post(d.books.payment_restated(believed, received, source=source))
-    d.set(paid=received, money_at=AccountCode.SUSPENSE.value)

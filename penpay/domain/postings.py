@@ -105,18 +105,29 @@ class Books:
         The rest of the shillings is set aside; dollars that cost more than was paid are our loss. `source` `DERIV_OUT`
         is the hold of this transfer.
         """
-        rest = paid.minor - split.position_minor - split.spread_minor
-        legs = [
+        legs = self._dollars_paid(paid, split, source=source, dollars=_C.DERIV_AGENT)
+        held = source is _C.DERIV_OUT
+        return _summed("done_otherwise", Phase.POST if held else Phase.POSTED, legs, nth("hold", times) if held else "")
+
+    def deposit_covered(self, paid: Money, split: Exchange, *, source: AccountCode) -> Posting:
+        """Shillings that stand here again pay for dollars that had been booked as our loss; the rest as above."""
+        legs = self._dollars_paid(paid, split, source=source, dollars=_C.WRITE_OFF)
+        return _summed("covered", Phase.POSTED, legs)
+
+    def _dollars_paid(
+        self, paid: Money, split: Exchange, *, source: AccountCode, dollars: AccountCode
+    ) -> list[tuple[Account, int]]:
+        rest = paid.minor - split.kes_minor
+        return [
             (self._of(source, _KES), paid.minor),
             (self._of(_C.FX_POSITION, _KES), -split.position_minor),
             (self._of(_C.FX_SPREAD, _KES), -split.spread_minor),
+            (self._of(_C.ROUNDING, _KES), -split.rounding_minor),
             (self._of(_C.SUSPENSE, _KES), -max(rest, 0)),
             (self._of(_C.WRITE_OFF, _KES), max(-rest, 0)),
             (self._of(_C.FX_POSITION, _USD), split.usd_minor),
-            (self._of(_C.DERIV_AGENT, _USD), -split.usd_minor),
+            (self._of(dollars, _USD), -split.usd_minor),
         ]
-        held = source is _C.DERIV_OUT
-        return _summed("done_otherwise", Phase.POST if held else Phase.POSTED, legs, nth("hold", times) if held else "")
 
     def returned_otherwise(self, dollars: Money, returned: Money, times: int, *, source: AccountCode) -> Posting:
         """Other dollars went back than were asked: the rest is set aside, more is our loss."""
@@ -164,6 +175,11 @@ class Books:
         return self._move(
             nth("refund_void", times), Phase.VOID, amount=amount, resolves=nth("refund_hold", times), **legs
         )
+
+    def refund_covered(self, amount: Money) -> Posting:
+        """Shillings that stand here again pay for those of a Reversal that had been booked as our loss."""
+        legs = {"debit": _C.CUSTOMER, "credit": _C.WRITE_OFF}
+        return self._move("refund_covered", Phase.POSTED, amount=amount, **legs)
 
     def refund_done(self, amount: Money, times: int = 1) -> Posting:
         """The Reversal happened: the shillings left the paybill."""

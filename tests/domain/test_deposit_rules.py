@@ -753,7 +753,9 @@ def test_a_reversal_that_succeeds_after_the_transfer_is_sent_is_our_loss_and_sta
     assert (story.balance("write_off:KES"), story.balance("deriv_out:KES")) == (130_000, -130_000)
     story.happens(confirmed())
     assert (story.state, story.clearing(), story.balance("deriv_agent:USD")) == (State.IN_REVIEW, 0, -966)
-    assert story.questions == ["contradicting_refund"]
+    assert story.questions == ["contradicting_refund", "contradicting_transfer"], (
+        "it names both, now that both are known"
+    )
     story.happens(ev.StaffClosed(approval="a,b"))
     assert story.state is State.COMPLETED
 

@@ -1,0 +1,101 @@
+"""Where the shillings of a deposit stand, and what they pay for when they stand here again.
+
+Shillings and dollars may both have left for one customer: what comes back makes up for what left, and is nobody's else.
+"""
+
+from penpay.domain.deposit import Deposit
+from penpay.domain.draft import Draft
+from penpay.domain.fx import Exchange, cost_of, exchange
+from penpay.domain.ledger import AccountCode
+from penpay.domain.money import Money, kes
+from penpay.domain.unit import OperationState
+
+_O = OperationState
+STANDING = frozenset({AccountCode.CUSTOMER, AccountCode.SUSPENSE})
+"""Where all of the customer's shillings are with us and free."""
+
+
+def give_back(d: Draft[Deposit]) -> None:
+    """What was held for an intent that was taken back stands where it came from."""
+    now, gone = d.now, _O.WITHDRAWN
+    if now.paid is not None and now.money_at == "deriv_out" and now.transfer and now.transfer.state is gone:
+        not_delivered(d)
+    if now.paid is not None and now.money_at == "refund_out" and (now.refund is None or now.refund.state is gone):
+        not_given_back(d)
+
+
+def not_delivered(d: Draft[Deposit]) -> None:
+    """The shillings stand here again. If as many went back to the payer meanwhile, they are what makes up for those."""
+    now = d.now
+    assert now.paid is not None
+    d.post(d.books.deposit_void(now.paid, now.transfers))
+    if now.refund_receipt:
+        d.post(d.books.refund_covered(now.paid))
+        d.set(money_at="gone")
+        return
+    d.set(money_at="customer")
+    _as_received(d)
+
+
+def not_given_back(d: Draft[Deposit]) -> None:
+    """The shillings stand here again. If dollars were delivered meanwhile, they are what pays for them."""
+    now = d.now
+    assert now.paid is not None
+    source = AccountCode(now.refund_from)
+    d.post(d.books.refund_void(now.paid, now.refunds, source=source))
+    if now.delivered is not None:
+        cost = agreed_cost(d, now.paid, now.delivered)
+        d.post(d.books.deposit_covered(now.paid, cost, source=source))
+        all_paid(d, now.paid, cost)
+        return
+    d.set(money_at=source.value)
+    _as_received(d)
+
+
+def _as_received(d: Draft[Deposit]) -> None:
+    """What comes back stands as it once arrived, where a receipt told so only after it had left.
+
+    A surplus that people have given back meanwhile stays given back.
+    """
+    believed, received = d.now.paid, d.now.received
+    if believed is None or received is None or received == believed:
+        return
+    surplus = received.minor - believed.minor
+    aside = d.now.set_aside.minor if d.now.set_aside is not None else 0
+    if surplus > aside:
+        return
+    if surplus > 0:
+        d.set(set_aside=kes(aside - surplus) if aside > surplus else None)
+    source = AccountCode(d.now.money_at)
+    if surplus < 0 or source is not AccountCode.SUSPENSE:
+        d.post(d.books.payment_restated(believed, received, source=source))
+    d.set(paid=received, money_at=AccountCode.SUSPENSE.value)
+
+
+def agreed_cost(d: Draft[Deposit], paid: Money, dollars: Money) -> Exchange:
+    """What the customer's dollars cost them. As it was agreed there is no rest to give back."""
+    if (paid, dollars) == (d.now.send, d.now.receive):
+        return exchange(kes_minor=paid.minor, usd_minor=dollars.minor, rate=d.now.rate)
+    return cost_of(dollars, d.now.rate)
+
+
+def all_paid(d: Draft[Deposit], paid: Money, cost: Exchange) -> None:
+    """All shillings that stood somewhere have paid for dollars; what these did not cost is set aside."""
+    d.set(money_at="gone")
+    set_aside(d, paid.minor - cost.kes_minor)
+
+
+def set_aside(d: Draft[Deposit], minor: int) -> None:
+    """Remember shillings in suspense beside where the rest stands; nothing or less is no money."""
+    known = d.now.set_aside.minor if d.now.set_aside is not None else 0
+    if minor > 0:
+        d.set(set_aside=kes(known + minor))
+
+
+def all_that_left(d: Draft[Deposit]) -> str:
+    """All that left for this customer, both ways: what a person has to know to get one of them back."""
+    shillings, dollars = d.now.paid or d.now.send, d.now.delivered
+    gone = [f"{shillings.text()} KES went back to the payer ({d.now.refund_receipt})"] if d.now.refund_receipt else []
+    if dollars is not None:
+        gone.append(f"Deriv executed {dollars.text()} USD ({d.now.deriv_transaction_id})")
+    return ", and ".join(gone)
