@@ -160,25 +160,27 @@ class HttpDaraja:
         """Every payment of the period (at most 48 h back), also those whose callback never came."""
         found: dict[str, PullRow] = {}
         unreadable: set[str] = set()
-        certain = True
+        certain, offset, before = True, 0, parse.PullPage()
         for _ in range(_PULL_PAGES_MAX):
             body = {
                 "ShortCode": self._account.shortcode,
                 "StartDate": since.astimezone(EAT).strftime("%Y-%m-%d %H:%M:%S"),
                 "EndDate": until.astimezone(EAT).strftime("%Y-%m-%d %H:%M:%S"),
-                "OffSetValue": str(len(found) + len(unreadable)),
+                "OffSetValue": str(offset),
             }
             answer = await self._post("/pulltransactions/v1/query", body)
             page = parse.pull_page(answer, since=since, until=until)
-            known = len(found) + len(unreadable)
             for row in page.rows:
                 found.setdefault(row.receipt, row)
             unreadable.update(page.unreadable)
             certain = certain and page.certain
-            if len(found) + len(unreadable) == known:
+            # As received: of two equal entries each has a place in the list. A page that is told again is its last.
+            received = len(page.rows) + len(page.unreadable)
+            if not received or page == before:
                 return PullList(
                     tuple(found.values()), complete=certain and not unreadable, unreadable=tuple(sorted(unreadable))
                 )
+            offset, before = offset + received, page
         # A list that we did not read to its end proves nothing about what is missing from it.
         raise OutcomeUnknown(TOO_MANY_PAGES)
 

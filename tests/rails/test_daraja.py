@@ -293,13 +293,14 @@ async def test_an_unreadable_token_answer_is_not_sent(daraja, sandbox_rails):
     assert caught.value.code in {"token_unavailable", UNREADABLE}
 
 
-async def test_unreadable_rows_are_passed_by_page_for_page(daraja_account):
-    rows = [[{**ROW, "transactionId": f"NLJ7RT61S{n}"} if n % 2 else {"odd": n}] for n in range(6)]
+async def listed_in_pages(account, rows, *, clamped=False):
+    """What is pulled of these rows in pages of two, and the offsets that were asked for."""
     asked = []
 
     async def page(request: web.Request) -> web.Response:
         offset = int((await request.json())["OffSetValue"])
         asked.append(offset)
+        offset = min(offset, len(rows) - 2) if clamped else offset
         return web.json_response({"ResponseCode": "1000", "Response": rows[offset : offset + 2]})
 
     async def token(_: web.Request) -> web.Response:
@@ -311,10 +312,30 @@ async def test_unreadable_rows_are_passed_by_page_for_page(daraja_account):
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    gateway = HttpDaraja(replace(daraja_account, base_url=f"http://127.0.0.1:{runner.addresses[0][1]}"), SystemClock())
+    gateway = HttpDaraja(replace(account, base_url=f"http://127.0.0.1:{runner.addresses[0][1]}"), SystemClock())
     now = datetime.now(UTC)
     listed = await gateway.pull(since=now - timedelta(minutes=5), until=now)
     await gateway.close()
     await runner.cleanup()
+    return listed, asked
+
+
+async def test_unreadable_rows_are_passed_by_page_for_page(daraja_account):
+    rows = [[{**ROW, "transactionId": f"NLJ7RT61S{n}"} if n % 2 else {"odd": n}] for n in range(6)]
+    listed, asked = await listed_in_pages(daraja_account, rows)
     assert (len(listed.rows), listed.complete, asked) == (3, False, [0, 2, 4, 6])
     assert listed.unreadable == ("{'odd': 0}", "{'odd': 2}", "{'odd': 4}")
+
+
+async def test_equal_rows_are_counted_as_they_come_and_hide_none_behind_them(daraja_account):
+    first, last = ({**ROW, "transactionId": f"NLJ7RT61S{n}"} for n in (1, 9))
+    rows = [[{"odd": 0}]] * 3 + [[first]] * 3 + [[last]]
+    listed, asked = await listed_in_pages(daraja_account, rows)
+    assert [row.receipt for row in listed.rows] == ["NLJ7RT61S1", "NLJ7RT61S9"]
+    assert (listed.complete, listed.unreadable, asked) == (False, ("{'odd': 0}",), [0, 2, 4, 6, 7])
+
+
+async def test_a_list_whose_last_page_is_told_for_ever_comes_to_an_end(daraja_account):
+    rows = [[{**ROW, "transactionId": f"NLJ7RT61S{n}"}] for n in range(3)]
+    listed, asked = await listed_in_pages(daraja_account, rows, clamped=True)
+    assert (len(listed.rows), listed.complete, asked) == (3, True, [0, 2, 4])
