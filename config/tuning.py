@@ -17,7 +17,7 @@ def _split(value: object) -> object:
 
 
 Ladder = Annotated[tuple[Seconds, ...], BeforeValidator(_split), Field(min_length=1)]
-"""Waits between tries, comma-separated; the last one repeats."""
+"""Moments of the tries, in seconds from the same beginning; comma-separated."""
 
 
 def minor(amount: Decimal) -> int:
@@ -133,18 +133,20 @@ class TimingSettings(Section):
     stk_poll_until_s: Seconds = 86_400.0
     stk_unknown_s: Seconds = 900.0
     """A deposit without any answer may fail only after this and one clean Pull."""
-    """Without a callback a failure rests on what was asked: so long after it, Pull is looked at again."""
     paid_in_time_s: Seconds = 600.0
     """A payment this long after its push keeps the locked rate."""
     callback_sweep_s: Seconds = 2.0
     """Evidence that no bell rang for is found after this."""
     refund_receipt_wait_s: Seconds = 86_400.0
     """A refund that still lacks the receipt to reverse goes to review after this."""
-    refund_poll_ladder_s: Ladder = (60.0, 120.0, 300.0, 900.0, 3_600.0)
+    refund_poll_s: Seconds = 60.0
+    """How often Safaricom is asked about a Reversal or a payout whose end nobody told."""
     deriv_settle_s: Seconds = 600.0
     """Absence from the statement proves something only after this and two reads."""
-    deriv_read_ladder_s: Ladder = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
-    deriv_held_ladder_s: Ladder = (30.0, 60.0, 120.0, 300.0, 600.0)
+    deriv_read_every_s: Seconds = 30.0
+    """How often Deriv's statement is read for what is unknown."""
+    deriv_held_retry_s: Seconds = 30.0
+    """How often money is tried to be sent that waits for a rail or a float; shillings as well."""
     deriv_held_until_s: Seconds = 86_400.0
     unknown_until_s: Seconds = 13_800.0
     """What a provider leaves unknown is in front of a person after this: invariant i13 allows four hours."""
@@ -193,8 +195,8 @@ class TimingSettings(Section):
             raise ValueError("LEASE_RENEW_S must be below half of SHARD_LEASE_S, or one late renewal loses the lease")
         if self.deriv_pong_s > self.deriv_ping_s:
             raise ValueError("DERIV_PONG_S is above DERIV_PING_S")
-        if self.unknown_until_s <= self.deriv_settle_s + self.deriv_read_ladder_s[-1]:
-            raise ValueError("UNKNOWN_UNTIL_S leaves no time to prove an absence (DERIV_SETTLE_S, DERIV_READ_LADDER_S)")
+        if self.unknown_until_s <= self.deriv_settle_s + 2 * self.deriv_read_every_s:
+            raise ValueError("UNKNOWN_UNTIL_S leaves no time to prove an absence (DERIV_SETTLE_S, DERIV_READ_EVERY_S)")
         if self.stk_grace_s > self.stk_unknown_s:
             raise ValueError("STK_GRACE_S is above STK_UNKNOWN_S")
         return self

@@ -12,6 +12,8 @@ from config.keys import decode_keyring, development_keys, is_well_known
 from config.sections import SECTIONS, Bind, DatabaseSettings, InternalListener, OperatorAccess
 from config.settings import Settings, SettingsError, load_section, load_settings
 from config.tuning import SAGA_TIMES, LimitSettings, TimingSettings, minor
+from penpay.app.rules import rules_of
+from penpay.domain.rules import Rules
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 OTHER_KEY = base64.urlsafe_b64encode(bytes(range(200, 232))).decode().rstrip("=")
@@ -311,6 +313,29 @@ def test_the_defaults_are_the_published_ones():
     assert (timing.shard_lease_s, timing.lease_renew_s, timing.stk_grace_s, timing.deriv_settle_s) == (15, 5, 180, 600)
     assert timing.stk_poll_ladder_s == (20, 30, 60, 90, 120, 180)
     assert minor(Decimal("1000.5")) == 100_050
+
+
+def test_no_rung_of_a_ladder_is_for_show(development):
+    """Whoever sets a time of the sagas changes what they do: one that does nothing looks like a pace that it is not."""
+    plain = rules_of(load(development))
+    ladders = {name: value for name, value in TimingSettings() if isinstance(value, tuple)}
+    rungs = [(name, n) for name, ladder in ladders.items() for n in range(len(ladder))]
+    for name, n in rungs:
+        moved = ",".join(str(wait + (0.5 if n == m else 0)) for m, wait in enumerate(ladders[name]))
+        assert rules_of(load({**development, f"PENPAY_TIMING__{name.upper()}": moved})) != plain, (name, n)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("DERIV_HELD_RETRY_S", "held_retry_s"),
+        ("DERIV_READ_EVERY_S", "resolve_s"),
+        ("REFUND_POLL_S", "refund_probe_s"),
+    ],
+)
+def test_what_waits_or_is_unknown_is_tried_again_at_the_pace_that_is_set(development, name, rule):
+    assert getattr(rules_of(load({**development, f"PENPAY_TIMING__{name}": "47"})), rule) == 47
+    assert getattr(rules_of(load(development)), rule) == getattr(Rules(), rule)
 
 
 def test_a_listener_may_have_an_address_of_either_family():
