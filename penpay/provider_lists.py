@@ -55,7 +55,7 @@ class Lists:
 
     async def compared(self, source: str, since: datetime, *, until: datetime, now: datetime) -> Compared:
         """A list of a period, item by item. The agent's is always read to its end: its balance stands there."""
-        since = max(since, _begins(source, now))
+        since = max(since, begins(source, now))
         window = Window(since=since + CLOCKS, settled_at=self.settled_at(now))
         if source == PAYMENTS:
             return await self._payments(since, until, window), None
@@ -69,7 +69,7 @@ class Lists:
         source, now = PAYMENTS if kind == "payment" else AGENT, self.clock.now()
         # What is older stands in the opening balance.
         since = max(at - CLOCKS, await self.reads.booked_since(ACCOUNTS[source]))
-        if at + CLOCKS < max(since, _begins(source, now)):
+        if at + CLOCKS < max(since, begins(source, now)):
             return None
         findings, _ = await self.compared(source, since, until=at + CLOCKS, now=now)
         for one in findings:
@@ -81,7 +81,13 @@ class Lists:
         told = await self.payments.pull(since=since, until=until)
         rows = told.rows
         listed = [
-            Listed(ref=row.receipt, amount=row.amount, at=row.paid_at, reference=row.reference)
+            Listed(
+                ref=row.receipt,
+                amount=row.amount,
+                at=row.paid_at,
+                reference=row.reference,
+                phone_tail=row.phone_tail,
+            )
             for row in rows
             if row.paid_at >= since
         ]
@@ -116,7 +122,7 @@ class Lists:
         return found, reading.balance
 
 
-def _begins(source: str, now: datetime) -> datetime:
+def begins(source: str, now: datetime) -> datetime:
     """From when on a list can be read."""
     return now - REACH if source == PAYMENTS else datetime.min.replace(tzinfo=UTC)
 

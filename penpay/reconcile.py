@@ -26,8 +26,9 @@ from penpay.domain.reconciliation import (
     is_clean,
     not_told,
 )
+from penpay.domain.strays import shown_tail
 from penpay.operator import NodeUnreachable
-from penpay.provider_lists import ACCOUNTS, AGENT, PAYMENTS, Lists, kind_of
+from penpay.provider_lists import ACCOUNTS, AGENT, PAYMENTS, Lists, begins, kind_of
 
 BALANCE = "balance"
 OVERLAP = timedelta(minutes=10)
@@ -61,6 +62,8 @@ class Report:
     """Everything that was found, and which shards may send again because of it."""
 
     findings: list[Finding] = field(default_factory=list)
+    since: dict[str, datetime] = field(default_factory=dict)
+    """From when on each list was compared: where the books or the list begin, or shortly before what agreed last."""
     opened: tuple[int, ...] = ()
 
     @property
@@ -74,6 +77,7 @@ class Report:
         return {
             "clean": is_clean(self.findings),
             "counts": {f"{source}: {verdict}": count for (source, verdict), count in sorted(counts.items())},
+            "since": {source: time_text(at) for source, at in self.since.items()},
             "opened_shards": list(self.opened),
             "findings": [
                 {
@@ -83,6 +87,7 @@ class Report:
                     "amount": one.amount.text() if one.amount else None,
                     "currency": one.amount.currency.value if one.amount else None,
                     "at": time_text(one.at) if one.at else None,
+                    "phone_tail": shown_tail(one.phone_tail) or None,
                     "words": one.words,
                     "remedy": one.remedy.value or None,
                 }
@@ -101,7 +106,9 @@ async def reconcile(sides: Sides) -> Report:
     agent_balance: Money | None = None
     for source in (PAYMENTS, AGENT):
         sides.say(f"comparing {source}")
-        since = max(await lists.reads.booked_since(ACCOUNTS[source]), cursors.get(source, _EVER) - OVERLAP)
+        booked_since = await lists.reads.booked_since(ACCOUNTS[source])
+        since = max(booked_since, cursors.get(source, _EVER) - OVERLAP, begins(source, now))
+        report.since[source] = since
         try:
             found, balance = await lists.compared(source, since, until=now, now=now)
             agent_balance = balance or agent_balance
@@ -205,7 +212,8 @@ def show(console: Console, report: Report) -> None:
     counts = Counter((one.source, one.verdict) for one in report.findings)
     for source in (PAYMENTS, AGENT, BALANCE):
         parts = [f"{counts[source, verdict]} {verdict}" for verdict in Verdict if counts[source, verdict]]
-        console.print(f"{source}: {', '.join(parts) or 'nothing to compare'}", highlight=False)
+        nothing = f"nothing since {time_text(report.since[source])}" if source in report.since else "nothing to compare"
+        console.print(f"{source}: {', '.join(parts) or nothing}", highlight=False)
     others = [one for one in report.findings if one.verdict is not Verdict.AGREES]
     if others:
         # On 80 columns too: amounts stand whole, ids and words go on in the next line.
@@ -213,9 +221,10 @@ def show(console: Console, report: Report) -> None:
         table = Table(item, Column("amount", no_wrap=True), words, "what was done", show_lines=True)
         for one in others:
             amount = f"{one.amount.text()} {one.amount.currency}" if one.amount else "-"
-            colour = "yellow" if one.verdict is Verdict.MOVING else "red"
+            colour = "yellow" if one.verdict in {Verdict.MOVING, Verdict.NOT_LISTED_YET} else "red"
             when = f", {time_text(one.at)}" if one.at else ""
-            known = f"[{colour}]{one.verdict}[/]{when}\n{escape(one.words)}"
+            who = f", payer ...{shown_tail(one.phone_tail)}" if one.phone_tail else ""
+            known = f"[{colour}]{one.verdict}[/]{when}{who}\n{escape(one.words)}"
             table.add_row(f"{one.source}\n{escape(one.ref)}", amount, known, one.remedy or "-")
         console.print(table)
     if report.opened:

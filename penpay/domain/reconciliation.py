@@ -19,6 +19,8 @@ class Verdict(StrEnum):
     MOVING = "moving"
     """Money is on its way: no difference, and no agreement either."""
     DIFFERS = "differs"
+    NOT_LISTED_YET = "not listed yet"
+    """In the books, and too young for a list that lags: no difference, and nothing that a gate waits for."""
     NOT_TOLD = "not told"
     """The provider could not be asked, so nothing is known."""
 
@@ -43,6 +45,8 @@ class Listed:
     at: datetime
     reference: str = ""
     """What it says of itself: the reference of one of our operations, if any."""
+    phone_tail: str = ""
+    """The last digits of who paid, as far as the provider shows them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,7 @@ class Finding:
     remedy: Remedy = Remedy.NONE
     operation_id: str = ""
     """The operation of ours that a movement names, if any."""
+    phone_tail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +134,7 @@ def _judged(source: str, item: Listed, mine: Booked | None, claims: Mapping[str,
         at=item.at,
         remedy=remedy,
         operation_id=operation_id,
+        phone_tail=item.phone_tail,
     )
 
 
@@ -139,11 +145,12 @@ def _waited_for(finding: Finding) -> Finding:
 
 def _missing(source: str, listed: set[str], booked: Mapping[str, Booked], window: Window) -> Iterator[Finding]:
     for mine in booked.values():
-        if mine.ref not in listed and window.since <= mine.at <= window.settled_at:
-            words = "booked, and the provider does not list it"
-            yield Finding(
-                source=source, ref=mine.ref, verdict=Verdict.DIFFERS, words=words, amount=mine.amount, at=mine.at
-            )
+        if mine.ref in listed or mine.at < window.since:
+            continue
+        verdict, words = Verdict.DIFFERS, "booked, and the provider does not list it"
+        if mine.at > window.settled_at:
+            verdict, words = Verdict.NOT_LISTED_YET, "booked, and too young to be missed in the provider's list"
+        yield Finding(source=source, ref=mine.ref, verdict=verdict, words=words, amount=mine.amount, at=mine.at)
 
 
 def compare_balance(account: str, told: Money, books: Money, *, moving: bool) -> Finding:
@@ -162,4 +169,4 @@ def not_told(source: str, ref: str, reason: str) -> Finding:
 
 def is_clean(findings: Iterable[Finding]) -> bool:
     """Whether everything was compared and agrees: only then may money leave again after a recovery."""
-    return all(finding.verdict is Verdict.AGREES for finding in findings)
+    return all(finding.verdict in {Verdict.AGREES, Verdict.NOT_LISTED_YET} for finding in findings)

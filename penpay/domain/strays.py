@@ -51,11 +51,16 @@ class Stray:
     phone_tail: str = ""
 
 
+def shown_tail(phone_tail: str) -> str:
+    """Of the digits that a provider shows of a payer as many as staff are shown of any customer."""
+    return phone_tail[-_DIGITS_SHOWN:]
+
+
 def stray_unit(stray: Stray, *, review_id: str, now: datetime, actor: str) -> UnitOfWork:
     """The unit `ref:<provider's id>`. What left is only shown to a person: no posting can explain it."""
     amount = stray.amount
     told = {"ref": stray.ref, "amount": amount.text(), "currency": amount.currency.value, "at": stray.at}
-    payer = {"phone_tail": stray.phone_tail[-_DIGITS_SHOWN:]} if stray.phone_tail else {}
+    payer = {"phone_tail": shown_tail(stray.phone_tail)} if stray.phone_tail else {}
     review = ReviewOpened(
         id=review_id,
         transaction_id="",

@@ -91,7 +91,8 @@ class ReconcileDesk:
         record = AuditRecord(actor=actor, action="movement.book", subject=found.ref, detail={"kind": found.kind})
         await self.staff_log.append((record,), at=now)
         amount = Money(abs(finding.amount.minor), finding.amount.currency)
-        stray = Stray(kind=found.kind, ref=found.ref, amount=amount, at=time_text(finding.at))
+        at = time_text(finding.at)
+        stray = Stray(kind=found.kind, ref=found.ref, amount=amount, at=at, phone_tail=finding.phone_tail)
         unit = stray_unit(stray, review_id=self.ids.ulid(), now=now, actor=actor)
         try:
             reply = await self.addresses.ask(ledger_of(SHARD), CommitUnit(unit), timeout_s=self.ask_s)

@@ -1,6 +1,7 @@
 """`penpay reconcile` against a whole installation: what the rails' truth holds and our books do not."""
 
 import asyncio
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from rich.console import Console
 
 from penpay.adapters.agent_account import AgentReading
 from penpay.client import Client
@@ -17,10 +19,11 @@ from penpay.demo.play import Stage, sign_up
 from penpay.demo.rails import SandboxControl
 from penpay.domain.money import Money, kes, usd
 from penpay.domain.payments import PullRow
-from penpay.domain.reconciliation import Booked, Remedy, Verdict
+from penpay.domain.reconciliation import Booked, Finding, Remedy, Verdict
 from penpay.domain.statement import StatementRow
 from penpay.ports_rails import PullList
 from penpay.provider_lists import Lists
+from penpay.reconcile import Report, show
 from penpay.stack import PrivateInstallation
 
 SETTINGS = {
@@ -172,6 +175,39 @@ async def test_one_item_is_judged_by_what_its_provider_lists(
     lists = Lists(payments=sides, agent=sides, books=sides, reads=sides, clock=sides, settle_s=600.0)
     found = await lists.judged(kind, ref, at=NOW - timedelta(hours=hours_ago))
     assert (found.remedy if found is not None else None) == remedy
+
+
+async def test_a_payment_of_nobody_is_judged_with_the_digits_of_who_paid():
+    sides = Sides([PullRow("NOBODYS", "", kes(500), NOW - timedelta(hours=1), "4126")], [])
+    lists = Lists(payments=sides, agent=sides, books=sides, reads=sides, clock=sides, settle_s=600.0)
+    found = await lists.judged("payment", "NOBODYS", at=NOW - timedelta(hours=1))
+    assert found is not None
+    assert found.phone_tail == "4126"
+
+
+def shown(report: Report) -> str:
+    console = Console(file=io.StringIO(), width=100)
+    show(console, report)
+    return console.file.getvalue()
+
+
+def test_a_report_says_since_when_there_is_nothing_and_what_is_not_listed_yet():
+    young = Finding(source="payments", ref="TKK1", verdict=Verdict.NOT_LISTED_YET, words="w", amount=kes(500), at=NOW)
+    report = Report(findings=[young], since={"payments": OPENED, "agent": OPENED})
+    said = shown(report)
+    assert "payments: 1 not listed yet" in said
+    assert "agent: nothing since 2026-11-20T06:00:00.000Z" in said
+    assert (report.differs, report.as_json()["clean"]) == (False, True)
+    assert report.as_json()["since"] == dict.fromkeys(("payments", "agent"), "2026-11-20T06:00:00.000Z")
+
+
+def test_a_report_says_who_paid_what_nobody_explains():
+    finding = Finding(
+        source="payments", ref="TKK1", verdict=Verdict.DIFFERS, words="w", amount=kes(500), at=NOW, phone_tail="4126"
+    )
+    report = Report(findings=[finding])
+    assert report.as_json()["findings"][0]["phone_tail"] == "126"
+    assert "payer ...126" in shown(report)
 
 
 async def test_a_list_with_entries_that_cannot_be_read_says_so_of_what_it_does_not_show():

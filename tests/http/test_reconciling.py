@@ -157,6 +157,14 @@ async def test_money_of_nobody_is_booked_once_and_a_person_asked(
     assert [record.actor for record in (*node.logged, *unit.audit)] == ["staff:Achieng"] * 2
 
 
+async def test_the_question_about_a_payment_of_nobody_says_who_paid_as_every_other_does(node: Node):
+    node.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
+    node.lists["payment", PAYMENT["ref"]] = replace(listed(kes(55_500)), phone_tail="4126")
+    await node.call("POST", "/movements", PAYMENT)
+    ((_, asked),) = node.actors.asked
+    assert asked.unit.reviews[0].evidence["phone_tail"] == "126"
+
+
 @pytest.mark.parametrize(
     ("told", "status", "code"),
     [
