@@ -18,7 +18,7 @@ from actors.recording import record, unit_of
 from actors.withdrawal_flow import WITHDRAWAL
 from penpay.domain.decision import IN_REVIEW, Act, Decision, Effect, Ignored, Occasion, Rejected
 from penpay.domain.errors import Unavailable
-from penpay.domain.review import PROOFS, staff_event, unproven, used_already
+from penpay.domain.review import staff_event, undecidable, used_already
 from penpay.domain.rules import Rules
 from penpay.domain.saga_events import CancelRequested, Woke
 from penpay.domain.unit import NewOperation, OperationKind, RejectCode, ReviewOpened, TransactionRow, UnitOfWork
@@ -297,16 +297,21 @@ class SagaActor(EntityActor):
     async def _resolve(self, asked: ResolveReview) -> TransactionRow | Refusal:
         """Staff's decision. While the end of an attempt is not proven, the only one is to say how it ended.
 
-        Evidence that waited is applied first, and a lost race is no reason to decide about what nobody looked at.
+        While its call is under way, nobody can know that it did nothing. Evidence that waited is applied first, and a
+        lost race is no reason to decide about what nobody looked at.
         """
         self._forget()
         rows = await self._load()
+        assert rows is not None
         assert self._row is not None
         looked_at = self._row.version if asked.version is None else asked.version
         if looked_at != self._row.version:
             return Refusal("review_not_resolvable", CHANGED)
-        if asked.action not in PROOFS and unproven(rows.operations if rows else ()):
-            return Refusal("review_not_resolvable", "an operation has an attempt without a proven end")
+        if rows.inbox:
+            rows = await self._read()  # what was applied may have let a rail begin
+        problem = undecidable(asked.action, rows.operations)
+        if problem:
+            return Refusal("review_not_resolvable", problem)
         event = staff_event(self._flow.type, asked.action, asked.approval)
         outcome = await self._apply(lambda: event if self._is_at(looked_at) else None, staff=True)
         if isinstance(outcome, Rejected) and outcome.code == EVIDENCE_USED:

@@ -119,6 +119,8 @@ class OperationRow:
     attempts_closed: int
     """The newest attempt known to have executed nothing; the rail may attempt when equal to `attempts`."""
     created_at: datetime
+    under_way: bool = False
+    """Whether an attempt has no end: its call may still be made. What a dead rail left its next epoch ends."""
     sealed_request: bytes = field(default=b"", repr=False)
     data_key: bytes = field(default=b"", repr=False)
 

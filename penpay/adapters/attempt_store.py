@@ -113,17 +113,17 @@ class MySqlAttemptStore:
         rows: list[str] = []
         for found_row in found:
             *columns, staff_approved = found_row
-            operation = operation_row((*columns, 0, data_keys.get(columns[3], b"")))
+            operation = operation_row((*columns, 0, 0, data_keys.get(columns[3], b"")))
             wish = wishes[operation.id]
             attempts, made_in = newest.get(operation.id, (0, 0))
             if attempts and attempts == wish.number and made_in == epoch:
-                granted[operation.id] = Attempt(replace(operation, attempts=attempts), attempts)
+                granted[operation.id] = Attempt(replace(operation, attempts=attempts, under_way=True), attempts)
                 continue
             is_frozen = operation.user_id in frozen and not staff_approved
             if operation.state != OperationState.INTENT or attempts != operation.attempts_closed or is_frozen:
                 continue
             wish.number = attempts + 1
-            granted[operation.id] = Attempt(replace(operation, attempts=wish.number), wish.number)
+            granted[operation.id] = Attempt(replace(operation, attempts=wish.number, under_way=True), wish.number)
             rows.append(
                 row(operation.id, wish.number, rail, epoch, wish.watermark, self._clock.now(), "", "", "", "{}")
             )

@@ -52,7 +52,7 @@ def transaction_row(row: Row) -> TransactionRow:
 def operation_row(row: Row) -> OperationRow:
     """The columns of `operations`, `intents` and `unresolved`."""
     id_, transaction_id, shard, user_id, kind, state, amount_minor, currency, recipient, reference, *rest = row
-    request, provider_ref, code, attempts_closed, created_at, sealed_request, attempts, data_key = rest
+    request, provider_ref, code, attempts_closed, created_at, sealed_request, attempts, under_way, data_key = rest
     return OperationRow(
         id=id_,
         transaction_id=transaction_id,
@@ -69,6 +69,7 @@ def operation_row(row: Row) -> OperationRow:
         attempts=attempts,
         attempts_closed=attempts_closed,
         created_at=created_at,
+        under_way=bool(under_way),
         sealed_request=sealed_request,
         data_key=data_key or b"",
     )

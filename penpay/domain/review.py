@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -56,6 +56,8 @@ _NAMED = frozenset({Action.EXECUTED, Action.SETTLE, Action.SURPLUS})
 _GIVEN_BACK = frozenset({Action.SETTLE, Action.SURPLUS})
 PROOFS = frozenset({Action.EXECUTED, Action.ABSENT})
 """The only decisions about a transaction that has an operation without a proven end."""
+NOT_YET = "a call to the provider is still under way: try again in a minute"
+"""It ends within two minutes; what a rail left that died in it, the rail's next epoch ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +207,25 @@ class Attempted(Protocol):
     def attempts(self) -> int: ...
     @property
     def attempts_closed(self) -> int: ...
+    @property
+    def under_way(self) -> bool: ...
 
 
 _PROVEN = frozenset({OperationState.CONFIRMED, OperationState.REFUSED, OperationState.WITHDRAWN})
 
 
+def undecidable(action: str, operations: Sequence[Attempted]) -> str:
+    """Why nobody can decide this yet about a transaction with these operations; empty when somebody can.
+
+    Nothing is proven absent that a rail may be doing just now: the same money would go out twice.
+    """
+    if action not in PROOFS and (open_ended := unproven(operations)):
+        return f"operations without a proven end: {', '.join(open_ended)}"
+    return NOT_YET if action != Action.EXECUTED and any(one.under_way for one in operations) else ""
+
+
 def unproven(operations: Iterable[Attempted]) -> tuple[str, ...]:
-    """Operations that may have moved money, or still may: while there is one, nothing can be decided."""
+    """Operations that may have moved money, or still may: while there is one, people can only say how it ended."""
     return tuple(
         one.id
         for one in operations

@@ -17,7 +17,7 @@ from penpay.domain.identity import mask_phones_in
 from penpay.domain.ledger import Entry
 from penpay.domain.money import Money
 from penpay.domain.presentation import time_text
-from penpay.domain.review import PROOFS, Action, Approval, Attempted, ReviewItem, staff_event, unproven
+from penpay.domain.review import Action, Approval, Attempted, ReviewItem, staff_event, undecidable
 from penpay.domain.rules import Rules
 from penpay.domain.strays import ended, exit_problem, stray_of
 from penpay.domain.unit import NewOperation, TransactionRow, UnitOfWork
@@ -180,10 +180,7 @@ def _refusal(subject: Subject, action: str) -> str:
         return f"the item was closed at {time_text(item.closed_at)}: {item.resolution}"
     if subject.row is None or not item.holds:
         return exit_problem(item, action)
-    open_ended = unproven(subject.operations)
-    if open_ended and action not in PROOFS:
-        return f"operations without a proven end: {', '.join(open_ended)}"
-    return ""
+    return undecidable(action, subject.operations)
 
 
 def _decided(

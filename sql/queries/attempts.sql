@@ -60,11 +60,12 @@ WHERE dedupe_key IN (:dedupe_keys);
 SELECT operation_id, attempt FROM {ledger}.rail_attempts WHERE rail = :rail AND outcome = '' AND epoch < :epoch;
 
 -- name: operations
--- Operations by id, with their number of attempts and the user's data key.
+-- Operations by id, with their number of attempts, whether one is under way, and the user's data key.
 SELECT
   o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
   o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request,
   (SELECT COUNT(*) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id) AS attempts,
+  EXISTS (SELECT 1 FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id AND a.outcome = '') AS under_way,
   k.wrapped
 FROM {ledger}.provider_operations o
 LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
@@ -75,7 +76,8 @@ WHERE o.id IN (:ids);
 -- push: its saga first has the recipient checked.
 SELECT
   o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
-  o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request, 0 AS attempts, k.wrapped
+  o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request, 0 AS attempts, 0 AS under_way,
+  k.wrapped
 FROM {ledger}.provider_operations o
 LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
 WHERE o.kind IN (:kinds)
@@ -91,10 +93,11 @@ LIMIT :limit;
 -- Operations that may have executed something that is not known yet.
 SELECT
   o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
-  o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request, n.attempts, k.wrapped
+  o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request, n.attempts, n.under_way,
+  k.wrapped
 FROM {ledger}.provider_operations o
 JOIN (
-  SELECT a.operation_id, COUNT(*) AS attempts
+  SELECT a.operation_id, COUNT(*) AS attempts, MAX(a.outcome = '') AS under_way
   FROM {ledger}.rail_attempts a
   JOIN {ledger}.provider_operations p ON p.id = a.operation_id
   WHERE p.kind = :kind AND p.state IN ('INTENT', 'SENT', 'UNKNOWN')
@@ -110,6 +113,7 @@ SELECT
   o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
   o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request,
   (SELECT COUNT(*) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id) AS attempts,
+  EXISTS (SELECT 1 FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id AND a.outcome = '') AS under_way,
   k.wrapped
 FROM {ledger}.provider_operations o
 JOIN {ledger}.transactions t ON t.id = o.transaction_id

@@ -8,11 +8,12 @@ FROM {ledger}.transactions
 WHERE id = :id;
 
 -- name: operations
--- Its provider operations with what the rails did about each. The data key belongs to the user and opens the payee.
+-- Its provider operations with what the rails did, and still do, about each. The data key belongs to the user and opens the payee.
 SELECT
   o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
   o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request,
   (SELECT COUNT(*) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id) AS attempts,
+  EXISTS (SELECT 1 FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id AND a.outcome = '') AS under_way,
   k.wrapped
 FROM {ledger}.provider_operations o
 LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id

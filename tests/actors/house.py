@@ -82,6 +82,8 @@ class House:
     mailed: list[SendWithdrawalCode] = field(default_factory=list)
     references: dict[tuple[str, str], str] = field(default_factory=dict)
     attempted: set[str] = field(default_factory=set)
+    calling: set[str] = field(default_factory=set)
+    """Operations whose rail is inside its call."""
     consumed: set[str] = field(default_factory=set)
     quarantined: set[str] = field(default_factory=set)
     waiting: list[InboxRow] = field(default_factory=list)
@@ -204,6 +206,7 @@ class House:
                     attempts_closed=0,
                     data_key=b"k",
                     created_at=unit.at,
+                    under_way=made.id in self.calling,
                 )
                 for made in unit.new_operations
             ]

@@ -19,7 +19,7 @@ from penpay.domain.decision import Effect, Operation
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.money import kes, usd
 from penpay.domain.payments import PullRow, encode_payment
-from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
+from penpay.domain.rail_end import ABANDONED, Outcome, RailEnd, encode_rail_end
 from penpay.domain.review import Approval
 from penpay.domain.rules import Rules
 from penpay.domain.unit import OperationState, TransactionRow
@@ -363,6 +363,49 @@ async def test_a_decision_that_lost_a_race_is_not_made_about_what_nobody_looked_
     answer = await saga.aask(ResolveReview(item_id="I", action="absent", approval=Approval("A", "B", "ticket 7")))
     assert answer == Refusal("review_not_resolvable", "the transaction has changed since it was looked at")
     assert row_of(house).version == before.version + 1
+
+
+NOT_YET = Refusal("review_not_resolvable", "a call to the provider is still under way: try again in a minute")
+
+
+@pytest.mark.parametrize("kind", ["STK", "DERIV_TRANSFER"])
+async def test_nothing_is_proven_absent_while_its_call_is_under_way(
+    house: House, saga: AsyncioActorRef, kind: str
+) -> None:
+    if kind == "DERIV_TRANSFER":
+        await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now())))
+    called = operation(house, kind)
+    house.attempted.add(called)
+    house.calling.add(called)
+    await park(row_of(house).id, KeyError("x"), parts_of(house))
+    before = row_of(house)
+    absent = ResolveReview(item_id="I", action="absent", approval=Approval("Achieng", "Kamau", "ticket 7"))
+    assert await saga.aask(absent) == NOT_YET
+    assert row_of(house) == before
+    # The rail died in its call: the next epoch ends the attempt.
+    house.calling.clear()
+    await settle(saga, rail(house, kind, Outcome.UNKNOWN, code=ABANDONED))
+    assert isinstance(await saga.aask(absent), TransactionRow)
+
+
+async def test_a_call_that_began_while_waiting_evidence_was_applied_is_under_way(
+    house: House, saga: AsyncioActorRef
+) -> None:
+    await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now())))
+    called = operation(house, "DERIV_TRANSFER")
+    house.attempted.add(called)
+    await park(row_of(house).id, KeyError("x"), parts_of(house))
+    house.waiting.append(rail(house, "DERIV_TRANSFER", Outcome.UNKNOWN, code="dropped").row)
+    read = house.load
+
+    async def begun_after(key: str, **more: Any) -> Any:
+        found = await read(key, **more)
+        house.calling.add(called)
+        return found
+
+    house.load = begun_after  # type: ignore[method-assign]
+    absent = ResolveReview(item_id="I", action="absent", approval=Approval("Achieng", "Kamau", "ticket 7"))
+    assert await saga.aask(absent) == NOT_YET
 
 
 async def test_people_who_name_an_id_that_was_used_are_told_so_and_nobody_is_asked_anew(

@@ -9,13 +9,14 @@ import pytest
 
 from actors.base import AsyncioActorRef
 from actors.desk import UserParts
+from actors.parking import park
 from actors.saga import SagaActor, SagaParts
 from actors.user import UserActor
 from penpay.domain.admission import Limits
 from penpay.domain.board import FloatSnapshot, RailHealth
 from penpay.domain.ids import uuid_text
 from penpay.domain.money import Money, usd
-from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
+from penpay.domain.rail_end import ABANDONED, Outcome, RailEnd, encode_rail_end
 from penpay.domain.review import Approval
 from penpay.domain.rules import Rules
 from penpay.domain.unit import TransactionRow
@@ -355,6 +356,33 @@ async def test_a_success_of_a_payout_that_was_replaced_completes_nothing(house: 
     assert operation(house, "B2C") != first
     await settle(saga, result(house, 0, of=first))
     assert (row_of(house).state, house.reviews) == ("B2C_SENDING", ["evidence_unusable"])
+
+
+@pytest.mark.parametrize("kind", ["DERIV_WITHDRAW", "B2C", "DERIV_RETURN"])
+async def test_nobody_gives_dollars_back_while_the_call_that_moves_them_is_under_way(
+    house: House, saga: AsyncioActorRef, kind: str
+) -> None:
+    if kind != "DERIV_WITHDRAW":
+        await to_payout(house, saga)
+    if kind == "DERIV_RETURN":
+        await settle(saga, rail(house, "B2C", Outcome.CONFIRMED, facts={}), result(house, 2040))
+        house.clock.turn(601)
+        await settle(saga, status(house, "Failed"))
+        assert row_of(house).state == "RETURN_SENDING"
+    called = operation(house, kind)
+    house.attempted.add(called)
+    house.calling.add(called)
+    await park(row_of(house).id, KeyError("x"), saga_parts(house))
+    before = row_of(house)
+    absent = ResolveReview(item_id="i", action="absent", approval=APPROVAL)
+    refusal = await saga.aask(absent)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, "try again in a minute" in refusal.detail) == ("review_not_resolvable", True)
+    assert row_of(house) == before
+    # The rail died in its call: the next epoch ends the attempt.
+    house.calling.clear()
+    await settle(saga, rail(house, kind, Outcome.UNKNOWN, code=ABANDONED))
+    assert isinstance(await saga.aask(absent), TransactionRow)
 
 
 async def test_staff_may_give_back_what_a_frozen_customer_withdrew(house: House, saga: AsyncioActorRef) -> None:

@@ -80,7 +80,7 @@ def rows(type_: str = "DEPOSIT", data: dict[str, object] | None = None, *operati
     return SagaRows(row, operations, ())
 
 
-def operation(state: str, attempts: int, closed: int) -> OperationRow:
+def operation(state: str, attempts: int, closed: int, *, under_way: bool = False) -> OperationRow:
     return OperationRow(
         id=OPERATION,
         transaction_id=TRANSACTION,
@@ -97,6 +97,7 @@ def operation(state: str, attempts: int, closed: int) -> OperationRow:
         attempts=attempts,
         attempts_closed=closed,
         created_at=AT,
+        under_way=under_way,
     )
 
 
@@ -154,6 +155,11 @@ def test_an_operation_without_a_proven_end_bars_every_exit(action: str):
     data = {"money_at": "gone"} if action == "close" else None
     assert "without a proven end" in looked(action, rows("DEPOSIT", data, operation("UNKNOWN", 1, 0))).refusal
     assert looked(action, rows("DEPOSIT", data, operation("REFUSED", 1, 0))).refusal == ""
+
+
+def test_a_call_that_is_under_way_is_not_seen_as_absent():
+    open_ended = operation("UNKNOWN", 1, 0, under_way=True)
+    assert "try again in a minute" in looked("absent", rows("DEPOSIT", None, open_ended)).refusal
 
 
 @pytest.mark.parametrize("state", ["AWAITING_PAYER", "DERIV_SENDING", "IN_REVIEW", "COMPLETED"])

@@ -7,7 +7,7 @@ import pytest
 
 from penpay.domain import deposit_events, withdrawal_events
 from penpay.domain.errors import BadInput
-from penpay.domain.review import Action, Approval, ReviewItem, approval_of, closing, staff_event, unproven
+from penpay.domain.review import Action, Approval, ReviewItem, approval_of, closing, staff_event, undecidable, unproven
 from penpay.domain.review_kinds import BESIDE
 from penpay.domain.review_view import actions_of
 
@@ -148,6 +148,7 @@ class Stored:
     state: str
     attempts: int
     attempts_closed: int
+    under_way: bool = False
     id: str = "op"
 
 
@@ -167,3 +168,20 @@ class Stored:
 )
 def test_an_attempt_without_a_proven_end_may_still_move_money(operation: Stored, open_ended: bool):
     assert unproven([operation]) == (("op",) if open_ended else ())
+
+
+@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize(
+    ("operation", "decides"),
+    [
+        (Stored("INTENT", 0, 0), set(Action)),
+        (Stored("REFUSED", 1, 0), set(Action)),
+        (Stored("INTENT", 1, 0), {Action.EXECUTED, Action.ABSENT}),
+        (Stored("UNKNOWN", 1, 0), {Action.EXECUTED, Action.ABSENT}),
+        (Stored("INTENT", 1, 0, under_way=True), {Action.EXECUTED}),
+        (Stored("UNKNOWN", 2, 0, under_way=True), {Action.EXECUTED}),
+        (Stored("REFUSED", 1, 0, under_way=True), {Action.EXECUTED}),
+    ],
+)
+def test_what_a_rail_may_be_doing_just_now_is_not_decided(operation: Stored, decides: set[Action], action: Action):
+    assert (undecidable(action, [operation]) == "") is (action in decides)

@@ -203,7 +203,7 @@ class MemoryAttempts:
         if self.lose_next_begin:
             self.lose_next_begin = False
             raise Unavailable("database")
-        return Attempt(replace(row, attempts=len(made)), len(made))
+        return Attempt(replace(row, attempts=len(made), under_way=True), len(made))
 
     async def end(self, rail: str, epoch: int, end: AttemptEnd, *, shard: int, transaction_id: str) -> InboxRow:
         self._check(rail, epoch)

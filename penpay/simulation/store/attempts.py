@@ -202,7 +202,7 @@ class _Wish:
             sealed_body=None,
             ended_at=None,
         )
-        return Attempt(replace(operation, attempts=number), number), row
+        return Attempt(replace(operation, attempts=number, under_way=True), number), row
 
 
 def _told(end: AttemptEnd) -> RailEnd:

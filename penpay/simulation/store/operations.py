@@ -13,7 +13,7 @@ OLDEST_FIRST = attrgetter("created_at", "id")
 
 def operation_row(server: MemoryServer, stored: StoredOperation, *, attempts: int | None = None) -> OperationRow:
     """One of them. A fresh mapping every time: nobody gets what is stored."""
-    made = len(server.schema.rail_attempts.under("operation", stored.id)) if attempts is None else attempts
+    made = server.schema.rail_attempts.under("operation", stored.id)
     return OperationRow(
         id=stored.id,
         transaction_id=stored.transaction_id,
@@ -27,9 +27,10 @@ def operation_row(server: MemoryServer, stored: StoredOperation, *, attempts: in
         request=json.loads(stored.request),
         provider_ref=stored.provider_ref,
         code=stored.code,
-        attempts=made,
+        attempts=len(made) if attempts is None else attempts,
         attempts_closed=stored.attempts_closed,
         created_at=stored.created_at,
+        under_way=any(not row.outcome for row in made),
         sealed_request=stored.sealed_request,
         data_key=server.data_keys.get(stored.user_id, b""),
     )

@@ -273,6 +273,40 @@ async def test_attempts_of_an_earlier_epoch_without_an_end_are_found(rail):
     assert await rail.process.attempts.abandoned("deriv", 99) == []
 
 
+async def test_a_call_is_under_way_until_its_rail_or_the_next_epoch_ends_it(rail):
+    process = rail.process
+    unit, operation_id = await rail.intent()
+
+    async def under_way() -> bool:
+        (operation,) = (await process.sagas.load(unit.transaction.row.id)).operations
+        return operation.under_way
+
+    assert not await under_way()
+    assert (await rail.begin(operation_id)).operation.under_way
+    assert await under_way()
+    (unresolved,) = await process.attempts.unresolved("STK")
+    assert unresolved.under_way
+    await rail.take()
+    ((left, number),) = await process.attempts.abandoned(RAIL, rail.epoch)
+    assert (left.under_way, await under_way()) == (True, True)
+    await rail.end(left.id, attempt=number, outcome="UNKNOWN", code="abandoned")
+    assert not await under_way()
+    (unresolved,) = await process.attempts.unresolved("STK")
+    assert not unresolved.under_way
+
+
+async def test_an_attempt_that_follows_an_ended_one_is_under_way(rail):
+    unit, operation_id = await rail.intent()
+    await rail.begin(operation_id)
+    await rail.end(operation_id, outcome="NOT_SENT")
+    await rail.move(unit, to=OperationState.INTENT, attempts_closed=1)
+    (operation,) = (await rail.process.sagas.load(unit.transaction.row.id)).operations
+    assert (operation.attempts, operation.under_way) == (1, False)
+    await rail.begin(operation_id)
+    (operation,) = (await rail.process.sagas.load(unit.transaction.row.id)).operations
+    assert (operation.attempts, operation.under_way) == (2, True)
+
+
 async def test_intents_that_nobody_submitted_are_found_oldest_first(rail):
     first, _ = await rail.intent(kind=OperationKind.B2C)
     _, second = await rail.intent(kind=OperationKind.REVERSAL)
