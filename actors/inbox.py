@@ -15,6 +15,7 @@ from penpay.domain.payments import KIND as PULL
 from penpay.domain.payments import decode_payment
 from penpay.domain.presentation import time_text
 from penpay.domain.strays import ALREADY_KNOWN, Stray, stray_unit
+from penpay.domain.suspicion import DELIVERIES_MAX
 from penpay.domain.unit import ReviewOpened, UnitOfWork
 from penpay.messages import EvidenceArrived, EvidenceBroke, InboxBell, InboxRow, UnitRejected, saga_of
 from penpay.ports import Addresses, Clock, Ids, InboxStore
@@ -22,8 +23,6 @@ from penpay.ports import Addresses, Clock, Ids, InboxStore
 log = structlog.get_logger()
 
 PAGE_MAX = 500
-DELIVERIES_MAX = 3
-"""How often a saga may break over a row. One that it has not taken waits for it, however often it was handed over."""
 GATHER_S = 0.005
 """Bells that ring within this share one look at whose evidence it is."""
 

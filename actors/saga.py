@@ -15,12 +15,14 @@ from actors.base import EntityActor, MailboxFull
 from actors.deposit_flow import DEPOSIT
 from actors.flow import Flow, Unusable
 from actors.recording import record, unit_of
+from actors.suspects import Suspects
 from actors.withdrawal_flow import WITHDRAWAL
 from penpay.domain.decision import IN_REVIEW, Act, Decision, Effect, Ignored, Occasion, Rejected
 from penpay.domain.errors import Unavailable
 from penpay.domain.review import staff_event, undecidable, used_already
 from penpay.domain.rules import Rules
 from penpay.domain.saga_events import CancelRequested, Woke
+from penpay.domain.suspicion import DELIVERIES_MAX
 from penpay.domain.unit import NewOperation, OperationKind, RejectCode, ReviewOpened, TransactionRow, UnitOfWork
 from penpay.messages import (
     CancelTransaction,
@@ -60,6 +62,7 @@ class SagaParts:
     ids: Ids
     rules: Rules
     sealer: Sealer
+    suspects: Suspects
     meter: SagaMeter | None = None
 
 
@@ -174,14 +177,16 @@ class SagaActor(EntityActor):
     # --- receive → decide → record → act ------------------------------------------------------------------------
 
     async def _consume(self, row: InboxRow) -> None:
-        if row.id in self._consumed:
+        """Apply a row once. One that broke too much is the inbox consumer's: it is about to put it aside."""
+        if row.id in self._consumed or row.deliveries >= DELIVERIES_MAX:
             return
-        self._taken = row.id
-        outcome = await self._apply(lambda: self._said(row), consumes=(row.id,))
-        if isinstance(outcome, Unusable):
-            await self._quarantine(row, outcome.reason)
-        elif not isinstance(outcome, Decision):
-            await self._mark(row)
+        async with self._parts.suspects.taken(row):
+            self._taken = row.id
+            outcome = await self._apply(lambda: self._said(row), consumes=(row.id,))
+            if isinstance(outcome, Unusable):
+                await self._quarantine(row, outcome.reason)
+            elif not isinstance(outcome, Decision):
+                await self._mark(row)
         self._consumed.add(row.id)
         self._taken = ""
 

@@ -225,7 +225,9 @@ class InboxRow:
     trusted_source: bool
     received_at: datetime
     deliveries: int = 0
-    """How often its saga took it and broke over it."""
+    """How often its saga, or the process, broke over it."""
+    suspicion: int = 0
+    """See `penpay.domain.suspicion`."""
 
 
 @dataclass(frozen=True, slots=True)

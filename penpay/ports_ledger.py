@@ -190,7 +190,10 @@ class LedgerStore(Protocol):
     """The store of one shard's ledger."""
 
     async def take_fence(self, shard: int) -> Fence | None:
-        """Begin a new epoch on a fence that this process owns; None when it does not own it any more."""
+        """Begin a new epoch on a fence that this process owns; None when it does not own it any more.
+
+        Evidence that waits in the shard is found by one more start: see `penpay.domain.suspicion`.
+        """
         ...
 
     def prepared(self, incoming: Incoming) -> object:

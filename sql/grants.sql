@@ -32,7 +32,7 @@ GRANT INSERT, UPDATE (balance_minor, version) ON {ledger}.accounts TO {login};
 GRANT INSERT, UPDATE (state, status, version, event_count, limit_usd_minor, counts, failure_code, data, next_wake_at, updated_at, completed_at) ON {ledger}.transactions TO {login};
 GRANT INSERT, UPDATE (state, provider_ref, code, attempts_closed, sealed_request, updated_at) ON {ledger}.provider_operations TO {login};
 GRANT INSERT, UPDATE (outcome, code, provider_ref, facts, sealed_body, ended_at) ON {ledger}.rail_attempts TO {login};
-GRANT INSERT, UPDATE (status, deliveries, unit_id) ON {ledger}.callback_inbox TO {login};
+GRANT INSERT, UPDATE (status, deliveries, suspicion, unit_id) ON {ledger}.callback_inbox TO {login};
 GRANT UPDATE (seq, updated_at) ON {ledger}.outbox_cursors TO {login};
 GRANT INSERT, UPDATE (closed_at, resolution) ON {ledger}.review_items TO {login};
 GRANT INSERT, UPDATE (status, frozen_at, reason, updated_at) ON {ledger}.user_status TO {login};

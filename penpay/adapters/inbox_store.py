@@ -12,6 +12,7 @@ from penpay.adapters.database import CALLBACKS, Database
 from penpay.adapters.row_shapes import inbox_aad, inbox_row
 from penpay.adapters.sql_text import row
 from penpay.domain.errors import StoreError
+from penpay.domain.suspicion import IN_HAND, SUSPECT
 from penpay.messages import InboxRow
 from penpay.ports import Sealer
 
@@ -63,7 +64,11 @@ class MySqlInboxStore:
         return dict(await self._database.rows(query))
 
     async def delivered(self, inbox_ids: Sequence[str]) -> None:
-        await self._database.write(self._queries("delivered", ids=inbox_ids))
+        await self._database.write(self._queries("delivered", ids=inbox_ids, suspect=SUSPECT))
+
+    async def suspect(self, inbox_id: str, *, in_hand: bool) -> None:
+        suspicion = IN_HAND if in_hand else SUSPECT
+        await self._database.write(self._queries("suspect", id=inbox_id, suspicion=suspicion))
 
     async def consumed_by_rail(self, inbox_ids: Sequence[str]) -> None:
         await self._database.write(self._queries("consumed_by_rail", ids=inbox_ids))

@@ -11,6 +11,7 @@ from penpay.adapters.mysql import Connection, Labelled, Row
 from penpay.adapters.sql_text import Queries, row
 from penpay.domain.incoming import Incoming
 from penpay.domain.ledger import Phase
+from penpay.domain.suspicion import IN_HAND, SUSPECT
 from penpay.ports_ledger import (
     DeadUnit,
     Fence,
@@ -40,6 +41,8 @@ class MySqlLedgerStore:
         async with self._database.connection(LEDGER) as connection:
             await connection.begin()
             taken = await connection.query(self._queries("take_fence", name=name, owner=self._boot_id))
+            if taken:
+                await connection.query(self._queries("left_behind", shard=shard, suspect=SUSPECT, in_hand=IN_HAND))
             fence = _fence((await connection.rows(self._queries("lock_fence", name=name)))[0])
             await connection.commit()
         return fence if taken else None

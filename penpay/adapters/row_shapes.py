@@ -81,7 +81,7 @@ def inbox_row(row: Row, sealer: Sealer) -> InboxRow:
     A body that cannot be opened (moved, altered, its key gone) counts as empty: it proves nothing, and must not keep
     the evidence behind it from being read.
     """
-    id_, shard, kind, operation_id, sealed_body, trusted_source, received_at, deliveries = row
+    id_, shard, kind, operation_id, sealed_body, trusted_source, received_at, deliveries, suspicion = row
     try:
         body = sealer.open(sealed_body, aad=inbox_aad(id_))
     except ValueError:
@@ -96,6 +96,7 @@ def inbox_row(row: Row, sealer: Sealer) -> InboxRow:
         trusted_source=bool(trusted_source),
         received_at=received_at,
         deliveries=deliveries,
+        suspicion=suspicion,
     )
 
 

@@ -109,7 +109,7 @@ class ShardPlan:
                 rules=rules,
                 meter=house.metrics,
             ),
-            sagas=SagaParts(shard, addresses, stores.sagas, clock, outside.ids, rules, outside.sealer, house.metrics),
+            sagas=self._sagas(shard),
             wake_ups=lambda: (WakeUpsActor, {"store": stores.sagas, "every_s": LOOK_S, **shared}),
             inbox=lambda: (
                 InboxActor,
@@ -124,6 +124,20 @@ class ShardPlan:
                 OutboxActor,
                 {"store": stores.outbox, "streams": outside.streams, "cursor_s": timing.outbox_cursor_s, **shared},
             ),
+        )
+
+    def _sagas(self, shard: int) -> SagaParts:
+        house, outside = self._house, self._house.outside
+        return SagaParts(
+            shard=shard,
+            addresses=house.addresses,
+            store=outside.stores.sagas,
+            clock=outside.clock,
+            ids=outside.ids,
+            rules=rules_of(outside.settings),
+            sealer=outside.sealer,
+            suspects=house.suspects,
+            meter=house.metrics,
         )
 
 

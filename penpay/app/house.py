@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from actors.suspects import Suspects
 from config.sections import Settings
 from penpay.domain.board import Board
 from penpay.domain.gate import RecoveryGate
@@ -104,7 +105,9 @@ class House:
     addresses: LateAddresses = field(default_factory=LateAddresses)
     board: Board = field(default_factory=Board)
     gate: RecoveryGate = field(init=False)
+    suspects: Suspects = field(init=False)
 
     def __post_init__(self) -> None:
         """What closes a shard and what keeps the rails from sending for it is one thing."""
         self.gate = RecoveryGate(self.board.closed_shards)
+        self.suspects = Suspects(self.outside.stores.inbox)

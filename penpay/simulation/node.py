@@ -122,6 +122,7 @@ class SimNode:
             outside.ids,
             rules_of(outside.settings),
             outside.sealer,
+            self.house.suspects,
         )
         self.loop.create_task(_parked(transaction_id, parts), name="park")
 

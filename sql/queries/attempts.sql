@@ -51,7 +51,7 @@ WHERE operation_id IN (:ids)
 
 -- name: rail_rows
 -- The rows that the ends of attempts left in the inbox.
-SELECT dedupe_key, id, shard, kind, operation_id, sealed_body, trusted_source, received_at, deliveries
+SELECT dedupe_key, id, shard, kind, operation_id, sealed_body, trusted_source, received_at, deliveries, suspicion
 FROM {ledger}.callback_inbox
 WHERE dedupe_key IN (:dedupe_keys);
 

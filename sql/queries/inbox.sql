@@ -11,7 +11,7 @@ SELECT dedupe_key, id FROM {ledger}.callback_inbox WHERE dedupe_key IN (:dedupe_
 
 -- name: waiting
 -- Rows of a shard that nobody has consumed, oldest first.
-SELECT id, shard, kind, operation_id, sealed_body, trusted_source, received_at, deliveries
+SELECT id, shard, kind, operation_id, sealed_body, trusted_source, received_at, deliveries, suspicion
 FROM {ledger}.callback_inbox
 WHERE status = 'NEW' AND shard = :shard AND received_at < :older_than
 ORDER BY received_at, id
@@ -22,8 +22,15 @@ LIMIT :limit;
 SELECT id, transaction_id FROM {ledger}.provider_operations WHERE id IN (:operation_ids);
 
 -- name: delivered
--- Their sagas broke over these rows once more.
-UPDATE {ledger}.callback_inbox SET deliveries = deliveries + 1 WHERE id IN (:ids) AND status = 'NEW';
+-- Their sagas broke over these rows once more, and have none of them in hand.
+UPDATE {ledger}.callback_inbox
+SET deliveries = deliveries + 1,
+    suspicion = LEAST(suspicion, :suspect)
+WHERE id IN (:ids) AND status = 'NEW';
+
+-- name: suspect
+-- A suspect row is in its saga's hand, or not any more.
+UPDATE {ledger}.callback_inbox SET suspicion = :suspicion WHERE id = :id AND status = 'NEW';
 
 -- name: consumed_by_rail
 -- Results of a rail's own questions (balances) belong to no shard.

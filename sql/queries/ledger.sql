@@ -2,6 +2,13 @@
 -- A new incarnation of a ledger: only whoever owns the fence, and never the same epoch twice.
 UPDATE {ledger}.fences SET epoch = epoch + 1 WHERE name = :name AND owner = :owner;
 
+-- name: left_behind
+-- Evidence that earlier incarnations have not used up; what one had in hand when it ended has one delivery more.
+UPDATE {ledger}.callback_inbox
+SET deliveries = deliveries + (suspicion = :in_hand),
+    suspicion = LEAST(suspicion + 1, :suspect)
+WHERE status = 'NEW' AND shard = :shard;
+
 -- name: lock_fence
 -- First statement of every writing transaction. A takeover waits for us here, or we for it.
 SELECT

@@ -22,7 +22,7 @@ ORDER BY o.created_at, o.id;
 
 -- name: evidence
 -- What arrived for these operations and no unit has consumed yet, in the order of arrival.
-SELECT id, shard, kind, operation_id, sealed_body, trusted_source, received_at, deliveries
+SELECT id, shard, kind, operation_id, sealed_body, trusted_source, received_at, deliveries, suspicion
 FROM {ledger}.callback_inbox
 WHERE operation_id IN (:operation_ids) AND status = 'NEW'
 ORDER BY received_at, id;

@@ -87,6 +87,8 @@ class House:
     consumed: set[str] = field(default_factory=set)
     quarantined: set[str] = field(default_factory=set)
     waiting: list[InboxRow] = field(default_factory=list)
+    in_hand: list[tuple[str, bool]] = field(default_factory=list)
+    """What was said of suspect rows, and whether each was in hand from then on."""
     reviews: list[str] = field(default_factory=list)
     told: list[tuple[str, object]] = field(default_factory=list)
     frozen: set[str] = field(default_factory=set)
@@ -215,6 +217,11 @@ class House:
     async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[tuple[str, datetime]]:
         times = [(row.id, row.next_wake_at) for row in self.rows.values() if row.next_wake_at is not None]
         return [(transaction_id, due_at) for transaction_id, due_at in times if due_at <= now][:limit]
+
+    # --- InboxStore ---
+
+    async def suspect(self, inbox_id: str, *, in_hand: bool) -> None:
+        self.in_hand.append((inbox_id, in_hand))
 
     # --- UserStore ---
 

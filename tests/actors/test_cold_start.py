@@ -11,6 +11,7 @@ import pytest
 from actors.base import AskTimeout, NobodyObserves
 from actors.desk import UserParts
 from actors.saga import SagaActor, SagaParts
+from actors.suspects import Suspects
 from actors.user import UserActor
 from penpay.domain.admission import Limits
 from penpay.domain.errors import Unavailable
@@ -76,7 +77,7 @@ async def tree(house: SlowHouse, notes: Notes) -> AsyncIterator[SupervisionTree]
         "rules": Rules(),
         "sealer": PlainSealer(),
     }
-    sagas = SagaParts(**common)
+    sagas = SagaParts(**common, suspects=Suspects(house))
     users = UserParts(**common, board=house.board, limits=Limits())
     hosts = [
         EntityHostSpec(name="users", factory=lambda key: (UserActor, (key, users)), recovery_limit=AT_ONCE),

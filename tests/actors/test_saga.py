@@ -13,6 +13,7 @@ from actors.deposit_flow import DEPOSIT
 from actors.desk import UserParts
 from actors.parking import park
 from actors.saga import SagaActor, SagaParts
+from actors.suspects import Suspects
 from actors.user import UserActor
 from penpay.domain.admission import Limits
 from penpay.domain.decision import Effect, Operation
@@ -85,7 +86,14 @@ def row_of(house: House) -> TransactionRow:
 
 def parts_of(house: House) -> SagaParts:
     return SagaParts(
-        shard=3, addresses=house, store=house, clock=house.clock, ids=house.ids, rules=Rules(), sealer=PlainSealer()
+        shard=3,
+        addresses=house,
+        store=house,
+        clock=house.clock,
+        ids=house.ids,
+        rules=Rules(),
+        sealer=PlainSealer(),
+        suspects=Suspects(house),
     )
 
 

@@ -11,6 +11,7 @@ from actors.base import AsyncioActorRef
 from actors.desk import UserParts
 from actors.parking import park
 from actors.saga import SagaActor, SagaParts
+from actors.suspects import Suspects
 from actors.user import UserActor
 from penpay.domain.admission import Limits
 from penpay.domain.board import FloatSnapshot, RailHealth
@@ -156,7 +157,10 @@ async def test_a_hold_after_a_change_refuses_and_says_until_when(house: House, u
 
 
 def saga_parts(house: House) -> SagaParts:
-    return SagaParts(shard=3, addresses=house, store=house, clock=house.clock, ids=house.ids, **PARTS)
+    suspects = Suspects(house)
+    return SagaParts(
+        shard=3, addresses=house, store=house, clock=house.clock, ids=house.ids, suspects=suspects, **PARTS
+    )
 
 
 @pytest.fixture

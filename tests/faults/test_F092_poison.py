@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from actors.base import ActorCrashed, ActorKilled, AsyncioActorRef
-from actors.inbox import DELIVERIES_MAX, InboxActor, InboxTimes
+from actors.inbox import InboxActor, InboxTimes
 from actors.parking import park
 from actors.saga import SagaActor
 from config.limits import SAGA_CRASHES_MAX
 from penpay.domain.errors import Unavailable
+from penpay.domain.suspicion import DELIVERIES_MAX
 from penpay.messages import CancelTransaction, EvidenceArrived, EvidenceBroke, InboxRow, Refusal, inbox_of
 from penpay.simulation.play import play
 from penpay.simulation.world import Seed

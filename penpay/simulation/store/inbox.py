@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from penpay.domain.suspicion import IN_HAND, SUSPECT, found_by_a_start
 from penpay.messages import InboxRow
 from penpay.simulation.store.node import MemoryNode
 from penpay.simulation.store.rows import StoredEvidence
@@ -31,6 +32,15 @@ def put_once(schema: Schema, stored: StoredEvidence, changes: list[Change]) -> I
         return schema.callback_inbox.rows[holder].row
     schema.callback_inbox.insert(stored, changes)
     return stored.row
+
+
+def left_behind(schema: Schema, shard: int, changes: list[Change]) -> None:
+    """A new incarnation of a shard's ledger finds what earlier ones have not used up."""
+    for stored in list(schema.callback_inbox.under("new_shard", shard)):
+        row = stored.row
+        deliveries, suspicion = found_by_a_start(deliveries=row.deliveries, suspicion=row.suspicion)
+        found = replace(row, deliveries=deliveries, suspicion=suspicion)
+        schema.callback_inbox.change(row.id, stored._replace(row=found), changes)
 
 
 class MemoryInboxStore:
@@ -62,10 +72,22 @@ class MemoryInboxStore:
             for id_ in sorted(set(inbox_ids)):
                 stored = inbox.get(id_)
                 if stored is not None and stored.status == "NEW":
-                    row = replace(stored.row, deliveries=stored.row.deliveries + 1)
+                    suspicion = min(stored.row.suspicion, SUSPECT)
+                    row = replace(stored.row, deliveries=stored.row.deliveries + 1, suspicion=suspicion)
                     inbox.change(id_, stored._replace(row=row), changes)
 
         await self._node.write("inbox.delivered", count)
+
+    async def suspect(self, inbox_id: str, *, in_hand: bool) -> None:
+        inbox = self._node.server.schema.callback_inbox
+
+        def hold(changes: list[Change]) -> None:
+            stored = inbox.get(inbox_id)
+            if stored is not None and stored.status == "NEW":
+                row = replace(stored.row, suspicion=IN_HAND if in_hand else SUSPECT)
+                inbox.change(inbox_id, stored._replace(row=row), changes)
+
+        await self._node.write("inbox.suspect", hold)
 
     async def consumed_by_rail(self, inbox_ids: Sequence[str]) -> None:
         inbox = self._node.server.schema.callback_inbox

@@ -16,6 +16,7 @@ from penpay.ports_ledger import (
     TransactionHead,
     Wanted,
 )
+from penpay.simulation.store.inbox import left_behind
 from penpay.simulation.store.ledger_batch import write_batch
 from penpay.simulation.store.node import MemoryNode
 from penpay.simulation.store.rows import DeadLetterRow, FenceRow, ReviewRow
@@ -55,6 +56,7 @@ class MemoryLedgerStore:
             def take(changes: list[Change]) -> None:
                 if taken is not None:
                     node.server.schema.fences.change(name, taken, changes)
+                    left_behind(node.server.schema, shard, changes)
 
             session.commit(take)
             await node.weather.at("ledger.take_fence.done")

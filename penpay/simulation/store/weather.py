@@ -50,7 +50,8 @@ _READS = (
 """One look each. `sagas.load.more` lies between the row and what belongs to it: others may commit meanwhile."""
 _WRITES = (
     *("users.add_quote", "users.remember_code"),
-    *("inbox.add", "inbox.delivered", "inbox.consumed_by_rail", "payments.move_cursor"),
+    *("inbox.add", "inbox.delivered", "inbox.suspect", "inbox.consumed_by_rail"),
+    "payments.move_cursor",
     *("leases.renew", "leases.release", "attempts.end", "ledger.commit", "ledger.bury"),
 )
 """Each has also a point `….done`."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from penpay.domain.errors import Unavailable
+from penpay.domain.suspicion import IN_HAND, SUSPECT
 from penpay.messages import InboxRow
 from tests.contracts.store.planning import owner_of, recorded
 from tests.contracts.store.units import begun
@@ -72,6 +73,40 @@ async def test_a_delivery_whose_answer_was_lost_counts_twice(stage):
     assert [found.deliveries for found in await waiting(process)] == [2]
 
 
+async def standing(process):
+    """Deliveries and suspicion of what waits in shard 0."""
+    return {row.id: (row.deliveries, row.suspicion) for row in await waiting(process, 0)}
+
+
+async def test_a_start_of_the_ledger_makes_suspect_what_two_have_found_and_counts_only_what_was_in_hand(stage):
+    process = await owner_of(stage)
+    held, lying, other = callback(shard=0), callback(shard=0), callback(shard=1)
+    for row in (held, lying, other):
+        await process.inbox.add(row, dedupe_key=row.id, source="")
+    await process.ledger.take_fence(0)
+    assert await standing(process) == {held.id: (0, 1), lying.id: (0, 1)}
+    await process.ledger.take_fence(0)
+    await process.inbox.suspect(held.id, in_hand=True)
+    await process.ledger.take_fence(0)
+    assert await standing(process) == {held.id: (1, SUSPECT), lying.id: (0, SUSPECT)}
+    assert await waiting(process, 1) == [other], "another shard's"
+    assert await stage.process("b").ledger.take_fence(0) is None
+    assert await standing(process) == {held.id: (1, SUSPECT), lying.id: (0, SUSPECT)}, "only its owner starts it"
+
+
+async def test_a_suspect_that_its_saga_put_down_or_broke_over_is_not_counted_by_the_next_start(stage):
+    process = await owner_of(stage)
+    put_down, broke = callback(shard=0), callback(shard=0)
+    for row in (put_down, broke):
+        await process.inbox.add(row, dedupe_key=row.id, source="")
+        await process.inbox.suspect(row.id, in_hand=True)
+    assert set((await standing(process)).values()) == {(0, IN_HAND)}
+    await process.inbox.suspect(put_down.id, in_hand=False)
+    await process.inbox.delivered([broke.id])
+    await process.ledger.take_fence(0)
+    assert await standing(process) == {put_down.id: (0, SUSPECT), broke.id: (1, SUSPECT)}
+
+
 async def test_without_a_database_it_says_so(stage):
     process, row = stage.process(), callback()
     process.lose("inbox.add", effect=False, times=5)
@@ -108,9 +143,9 @@ async def test_a_unit_consumes_and_quarantines_and_the_first_to_do_so_stays(stag
         await process.inbox.add(row, dedupe_key=row.id, source="")
     step = stepped(first, state="S", consumes=(used.id,), quarantines=(bad.id,))
     await recorded(process, first, step)
-    assert await waiting(process, 0) == [late]
+    assert [row.id for row in await waiting(process, 0)] == [late.id]
     saga = await process.sagas.load(first.transaction.row.id)
-    assert saga.inbox == (late,)
+    assert [row.id for row in saga.inbox] == [late.id]
     await recorded(process, stepped(step, state="T", consumes=(bad.id,)))
     await process.inbox.delivered([used.id])
     found = {row["id"]: (row["status"], row["unit_id"], row["deliveries"]) for row in stage.stored("callback_inbox")}
