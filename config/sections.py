@@ -66,7 +66,11 @@ def _networks(value: object) -> object:
 def _url(*schemes: str) -> AfterValidator:
     def check(value: Any) -> Any:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+            _ = parts.port
+        except ValueError:
+            raise ValueError("is a URL whose host or port cannot be read") from None
         if parts.scheme not in schemes or not (parts.netloc or parts.path):
             raise ValueError(f"must be a URL that begins with {' or '.join(scheme + '://' for scheme in schemes)}")
         return value

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import penpay
-from config.environment import SettingsError
+from config.environment import SettingsError, variable
 from penpay.commands import (
     breaking,
     documenting,
@@ -28,7 +28,10 @@ from penpay.domain.errors import StoreError, Unavailable
 
 app = typer.Typer(
     name="penpay",
-    help="Actor-based payment runtime between M-Pesa and Deriv.",
+    help=(
+        "Actor-based payment runtime between M-Pesa and Deriv. Configured by environment variables; `penpay doctor` "
+        "says what is missing. Exit status: 0 fine, 1 a check failed, 2 the command or the configuration is wrong."
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -128,14 +131,21 @@ def sandbox(context: typer.Context) -> None:
 
 
 def main() -> None:
-    """Entry point: a configuration that cannot be used is one line and status 2, a database that refuses one and 1."""
+    """Entry point: a configuration that cannot be used is one line and status 2, a server that fails us one and 1."""
     try:
         app()
     except SettingsError as error:
         sys.stderr.write(f"penpay: {error}\n")
         sys.exit(USAGE)
     except Unavailable as error:
-        sys.stderr.write(f"penpay: {error} is away\n")
+        sys.stderr.write(f"penpay: the {error.dependency} does not answer: see {variable(error.dependency, 'url')}\n")
+        sys.exit(CHECK_FAILED)
+    except RuntimeError as error:
+        from penpay.stack.process import ProcessFailed  # noqa: PLC0415 - see the module's docstring
+
+        if not isinstance(error, ProcessFailed):
+            raise
+        sys.stderr.write(f"penpay: {error}\n")
         sys.exit(CHECK_FAILED)
     except StoreError as error:
         sys.stderr.write(f"penpay: the database refused: {error}; `penpay doctor` says what it lacks\n")

@@ -26,10 +26,14 @@ def erase(
     import orjson  # noqa: PLC0415 - `penpay --help` must answer at once
 
     from penpay.domain.errors import BadInput  # noqa: PLC0415
+    from penpay.domain.ids import is_ulid  # noqa: PLC0415
     from penpay.domain.review import approval_of  # noqa: PLC0415
     from penpay.operator import Node, NodeUnreachable  # noqa: PLC0415
 
     user_id = user.strip().upper()
+    if not is_ulid(user_id):
+        sys.stderr.write(f"penpay: {user_id} is no customer's id\n")
+        raise typer.Exit(USAGE)
     try:
         approval = approval_of(by=by, second=second, evidence=evidence, action="user.erase")
     except BadInput as error:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import typer
 
 CHECK_FAILED = 1
+USAGE = 2
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
@@ -45,7 +46,11 @@ def restart(
 
     `penpay` and `ops` would cut their own answer: there it returns at once, and the tree shows when they are back.
     """
-    answer = _call("POST", f"/ops/tree/{quote(path.strip('/'))}/restart")
+    place = path.strip("/")
+    if not place:
+        sys.stderr.write("penpay: PATH is one that `penpay tree` shows, e.g. shards/3/ledger\n")
+        raise typer.Exit(USAGE)
+    answer = _call("POST", f"/ops/tree/{quote(place)}/restart")
     done = f"{path} was restarted"
     begun = f"{path} is being restarted: `penpay tree` answers when it is back"
     _tell(answer, begun if answer.get("accepted") else done, as_json=as_json)

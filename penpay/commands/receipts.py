@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from penpay.commands.proving import is_key
+
 CHECK_FAILED = 1
 
 
@@ -14,7 +16,11 @@ def verify(
     file: Annotated[Path, typer.Argument(help="The receipt as the API answered it.", exists=True, dir_okay=False)],
     *,
     public_key: Annotated[
-        str, typer.Option(help="Hex of the issuer's public key; by default this installation's own.")
+        str,
+        typer.Option(
+            help="Hex of the issuer's public key; by default this installation's own, from its configuration.",
+            callback=is_key,
+        ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:

@@ -3,41 +3,30 @@
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from config.sections import Settings
     from penpay.domain.review import Approval
 
 ACTIONS = "credit, refund, return, pay, executed, absent, settle, surplus, own, lost, approve or close."
 CHECK_FAILED = 1
 USAGE = 2
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
-Result = TypeVar("Result")
-
-
-def _answered(asked: Coroutine[Any, Any, Result]) -> Result:
-    from penpay.domain.errors import Unavailable  # noqa: PLC0415 - `penpay --help` must answer at once
-
-    try:
-        return asyncio.run(asked)
-    except Unavailable as error:
-        sys.stderr.write(f"penpay: {error} is away\n")
-        raise typer.Exit(CHECK_FAILED) from None
 
 
 def listed(*, as_json: Json = False) -> None:
     """Show the open review items, the most urgent first."""
-    import orjson  # noqa: PLC0415
+    import orjson  # noqa: PLC0415 - `penpay --help` must answer at once
     from rich.console import Console  # noqa: PLC0415
 
     from config.settings import load_settings  # noqa: PLC0415
     from penpay.adapters.system import SystemClock  # noqa: PLC0415
     from penpay.review import ITEMS_MAX, open_items, show_items  # noqa: PLC0415
 
-    found, now = _answered(open_items(load_settings(os.environ))), SystemClock().now()
+    found, now = asyncio.run(open_items(load_settings(os.environ))), SystemClock().now()
     items = found[:ITEMS_MAX]
     if len(found) > len(items):
         sys.stderr.write(f"penpay: there are more; these are the {ITEMS_MAX:,} most urgent\n")
@@ -68,6 +57,7 @@ def resolve(
 
     from config.settings import load_settings  # noqa: PLC0415
     from penpay.domain.errors import BadInput  # noqa: PLC0415
+    from penpay.domain.ids import is_ulid  # noqa: PLC0415
     from penpay.domain.review import Action, approval_of  # noqa: PLC0415
     from penpay.review import preview_of, show_preview  # noqa: PLC0415
 
@@ -80,15 +70,15 @@ def resolve(
     except BadInput as error:
         sys.stderr.write(f"penpay: --{error.field} {error.detail}\n")
         raise typer.Exit(USAGE) from None
-    seen = _answered(preview_of(load_settings(os.environ), item_id, action, approval))
+    settings = load_settings(os.environ)
+    seen = asyncio.run(preview_of(settings, item_id, action, approval)) if is_ulid(item_id) else None
     if seen is None:
         sys.stderr.write(f"penpay: no review item {item_id}\n")
         raise typer.Exit(CHECK_FAILED)
     if not as_json:
         show_preview(Console(), seen)
-    done = yes and not seen.refusal
-    if done:
-        _decide(item_id, action, approval, seen.version if version is None else version)
+    if done := yes and not seen.refusal:
+        _decide(settings, item_id, action, approval, version=seen.version if version is None else version)
     if as_json:
         typer.echo(orjson.dumps({**seen.rendered(), "done": done}).decode())
     elif done:
@@ -99,11 +89,9 @@ def resolve(
     raise typer.Exit(CHECK_FAILED if seen.refusal else 0)
 
 
-def _decide(item_id: str, action: str, approval: "Approval", version: int | None) -> None:
-    from config.settings import load_settings  # noqa: PLC0415
+def _decide(settings: "Settings", item_id: str, action: str, approval: "Approval", *, version: int | None) -> None:
     from penpay.operator import Node, NodeUnreachable  # noqa: PLC0415
 
-    settings = load_settings(os.environ)
     body = {"action": action, "by": approval.by, "second": approval.second, "evidence": approval.evidence}
     known = {} if version is None else {"version": version}
     try:

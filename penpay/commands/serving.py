@@ -22,7 +22,7 @@ def serve() -> None:
 
 
 def demo(*, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
-    """Play real deposits, good ones and bad ones, on a private installation, and prove every cent at the end."""
+    """Play deposits and withdrawals, good and bad, on a private installation, and prove every cent at the end."""
     import orjson  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
 

@@ -141,7 +141,7 @@ class CustomerDesk:
         user_id = request.match_info["id"]
         standing = await self.records.standing(user_id) if is_ulid(user_id) else None
         if standing is None:
-            raise Stop("not_found")
+            raise Stop("not_found", f"There is no customer {user_id}.")
         return user_id, standing
 
     def _status_unit(self, user_id: str, shard: int, status: str, reason: str, approval: Approval) -> UnitOfWork:

@@ -1,6 +1,7 @@
 """What cannot work is said in one line that names it."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from config.environment import SettingsError
 from penpay import cli
 from penpay.app.outside import _credential
 from penpay.domain.errors import StoreError, Unavailable
+from penpay.stack import ProcessFailed
 from tests.config.test_settings import MANDATORY
 
 
@@ -18,10 +20,11 @@ from tests.config.test_settings import MANDATORY
     ("error", "line"),
     [
         (SettingsError("PENPAY_FX__URL is missing"), "penpay: PENPAY_FX__URL is missing"),
-        (Unavailable("database"), "penpay: database is away"),
+        (Unavailable("database"), "penpay: the database does not answer: see PENPAY_DATABASE__URL"),
         (StoreError("denied"), "penpay: the database refused: denied; `penpay doctor` says what it lacks"),
+        (ProcessFailed("redis-server is not installed"), "penpay: redis-server is not installed"),
     ],
-    ids=["settings", "away", "refused"],
+    ids=["settings", "away", "refused", "process"],
 )
 def test_a_command_that_cannot_work_ends_with_a_line_and_a_status(
     error: Exception, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -36,13 +39,18 @@ def test_a_command_that_cannot_work_ends_with_a_line_and_a_status(
     assert capsys.readouterr().err == f"{line}\n"
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["migrate", "check", "reconcile", "audit verify", "review list", f"explain {'0' * 26}", "doctor"],
-)
-def test_a_database_that_is_away_is_called_so(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bug_is_not_taken_for_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command() -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(cli, "app", command)
+    with pytest.raises(RuntimeError, match="ours"):
+        cli.main()
+
+
+@pytest.fixture
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole configuration, whose database nobody serves."""
     certificate = tmp_path / "daraja.pem"
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
     certificate.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
@@ -51,15 +59,69 @@ def test_a_database_that_is_away_is_called_so(
     about = {"APP_ENV": "development", "HOME": str(tmp_path), "PENPAY_DATABASE__URL": nowhere}
     for name, value in {**MANDATORY, **about, "PENPAY_DARAJA__CERTIFICATE": str(certificate)}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "argv", ["penpay", *command.split()])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+    """Runs a command as a shell would; answers its status."""
+
+    def run(*words: str) -> object:
+        monkeypatch.setattr(sys, "argv", ["penpay", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code
+
+    return run
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize(
+    "command",
+    ["migrate", "check", "reconcile", "audit verify", "review list", f"explain {'0' * 26}", "doctor"],
+)
+def test_a_database_that_is_away_is_called_so(
+    command: str, ended: Callable[..., object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(*command.split()) == 1
     said = capsys.readouterr()
-    assert ended.value.code == 1
     if command == "doctor":
         assert "does not answer: see PENPAY_DATABASE__URL" in said.out
     else:
-        assert said.err.splitlines()[-1] == "penpay: database is away"
+        assert said.err.splitlines()[-1] == "penpay: the database does not answer: see PENPAY_DATABASE__URL"
+
+
+STAFF = ("--by", "Achieng Otieno", "--second", "Brian Kamau", "--evidence", "ticket 4711")
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize(
+    ("words", "status", "line"),
+    [
+        (("explain", "01kaé"), 1, "no transaction 01KAÉ"),
+        (("review", "resolve", "01kaé", "--action", "close", *STAFF), 1, "no review item 01KAÉ"),
+        (("erase", "a b", *STAFF), 2, "A B is no customer's id"),
+        (("restart", "/"), 2, "PATH is one that `penpay tree` shows, e.g. shards/3/ledger"),
+    ],
+    ids=["explain", "review", "erase", "restart"],
+)
+def test_what_can_be_no_id_and_no_path_is_looked_for_nowhere(
+    words: tuple[str, ...],
+    status: int,
+    line: str,
+    ended: Callable[..., object],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ended(*words) == status
+    assert capsys.readouterr().err == f"penpay: {line}\n"
+
+
+def test_a_key_that_can_be_none_says_nothing_about_the_receipt(
+    tmp_path: Path, ended: Callable[..., object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipt = tmp_path / "receipt.json"
+    receipt.write_text("{}")
+    assert ended("receipt", "verify", str(receipt), "--public-key", "zz") == 2
+    assert "must be 64 hex digits" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
