@@ -14,7 +14,6 @@ DERIV_WITHDRAWALS = "rails/deriv/withdrawals"
 DERIV_CREDITS = "rails/deriv/credits"
 DERIV_RESOLVER = "rails/deriv/resolver"
 DERIV_CUSTOMERS = "rails/deriv/customers"
-FX_FEED = "rails/fx"
 SMS = "rails/sms"
 MAIL = "rails/mail"
 

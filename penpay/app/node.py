@@ -180,6 +180,7 @@ class Node:
     def _before_scrape(self) -> None:
         """Bring gauges up to date."""
         self._jobs.measure(self._tree.census())
+        self._house.metrics.edge_load(requests=self._admission.requests, streams=self._events.streams)
 
 
 def _mail(settings: Settings) -> SmtpMail | None:

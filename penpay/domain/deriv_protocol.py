@@ -63,11 +63,6 @@ class Frame:
     error_code: str = ""
     error_message: str = field(default="", repr=False)
 
-    @property
-    def is_stream(self) -> bool:
-        """It carries a subscription: the first answer of a stream or one of its later messages."""
-        return "subscription" in self.members
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:

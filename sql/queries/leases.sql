@@ -49,7 +49,3 @@ WHERE name = :name AND owner = :owner AND epoch = :epoch AND state = 'OWNED';
 UPDATE {ledger}.leases
 SET state = 'FREE', expires_at = UTC_TIMESTAMP(6)
 WHERE name = :name AND owner = :owner AND epoch = :epoch;
-
--- name: owned_by
--- The names that an owner holds.
-SELECT name FROM {ledger}.leases WHERE owner = :owner AND state = 'OWNED';

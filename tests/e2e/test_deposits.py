@@ -122,6 +122,17 @@ async def test_a_customer_walks_from_registration_to_dollars(desk: Desk) -> None
     assert (used.value.status, used.value.code) == (409, "quote_used")
 
 
+async def test_an_open_stream_is_counted(desk: Desk, askers: list[Customer]) -> None:
+    node = desk.installation.node
+    signed = {"Authorization": f"Bearer {askers[0].token}"}
+    async with desk.session.get(f"{node.public_url}/api/v1/events", headers=signed) as stream:
+        assert stream.status == 200
+        async with desk.session.get(f"{node.internal_url}/metrics") as answer:
+            told = (await answer.text()).splitlines()
+    # Those of tests before this one may not be over yet.
+    assert next(float(line.split()[1]) for line in told if line.startswith("penpay_event_streams ")) >= 1
+
+
 async def test_a_repeated_request_gets_the_first_answer_byte_for_byte(desk: Desk, askers: list[Customer]) -> None:
     who = askers[0]
     first = await desk.post(who, "/deposits", kes("1100.00"), key="one")

@@ -6,8 +6,6 @@ from tests.style.source import Module, is_standard, is_within, modules
 
 PORTS = ("penpay.ports", "penpay.ports_audit", "penpay.ports_ledger", "penpay.ports_rails")
 CORE = ("penpay.domain", "penpay.messages", "penpay.messages_rails", *PORTS)
-# Only puts literals together: no driver behind it.
-SQL_TEXT = ("penpay.adapters.sql_text",)
 # Writing a line is not an outside effect that a test would want to replace.
 LOGGING = ("structlog",)
 EDGE = ("aiohttp", "multidict", "yarl", "pydantic", "orjson", "prometheus_client")

@@ -16,7 +16,6 @@ ELSEWHERE = {
     *("installation", "allowed_edges", "audit_heads", "schema_migrations"),
 }
 """Tables of the ledger and audit schemas that the simulated part of a node never touches."""
-UNREACHABLE = {"ck_installation_one_row", "ck_installation_shards"}
 
 
 @pytest.mark.parametrize("name", TABLES)
