@@ -15,6 +15,7 @@ from actors.base import EntityActor, MailboxFull
 from actors.deposit_flow import DEPOSIT
 from actors.flow import Flow, Unusable
 from actors.recording import record, unit_of
+from actors.saga_meter import measure
 from actors.suspects import Suspects
 from actors.withdrawal_flow import WITHDRAWAL
 from penpay.domain.decision import IN_REVIEW, Act, Decision, Effect, Ignored, Occasion, Rejected
@@ -24,6 +25,7 @@ from penpay.domain.rules import Rules
 from penpay.domain.saga_events import CancelRequested, Woke
 from penpay.domain.suspicion import DELIVERIES_MAX
 from penpay.domain.unit import NewOperation, OperationKind, RejectCode, ReviewOpened, TransactionRow, UnitOfWork
+from penpay.domain.withdrawal_row import payee_aad
 from penpay.messages import (
     CancelTransaction,
     Committed,
@@ -225,7 +227,7 @@ class SagaActor(EntityActor):
             if isinstance(answer, Committed):
                 assert unit.transaction is not None
                 before, self._row, self._saga = self._saga, unit.transaction.row, result.saga
-                self._measure(before, result)
+                measure(self._parts.meter, self._flow, before, result)
                 self._log(result, event)
                 self._act(result.effects)
                 return result
@@ -259,7 +261,10 @@ class SagaActor(EntityActor):
             return made
         sealer, user_id = self._parts.sealer, self._saga.user_id
         payee = sealer.open(
-            bytes.fromhex(self._saga.sealed_payee), aad=payee_aad(self._id), user_id=user_id, data_key=data_key
+            bytes.fromhex(self._saga.sealed_payee),
+            aad=payee_aad(self._id),
+            user_id=user_id,
+            data_key=data_key,
         )
         aad = f"provider_operations|sealed_request|{made.id}"
         return replace(made, sealed_request=sealer.seal(payee, aad=aad, user_id=user_id, data_key=data_key))
@@ -371,20 +376,6 @@ class SagaActor(EntityActor):
             except MailboxFull:
                 log.warning("effect_postponed", transaction_id=self._id, effect=effect.name)
 
-    def _measure(self, before: Any, decision: Decision[Any]) -> None:
-        meter, after = self._parts.meter, decision.saga
-        if meter is None:
-            return
-        since = before.state_since or before.created_at
-        for step in decision.steps:
-            if step.from_state != step.to_state:
-                seconds = (after.updated_at - since).total_seconds()
-                meter.stage(type_=self._flow.type, stage=step.from_state, seconds=max(0.0, seconds))
-                since = after.updated_at
-        status = self._flow.status
-        if status[after.state] != status[before.state]:
-            meter.transaction(type_=self._flow.type, status=status[after.state])
-
     def _log(self, decision: Decision[Any], event: Any) -> None:
         for step in decision.steps:
             if step.from_state != step.to_state:
@@ -397,8 +388,3 @@ class SagaActor(EntityActor):
                 )
         if decision.saga.state == IN_REVIEW:
             log.error("in_review", transaction_id=self._id, kinds=[review.kind for review in decision.reviews])
-
-
-def payee_aad(transaction_id: str) -> str:
-    """Where a withdrawal's payee is sealed for: its transaction."""
-    return f"transactions|payee|{transaction_id}"

@@ -15,6 +15,7 @@ from penpay.domain.ids import account_reference
 from penpay.domain.presentation import CONTENT_TYPE, evidence_of, json_bytes, render_transaction
 from penpay.domain.unit import NewOperation, OperationKind, OperationState, UnitOfWork
 from penpay.domain.withdrawal import State, Withdrawal
+from penpay.domain.withdrawal_row import payee_aad
 from penpay.messages import AcceptWithdrawal, HttpAnswer, Quote, Refusal, RequestWithdrawalCode
 from penpay.messages_rails import DERIV_WITHDRAWALS, SendWithdrawalCode
 from penpay.ports import CodeRequest
@@ -90,7 +91,7 @@ def _withdrawal(parts: UserParts, admitted: Admitted, transaction_id: str, opera
     customer, quote = admitted.asked.customer, admitted.quote
     payee = parts.sealer.seal(
         customer.phone.encode(),
-        aad=f"transactions|payee|{transaction_id}",
+        aad=payee_aad(transaction_id),
         user_id=customer.user_id,
         data_key=customer.data_key,
     )

@@ -89,3 +89,8 @@ def from_row(row: TransactionRow) -> Withdrawal:
         set_aside=usd(data["set_aside_minor"]) if "set_aside_minor" in data else None,
         **unpacked(data, _PACKING),
     )
+
+
+def payee_aad(transaction_id: str) -> str:
+    """What the sealed payee of this withdrawal is bound to: its row."""
+    return f"transactions|payee|{transaction_id}"
