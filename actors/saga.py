@@ -3,6 +3,7 @@
 Which rules apply, and what an effect says to whom, is its flow's: a deposit's or a withdrawal's.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -341,13 +342,14 @@ class SagaActor(EntityActor):
 
     async def _quarantine(self, row: InboxRow, reason: str) -> None:
         log.warning("evidence_quarantined", transaction_id=self._id, kind=row.kind, reason=reason)
-        review = self._review("evidence_unusable", reason)
-        unit = self._bare(f"quarantine:{row.id}", quarantines=(row.id,), reviews=(review,))
-        await record(self._parts.addresses, unit)
+        await self._open_review("evidence_unusable", reason)
+        await record(self._parts.addresses, self._bare(f"quarantine:{row.id}", quarantines=(row.id,)))
 
     async def _open_review(self, kind: str, reason: str) -> None:
-        unit = self._bare(f"review:{self._parts.ids.ulid()}", reviews=(self._review(kind, reason),))
-        await record(self._parts.addresses, unit)
+        """Put a question beside the transaction: once a day, though each poll brings what it is about again."""
+        said = hashlib.sha256(f"{kind}: {reason}".encode()).hexdigest()[:32]
+        unit_id = f"review:{self._id}:{said}:{self._parts.clock.now().date()}"
+        await record(self._parts.addresses, self._bare(unit_id, reviews=(self._review(kind, reason),)))
 
     def _review(self, kind: str, reason: str) -> ReviewOpened:
         due_at = self._parts.clock.now() + timedelta(seconds=self._parts.rules.review_due_s)

@@ -315,6 +315,18 @@ async def test_a_receipt_that_another_deposit_used_is_not_credited(house: House,
     assert (row_of(house).state, house.reviews) == ("AWAITING_PAYER", ["reference_taken"])
 
 
+async def test_what_comes_again_asks_people_once_a_day(house: House, saga: AsyncioActorRef) -> None:
+    house.references[("mpesa_receipt", "NLJ7RT61SV")] = "somebody else's operation"
+    bodies = [paid_body(house.clock.now()), paid_body(house.clock.now(), checkout="ws_other")]
+    rows = [evidence(house, "stk", body) for body in (*bodies, *bodies)]
+    await settle(saga, accepted(house), *rows)
+    assert house.reviews == ["reference_taken", "evidence_unusable"]
+    assert {row.row.id for row in rows} <= house.consumed | house.quarantined
+    house.clock.turn(86_400)
+    await settle(saga, *(evidence(house, "stk", body) for body in bodies))
+    assert house.reviews == ["reference_taken", "evidence_unusable"] * 2
+
+
 async def test_a_lost_reply_goes_to_the_resolver(house: House, saga: AsyncioActorRef) -> None:
     await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now())))
     await settle(saga, rail(house, "DERIV_TRANSFER", Outcome.UNKNOWN, code="dropped"))
