@@ -85,5 +85,6 @@ def staff_closed(d: Draft[Deposit], e: ev.StaffClosed) -> None:
         credited = d.now.deriv_transaction_id not in {"", d.now.misdirected_transaction_id}
         given_back = d.now.refund_receipt or d.now.misdirected_transaction_id
         done = _S.COMPLETED if credited else _S.REVERSED if given_back else _S.FAILED
-        d.step(done, {"approval": e.approval}, completed_at=d.at, next_wake_at=None)
+        code = "" if done is _S.COMPLETED else d.now.failure_code
+        d.step(done, {"approval": e.approval}, completed_at=d.at, next_wake_at=None, failure_code=code)
         d.close_review("*", "closed by staff")

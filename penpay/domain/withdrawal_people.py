@@ -97,5 +97,6 @@ def staff_closed(d: Draft[Withdrawal], e: ev.StaffClosed) -> None:
         return
     if d.now.money_at in {"", "gone"} and d.now.set_aside is None:
         done = _S.COMPLETED if d.now.receipt else _S.REVERSED if d.now.return_transaction_id else _S.FAILED
-        d.step(done, {"approval": e.approval}, completed_at=d.at, next_wake_at=None)
+        code = "" if done is _S.COMPLETED else d.now.failure_code
+        d.step(done, {"approval": e.approval}, completed_at=d.at, next_wake_at=None, failure_code=code)
         d.close_review("*", "closed by staff")

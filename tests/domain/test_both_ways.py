@@ -97,7 +97,7 @@ def test_dollars_that_did_not_go_back_pay_for_the_shillings_that_were_paid(told:
     story.happens(ev.StaffReturned(approval="a,b"))
     assert story.state is State.IN_REVIEW
     story.happens(ev.StaffClosed(approval="a,b"))
-    assert (story.state, story.questions) == (State.COMPLETED, [])
+    assert (story.state, story.questions, story.saga.failure_code) == (State.COMPLETED, [], "")
 
 
 def test_people_who_credit_all_the_same_have_answered() -> None:

@@ -151,7 +151,7 @@ def kept_by_us(story: Story, dollars: Money) -> None:
         assert story.state is State.IN_REVIEW
     assert story.balance("mpesa_paybill:KES") == SEND.minor - max(rest, 0), "only what the dollars did not cost"
     story.happens(ev.StaffClosed(approval="a,b"))
-    assert (story.state, story.questions) == (State.COMPLETED, [])
+    assert (story.state, story.questions, story.saga.failure_code) == (State.COMPLETED, [], "")
 
 
 def given_twice(story: Story, reason: str) -> None:
