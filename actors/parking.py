@@ -1,12 +1,20 @@
 """The parking of a transaction whose saga crashed too often."""
 
+from datetime import timedelta
+
+import structlog
+
 from actors.recording import record, unit_of
 from actors.saga import FLOWS, FRESH_IDS, RACES_MAX, SagaParts
 from penpay.domain.decision import Decision, Occasion
 from penpay.domain.errors import Unavailable
 from penpay.domain.saga_events import Parked
-from penpay.domain.unit import RejectCode
+from penpay.domain.unit import RejectCode, ReviewOpened, UnitOfWork
 from penpay.messages import Committed
+
+log = structlog.get_logger()
+
+_RACES = frozenset({RejectCode.VERSION_CONFLICT, RejectCode.UNIT_DIFFERS, RejectCode.ATTEMPT_EXISTS})
 
 
 async def park(transaction_id: str, error: BaseException, parts: SagaParts) -> None:
@@ -14,6 +22,16 @@ async def park(transaction_id: str, error: BaseException, parts: SagaParts) -> N
 
     Raises `Unavailable` when nobody knows whether it stands there: the host tries again.
     """
+    try:
+        await _park(transaction_id, error, parts)
+    except Unavailable:
+        raise
+    except Exception as broken:  # boundary: whatever the rules cannot read or decide is a person's to see
+        log.exception("parked_unread", transaction_id=transaction_id)
+        await _ask_about_unread(transaction_id, broken, parts)
+
+
+async def _park(transaction_id: str, error: BaseException, parts: SagaParts) -> None:
     attempted = False
     for _ in range(RACES_MAX):
         rows = await parts.store.load(transaction_id)
@@ -28,6 +46,30 @@ async def park(transaction_id: str, error: BaseException, parts: SagaParts) -> N
         answer = await record(parts.addresses, unit_of(flow, result, rows.row, actor="saga_host"))
         if isinstance(answer, Committed):
             return
+        if answer.code not in _RACES:
+            raise RuntimeError(f"unit {answer.unit_id} rejected: {answer.code} {answer.detail}")
         # Another version: the saga's last unit was durable after all. Read it and decide again.
         attempted = attempted or answer.code is RejectCode.ATTEMPT_EXISTS
     raise Unavailable("ledger")
+
+
+async def _ask_about_unread(transaction_id: str, broken: Exception, parts: SagaParts) -> None:
+    """Put the question beside a row that nobody could park by its rules, at most one a day.
+
+    The row stays as it is, since nobody knows what it means: repaired, its saga goes on from there when it is started.
+    """
+    now = parts.clock.now()
+    question = ReviewOpened(
+        id=parts.ids.ulid(),
+        transaction_id=transaction_id,
+        operation_id="",
+        kind="parked",
+        reason="the saga crashed too often, and its row cannot be read or parked: repair it, then start the saga",
+        owner_role="OPS",
+        due_at=now + timedelta(seconds=parts.rules.review_due_s),
+        evidence={"error": type(broken).__name__},
+    )
+    unit_id = f"unread:{transaction_id}:{now.date()}"
+    answer = await record(parts.addresses, UnitOfWork(unit_id=unit_id, shard=parts.shard, at=now, reviews=(question,)))
+    if not isinstance(answer, Committed) and answer.code is not RejectCode.UNIT_DIFFERS:
+        raise RuntimeError(f"unit {answer.unit_id} rejected: {answer.code} {answer.detail}")

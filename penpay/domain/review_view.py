@@ -24,6 +24,8 @@ from penpay.domain.unit import NewOperation, TransactionRow, UnitOfWork
 
 NOBODY = Approval("", "", "preview")
 """Stands in while an exit is only looked at."""
+UNREADABLE = "its row cannot be read"
+"""Nothing can be decided about it before somebody repaired it."""
 
 
 def actions_of(item: ReviewItem, type_: str) -> tuple[Action, ...]:
@@ -151,9 +153,13 @@ def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, 
     if row is None or not item.holds:
         entries = _settling(item, action, approval, occasion.at)
         return Preview(item=item, action=action, approval=text, stages=("closed",), entries=entries)
-    decided = _decided(row, action, approval, rules, occasion)
+    try:
+        saga = deposits.from_row(row) if row.type == Direction.DEPOSIT else withdrawals.from_row(row)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Preview(item=item, action=action, approval=text, refusal=UNREADABLE)
+    decided = _decided(saga, row, action, approval, rules, occasion)
     if not isinstance(decided, Decision):
-        return Preview(item=item, action=action, approval=text, refusal=_no_exit(row, action))
+        return Preview(item=item, action=action, approval=text, refusal=_no_exit(saga, row, action))
     return Preview(
         item=item,
         action=action,
@@ -184,17 +190,16 @@ def _refusal(subject: Subject, action: str) -> str:
 
 
 def _decided(
-    row: TransactionRow, action: str, approval: Approval, rules: Rules, occasion: Occasion
+    saga: Any, row: TransactionRow, action: str, approval: Approval, rules: Rules, occasion: Occasion
 ) -> Decision[Any] | Act | Ignored | Rejected:
     event: Any = staff_event(row.type, action, approval)
     if event is None:
         return Ignored("no such exit")
     if row.type == Direction.DEPOSIT:
-        return deposit_rules.decide(deposits.from_row(row), event, occasion, rules)
-    return withdrawal_rules.decide(withdrawals.from_row(row), event, occasion, rules)
+        return deposit_rules.decide(saga, event, occasion, rules)
+    return withdrawal_rules.decide(saga, event, occasion, rules)
 
 
-def _no_exit(row: TransactionRow, action: str) -> str:
-    saga = deposits.from_row(row) if row.type == Direction.DEPOSIT else withdrawals.from_row(row)
+def _no_exit(saga: Any, row: TransactionRow, action: str) -> str:
     place = f"its money stands at {saga.money_at}" if saga.money_at else "it holds no money"
     return f"a {row.type.lower()} in {row.state} has no exit by {action} now: {place}"

@@ -1,0 +1,166 @@
+"""F92: a transaction whose row the code cannot read: a person sees it all the same, and the row stays as it is."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from actors.parking import park
+from actors.saga import SagaActor, SagaParts
+from actors.suspects import Suspects
+from config.limits import SAGA_CRASHES_MAX
+from penpay.adapters.inbox_store import MySqlInboxStore
+from penpay.adapters.review_store import MySqlReviews
+from penpay.adapters.saga_store import MySqlSagaStore
+from penpay.adapters.story_store import MySqlStories
+from penpay.domain.decision import Occasion
+from penpay.domain.errors import Unavailable
+from penpay.domain.review_view import previews
+from penpay.domain.rules import Rules
+from penpay.messages import WakeUp
+from supervisors.root import SupervisionTree
+from supervisors.specs import BackoffPolicy, EntityHostSpec, StormPolicy, SupervisorSpec
+from tests.contracts.store.units import begun
+from tests.ledger.house import SHARD, CountedIds, Ledger, SystemClock, fresh_id, opened, sealer
+
+DAMAGE: Mapping[str, tuple[str, str]] = {
+    "a state of a later version": ("state", "TELEPORTED"),
+    "data that is no JSON": ("data", "{"),
+    "a time that is none": ("data", '{"paid_at":"yesterday"}'),
+    "a currency that is none": ("send_currency", "XAU"),
+    "numbers for texts": ("data", "7"),
+}
+
+
+@dataclass
+class Post:
+    """`Addresses` with nobody but the ledger."""
+
+    ledger: Ledger
+    away: list[Exception] = field(default_factory=list)
+
+    async def ask(self, address: str, message: object, *, timeout_s: float = 5.0) -> object:
+        assert address == f"shards/{SHARD}/ledger"
+        if self.away:
+            raise self.away.pop()
+        return await self.ledger.ref.aask(message, timeout_s=timeout_s)
+
+    def tell(self, address: str, message: object) -> None:
+        """Nobody listens."""
+
+
+@pytest.fixture
+async def ledger(database: Any) -> AsyncIterator[Ledger]:
+    async with opened(database.url, prefix=database.prefix) as one:
+        yield one
+
+
+@pytest.fixture
+def post(ledger: Ledger) -> Post:
+    return Post(ledger)
+
+
+@pytest.fixture
+def parts(ledger: Ledger, post: Post) -> SagaParts:
+    return SagaParts(
+        shard=SHARD,
+        addresses=post,
+        store=MySqlSagaStore(ledger.database, sealer()),
+        clock=SystemClock(),
+        ids=CountedIds(),
+        rules=Rules(),
+        sealer=sealer(),
+        suspects=Suspects(MySqlInboxStore(ledger.database, sealer())),
+    )
+
+
+async def damaged(ledger: Ledger, database: Any, damage: str) -> str:
+    """A transaction whose row somebody or something spoiled."""
+    first = begun()
+    assert first.transaction is not None
+    await ledger.commit(first)
+    column, value = DAMAGE[damage]
+    transaction_id = first.transaction.row.id
+    database.rows(f"UPDATE {{ledger}}.transactions SET {column} = %s WHERE id = %s", (value, transaction_id))
+    return transaction_id
+
+
+def row_of(database: Any, transaction_id: str) -> Any:
+    (row,) = database.rows("SELECT * FROM {ledger}.transactions WHERE id = %s", (transaction_id,))
+    return row
+
+
+def questions(database: Any, transaction_id: str) -> list[tuple[Any, ...]]:
+    return database.rows(  # type: ignore[no-any-return]
+        "SELECT kind, owner_role, closed_at FROM {ledger}.review_items WHERE transaction_id = %s", (transaction_id,)
+    )
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_a_row_that_nobody_can_read_stands_in_front_of_a_person_once_and_unchanged(
+    ledger: Ledger, database: Any, parts: SagaParts, damage: str
+) -> None:
+    transaction_id = await damaged(ledger, database, damage)
+    before = row_of(database, transaction_id)
+    for _ in range(2):
+        await park(transaction_id, ValueError("unreadable"), parts)
+    assert questions(database, transaction_id) == [("parked", "OPS", None)]
+    assert row_of(database, transaction_id) == before, "nobody can say what it means, so nobody changes it"
+
+
+async def test_a_ledger_that_is_away_is_asked_again(
+    ledger: Ledger, database: Any, parts: SagaParts, post: Post
+) -> None:
+    transaction_id = await damaged(ledger, database, "data that is no JSON")
+    post.away.append(Unavailable("ledger"))
+    with pytest.raises(Unavailable):
+        await park(transaction_id, ValueError("unreadable"), parts)
+    assert questions(database, transaction_id) == []
+    await park(transaction_id, ValueError("unreadable"), parts)
+    assert questions(database, transaction_id) == [("parked", "OPS", None)]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_its_host_gives_up_and_puts_the_question(
+    ledger: Ledger, database: Any, parts: SagaParts, damage: str
+) -> None:
+    transaction_id = await damaged(ledger, database, damage)
+    sagas = EntityHostSpec(
+        name="sagas",
+        factory=lambda one: (SagaActor, (one, parts)),
+        on_parked=lambda one, error: park(one, error, parts),
+        crashes_max=SAGA_CRASHES_MAX,
+        backoff=BackoffPolicy(base_s=0.001, cap_s=0.002),
+        storm=StormPolicy(share_min=10_000),
+    )
+    tree = SupervisionTree(
+        SupervisorSpec(name="penpay", strategy="one_for_one", children=[sagas], max_restarts=1, within_s=60.0),
+        randomness=random.Random(92),
+    )
+    await tree.start()
+    try:
+        for _ in range(SAGA_CRASHES_MAX):
+            tree.registry.tell(f"sagas/{transaction_id}", WakeUp())
+        async with asyncio.timeout(10):
+            while not questions(database, transaction_id):
+                await asyncio.sleep(0.01)
+    finally:
+        await tree.stop()
+    assert questions(database, transaction_id) == [("parked", "OPS", None)]
+
+
+async def test_people_are_told_why_there_is_no_exit_from_a_row_that_nobody_can_read(
+    ledger: Ledger, database: Any, parts: SagaParts
+) -> None:
+    transaction_id = await damaged(ledger, database, "a state of a later version")
+    await park(transaction_id, ValueError("unreadable"), parts)
+    (item,) = await MySqlReviews(ledger.database).about(transaction_id)
+    subject = await MySqlStories(ledger.database, sealer()).subject(item.id)
+    assert subject is not None
+    occasion = Occasion(SystemClock().now(), (fresh_id(), fresh_id(), fresh_id()))
+    exits = previews(subject, rules=Rules(), occasion=occasion)
+    assert all(one.refusal for one in exits)
+    assert "its row cannot be read" in {one.refusal for one in exits}
