@@ -10,7 +10,7 @@ from actors.base import AsyncioActor
 from config.limits import ANCHOR_ROWS
 from penpay.domain.errors import Unavailable
 from penpay.domain.gate import NOT_COMPARED, RecoveryGate, for_all_shards, reasons_to_close
-from penpay.messages import AcceptRecovery, Refusal
+from penpay.messages import AcceptRecovery, MakeAnchors, Refusal
 from penpay.ports import Clock
 from penpay.ports_audit import Anchor, AnchorBook, HeadsStore, Sighting, Witness, standing
 
@@ -34,7 +34,7 @@ class AnchorParts:
 class AnchorActor(AsyncioActor):
     """Looks every second: writes the witness, and an anchor of each chain that has grown enough or long ago.
 
-    Until its first look the recovery gate is closed for every shard. `"anchor"` as an ask makes anchors now, before a
+    Until its first look the recovery gate is closed for every shard. `MakeAnchors` makes anchors now, before a
     verification; its stop makes them too. `AcceptRecovery` opens what a comparison with the providers has cleared.
     """
 
@@ -70,7 +70,7 @@ class AnchorActor(AsyncioActor):
         """A look by the timer, an anchor of everything on demand, or the end of a recovery."""
         if isinstance(message, AcceptRecovery):
             return await self._accept()
-        return await self._guarded(now=message == "anchor")
+        return await self._guarded(now=isinstance(message, MakeAnchors))
 
     async def _guarded(self, *, now: bool) -> str:
         try:

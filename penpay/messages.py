@@ -312,6 +312,11 @@ ANCHORS = "ops/anchors"
 
 
 @dataclass(frozen=True, slots=True)
+class MakeAnchors:
+    """Anchors of all that was committed until now, before somebody verifies. Reply: how it went, as text."""
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptRecovery:
     """Everything was compared with the providers: what the database says now is where counting begins again.
 

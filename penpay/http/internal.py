@@ -107,6 +107,7 @@ def internal_app(parts: InternalParts) -> web.Application:
         app.router.add_route("POST", "/admin/v1/movements", parts.reconciliation.book)
         app.router.add_route("POST", "/admin/v1/payments", parts.reconciliation.hand_over)
         app.router.add_route("POST", "/admin/v1/recovery/open", parts.reconciliation.open_gate)
+        app.router.add_route("POST", "/admin/v1/anchors", parts.reconciliation.anchor)
     if parts.customers is not None:
         for path, handler in parts.customers.routes().items():
             app.router.add_route("POST", f"/admin/v1/users/{{id}}/{path}", handler)

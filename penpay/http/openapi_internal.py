@@ -200,6 +200,13 @@ CALLS: Sequence[Told] = (
         body=RecoveryAccepted,
         problems=(*_STAFF, "outcome_unknown"),
     ),
+    _post(
+        "/admin/v1/anchors",
+        "Anchors of what was committed until now, before a verification",
+        "Reconciliation",
+        _with(anchors=_TEXT),
+        problems=(*_OPERATE[:3], "outcome_unknown"),
+    ),
     _get(
         "/admin/v1/overview",
         "Everything at a glance",

@@ -30,6 +30,7 @@ from penpay.messages import (
     AcceptRecovery,
     Committed,
     CommitUnit,
+    MakeAnchors,
     Refusal,
     UnitRejected,
     ledger_of,
@@ -144,6 +145,14 @@ class ReconcileDesk:
         )
         self.addresses.tell(DARAJA_GATE, look)
         return json_response({"receipt": found.receipt, "transaction": push.transaction_id}, status=202)
+
+    async def anchor(self, _request: web.Request) -> web.Response:
+        """What was committed until now gets its anchors, so that a verification reaches to the end of the chains."""
+        try:
+            told: str = await self.addresses.ask(ANCHORS, MakeAnchors(), timeout_s=self.ask_s)
+        except self.lost_answers:
+            raise Stop("outcome_unknown", retry_after_s=2) from None
+        return json_response({"anchors": told})
 
     async def open_gate(self, request: web.Request) -> web.Response:
         """Everything was compared and agrees: money calls may leave again."""

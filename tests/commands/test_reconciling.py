@@ -335,3 +335,15 @@ def test_a_gate_that_a_lost_commit_closed_is_opened_by_a_clean_comparison(make_i
     assert until_clean(installation)["opened_shards"] == []
     assert "whole" in installation.run("audit", "verify")
     asyncio.run(deposit(installation, 10_000_302))
+
+
+def test_a_verification_reaches_what_was_committed_a_moment_ago(make_installation):
+    installation = make_installation(settings=SETTINGS)
+    installation.start()
+    asyncio.run(deposit(installation, 10_000_401))
+    state = Path(installation.environment["PENPAY_NODE__STATE_DIR"])
+    assert not list(state.rglob("anchors.jsonl"))
+    verdicts = json.loads(installation.run("audit", "verify", "--json"))
+    assert all(one["anchors"] == bool(one["rows"]) for one in verdicts)
+    installation.node.stop()
+    assert "whole" in installation.run("audit", "verify")

@@ -17,7 +17,7 @@ from penpay.domain.unit import AuditRecord, RejectCode
 from penpay.http.internal import InternalParts, internal_app
 from penpay.http.reconciling import ReconcileDesk
 from penpay.http.site import Site
-from penpay.messages import ANCHORS, AcceptRecovery, Committed, CommitUnit, Refusal, UnitRejected
+from penpay.messages import ANCHORS, AcceptRecovery, Committed, CommitUnit, MakeAnchors, Refusal, UnitRejected
 from penpay.messages_rails import DARAJA_GATE, ProbePull
 from penpay.ports import OperationRow
 from tests.http.world import Actors, LostAnswer, MovedClock
@@ -287,6 +287,12 @@ async def test_the_gate_is_opened_by_who_keeps_the_witness_and_it_is_logged(node
     node.actors.answers[AcceptRecovery] = lambda _: Refusal("forbidden", "line 3 is not an anchor of ours")
     status, body = await node.call("POST", "/recovery/open", {"by": "Achieng"})
     assert (status, body["detail"]) == (403, "line 3 is not an anchor of ours")
+
+
+async def test_anchors_are_made_by_who_keeps_them(node: Node):
+    node.actors.answers[MakeAnchors] = lambda _: "well"
+    assert await node.call("POST", "/anchors") == (200, {"anchors": "well"})
+    assert node.actors.asked == [(ANCHORS, MakeAnchors())]
 
 
 async def test_money_keeps_its_currency(node: Node):

@@ -10,7 +10,7 @@ from actors.anchors import AnchorActor, AnchorParts
 from penpay.adapters.anchor_files import AnchorFiles
 from penpay.domain.errors import Unavailable
 from penpay.domain.gate import NOT_COMPARED, RecoveryGate
-from penpay.messages import AcceptRecovery, Refusal
+from penpay.messages import AcceptRecovery, MakeAnchors, Refusal
 from penpay.ports_audit import Anchor, ChainHead, Sighting, standing
 
 SEED = b"s" * 32
@@ -107,7 +107,7 @@ async def test_a_chain_is_anchored_when_it_has_grown_enough_or_long_ago(house):
 async def test_it_is_anchored_on_demand_and_at_the_end(house):
     await house.start()
     house.database.seen = sighting(5)
-    await house.ref.aask("anchor")
+    await house.ref.aask(MakeAnchors())
     assert (await house.anchored())["postings/0"] == [5]
     house.database.seen = sighting(6)
     await house.ref.shutdown(5)
@@ -148,7 +148,7 @@ async def test_what_one_ledger_finds_lost_closes_the_others_too(house):
 async def test_a_chain_behind_its_anchor_closes_the_gate(house):
     await house.start()
     house.database.seen = sighting(50)
-    await house.ref.aask("anchor")
+    await house.ref.aask(MakeAnchors())
     seen = sighting(50)
     house.database.seen = replace(seen, heads=[ChainHead("postings/0", 40, b""), *seen.heads[1:]])
     await house.look()
@@ -194,7 +194,7 @@ async def test_a_damaged_witness_closes_every_gate_and_crashes_nothing(house, tm
 async def test_an_accepted_recovery_opens_the_gate_and_stays_accepted(house, server):
     await house.start()
     house.database.seen = sighting(50)
-    await house.ref.aask("anchor")
+    await house.ref.aask(MakeAnchors())
     house.database.seen = sighting(40, server=server)
     await house.look()
     assert set(house.gate.closed()) == {0, 1}
@@ -213,7 +213,7 @@ async def test_an_accepted_recovery_opens_the_gate_and_stays_accepted(house, ser
 async def test_without_a_loss_there_is_nothing_to_accept(house):
     await house.start()
     house.database.seen = sighting(50)
-    await house.ref.aask("anchor")
+    await house.ref.aask(MakeAnchors())
     assert await house.ref.aask(AcceptRecovery()) == ()
     assert await house.anchored() == {"postings/0": [50], "postings/1": [50]}
 
