@@ -54,7 +54,7 @@ def findings() -> Sequence[Finding]:
         return [*found, Finding("configuration", Level.FAIL, str(error))]
     about = f"{settings.app_env}, node {settings.node.name}, {settings.node.shards} shards"
     found.append(Finding("configuration", Level.OK, about))
-    return [*found, *asyncio.run(_servers(settings)), *_node(settings)]
+    return [*found, *asyncio.run(_servers(settings)), *_node(Node.of(settings.http, settings.security))]
 
 
 def _programs() -> Iterator[Finding]:
@@ -106,10 +106,10 @@ async def _database(database: Database, settings: Settings) -> Sequence[Finding]
     ]
 
 
-def _node(settings: Settings) -> Sequence[Finding]:
-    """What a running node says of itself: which rails and which of their calls are missing."""
+def _node(node: Node) -> Sequence[Finding]:
+    """What a running node says of itself: which rails and which of their calls are missing, and whether it obeys us."""
     try:
-        told = Node.of(settings.http, settings.security).readiness()
+        told = node.readiness()
     except NodeUnreachable as error:
         return [Finding("node", Level.NOTE, str(error))]
     lacking = ", ".join(sorted(name for name, one in told["dependencies"].items() if one["needed"] and not one["ok"]))
@@ -118,7 +118,16 @@ def _node(settings: Settings) -> Sequence[Finding]:
         if told["ready"]
         else Finding("node", Level.FAIL, f"takes no business: see {lacking}")
     )
-    return [ready, *(_dependency(name, one) for name, one in sorted(told["dependencies"].items()))]
+    return [ready, _obeys(node), *(_dependency(name, one) for name, one in sorted(told["dependencies"].items()))]
+
+
+def _obeys(node: Node) -> Finding:
+    """Probes need no token, every command does."""
+    try:
+        node.call("GET", "/ops/tree")
+    except NodeUnreachable as error:
+        return Finding("node: operators", Level.NOTE, f"{error} See {variable('security', 'ops_token')}")
+    return Finding("node: operators", Level.OK, "")
 
 
 def _dependency(name: str, told: Mapping[str, object]) -> Finding:

@@ -11,6 +11,8 @@ import orjson
 from penpay.sandbox.config import SandboxConfig
 from penpay.sandbox.server import serve
 
+PORT_MAX = 65_535
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and serve until a signal ends it."""
@@ -22,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--redirect-url", default="", help="registered redirect URL of the OAuth page")
     chosen = parser.parse_args(arguments)
     host, _, port = chosen.bind.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal() or int(port) > PORT_MAX:
         parser.error("--bind must be host:port")
     config = SandboxConfig(
         data_dir=chosen.data,
@@ -37,7 +39,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.write(orjson.dumps(identity).decode() + "\n")
         sys.stdout.flush()
 
-    asyncio.run(serve(config, ready))
+    try:
+        asyncio.run(serve(config, ready))
+    except OSError as error:
+        # A folder that cannot be written, an address that is taken.
+        parser.exit(1, f"penpay sandbox: {error}\n")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from config.environment import SettingsError
-from penpay import operator
+from penpay import doctor, operator
 from penpay.cli import app
 from penpay.operator import Node, NodeUnreachable
 
@@ -113,6 +113,24 @@ def test_somebody_else_on_the_port_is_no_node(answer, monkeypatch):
     assert said.exit_code == 1
     assert said.stderr.startswith(f"penpay: no node on 127.0.0.1:{port}: ")
     assert said.stdout == ""
+
+
+def test_the_doctor_says_that_a_node_takes_no_orders():
+    class Deaf:
+        def readiness(self):
+            return {"ready": True, "dependencies": {}}
+
+        def call(self, method: str, path: str):
+            raise NodeUnreachable(f"{method} {path} answered 401 This needs the operators' token.")
+
+    assert [(one.check, one.level, one.detail) for one in doctor._node(Deaf())] == [
+        ("node", "ok", "ready"),
+        (
+            "node: operators",
+            "note",
+            "GET /ops/tree answered 401 This needs the operators' token. See PENPAY_SECURITY__OPS_TOKEN",
+        ),
+    ]
 
 
 def test_a_frozen_node_is_called_so_and_keeps_nobody_who_looks(monkeypatch):

@@ -115,6 +115,28 @@ def test_what_can_be_no_id_and_no_path_is_looked_for_nowhere(
     assert capsys.readouterr().err == f"penpay: {line}\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "line"),
+    [
+        (("--data", "{file}"), 1, "penpay sandbox: [Errno 17] File exists: '{file}'"),
+        (("--data", "{file}.d", "--bind", "127.0.0.1:99999"), 2, "penpay sandbox: error: --bind must be host:port"),
+    ],
+    ids=["folder", "port"],
+)
+def test_rails_that_cannot_be_simulated_here_say_why(
+    words: tuple[str, ...],
+    status: int,
+    line: str,
+    tmp_path: Path,
+    ended: Callable[..., object],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert ended("sandbox", *(word.format(file=file) for word in words)) == status
+    assert capsys.readouterr().err.splitlines()[-1] == line.format(file=file)
+
+
 def test_a_key_that_can_be_none_says_nothing_about_the_receipt(
     tmp_path: Path, ended: Callable[..., object], capsys: pytest.CaptureFixture[str]
 ) -> None:
