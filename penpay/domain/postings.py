@@ -190,6 +190,10 @@ class Books:
         """P1: the customer's own session says that the dollars left their account."""
         return self._move("debited", Phase.POSTED, debit=_C.DERIV_IN, credit=_C.CUSTOMER, amount=dollars)
 
+    def debit_undone(self, dollars: Money) -> Posting:
+        """Undoes P1: the dollars never arrived, and Deriv itself gave them back. Nothing moved on the agent's side."""
+        return self._move("debit_undone", Phase.POSTED, debit=_C.CUSTOMER, credit=_C.DERIV_IN, amount=dollars)
+
     def withdrawal_witnessed(self, dollars: Money, arrived: Money | None = None) -> Posting:
         """P1b: the agent's side shows that they arrived. Of another amount a surplus is set aside, a shortage lost."""
         surplus = arrived.minor - dollars.minor if arrived is not None else 0

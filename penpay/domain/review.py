@@ -29,9 +29,10 @@ class Action(StrEnum):
     """The exits of a review. CREDIT and REFUND belong to deposits, PAY and RETURN to withdrawals.
 
     EXECUTED and ABSENT say how an operation ended whose outcome nobody could prove; SETTLE, that all the money was
-    given back by hand, and SURPLUS, what was set aside of it. OWN and LOST belong to movements that nothing of ours
-    explains: a top-up or withdrawal of the house, or dollars that are gone. APPROVE belongs to a name that is another
-    on Deriv. The evidence of EXECUTED, SETTLE and SURPLUS is the provider's own id.
+    given back by hand, or by Deriv itself if it never arrived here, and SURPLUS, what was set aside of it. OWN and LOST
+    belong to movements that nothing of ours explains: a top-up or withdrawal of the house, or dollars that are gone.
+    APPROVE belongs to a name that is another on Deriv. The evidence of EXECUTED, SETTLE and SURPLUS is the provider's
+    own id.
     """
 
     CREDIT = "credit"

@@ -47,6 +47,7 @@ class StaffProved(Event):
 class StaffSettled(Event):
     """Two named people gave the money back by hand, outside of this system. `reference` is the provider's id of it.
 
+    Of dollars that never arrived here they know that Deriv gave them back, by an id that is not the debit's own.
     `surplus_only`: no more than what was set aside. Told twice, neither form says more than told once.
     """
 

@@ -1,5 +1,6 @@
 """What people decide about a withdrawal in review: always two of them, named in the event with what they rest it on."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from penpay.domain import withdrawal_debit as debit
@@ -45,7 +46,8 @@ def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
     """Two people know how the open operation ended. What they know is evidence; later evidence may contradict it.
 
     A debit whose dollars nobody has seen arrive counts as open: `executed` names the agent's credit. The id of the
-    debit itself says nothing about that: it is the first telling, told again.
+    debit itself says nothing about that: it is the first telling, told again. If they never came, because Deriv gave
+    them back, that is settled.
     """
     claimed = payout.claims_payout(d.now)
     slot = "witness" if d.now.money_at == "deriv_in" else d.unfinished() or ("payout" if claimed else "")
@@ -74,9 +76,15 @@ def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
 
 
 def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
-    """Two people gave dollars back by hand: all that stand here, or only what was set aside beside the rest."""
+    """Dollars are back, as two people know: all that stand here, or only what was set aside beside the rest.
+
+    They gave them back by hand; or Deriv did, and the dollars of the debit never arrived here.
+    """
     evidence = {"approval": e.approval, "deriv_transaction_id": e.reference}
     aside, rest = d.now.set_aside, _is_free(d) and not e.surplus_only
+    if d.now.money_at == AccountCode.DERIV_IN and not e.surplus_only:
+        _debit_undone(d, e, evidence)
+        return
     if aside is None and not rest:
         return
     d.reference("deriv_transaction", e.reference, d.now.debit)
@@ -85,10 +93,26 @@ def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
         d.step(_S.IN_REVIEW, evidence, set_aside=None)
     if rest:
         d.post(d.books.settled_by_hand(e.reference, d.now.send, AccountCode.CUSTOMER))
-        no_longer_newest(d, d.now.return_transaction_id)
-        ended: dict[str, Any] = {"return_transaction_id": e.reference, "completed_at": d.at, "next_wake_at": None}
-        d.step(_S.REVERSED, evidence, money_at="gone", **ended)
-        d.close_review("*", "settled by staff")
+        _given_back(d, e, evidence)
+
+
+def _debit_undone(d: Draft[Withdrawal], e: ev.StaffSettled, evidence: Mapping[str, str]) -> None:
+    """The id of the debit itself says nothing about that. Its undoing is a movement of the customer's account, too.
+
+    So its id is no `deriv_transaction`: those are looked for in the agent's list.
+    """
+    if e.reference == d.now.debit_transaction_id:
+        return
+    d.reference("deriv_debit", e.reference, d.now.debit)
+    d.post(d.books.debit_undone(d.now.send))
+    _given_back(d, e, evidence)
+
+
+def _given_back(d: Draft[Withdrawal], e: ev.StaffSettled, evidence: Mapping[str, str]) -> None:
+    no_longer_newest(d, d.now.return_transaction_id)
+    ended: dict[str, Any] = {"return_transaction_id": e.reference, "completed_at": d.at, "next_wake_at": None}
+    d.step(_S.REVERSED, evidence, money_at="gone", **ended)
+    d.close_review("*", "settled by staff")
 
 
 def staff_closed(d: Draft[Withdrawal], e: ev.StaffClosed) -> None:

@@ -144,6 +144,12 @@ def test_paying_shows_the_payout():
     assert [(one.kind, one.amount, one.recipient) for one in seen.operations] == [("B2C", kes(249_000), "2547****126")]
 
 
+def test_settling_a_debit_that_deriv_undid_shows_that_nothing_of_ours_moves():
+    seen = looked("settle", rows("WITHDRAWAL", {**DEBITED, "money_at": "deriv_in"}))
+    assert (seen.refusal, seen.stages[-1], seen.operations) == ("", "REVERSED", ())
+    assert legs(seen) == {"customer:USD": 2_000, "deriv_in:USD": -2_000}
+
+
 def test_closing_needs_that_nothing_is_held():
     assert "stands at customer" in looked("close", rows()).refusal
     seen = looked("close", rows("DEPOSIT", {"money_at": "gone", "refund_receipt": "RK1"}))

@@ -4,7 +4,7 @@ import pytest
 
 from penpay.domain.fx import Direction, LockedRate, exchange
 from penpay.domain.ledger import CHART, Account, AccountCode, Entry, Phase, Posting, Side, posting_problem
-from penpay.domain.money import Currency, kes
+from penpay.domain.money import Currency, kes, usd
 from penpay.domain.postings import Books, opening
 
 BOOKS = Books(3, "U")
@@ -46,6 +46,11 @@ def test_a_refund_holds_then_leaves_the_paybill() -> None:
         ("suspense:KES", 500),
         ("refund_out:KES", -500),
     ]
+
+
+def test_a_debit_that_deriv_undoes_leaves_what_was_before_it() -> None:
+    assert legs(BOOKS.withdrawal_debited(usd(2_000))) == [("deriv_in:USD", 2_000), ("customer:USD", -2_000)]
+    assert legs(BOOKS.debit_undone(usd(2_000))) == [("customer:USD", 2_000), ("deriv_in:USD", -2_000)]
 
 
 def test_an_opening_balance_stands_against_equity() -> None:

@@ -13,7 +13,7 @@ const EXITS = {
   pay: "Pay: send the shillings",
   executed: "Proven: it was executed (evidence: the provider's id)",
   absent: "Proven: it never happened",
-  settle: "Settled: all given back by hand (evidence: the provider's id)",
+  settle: "Settled: all given back, by hand or by Deriv itself (evidence: the provider's id)",
   surplus: "Surplus settled: what was set aside was given back by hand (evidence: the provider's id)",
   own: "Ours: a top-up or withdrawal of the house",
   lost: "Lost: the dollars are gone",
