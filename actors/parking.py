@@ -8,6 +8,7 @@ from actors.recording import record, unit_of
 from actors.saga import FLOWS, FRESH_IDS, RACES_MAX, SagaParts
 from penpay.domain.decision import Decision, Occasion
 from penpay.domain.errors import Unavailable
+from penpay.domain.review_kinds import ROW_UNREADABLE
 from penpay.domain.saga_events import Parked
 from penpay.domain.unit import RejectCode, ReviewOpened, UnitOfWork
 from penpay.messages import Committed
@@ -63,7 +64,7 @@ async def _ask_about_unread(transaction_id: str, broken: Exception, parts: SagaP
         id=parts.ids.ulid(),
         transaction_id=transaction_id,
         operation_id="",
-        kind="parked",
+        kind=ROW_UNREADABLE,
         reason="the saga crashed too often, and its row cannot be read or parked: repair it, then start the saga",
         owner_role="OPS",
         due_at=now + timedelta(seconds=parts.rules.review_due_s),

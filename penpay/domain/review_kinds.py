@@ -5,6 +5,8 @@ One table for whoever opens, answers or counts them. Source: decisions.md part 6
 
 RECEIPT_MISSING = "receipt_missing"
 """A query said that it was paid; neither a callback nor the list has shown a receipt."""
+ROW_UNREADABLE = "row_unreadable"
+"""Nobody can say what the row of a transaction means, so its saga is parked without a step."""
 CONTRADICTING = frozenset(
     {
         *("contradicting_payment", "contradicting_transfer", "contradicting_refund"),
@@ -29,7 +31,7 @@ HOLDING = CONTRADICTING | frozenset(
 WATCHED = frozenset({"payment_awaited"})
 """Beside, and put because an outcome is unknown for hours. The saga asks on, and holds itself if that does not help: so
 people know of the outcome whether they have closed the question or not."""
-BESIDE = WATCHED | {"evidence_unusable", "reference_taken", RECEIPT_MISSING, "unit_quarantined"}
+BESIDE = WATCHED | {"evidence_unusable", "reference_taken", RECEIPT_MISSING, ROW_UNREADABLE, "unit_quarantined"}
 """People are to see it, and the saga goes on, whatever its state. Each is closed alone, and does nothing else."""
 ANSWERED = HOLDING | WATCHED | {RECEIPT_MISSING}
 """What the end of a saga may answer. The others tell of something else, and only people have seen it who closed it."""
