@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from config.sections import Settings
     from penpay.domain.review import Approval
 
-ACTIONS = "credit, refund, return, pay, executed, absent, settle, surplus, own, lost, approve or close."
+ACTIONS = (
+    "credit, pay: send it on. refund, return: send it back. executed, absent: how an unknown operation ended. settle: "
+    "all was given back by hand; surplus: what was set aside of it was. own: the house's own top-up or withdrawal; "
+    "lost: dollars that are gone. approve: another name on Deriv. close: nothing is left to be done."
+)
 CHECK_FAILED = 1
 USAGE = 2
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]

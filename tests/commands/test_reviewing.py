@@ -1,6 +1,7 @@
 """`penpay review`: what waits for a person, and what an answer would do."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -366,3 +367,8 @@ def test_an_unknown_item_is_said_so(penpay, node):
     result = penpay("resolve", RandomUlids().ulid(), *DECISION)
     assert result.exit_code == 1
     assert "no review item" in result.stderr
+
+
+@pytest.mark.parametrize("action", Action)
+def test_the_help_says_what_each_decision_means(action: Action):
+    assert re.search(rf"\b{action}\b[^:]*: ", reviewing.ACTIONS)
