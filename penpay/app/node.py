@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -101,6 +102,7 @@ class Node:
 
     async def _check(self) -> None:
         """Refuse what would lose money later: a server that may lose commits, an old schema, a name in use."""
+        self._check_addresses()
         try:
             await self._jobs.check_database()
             await self._jobs.open_keys()
@@ -116,6 +118,21 @@ class Node:
         except ValueError as error:
             raise StartRefused(f"the field keys are not this database's: {error}") from error
         raise StartRefused(f"another process runs as node {self._settings.node.name}")
+
+    def _check_addresses(self) -> None:
+        """An address in use, or of another machine, is said before anything else is begun."""
+        http = self._settings.http
+        for field, bind in (("public_bind", http.public_bind), ("internal_bind", http.internal_bind)):
+            try:
+                family, kind, _, _, place = socket.getaddrinfo(bind.host, bind.port, type=socket.SOCK_STREAM)[0]
+                with socket.socket(family, kind) as taken:
+                    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    taken.bind(place)
+            except OSError as error:
+                address = f"{bind.host}:{bind.port}"
+                raise StartRefused(
+                    f"cannot listen on {address}: {error.strerror}: see {variable('http', field)}"
+                ) from error
 
     def _dump(self) -> None:
         """SIGUSR1: what everybody is doing, to the log's stream."""

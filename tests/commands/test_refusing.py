@@ -1,5 +1,7 @@
 """What cannot work is said in one line that names it."""
 
+import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +90,33 @@ def test_a_database_that_is_away_is_called_so(
         assert "does not answer: see PENPAY_DATABASE__URL" in said.out
     else:
         assert said.err.splitlines()[-1] == "penpay: the database does not answer: see PENPAY_DATABASE__URL"
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize(
+    ("variable", "host"),
+    [
+        ("PENPAY_HTTP__PUBLIC_BIND", "127.0.0.1"),
+        ("PENPAY_HTTP__PUBLIC_BIND", "192.0.2.1"),
+        ("PENPAY_HTTP__INTERNAL_BIND", "127.0.0.1"),
+    ],
+    ids=["public", "of another machine", "internal"],
+)
+def test_an_address_that_cannot_be_listened_on_is_one_line_that_names_it(
+    variable: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PENPAY_HTTP__PUBLIC_BIND", "PENPAY_HTTP__INTERNAL_BIND"):
+        monkeypatch.setenv(name, "127.0.0.1:0")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"{host}:{taken.getsockname()[1]}"
+        monkeypatch.setenv(variable, address)
+        node = subprocess.run(
+            [sys.executable, "-m", "penpay", "serve"], capture_output=True, text=True, timeout=60, check=False
+        )
+    (line,) = (node.stdout + node.stderr).splitlines()
+    assert node.returncode == 1
+    assert line.startswith(f"penpay: cannot listen on {address}: ")
+    assert line.endswith(f": see {variable}")
 
 
 STAFF = ("--by", "Achieng Otieno", "--second", "Brian Kamau", "--evidence", "ticket 4711")
