@@ -40,12 +40,23 @@ def location(transaction_id: str) -> str:
 
 
 def problem_answer(
-    asked: Asked | RequestWithdrawalCode, code: str, detail: str = "", retry_after_s: int = 0
+    asked: Asked | RequestWithdrawalCode,
+    code: str,
+    detail: str = "",
+    retry_after_s: int = 0,
+    *,
+    untouched: bool = False,
 ) -> HttpAnswer:
     """A refusal that is not stored. Its `instance` is the path that was called."""
     route = ROUTE_WITHDRAWAL_CODES if isinstance(asked, RequestWithdrawalCode) else asked.route
     body = json_bytes(problem(code, detail, route.partition(" ")[2], retry_after_s=retry_after_s))
-    return HttpAnswer(status=PROBLEMS[code].status, body=body, content_type=PROBLEM_TYPE, retry_after_s=retry_after_s)
+    return HttpAnswer(
+        status=PROBLEMS[code].status,
+        body=body,
+        content_type=PROBLEM_TYPE,
+        retry_after_s=retry_after_s,
+        untouched=untouched,
+    )
 
 
 async def replay(parts: AnswerParts, asked: Asked) -> HttpAnswer | None:
@@ -72,7 +83,7 @@ async def refuse(parts: AnswerParts, asked: Asked, no: No) -> HttpAnswer:
     known = await replay(parts, asked)
     if known is not None:
         return known
-    fresh = problem_answer(asked, no.code, no.detail, no.retry_after_s)
+    fresh = problem_answer(asked, no.code, no.detail, no.retry_after_s, untouched=True)
     if fresh.status not in STORED or no.code in NEVER_STORED:
         return fresh
     user_id = asked.customer.user_id

@@ -40,10 +40,10 @@ CODE_MALFORMED = "code_malformed"
 ANOTHER_AGENT = "another_agent"
 """Refused by ourselves: the intent names an agent that we are not. Its dollars would be out of our sight."""
 NOT_PREPARED = "not_prepared"
-_UNREACHABLE = Refusal("rail_down", "Deriv cannot be reached", retry_after_s=10)
+_UNREACHABLE = Refusal("rail_down", "Deriv cannot be reached", retry_after_s=10, untouched=True)
 _UNCERTAIN = Refusal("rail_down", "Deriv did not say whether it sent a code", retry_after_s=60)
 _RELINK = Refusal("deriv_not_linked", "Deriv does not accept the stored authorization: link the account again")
-_BUSY = Refusal("overloaded", "too many codes are being asked for", retry_after_s=5)
+_BUSY = Refusal("overloaded", "too many codes are being asked for", retry_after_s=5, untouched=True)
 _WAIT_S = 60
 """After a rate limit that names no time."""
 _WAIT_MAX_S = 86_400

@@ -170,10 +170,16 @@ class UserActor(EntityActor):
 
     async def _send_code(self, asked: RequestWithdrawalCode) -> HttpAnswer:
         """What admission would refuse later is refused before Deriv is asked for a code. No answer is stored."""
-        quote = await self._terms(asked.quote_id, asked.amount, Direction.WITHDRAWAL)
-        no = quote if isinstance(quote, adm.No) else await self._judge(asked, quote, WITHDRAWALS, reload=True)
+        try:
+            quote = await self._terms(asked.quote_id, asked.amount, Direction.WITHDRAWAL)
+            no = quote if isinstance(quote, adm.No) else await self._judge(asked, quote, WITHDRAWALS, reload=True)
+        except Unavailable as error:
+            self._rows = None
+            return problem_answer(
+                asked, "unavailable", retry_after_s=max(1, round(error.retry_after_s)), untouched=True
+            )
         if no is not None:
-            return problem_answer(asked, no.code, no.detail, no.retry_after_s)
+            return problem_answer(asked, no.code, no.detail, no.retry_after_s, untouched=True)
         assert isinstance(quote, Quote)
         return await send_code(self._parts, asked, quote)
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 from actors.answers import problem_answer, stored_answer
+from actors.base import MailboxFull, NoSuchActor
 from actors.desk import Admitted, Desk, UserParts, base_row
 from actors.recording import unit_of
 from actors.withdrawal_flow import WITHDRAWAL
@@ -29,9 +30,12 @@ async def send_code(parts: UserParts, asked: RequestWithdrawalCode, quote: Quote
     order = SendWithdrawalCode(
         loginid=customer.deriv_loginid, token=asked.deriv_token, email=asked.email, amount=quote.send
     )
-    answer = await parts.addresses.ask(DERIV_WITHDRAWALS, order, timeout_s=MAIL_S)
+    try:
+        answer = await parts.addresses.ask(DERIV_WITHDRAWALS, order, timeout_s=MAIL_S)
+    except (NoSuchActor, MailboxFull):
+        return problem_answer(asked, "rail_down", "Deriv is not connected", 5, untouched=True)
     if isinstance(answer, Refusal):
-        return problem_answer(asked, answer.code, answer.detail, answer.retry_after_s)
+        return problem_answer(asked, answer.code, answer.detail, answer.retry_after_s, untouched=answer.untouched)
     code = CodeRequest(quote.send, parts.sealer.blind_index(customer.phone), parts.clock.now())
     await parts.store.remember_code(parts.ids.ulid(), customer.user_id, code)
     body = {"amount": quote.send.wire(), "receive": quote.receive.wire(), "phone": customer.phone_mask}

@@ -89,12 +89,13 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The business says no. `code` is one of `penpay.domain.problems.PROBLEMS`."""
+    """The business says no. `code` is one of `penpay.domain.problems.PROBLEMS`. `untouched`: nobody else was asked."""
 
     code: str
     detail: str = ""
     retry_after_s: int = 0
     field: str = ""
+    untouched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +179,7 @@ class AcceptWithdrawal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpAnswer:
-    """What the caller of an idempotent route gets. `transient`: nothing was stored, the same key may come again."""
+    """What the caller of an idempotent route gets. `untouched`: nothing was begun, and nobody outside was asked."""
 
     status: int
     body: bytes
@@ -186,6 +187,7 @@ class HttpAnswer:
     location: str = ""
     replayed: bool = False
     retry_after_s: int = 0
+    untouched: bool = False
 
 
 @dataclass(frozen=True, slots=True)

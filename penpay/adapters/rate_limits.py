@@ -76,6 +76,16 @@ return waits
 limit, the window and a distinct member or ''. Answers the wait of each hit; all times in milliseconds. A request is
 recorded only when each of its hits is let through; a member that was let through before needs no room. A wait is never
 longer than the window, whatever another node's clock says: after it the key is gone."""
+_GIVE_BACK: Final = """
+for at, key in ipairs(KEYS) do
+  local member = ARGV[at] ~= '' and ARGV[at] or redis.call('ZRANGE', key, -1, -1)[1]
+  if member then
+    redis.call('ZADD', key, 'XX', 0, member)
+  end
+end
+"""
+"""One key per hit; the values: its member, or '' for the newest. What is given back lies at the beginning of time, and
+is swept away by the next look."""
 _Asked = tuple[Sequence[Hit], bool]
 log = structlog.get_logger()
 
@@ -98,6 +108,18 @@ class RedisRateLimits:
 
     async def room_s(self, hits: Sequence[Hit]) -> Sequence[int]:
         return await self._waits_s(hits, counts=False)
+
+    async def give_back(self, hits: Sequence[Hit]) -> None:
+        """Where they were counted, there or here. While Redis is away, those there stay until they leave the window."""
+        self._local.give_back(hits)
+        if not hits or self._clock.monotonic_s() < self._away_until_s:
+            return
+        keys = [_PREFIX + _name(hit) for hit in hits]
+        try:
+            async with asyncio.timeout(self._call_s):
+                await cast("Awaitable[object]", self._client.eval(_GIVE_BACK, len(keys), *keys, *map(_member, hits)))
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("hits_not_given_back", reason=type(error).__name__)
 
     async def _waits_s(self, hits: Sequence[Hit], *, counts: bool) -> Sequence[int]:
         waits = await self._together.put((hits, counts)) if hits else []
@@ -148,6 +170,13 @@ class _Local:
             for hit in hits:
                 self._record(hit, now_ms)
         return waits
+
+    def give_back(self, hits: Sequence[Hit]) -> None:
+        for hit in hits:
+            known = self._known.get(_name(hit))
+            member = _member(hit) or next(reversed(known or {}), "")
+            if known is not None:
+                known.pop(member, None)
 
     def _wait_ms(self, hit: Hit, now_ms: int) -> int:
         known, window_ms = self._known.get(_name(hit), OrderedDict()), _window_ms(hit)

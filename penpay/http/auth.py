@@ -52,7 +52,7 @@ async def register(call: Call) -> web.Response:
     if problem := password_problem(body.password, email=email, phone=phone, common=COMMON_PASSWORDS):
         raise BadInput("password", problem)
     texts = await _counted(call, phone)
-    mails = edge.settings.sends_mail and not await edge.rate_limits.wait_s(mailing(edge, email))
+    mails = edge.settings.sends_mail and not await call.wait_s(*mailing(edge, email))
     resend_at = await free_at(edge, *sending(edge, phone))
     code, phone_code = new_code(edge, phone, at, sent=texts)
     mailed, email_code = new_code(edge, email, at, sent=mails)
@@ -90,7 +90,7 @@ async def _counted(call: Call, phone: str) -> bool:
     """
     limits, codes = call.edge.rate_limits, sending(call.edge, phone)
     address = Hit(call.edge.settings.rates.register_address, call.address_key())
-    if not await limits.wait_s((address, *codes)):
+    if not await call.wait_s(address, *codes):
         return True
     address_s, *_, all_s = await limits.room_s((address, *codes))
     if wait_s := max(address_s, all_s):

@@ -6,7 +6,7 @@ from penpay.domain.answers import ROUTE_DEPOSITS
 from penpay.domain.errors import BadInput
 from penpay.domain.identity import phone_e164
 from penpay.http.dispatch import Call
-from penpay.http.idempotent import as_response, once, stored_answer
+from penpay.http.idempotent import once, stored_answer, told
 from penpay.http.quotes import money_of
 from penpay.http.schemas import DepositRequest
 from penpay.messages import AcceptDeposit, HttpAnswer, user_of
@@ -41,4 +41,4 @@ async def _asked(call: Call) -> web.Response:
         )
     except call.edge.lost_answers:
         return await stored_answer(call, command.route)
-    return as_response(answer)
+    return await told(call, answer)

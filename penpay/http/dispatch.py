@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from config import limits
 from penpay.domain.accounts import Claims, Identity
 from penpay.domain.answers import comparable, key_hash_of
+from penpay.domain.errors import Unavailable
 from penpay.domain.ids import is_ulid
 from penpay.domain.throttle import Hit, Rule
 from penpay.http.edge import Edge
@@ -40,6 +41,8 @@ class Call:
     raw: Mapping[str, Any] = field(default_factory=dict)
     query: Any = None
     key_hash: str = ""
+    counted: list[Hit] = field(default_factory=list)
+    """What limits let through for it."""
 
     @property
     def who(self) -> Identity:
@@ -85,9 +88,20 @@ class Call:
 
     async def limit(self, *hits: Hit) -> None:
         """Count these hits; 429 when one rule is full."""
-        wait_s = await self.edge.rate_limits.wait_s(hits)
-        if wait_s:
+        if wait_s := await self.wait_s(*hits):
             raise Stop("rate_limited", retry_after_s=wait_s)
+
+    async def wait_s(self, *hits: Hit) -> int:
+        """Count these hits, unless one rule is full: then after how many seconds it is not."""
+        wait_s = await self.edge.rate_limits.wait_s(hits)
+        if not wait_s:
+            self.counted += hits
+        return wait_s
+
+    async def give_back(self) -> None:
+        """Nothing came of this request, and that was our doing: it costs its caller nothing."""
+        hits, self.counted = self.counted, []
+        await self.edge.rate_limits.give_back(hits)
 
 
 Handle = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -115,6 +129,8 @@ class Route:
     """Parameters that the handler reads by itself, for the documentation."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Request header fields that the handler reads, for the documentation."""
+    free_when_away: bool = False
+    """What it counts is given back when a part of ours is away. Not where somebody may have guessed meanwhile."""
     only_itself: bool = False
     """A GET that changes something, never ends or is written while it is read: HEAD is not answered."""
 
@@ -141,7 +157,12 @@ def bound(edge: Edge, route: Route) -> Callable[[web.Request], Awaitable[web.Str
             _read_query(call, route.query)
         if call.claims is not None:
             await _admit(call, call.claims)
-        return await route.handle(call)
+        try:
+            return await route.handle(call)
+        except Unavailable:
+            if route.free_when_away:
+                await call.give_back()
+            raise
 
     return handler
 

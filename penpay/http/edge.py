@@ -56,6 +56,10 @@ class RateLimits(Protocol):
         """
         ...
 
+    async def give_back(self, hits: Sequence[Hit]) -> None:
+        """Take back hits that counted: of each rule and key the newest, or this member. Best effort, raises nothing."""
+        ...
+
     async def room_s(self, hits: Sequence[Hit]) -> Sequence[int]:
         """After how many seconds each rule would let its hit through. Counts nothing; raises the same."""
         ...

@@ -11,6 +11,7 @@ from penpay.http.dispatch import Call
 from penpay.http.replies import Stop
 from penpay.messages import HttpAnswer
 
+UNAVAILABLE = 503
 Work = Callable[[Call], Awaitable[web.Response]]
 
 
@@ -60,6 +61,13 @@ async def stored_answer(call: Call, route: str) -> web.Response:
     if found is None:
         raise Stop("outcome_unknown", retry_after_s=2)
     return found
+
+
+async def told(call: Call, answer: HttpAnswer) -> web.Response:
+    """What the actor answered. A refusal for now, before anything was begun, costs nothing."""
+    if answer.status == UNAVAILABLE and answer.untouched:
+        await call.give_back()
+    return as_response(answer)
 
 
 def as_response(answer: HttpAnswer) -> web.Response:

@@ -8,11 +8,11 @@ from aiohttp import web
 
 from penpay.domain.accounts import DerivLink, LinkStatus
 from penpay.domain.answers import ROUTE_WITHDRAWALS
-from penpay.domain.errors import BadInput
+from penpay.domain.errors import BadInput, Unavailable
 from penpay.domain.money import Money
 from penpay.domain.throttle import Hit
 from penpay.http.dispatch import Call
-from penpay.http.idempotent import as_response, once, replay, stored_answer
+from penpay.http.idempotent import once, replay, stored_answer, told
 from penpay.http.pins import check_pin
 from penpay.http.quotes import money_of
 from penpay.http.replies import Stop
@@ -21,18 +21,22 @@ from penpay.messages import AcceptWithdrawal, HttpAnswer, RequestWithdrawalCode,
 
 
 async def request_code(call: Call) -> web.Response:
-    """Have Deriv mail the customer a code for this amount. Nothing moves, so no key is needed."""
+    """Have Deriv mail the customer a code for this amount. Nothing moves, so no key is needed.
+
+    Only what Deriv may have been asked for counts. It is counted first, so that many at once are no way around it.
+    """
     body: WithdrawalCodeRequest = call.body
     edge, who = call.edge, call.who
     amount = _amount(body)
     await call.limit(Hit(edge.settings.rates.withdrawal_code, who.user_id))
-    link = await _link(call)
+    try:
+        link = await _link(call)
+        email = link.email or await _own_email(call)
+    except (Stop, Unavailable):
+        await call.give_back()
+        raise
     command = RequestWithdrawalCode(
-        customer=call.customer,
-        quote_id=body.quote_id or "",
-        amount=amount,
-        deriv_token=link.token,
-        email=link.email or await _own_email(call),
+        customer=call.customer, quote_id=body.quote_id or "", amount=amount, deriv_token=link.token, email=email
     )
     try:
         answer: HttpAnswer = await edge.addresses.ask(
@@ -40,7 +44,10 @@ async def request_code(call: Call) -> web.Response:
         )
     except edge.lost_answers:
         raise Stop("outcome_unknown", "The code may be on its way.", retry_after_s=5) from None
-    return as_response(answer)
+    except tuple(edge.unavailable_codes):
+        await call.give_back()
+        raise
+    return await told(call, answer)
 
 
 async def create(call: Call) -> web.Response:
@@ -77,7 +84,7 @@ async def _asked(call: Call) -> web.Response:
         )
     except edge.lost_answers:
         return await stored_answer(call, ROUTE_WITHDRAWALS)
-    return as_response(answer)
+    return await told(call, answer)
 
 
 def _amount(body: WithdrawalCodeRequest | WithdrawalRequest) -> Money | None:

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from actors.base import AsyncioActorRef
+from actors.base import AsyncioActorRef, MailboxFull, NoSuchActor
 from actors.desk import UserParts
 from actors.parking import park
 from actors.saga import SagaActor, SagaParts
@@ -15,6 +15,7 @@ from actors.suspects import Suspects
 from actors.user import UserActor
 from penpay.domain.admission import Limits
 from penpay.domain.board import FloatSnapshot, RailHealth
+from penpay.domain.errors import Unavailable
 from penpay.domain.ids import uuid_text
 from penpay.domain.money import Money, usd
 from penpay.domain.rail_end import ABANDONED, Outcome, RailEnd, encode_rail_end
@@ -144,6 +145,45 @@ async def test_what_cannot_be_paid_out_is_refused_before_the_dollars_move(house:
     house.board.rails["b2c"] = RailHealth(up=False, reason="initiator")
     assert code(await user.aask(asked())) == "rail_down"
     assert code(await user.aask(code_for())) == "rail_down"
+
+
+async def test_a_code_that_deriv_was_not_asked_for_says_so(house: House, user: AsyncioActorRef) -> None:
+    def answered(answer: object) -> Callable[..., Awaitable[object]]:
+        async def ask(address: str, message: object, *, timeout_s: float = 5.0) -> object:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return ask
+
+    not_asked = (NoSuchActor("rails/deriv/withdrawals"), MailboxFull("r", 1), Refusal("rail_down", untouched=True))
+    for answer in not_asked:
+        house.ask = answered(answer)  # type: ignore[method-assign]
+        refused = await user.aask(code_for())
+        assert (refused.status, code(refused), refused.untouched) == (503, "rail_down", True)
+    house.ask = answered(Refusal("rail_down"))  # type: ignore[method-assign]
+    refused = await user.aask(code_for())
+    assert (refused.status, refused.untouched) == (503, False)
+    house.board.fx = None
+    refused = await user.aask(code_for())
+    assert (refused.status, code(refused), refused.untouched) == (503, "rates_unavailable", True)
+
+
+async def test_a_code_counts_once_deriv_mailed_it_and_not_before(
+    house: House, user: AsyncioActorRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise Unavailable("database")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house, "remember_code", away)
+        with pytest.raises(Unavailable):
+            await user.aask(code_for())
+    assert len(house.mailed) == 1
+    monkeypatch.setattr(house, "load", away)
+    refused = await user.aask(code_for())
+    assert (refused.status, code(refused), refused.untouched) == (503, "unavailable", True)
+    assert len(house.mailed) == 1
 
 
 async def test_a_hold_after_a_change_refuses_and_says_until_when(house: House, user: AsyncioActorRef) -> None:

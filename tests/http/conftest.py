@@ -29,7 +29,7 @@ from penpay.http.event_hub import EventHub
 from penpay.http.public import public_app
 from penpay.http.rates import rate_rules
 from penpay.http.site import Site
-from tests.http.world import Actors, Customer, Deriv, LostAnswer, MovedClock, World, signed_in
+from tests.http.world import Actors, Customer, Deriv, Elsewhere, LostAnswer, MovedClock, World, signed_in
 
 
 @pytest.fixture
@@ -94,6 +94,7 @@ async def world(stores, sealer, clock, redis, edge_settings) -> AsyncIterator[Wo
         secrets=SystemSecrets(),
         metrics=Metrics(),
         lost_answers=(LostAnswer, TimeoutError),
+        unavailable_codes={Elsewhere: "not_owner"},
     )
     site = Site("public", lambda: public_app(edge), host="127.0.0.1", port=0, close_s=0.2)
     await site.open()

@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from penpay.adapters.identity_store import MySqlIdentities
+from penpay.adapters.password_store import MySqlPasswordChanges
+from penpay.domain.errors import Unavailable
 from penpay.http.edge import EdgeSettings
 from penpay.http.rates import rate_rules
 from tests.http.world import PASSWORD, Answer, Customer, MovedClock, World, login, new_phone, signed_in
@@ -208,6 +211,45 @@ class TestWithFewRegistrations:
         clock.ahead += timedelta(minutes=2)
         assert [(await register(phone)).status for _ in range(5)] == [201, 201, 201, 201, 429]
         assert len(world.actors.told) == 3
+
+
+class TestWithTheUsualLimits:
+    @pytest.fixture
+    def edge_settings(self, edge_settings: EdgeSettings) -> EdgeSettings:
+        return replace(edge_settings, rates=rate_rules())
+
+    async def test_what_the_database_kept_from_being_sent_costs_nothing(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ):
+        phone, email = new_phone(), "achieng@example.com"
+        calls: dict[str, dict[str, object]] = {
+            "/auth/register": registration(phone),
+            "/auth/phone/resend": {"phone": phone},
+            "/auth/password/forgot": {"email": email},
+        }
+
+        async def away(*_: object) -> None:
+            raise Unavailable("database")
+
+        for _ in range(4):
+            for path, body in calls.items():
+                with monkeypatch.context() as broken:
+                    broken.setattr(MySqlIdentities, "register", away)
+                    broken.setattr(MySqlIdentities, "renew_phone_code", away)
+                    broken.setattr(MySqlPasswordChanges, "ask_reset", away)
+                    assert (await world.call("POST", path, body)).status == 503, path
+        assert [(await world.call("POST", path, body)).status for path, body in calls.items()] == [201, 429, 202]
+
+    async def test_a_guess_counts_whatever_the_database_did_with_it(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ):
+        async def away(*_: object, **__: object) -> None:
+            raise Unavailable("database")
+
+        monkeypatch.setattr(MySqlIdentities, "verify_phone", away)
+        guess = {"phone": new_phone(), "code": "000000"}
+        statuses = [(await world.call("POST", "/auth/phone/verify", guess)).status for _ in range(6)]
+        assert statuses == [503] * 5 + [429]
 
 
 def wait_until(clock: MovedClock, answer: Answer) -> None:

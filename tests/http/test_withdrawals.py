@@ -1,6 +1,7 @@
 """POST /withdrawals and its code: keys, PIN and holds before any actor hears of it."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from penpay.domain.errors import Unavailable
 from penpay.domain.money import usd
 from penpay.http.rates import rate_rules
 from penpay.messages import AcceptWithdrawal, CreateQuote, HttpAnswer, RequestWithdrawalCode
-from tests.http.world import PASSWORD, Customer, LostAnswer, World, login, signed_in
+from tests.http.world import PASSWORD, Customer, Elsewhere, LostAnswer, World, login, signed_in
 
 PIN = "480375"
 OTHER_PIN = "274913"
@@ -24,6 +25,17 @@ ACCEPTED = HttpAnswer(
     content_type="application/json; charset=utf-8",
     location="/api/v1/transactions/01KAF0Z3T9V5N5W6H3C8Q2YB7D",
 )
+
+REFUSED_FOR_NOW = HttpAnswer(
+    status=503, body=b"{}", content_type="application/problem+json", retry_after_s=1, untouched=True
+)
+
+
+class Away:
+    """A shared counter that cannot be reached."""
+
+    def eval(self, *_: object) -> object:
+        raise ConnectionError("redis is away")
 
 
 @pytest.fixture
@@ -488,6 +500,55 @@ class TestUsualLimits:
     async def test_codes_are_limited_too(self, payee: Customer):
         statuses = [(await payee.call("POST", "/withdrawals/code", TWENTY)).status for _ in range(6)]
         assert statuses == [202] * 5 + [429]
+
+    @pytest.mark.parametrize("alone", [False, True])
+    @pytest.mark.parametrize("refused", [REFUSED_FOR_NOW, Elsewhere("shard")])
+    async def test_what_is_refused_for_now_before_deriv_is_asked_costs_nothing(
+        self, world: World, payee: Customer, refused: object, alone: bool
+    ):
+        if alone:
+            world.edge.rate_limits._client = Away()
+        usual = world.actors.answers[RequestWithdrawalCode]
+        world.actors.answers[RequestWithdrawalCode] = lambda _: refused
+        statuses = [(await payee.call("POST", "/withdrawals/code", TWENTY)).status for _ in range(7)]
+        assert statuses == [503] * 7
+        world.actors.answers[RequestWithdrawalCode] = usual
+        statuses = [(await payee.call("POST", "/withdrawals/code", TWENTY)).status for _ in range(6)]
+        assert statuses == [202] * 5 + [429]
+
+    @pytest.mark.parametrize("lost", [LostAnswer(), replace(REFUSED_FOR_NOW, untouched=False)])
+    async def test_a_code_that_may_be_on_its_way_counts(self, world: World, payee: Customer, lost: object):
+        world.actors.answers[RequestWithdrawalCode] = lambda _: lost
+        statuses = [(await payee.call("POST", "/withdrawals/code", TWENTY)).status for _ in range(6)]
+        assert statuses == [503] * 5 + [429]
+
+    async def test_many_at_once_are_let_through_no_more_than_one_after_the_other(self, world: World, payee: Customer):
+        """What is refused for now is counted until it is answered."""
+        free = asyncio.Event()
+
+        async def refused() -> HttpAnswer:
+            await free.wait()
+            return REFUSED_FOR_NOW
+
+        world.actors.answers[RequestWithdrawalCode] = lambda _: refused()
+        calls = [asyncio.create_task(payee.call("POST", "/withdrawals/code", TWENTY)) for _ in range(8)]
+        done, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        while len(waiting) > 5:
+            more, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            done |= more
+        assert [one.result().status for one in done] == [429] * 3
+        free.set()
+        assert [answer.status for answer in await asyncio.gather(*waiting)] == [503] * 5
+
+    async def test_a_withdrawal_that_is_refused_for_now_costs_nothing(self, world: World, payee: Customer):
+        usual = world.actors.answers[AcceptWithdrawal]
+        world.actors.answers[AcceptWithdrawal] = lambda _: REFUSED_FOR_NOW
+        assert [(await withdraw(payee, key=f"away-{n}")).status for n in range(5)] == [503] * 5
+        world.actors.answers[AcceptWithdrawal] = lambda _: replace(REFUSED_FOR_NOW, untouched=False)
+        assert (await withdraw(payee, key="unknown")).status == 503
+        world.actors.answers[AcceptWithdrawal] = usual
+        statuses = [(await withdraw(payee, key=f"other-{n}")).status for n in range(3)]
+        assert statuses == [202, 202, 429], "an unknown outcome counts"
 
 
 async def test_a_crash_costs_a_try_only_to_those_who_are_being_checked(world: World, payee: Customer, module_database):

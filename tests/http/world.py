@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from penpay.domain.accounts import AccountFacts
-from penpay.domain.errors import GatewayError, Refused
+from penpay.domain.errors import GatewayError, Refused, Unavailable
 from penpay.http.edge import Edge
 from penpay.http.site import Site
 from penpay.messages_rails import MAIL, SMS, GetBalance, SendMail, SendSms
@@ -21,6 +21,10 @@ _phones = itertools.count(712_000_001)
 
 class LostAnswer(Exception):
     """What the runtime raises when a reply did not come."""
+
+
+class Elsewhere(Unavailable):
+    """What the runtime raises when nobody was reached."""
 
 
 @dataclass

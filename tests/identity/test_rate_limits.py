@@ -124,6 +124,42 @@ async def test_equal_members_count_once(limits: RedisRateLimits):
     assert await limits.wait_s([Hit(DISTINCT, "a", "key-4")]) == 60
 
 
+async def test_what_is_given_back_leaves_room_for_another(limits: RedisRateLimits):
+    assert [await limits.wait_s([Hit(MINUTE, "a")]) for _ in range(4)] == [0, 0, 0, 60]
+    await limits.give_back([Hit(MINUTE, "a")])
+    assert [await limits.wait_s([Hit(MINUTE, "a")]) for _ in range(2)] == [0, 60]
+    await limits.give_back([Hit(MINUTE, "a"), Hit(MINUTE, "a"), Hit(MINUTE, "b")])
+    assert [await limits.wait_s([Hit(MINUTE, "a")]) for _ in range(3)] == [0, 0, 60]
+
+
+async def test_the_newest_is_given_back_and_a_member_by_itself(limits: RedisRateLimits, hand: Hand):
+    hits = [Hit(DISTINCT, "a", f"key-{n}") for n in range(3)]
+    for hit in hits:
+        assert await limits.wait_s([hit, Hit(MINUTE, "a")]) == 0
+        hand.at += timedelta(seconds=10)
+    await limits.give_back([hits[0], Hit(MINUTE, "a")])
+    assert await limits.wait_s([hits[0]]) == 0
+    assert await limits.wait_s([Hit(DISTINCT, "a", "key-4")]) == 40, "until the second leaves"
+    assert await limits.wait_s([Hit(MINUTE, "a")]) == 0
+    assert await limits.wait_s([Hit(MINUTE, "a")]) == 30, "until the first leaves"
+    await limits.give_back([Hit(DISTINCT, "a", "never counted")])
+    assert await limits.wait_s([Hit(DISTINCT, "a", "key-4")]) == 40
+
+
+async def test_what_cannot_be_given_back_stays_counted(redis, hand: Hand):
+    client = redis_client(redis.url())
+    limits = RedisRateLimits(client, hand, call_s=10.0)
+    for _ in range(3):
+        assert await limits.wait_s([Hit(MINUTE, "a")]) == 0
+    limits._client = Away()
+    for _ in range(2):
+        await limits.give_back([Hit(MINUTE, "a")])
+    limits._client = client
+    hand.at += timedelta(seconds=1)
+    assert await limits.wait_s([Hit(MINUTE, "a")]) == 59
+    await client.aclose()
+
+
 async def test_the_fullest_rule_decides(limits: RedisRateLimits):
     hour = Rule(name="h", limit=1, window_s=3600)
     await limits.wait_s([Hit(hour, "a")])

@@ -440,7 +440,7 @@ async def test_a_code_that_is_not_mailed_says_when_to_ask_again(rail, step, code
         await rail.box.deriv_step("verify_email", **step)
         answer = await ask_code(rail, order(await customer(rail)))
     assert isinstance(answer, Refusal)
-    assert (answer.code, answer.retry_after_s) == (code, retry)
+    assert (answer.code, answer.retry_after_s, answer.untouched) == (code, retry, False)
 
 
 def too_soon(frame: dict[str, Any], **about: Any) -> None:
@@ -497,7 +497,7 @@ async def test_with_deriv_away_no_code_is_promised(rail, unused_tcp_port):
         answer = await ref.aask(order(who), 10)
         await ref.shutdown(5)
     assert isinstance(answer, Refusal)
-    assert answer.code == "rail_down"
+    assert (answer.code, answer.untouched) == ("rail_down", True)
 
 
 async def test_whoever_asks_for_a_code_is_answered_in_time(rail):
@@ -509,6 +509,7 @@ async def test_whoever_asks_for_a_code_is_answered_in_time(rail):
         answer = await ask_code(rail, order(who))
         assert rail.clock.monotonic_s() - began_s < 5
     assert (answer.code, answer.retry_after_s) == ("rail_down", 60)
+    assert not answer.untouched, "it may have been asked"
 
 
 async def test_codes_asked_for_at_once_are_bounded(rail):
@@ -518,7 +519,7 @@ async def test_codes_asked_for_at_once_are_bounded(rail):
         first, second = await customer(rail, "CR501"), await customer(rail, "CR502")
         answers = await asyncio.gather(ask_code(rail, order(first)), ask_code(rail, order(second)))
     assert answers[0] == CodeSent()
-    assert answers[1].code == "overloaded"
+    assert (answers[1].code, answers[1].untouched) == ("overloaded", True)
 
 
 async def test_an_ask_that_a_crash_interrupts_is_answered(rail):

@@ -32,6 +32,8 @@ async def test_it_is_enough_for_limits_and_streams(url: str):
     plain, once = Rule(name="p", limit=1, window_s=60, strict=True), Rule(name="o", limit=1, window_s=60, distinct=True)
     assert [await limits.wait_s([Hit(plain, "u")]) > 0 for _ in range(2)] == [False, True]
     assert await limits.wait_s([Hit(once, "u", "k")]) == 0
+    await limits.give_back([Hit(plain, "u"), Hit(once, "u", "k")])
+    assert await limits.room_s([Hit(plain, "u"), Hit(once, "u", "l")]) == [0, 0]
     got: asyncio.Queue[OutboxRow] = asyncio.Queue()
     rung: list[str] = []
     reader = StreamReader(blocking_client(url), shards=1, publish=got.put_nowait, ring=rung.append)
