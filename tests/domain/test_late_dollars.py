@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Decision, Ignored
-from penpay.domain.deposit import State
+from penpay.domain.deposit import FINAL, State
 from penpay.domain.money import Money, kes, usd
 from tests.domain.books import RECEIVE, SEND, Story
-from tests.domain.test_deposit_rules import accepted, paid, to_another
+from tests.domain.test_deposit_rules import accepted, decided_by_people, paid, to_another
 
 ABSENT = ev.StaffProved(executed=False, reference="", approval="a,b")
 EXECUTED = ev.StaffProved(executed=True, reference="REV1", approval="a,b")
@@ -310,3 +312,33 @@ def test_dollars_behind_a_reversal_that_had_executed_were_the_second_payment() -
     assert (story.saga.money_at, story.clearing(), story.balance("write_off:KES")) == ("gone", 0, SEND.minor)
     story.happens(ev.StaffClosed(approval="a,b"))
     assert (story.state, story.questions) == (State.COMPLETED, [])
+
+
+# --- in any order ---------------------------------------------------------------------------------------------------
+
+BEGINNINGS = (*HERE.values(), *AWAY.values(), *DONE.values(), credited_again)
+TELLING: tuple[ev.Event, ...] = (
+    *(ev.DerivConfirmed(transaction_id="901", amount=dollars, proof="reply") for dollars in (RECEIVE, FEWER, MORE)),
+    *(to_another("901"), REVERSED, EXECUTED, NOT_SENT, *FAILED, *TRANSFER_FAILED, *EXITS),
+)
+"""What decides where the money is. Among all other events, in the story of any order, these are rare."""
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from(BEGINNINGS), st.lists(st.tuples(st.sampled_from(TELLING), st.booleans()), max_size=12))
+def test_what_left_one_way_is_never_free_to_leave_the_other(
+    begun: Callable[[], Story], history: list[tuple[ev.Event, bool]]
+) -> None:
+    story = begun()
+    for event, story.attempted in history:
+        story.happens(event, after_s=5)
+        if story.saga.delivered is not None:
+            assert story.saga.money_at in {"gone", "refund_out"}, "the customer has the dollars"
+        if story.saga.refund_receipt:
+            assert story.saga.money_at in {"gone", "deriv_out"}, "the payer has the shillings"
+        for currency in ("KES", "USD"):
+            assert sum(amount for account, amount in story.balances.items() if account.endswith(currency)) == 0
+    if story.state is State.IN_REVIEW:
+        story.attempted = False
+        decided_by_people(story)
+        assert story.state in FINAL, f"people have no exit: {story.saga}"
