@@ -71,8 +71,6 @@ def _booked(row: Row, currency: Currency) -> Booked:
     ref, created_at, kind, data, sent_at, moved_minor = row
     saga = json.loads(data) if data else {}
     minor = int(moved_minor) if moved_minor is not None else None
-    if minor is None and saga.get("receipt") == ref and "paid_minor" in saga:
-        minor = int(saga["paid_minor"])
     happened = sent_at or created_at
     if kind == "STK" and saga.get("receipt") == ref and "paid_at" in saga:
         happened = datetime.fromisoformat(saga["paid_at"])

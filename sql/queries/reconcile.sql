@@ -1,7 +1,7 @@
 -- name: booked
 -- Ids of providers that the books used up: the asked ones, and all that were recorded since then. The amount is what the
--- unit moved on the provider's account, or what people later booked of what left without a reason; a receipt that was
--- attached later counts as what the payment was booked with.
+-- unit moved on the provider's account, or what people later booked of what left without a reason. A receipt that was
+-- attached later, or that corrected what a query was believed about, counts as all that was booked for the payment.
 SELECT
   r.ref, r.created_at, o.kind, t.data,
   (SELECT MAX(a.sent_at) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id) AS sent_at,
@@ -12,6 +12,9 @@ SELECT
       JOIN {ledger}.ledger_entries e ON e.posting_id = p.id
       JOIN {ledger}.accounts c ON c.id = e.account_id
       WHERE p.unit_id = r.unit_id AND c.code = :account AND p.posting_key <> 'opening'
+        AND NOT EXISTS (
+          SELECT 1 FROM {ledger}.postings q WHERE q.unit_id = r.unit_id AND q.posting_key = 'corrected'
+        )
     ),
     (
       SELECT SUM(e.amount_minor)
@@ -20,6 +23,15 @@ SELECT
       JOIN {ledger}.accounts c ON c.id = e.account_id
       WHERE p.transaction_id IS NULL
         AND p.posting_key IN (CONCAT('own:', LEFT(r.ref, 24)), CONCAT('lost:', LEFT(r.ref, 24)))
+        AND c.code = :account
+    ),
+    (
+      SELECT SUM(e.amount_minor)
+      FROM {ledger}.postings p
+      JOIN {ledger}.ledger_entries e ON e.posting_id = p.id
+      JOIN {ledger}.accounts c ON c.id = e.account_id
+      WHERE o.kind = 'STK' AND p.transaction_id = o.transaction_id
+        AND p.posting_key IN ('paid', 'suspense', 'corrected')
         AND c.code = :account
     )
   ) AS moved_minor

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.faults.operating import findings
 from tests.faults.stage import Stage
 
 
@@ -36,3 +37,5 @@ async def test_what_a_query_was_believed_about_is_corrected_by_the_receipt(stage
         deposit,
     )
     assert booked == [(100 * paid_kes,)]
+    ((receipt,),) = stage.rows("SELECT JSON_VALUE(data, '$.receipt') FROM {ledger}.transactions WHERE id = %s", deposit)
+    assert receipt not in await findings(stage), "in the comparison, too, it counts as all that was booked for it"
