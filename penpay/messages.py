@@ -234,14 +234,21 @@ class InboxRow:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceArrived:
-    """A stored row for this saga, from the consumer or a rail. Tell; the row comes again if lost."""
+    """A stored row for this saga, from the consumer or a rail. Tell; the row comes again if lost, or not taken soon."""
 
     row: InboxRow
+
+    @property
+    def told_once(self) -> str:
+        """While one lies in the mailbox, another about the same row says nothing."""
+        return self.row.id
 
 
 @dataclass(frozen=True, slots=True)
 class WakeUp:
-    """`next_wake_at` has come. Tell."""
+    """`next_wake_at` has come. Tell; again while the row is due."""
+
+    told_once: ClassVar[str] = "wake up"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,14 @@ def _stops(letter: Letter) -> bool:
     return type(letter.message) is _ActorStop
 
 
+def _waits_there(message: Any, lane: deque[Letter]) -> bool:
+    name = getattr(message, "told_once", None)
+    # A copy, made in one go: the actor's loop may take from the lane meanwhile.
+    return name is not None and any(
+        type(one) is Letter and getattr(one.message, "told_once", None) == name for one in tuple(lane)
+    )
+
+
 class Mailbox:
     """FIFO per sender. Any thread offers, only the actor's loop takes.
 
@@ -44,13 +52,18 @@ class Mailbox:
         self.owner: Cell | None = None
 
     def offer(self, letter: Letter, *, beyond_bound: bool = False) -> Offer:
-        """Queue a letter. Only stop requests and timers, which are few by construction, may go beyond the bound."""
+        """Queue a letter. Only stop requests and timers, which are few by construction, may go beyond the bound.
+
+        A tell whose message has a name for it, `told_once`, is not queued while one of that name waits.
+        """
         with self._lock:
             if self._closed:
                 return Offer.CLOSED
             lane = self._user
             if lane is None:
                 self._user = deque((letter,))
+                return Offer.ACCEPTED
+            if lane and type(letter) is Letter and _waits_there(letter.message, lane):
                 return Offer.ACCEPTED
             if len(lane) >= self.mailbox_max and not beyond_bound:
                 return Offer.FULL
