@@ -91,11 +91,12 @@ class AsyncioActorRef(pykka.ActorRef[Any]):
         now = loop.time()
         reply = LoopReply(loop=loop)
         cell.post(Question(message, current_context(), now, reply, now + timeout_s, chain))
-        handle = loop.call_at(now + timeout_s, _expire, reply, cell, message, timeout_s)
+        due = cell.deadlines.of(now + timeout_s, loop)
+        due[reply] = (cell, message, timeout_s)
         try:
             return await reply
         finally:
-            handle.cancel()
+            due.pop(reply, None)
 
     async def _ask_from_another_loop(self, message: Any, timeout_s: float) -> Any:
         future = self._question(message, timeout_s)
@@ -180,7 +181,3 @@ class AsyncioActorRef(pykka.ActorRef[Any]):
     async def ready(self) -> None:
         """Wait until `on_start` is done. Raises `StartFailed`."""
         await self._cell.ready()
-
-
-def _expire(reply: LoopReply, cell: "Cell", message: Any, timeout_s: float) -> None:
-    reply.refuse(AskTimeout(f"{type(message).__name__} to {cell}: no answer in {timeout_s} s"))
