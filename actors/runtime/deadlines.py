@@ -6,7 +6,6 @@ every one of them.
 
 import asyncio
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from actors.runtime.errors import AskTimeout
 
@@ -41,12 +40,13 @@ class Deadlines:
             reply.refuse(AskTimeout(f"{type(message).__name__} to {cell}: no answer in {timeout_s} s"))
 
 
-_OF_LOOPS: WeakKeyDictionary[asyncio.AbstractEventLoop, Deadlines] = WeakKeyDictionary()
+_KEPT_AS = "_penpay_deadlines"
 
 
 def deadlines_on(loop: asyncio.AbstractEventLoop) -> Deadlines:
-    """The ones of this loop."""
-    found = _OF_LOOPS.get(loop)
+    """The ones of this loop. It keeps them itself: who waits there refers to it, so a table would keep both alive."""
+    found: Deadlines | None = getattr(loop, _KEPT_AS, None)
     if found is None:
-        found = _OF_LOOPS[loop] = Deadlines()
+        found = Deadlines()
+        setattr(loop, _KEPT_AS, found)
     return found

@@ -1,11 +1,15 @@
 """Asks that run out of time together share one timer of the loop, and none does so before its time."""
 
+import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
 
-from actors.runtime.deadlines import TICKS_PER_S, Deadlines
+from actors.runtime.deadlines import TICKS_PER_S, Deadlines, deadlines_on
 from actors.runtime.errors import AskTimeout
+from actors.runtime.future import LoopReply
 
 
 class HandLoop:
@@ -68,3 +72,15 @@ def test_who_was_answered_is_not_refused_and_a_moment_that_is_over_begins_anew()
     asked(deadlines, loop, 1.0)
     assert len(loop.due) == 1
     assert len(late.refused) == 1
+
+
+def test_a_loop_that_ended_in_the_middle_of_an_ask_is_forgotten() -> None:
+    """As a simulated node's that was killed: nothing of it runs afterwards, also no clean-up."""
+    loop = asyncio.new_event_loop()
+    due = deadlines_on(loop).of(loop.time() + 60.0, loop)
+    due[LoopReply(loop=loop)] = (loop, "anything", 60.0)  # type: ignore[assignment]
+    known = weakref.ref(loop)
+    loop.close()
+    del loop, due
+    gc.collect()
+    assert known() is None
