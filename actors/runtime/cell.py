@@ -17,7 +17,6 @@ from pykka.messages import _ActorStop
 
 from actors.runtime import incarnation as life
 from actors.runtime.context import Context
-from actors.runtime.deadlines import deadlines_on
 from actors.runtime.deathwatch import announce
 from actors.runtime.envelope import Letter, Question, Reply, Shutdown, Stamped
 from actors.runtime.errors import ActorGone, ActorKilled, MailboxFull, StartFailed
@@ -45,7 +44,7 @@ class Cell:
     """One actor across its incarnations."""
 
     __slots__ = (
-        "_urn", "actor", "actor_class", "bound", "busy_since_s", "current", "deadlines", "exit_wanted", "handled",
+        "_urn", "actor", "actor_class", "bound", "busy_since_s", "current", "exit_wanted", "handled",
         "incarnation", "kill_reason", "last_active_s", "last_exit", "loop", "mailbox", "name", "open_replies",
         "over_waiters", "owner", "ready_at_s", "ready_waiters", "recipe", "ref", "refusing", "state",
         "stop_reply", "stopped", "system", "task", "tasks", "waiter", "wake_posted", "watchers",
@@ -65,7 +64,6 @@ class Cell:
         self.actor_class = actor_class
         self.system = system
         self.loop = loop
-        self.deadlines = deadlines_on(loop)
         self.recipe = recipe
         self.owner = owner
         self.name = name

@@ -8,6 +8,7 @@ from pykka.messages import _ActorStop
 
 from actors.runtime.chain import chain_to
 from actors.runtime.context import current_context
+from actors.runtime.deadlines import deadlines_on
 from actors.runtime.envelope import Letter, Question
 from actors.runtime.errors import ActorGone, AskTimeout, WouldBlockLoop
 from actors.runtime.future import AsyncioFuture, LoopReply
@@ -91,7 +92,7 @@ class AsyncioActorRef(pykka.ActorRef[Any]):
         now = loop.time()
         reply = LoopReply(loop=loop)
         cell.post(Question(message, current_context(), now, reply, now + timeout_s, chain))
-        due = cell.deadlines.of(now + timeout_s, loop)
+        due = deadlines_on(loop).of(now + timeout_s, loop)
         due[reply] = (cell, message, timeout_s)
         try:
             return await reply
