@@ -1,4 +1,4 @@
-"""Bugs that seeds found, kept: each as the smallest world that shows it."""
+"""Seeds that found bugs, kept. What changes the order of calls moves a world: an old one may not show its bug now."""
 
 from datetime import timedelta
 
