@@ -5,7 +5,7 @@ from typing import Protocol
 from actors.recording import record
 from penpay.domain.admission import No
 from penpay.domain.answers import ROUTE_WITHDRAWAL_CODES, answer_aad
-from penpay.domain.presentation import json_bytes
+from penpay.domain.json_text import json_bytes
 from penpay.domain.problems import CONTENT_TYPE as PROBLEM_TYPE
 from penpay.domain.problems import PROBLEMS, problem
 from penpay.domain.unit import StoredAnswer, UnitOfWork

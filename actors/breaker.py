@@ -25,7 +25,8 @@ class Breaker:
 
     def __init__(self) -> None:
         self.state = BreakerState.CLOSED
-        self._calls: deque[tuple[float, bool]] = deque(maxlen=_REMEMBERED)
+        self._calls: deque[tuple[float, bool]] = deque()
+        self._failed = 0
         self._consecutive = 0
         self._open_s = OPEN_S
         self._until_s = 0.0
@@ -43,12 +44,13 @@ class Breaker:
         """One call ended. Ends of calls that began before it opened change nothing."""
         if self.state is not BreakerState.CLOSED:
             return
-        self._calls.append((now_s, ok))
+        calls = self._calls
+        calls.append((now_s, ok))
+        self._failed += not ok
         self._consecutive = 0 if ok else self._consecutive + 1
-        while self._calls and self._calls[0][0] < now_s - WINDOW_S:
-            self._calls.popleft()
-        failed = sum(not fine for _, fine in self._calls)
-        if self._consecutive >= CONSECUTIVE or (len(self._calls) >= WINDOW_CALLS and failed * 2 >= len(self._calls)):
+        while calls[0][0] < now_s - WINDOW_S or len(calls) > _REMEMBERED:
+            self._failed -= not calls.popleft()[1]
+        if self._consecutive >= CONSECUTIVE or (len(calls) >= WINDOW_CALLS and self._failed * 2 >= len(calls)):
             self._open(now_s)
 
     def probe(self) -> None:
@@ -65,6 +67,7 @@ class Breaker:
             return
         self.state = BreakerState.CLOSED
         self._calls.clear()
+        self._failed = 0
         self._consecutive = 0
         self._open_s = OPEN_S
 

@@ -12,7 +12,8 @@ from penpay.domain.decision import Decision, Occasion, Operation
 from penpay.domain.deposit import Deposit, State
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.ids import account_reference
-from penpay.domain.presentation import CONTENT_TYPE, evidence_of, json_bytes, render_transaction
+from penpay.domain.json_text import json_bytes
+from penpay.domain.presentation import CONTENT_TYPE, evidence_of, render_transaction
 from penpay.domain.unit import NewOperation, OperationKind, OperationState, UnitOfWork
 
 

@@ -8,7 +8,8 @@ from actors.base import ActorKilled, AskTimeout, MailboxFull
 from actors.flow import Flow
 from penpay.domain.decision import Decision
 from penpay.domain.errors import OutcomeUnknown, Unavailable
-from penpay.domain.presentation import evidence_of, json_bytes, render_transaction
+from penpay.domain.json_text import json_bytes
+from penpay.domain.presentation import evidence_of, render_transaction
 from penpay.domain.unit import AuditRecord, OutboxEvent, TransactionChange, TransactionRow, UnitOfWork
 from penpay.messages import Committed, CommitUnit, OutboxBell, UnitRejected, ledger_of, outbox_of
 from penpay.ports import Addresses

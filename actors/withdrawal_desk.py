@@ -13,7 +13,8 @@ from penpay.domain import withdrawal_events as ev
 from penpay.domain.decision import Decision, Occasion, Operation
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.ids import account_reference
-from penpay.domain.presentation import CONTENT_TYPE, evidence_of, json_bytes, render_transaction
+from penpay.domain.json_text import json_bytes
+from penpay.domain.presentation import CONTENT_TYPE, evidence_of, render_transaction
 from penpay.domain.unit import NewOperation, OperationKind, OperationState, UnitOfWork
 from penpay.domain.withdrawal import State, Withdrawal
 from penpay.domain.withdrawal_row import payee_aad

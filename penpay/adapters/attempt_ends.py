@@ -7,8 +7,9 @@ from penpay.adapters.database import RAILS, Database
 from penpay.adapters.inbox_store import inbox_values
 from penpay.adapters.mysql import Connection
 from penpay.adapters.row_shapes import inbox_row
-from penpay.adapters.sql_text import CASES_MAX, json_text
+from penpay.adapters.sql_text import CASES_MAX
 from penpay.domain.errors import StoreError
+from penpay.domain.json_text import canonical_json
 from penpay.domain.rail_end import Outcome, RailEnd, encode_rail_end
 from penpay.messages import InboxRow
 from penpay.ports import AttemptEnd, Clock, Ids, Sealer
@@ -109,7 +110,7 @@ class AttemptEnds:
         attempts = [attempt for attempt, _ in ends]
         rows = [
             (
-                *(end.code[:128], end.provider_ref[:128], json_text(end.facts)),
+                *(end.code[:128], end.provider_ref[:128], canonical_json(end.facts)),
                 *(self._sealed(end), end.at, end.outcome),
             )
             for _, end in ends

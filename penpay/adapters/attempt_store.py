@@ -15,8 +15,9 @@ from penpay.adapters.batching import Batcher
 from penpay.adapters.database import RAILS, Database
 from penpay.adapters.mysql import Connection
 from penpay.adapters.row_shapes import operation_row
-from penpay.adapters.sql_text import json_text, row
+from penpay.adapters.sql_text import row
 from penpay.domain.errors import Conflict, StoreError
+from penpay.domain.json_text import canonical_json
 from penpay.domain.rail_end import MOVED_BY
 from penpay.domain.unit import OperationState
 from penpay.messages import InboxRow
@@ -67,7 +68,7 @@ class MySqlAttemptStore:
         )
 
     async def begin(self, rail: str, epoch: int, operation_id: str, *, watermark: Mapping[str, str]) -> Attempt | None:
-        return await self._begins.put(_Wish(rail_name(rail), epoch, operation_id, json_text(watermark)))
+        return await self._begins.put(_Wish(rail_name(rail), epoch, operation_id, canonical_json(watermark)))
 
     async def end(self, rail: str, epoch: int, end: AttemptEnd, *, shard: int, transaction_id: str) -> InboxRow:
         """Stored whatever became of the rail's lease since: what happened is known to whoever saw it."""

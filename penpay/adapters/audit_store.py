@@ -7,8 +7,9 @@ from datetime import datetime
 from penpay.adapters.database import Database
 from penpay.adapters.ledger_rows import POSTING_ID_STEP
 from penpay.adapters.mysql import Connection, Row
-from penpay.adapters.sql_text import json_text, row
+from penpay.adapters.sql_text import row
 from penpay.domain.chain import at_text, audit_hash, audit_head
+from penpay.domain.json_text import canonical_json
 from penpay.domain.unit import AuditRecord
 from penpay.ports_audit import AUDIT, POSTINGS, SYS, ChainHead, Sighting
 
@@ -52,7 +53,7 @@ class MySqlSysAudit:
             rows = []
             for record in records:
                 seq += 1
-                detail = json_text(record.detail)
+                detail = canonical_json(record.detail)
                 head = audit_head(
                     chain="sys",
                     unit_id="",

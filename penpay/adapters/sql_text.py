@@ -5,14 +5,12 @@ Statements live in `sql/queries/*.sql`. A query begins with `-- name: …`, then
 in `CASE … {column} END` the name of a column for what it becomes in each of many rows.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import orjson
 from pymysql.converters import escape_string
@@ -67,11 +65,6 @@ def literal(value: object) -> str:
             return ", ".join(map(literal, value)) or "NULL"
         case _:
             raise TypeError(f"{type(value).__name__} is not a parameter")
-
-
-def json_text(data: Mapping[str, Any]) -> str:
-    """Canonical JSON of plain data: sorted keys, no spaces."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def json_rows(rows: Sequence[Sequence[object]]) -> str:

@@ -6,7 +6,7 @@ Written by the users' actors, re-read by the edge when an answer did not arrive 
 from collections.abc import Mapping
 from hashlib import sha256
 
-from penpay.domain.presentation import canonical_bytes
+from penpay.domain.json_text import canonical_bytes
 
 ROUTE_DEPOSITS = "POST /api/v1/deposits"
 ROUTE_WITHDRAWAL_CODES = "POST /api/v1/withdrawals/code"

@@ -1,12 +1,12 @@
 """A deposit as the row that is the truth, and back. The JSON is canonical, so equal deposits have equal rows."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from penpay.domain.deposit import OPERATIONS, Deposit, State
 from penpay.domain.fx import Direction, LockedRate
+from penpay.domain.json_text import read_json
 from penpay.domain.money import Money, kes, usd
 from penpay.domain.saga_row import Packing, packed, unpacked
 from penpay.domain.unit import TransactionRow
@@ -81,7 +81,7 @@ def _money(data: Mapping[str, Any], name: str, unit: Callable[[int], Money] = ke
 
 def from_row(row: TransactionRow) -> Deposit:
     """The deposit behind its row."""
-    data: dict[str, Any] = json.loads(row.data)
+    data: dict[str, Any] = read_json(row.data)
     return Deposit(
         id=row.id,
         shard=row.shard,

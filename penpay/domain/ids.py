@@ -6,13 +6,18 @@ import zlib
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 _VALUES = {letter: value for value, letter in enumerate(CROCKFORD)}
+_PAIRS = [first + second for first in CROCKFORD for second in CROCKFORD]
+_SHIFTS = range(120, -1, -10)
 
 
 def ulid(ms: int, randomness: bytes) -> str:
     """26 characters: 48 bits of milliseconds since 1970, then 80 bits of `randomness` (10 bytes)."""
     assert len(randomness) == 10
-    number = (ms & ((1 << 48) - 1)) << 80 | int.from_bytes(randomness)
-    return "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+    return _text((ms & ((1 << 48) - 1)) << 80 | int.from_bytes(randomness))
+
+
+def _text(number: int) -> str:
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def is_ulid(text: object) -> bool:
@@ -35,8 +40,7 @@ def ulid_ms(text: str) -> int:
 
 def ulid_from_bytes(raw: bytes) -> str:
     """The text of 16 bytes."""
-    number = int.from_bytes(raw)
-    return "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+    return _text(int.from_bytes(raw))
 
 
 def shard_of(user_id: str, shards: int) -> int:

@@ -1,16 +1,15 @@
 """A unit as the ledger takes it in: everything about it that does not depend on the state of the shard, made once."""
 
-import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from operator import attrgetter
 
 from penpay.domain.chain import at_text, audit_head, framed, posting_head
+from penpay.domain.json_text import canonical_json
 from penpay.domain.unit import OperationState, TransactionChange, TransactionRow, UnitOfWork
 
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _ROW = attrgetter(
     *("id", "shard", "user_id", "type", "state", "status", "version", "send.minor", "send.currency", "receive.minor"),
     *("receive.currency", "quote_id", "mid_rate_e6", "spread_e6", "phone_mask", "deriv_loginid", "route", "key_hash"),
@@ -48,11 +47,6 @@ class Incoming:
     """The user whose money call it intends."""
     prepared: object = None
     """What the store made of it ahead of time."""
-
-
-def canonical_json(data: Mapping[str, str]) -> str:
-    """Sorted keys, no spaces: equal data, equal bytes."""
-    return _ENCODER.encode(data) if data else "{}"
 
 
 def taken_in(unit: UnitOfWork) -> Incoming:

@@ -3,18 +3,16 @@
 Rendered by the users' actors (answers, stored before the commit) and by the edge (reads), so pure and repeatable.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from penpay.domain.failures import failure_of
 from penpay.domain.fx import Direction, LockedRate
+from penpay.domain.json_text import read_json
 from penpay.domain.unit import TransactionRow
 
 CONTENT_TYPE = "application/json; charset=utf-8"
-_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-_CANONICAL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, sort_keys=True).encode
 _EVIDENCE = ("mpesa_receipt", "deriv_transaction_id")
 """Always shown, null until known."""
 _EVIDENCE_IN_DATA: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -32,16 +30,6 @@ _EVIDENCE_IN_DATA: Mapping[str, tuple[tuple[str, str], ...]] = {
 """Name on the wire, name in the saga's own JSON."""
 
 
-def json_bytes(value: object) -> bytes:
-    """UTF-8 JSON without white space, in the order of the given mappings: the same value gives the same bytes."""
-    return _ENCODE(value).encode()
-
-
-def canonical_bytes(value: object) -> bytes:
-    """JSON whose key order and white space do not depend on the sender: what a body's fingerprint is made from."""
-    return _CANONICAL(value).encode()
-
-
 def time_text(at: datetime) -> str:
     """RFC 3339 in UTC with milliseconds, cut and not rounded, so that an event never lies after its own record."""
     utc = at if at.tzinfo is UTC else at.astimezone(UTC)
@@ -57,7 +45,7 @@ def rate_text(rate_e6: int) -> str:
 
 def evidence_of(row: TransactionRow) -> dict[str, str]:
     """The proofs that the saga's own data holds, by their public names."""
-    data = json.loads(row.data) if row.data else {}
+    data = read_json(row.data) if row.data else {}
     return {public: str(data[own]) for public, own in _EVIDENCE_IN_DATA[row.type] if data.get(own)}
 
 
@@ -90,5 +78,5 @@ def render_transaction(row: TransactionRow, evidence: Mapping[str, str], languag
 def _failure(row: TransactionRow, language: str) -> dict[str, str] | None:
     if not row.failure_code:
         return None
-    provider_code = str(json.loads(row.data or "{}").get("failed_code", ""))
+    provider_code = str(read_json(row.data or "{}").get("failed_code", ""))
     return failure_of(row.failure_code, row.type, provider_code=provider_code, language=language)

@@ -7,7 +7,8 @@ long as the transaction stays as it is; `version` tells two receipts of one tran
 from collections.abc import Mapping
 from typing import Any
 
-from penpay.domain.presentation import canonical_bytes, evidence_of, render_transaction
+from penpay.domain.json_text import canonical_bytes
+from penpay.domain.presentation import evidence_of, render_transaction
 from penpay.domain.unit import TransactionRow
 
 ALGORITHM = "Ed25519"

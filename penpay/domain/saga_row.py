@@ -1,15 +1,13 @@
 """How the fields that have no column of their own travel in a saga's row: canonical JSON of what is set."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from penpay.domain.decision import Operation
+from penpay.domain.json_text import canonical_json
 from penpay.domain.unit import OperationState
-
-_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +33,7 @@ def packed(saga: object, packing: Packing, **more: Any) -> str:
         held: Operation | None = getattr(saga, name)
         if held is not None:
             data[name] = [held.id, held.state.value, held.unknowns, held.attempt, held.attempts_closed]
-    return _ENCODE(data | more)
+    return canonical_json(data | more)
 
 
 def unpacked(data: Mapping[str, Any], packing: Packing) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 Shown by the timeline route and by `penpay explain`. Source: contract.md, parts 3 and 7.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from typing import Any
 
 from penpay.domain.accounts import TimelineStep
 from penpay.domain.fx import Direction
+from penpay.domain.json_text import read_json
 from penpay.domain.presentation import time_text
 from penpay.domain.unit import OperationState, TransactionRow
 
@@ -206,7 +206,7 @@ def standing(row: TransactionRow, deadlines: Deadlines) -> Standing | None:
     if row.state in words.ends:
         return None
     wait = words.waits[row.state]
-    data: dict[str, Any] = json.loads(row.data) if row.data else {}
+    data: dict[str, Any] = read_json(row.data) if row.data else {}
     return Standing(
         known=wait.known,
         money=words.places[data.get("money_at", "")],

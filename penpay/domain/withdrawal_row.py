@@ -1,11 +1,11 @@
 """A withdrawal as the row that is the truth, and back."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from penpay.domain.fx import Direction, LockedRate
+from penpay.domain.json_text import read_json
 from penpay.domain.money import usd
 from penpay.domain.saga_row import Packing, packed, unpacked
 from penpay.domain.unit import TransactionRow
@@ -68,7 +68,7 @@ def to_row(withdrawal: Withdrawal, base: TransactionRow) -> TransactionRow:
 
 def from_row(row: TransactionRow) -> Withdrawal:
     """The withdrawal behind its row."""
-    data: dict[str, Any] = json.loads(row.data)
+    data: dict[str, Any] = read_json(row.data)
     return Withdrawal(
         id=row.id,
         shard=row.shard,

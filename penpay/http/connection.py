@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from config import limits
-from penpay.domain.presentation import json_bytes
+from penpay.domain.json_text import json_bytes
 from penpay.domain.problems import CONTENT_TYPE, problem
 from penpay.http.peers import Network, limited_as, within
 from penpay.http.replies import put_common_headers

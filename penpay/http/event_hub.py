@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 from config.limits import BALANCES_FOLLOWED_MAX, EVENT_QUEUE_MAX, EVENT_STREAMS_MAX, EVENT_STREAMS_PER_USER
-from penpay.domain.presentation import json_bytes, time_text
+from penpay.domain.json_text import json_bytes
+from penpay.domain.presentation import time_text
 from penpay.messages_rails import DerivBalance
 
 NO_PLACE = -1

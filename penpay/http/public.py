@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from config.limits import CALLBACK_BYTES_MAX
-from penpay.domain.presentation import json_bytes
+from penpay.domain.json_text import json_bytes
 from penpay.domain.problems import PROBLEMS
 from penpay.http import callbacks, docs
 from penpay.http.dispatch import bound

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import ulid
-from penpay.domain.presentation import json_bytes
+from penpay.domain.json_text import json_bytes
 from penpay.domain.problems import CONTENT_TYPE as PROBLEM_TYPE
 from penpay.domain.problems import PROBLEMS, problem
 

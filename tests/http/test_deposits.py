@@ -9,8 +9,8 @@ import pytest
 from penpay.domain.answers import ROUTE_DEPOSITS, answer_aad, comparable, key_hash_of
 from penpay.domain.errors import Unavailable
 from penpay.domain.fx import Direction
+from penpay.domain.json_text import json_bytes
 from penpay.domain.money import kes, usd
-from penpay.domain.presentation import json_bytes
 from penpay.domain.problems import CONTENT_TYPE, problem
 from penpay.messages import AcceptDeposit, CreateQuote, HttpAnswer, Quote, Refusal
 from tests.http.world import Customer, LostAnswer, World, signed_in

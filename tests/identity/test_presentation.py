@@ -7,15 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penpay.domain import deposit, withdrawal
+from penpay.domain.json_text import canonical_bytes, json_bytes
 from penpay.domain.money import kes, usd
-from penpay.domain.presentation import (
-    canonical_bytes,
-    evidence_of,
-    json_bytes,
-    rate_text,
-    render_transaction,
-    time_text,
-)
+from penpay.domain.presentation import evidence_of, rate_text, render_transaction, time_text
 from penpay.domain.problems import PROBLEMS, problem
 from penpay.domain.timeline import Deadlines, outlook, render_timeline, standing
 from penpay.domain.unit import TransactionRow
