@@ -113,7 +113,7 @@ class Rail:
             settings=SenderSettings(sweep_every_s=0.1, sweep_older_than_s=30.0, backoff_max_s=0.05),
         )
 
-    def _transfers(self) -> AsyncioActorRef:
+    def transferring(self) -> AsyncioActorRef:
         return DerivTransfersActor.start(self.sender(), witness=self.witness, settings=self.transfers)
 
     def withdrawing(self) -> AsyncioActorRef:
@@ -163,7 +163,7 @@ class Rail:
         await self.lease.keep()
         refs = {
             DERIV_SESSION: self._session(),
-            DERIV_TRANSFERS: self._transfers(),
+            DERIV_TRANSFERS: self.transferring(),
             DERIV_WITHDRAWALS: self.withdrawing(),
             **self._readers(),
         }
@@ -577,6 +577,26 @@ async def test_an_unknown_of_an_earlier_incarnation_blocks_too(rail):
         again.submit(second)
         await asyncio.sleep(0.3)
     assert again.attempts.outcomes(second.operation_id) == []
+
+
+@pytest.mark.parametrize(
+    ("sender", "kind"),
+    [(Rail.transferring, OperationKind.DERIV_TRANSFER), (Rail.withdrawing, OperationKind.DERIV_WITHDRAW)],
+)
+async def test_no_clock_of_ours_frees_the_equals_of_an_unknown_before_deriv_has_told_the_time(rail, sender, kind):
+    """A node whose clock is ahead would take the window of what another one has just sent for over."""
+    unknown = rail.attempts.add(kind, usd(966))
+    before, sent_at = await rail.lease.keep(), rail.clock.now()
+    rail.attempts.attempts[unknown.operation_id].append(StoredAttempt(before.epoch, sent_at, {}))
+    rail.clock.turn(3600)
+    ref = sender(rail)
+    state = inside(ref).observable_state
+    await until(lambda: state()["epoch"] > before.epoch)
+    assert state()["unresolved"] == 1
+    an_hour_later = int(sent_at.timestamp()) + 3600
+    rail.witness.on_time(deriv.Frame(msg_type="time", req_id=1, members={"time": an_hour_later}))
+    await until(lambda: not state()["unresolved"])
+    await ref.shutdown(5)
 
 
 async def test_equal_transfers_run_one_after_the_other(rail):
