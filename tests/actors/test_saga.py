@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.base import AsyncioActorRef
+from actors.base import ActorKilled, AsyncioActorRef
 from actors.deposit_flow import DEPOSIT
 from actors.desk import UserParts
 from actors.parking import park
@@ -487,7 +487,7 @@ async def test_an_answer_about_another_operation_is_no_evidence(house: House, sa
     assert row_of(house).state == "AWAITING_PAYER"
 
 
-@pytest.mark.parametrize("failure", [Unavailable("database"), OutcomeUnknown("crash")])
+@pytest.mark.parametrize("failure", [Unavailable("database"), OutcomeUnknown("crash"), ActorKilled("ledger#1")])
 async def test_a_unit_whose_outcome_is_unknown_is_decided_again_from_the_row(
     house: House, saga: AsyncioActorRef, failure: Exception
 ) -> None:

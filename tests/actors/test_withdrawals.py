@@ -311,7 +311,7 @@ async def test_an_ended_withdrawal_that_opens_again_as_the_next_one_begins_takes
     second = row_of(house).id
     assert [house.rows[one].state for one in (first, second)] == ["IN_REVIEW", "DERIV_SENDING"]
     told = [one for one in house.told if isinstance(one[1], TransactionSettled)]
-    assert told[-1] == ("shards/3/users/U1", TransactionSettled(first))
+    assert told == [("shards/3/users/U1", TransactionSettled(first))] * 2, "that it ended, and that it is open again"
     await user.aask(told[-1][1])
     assert code(await user.aask(asked(key="k3"))) == "withdrawal_open"
 

@@ -410,6 +410,14 @@ def test_a_success_after_the_dollars_went_back_is_looked_at() -> None:
     assert (story.state, story.reviews) == (State.IN_REVIEW, ["contradicting_payout"])
 
 
+def test_who_admits_the_next_one_hears_that_a_completed_withdrawal_is_open_again() -> None:
+    story = awaiting()
+    story.happens(ev.PayoutPaid(receipt="SG1", source="result"))
+    assert (story.state, story.does()) == (State.COMPLETED, ["settled"])
+    story.happens(ev.PayoutFailed(code="2040", at=story.at), after_s=5)
+    assert (story.state, story.does()) == (State.IN_REVIEW, ["settled"])
+
+
 def test_what_the_status_confirms_of_it_is_our_loss() -> None:
     story = failed_twice("2040")
     story.happens(ev.ReturnConfirmed(transaction_id="r1", amount=SEND, proof="reply"))
