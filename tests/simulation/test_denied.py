@@ -100,7 +100,3 @@ def test_a_callback_that_contradicts_the_payment_is_no_fault_of_ours():
     contradicted = _one(("callback.contradicts",))
     assert any("FAILED" in line for _, line in contradicted.story)
     assert contradicted.wrong == ()
-
-
-def test_who_pays_while_a_node_stands_still_between_the_last_answer_and_its_commit_is_not_wronged():
-    assert play(Seed(1745252)).wrong == ()
