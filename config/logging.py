@@ -54,6 +54,8 @@ def redact(_logger: WrappedLogger | None, _name: str, event: EventDict) -> Event
 
 def redact_text(text: str) -> str:
     """Mask what looks like a secret, a phone number or an e-mail address, and make line breaks visible."""
+    if f"_{text}".isidentifier() and not text.isdigit():
+        return text  # one word, as most values are: every shape above ends within its text, or is digits alone
     if not _MAY_HIDE.search(text) or _TIME.fullmatch(text):
         return text
     for shape, mask in _MASKED_SHAPES:

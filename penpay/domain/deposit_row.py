@@ -1,13 +1,13 @@
 """A deposit as the row that is the truth, and back. The JSON is canonical, so equal deposits have equal rows."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from penpay.domain.deposit import OPERATIONS, Deposit, State
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.json_text import read_json
 from penpay.domain.money import Money, kes, usd
+from penpay.domain.records import copied
 from penpay.domain.saga_row import Packing, packed, unpacked
 from penpay.domain.unit import TransactionRow
 
@@ -56,7 +56,7 @@ _AMOUNTS = ("paid", "set_aside", "held_amount", "received", "delivered")
 
 def to_row(deposit: Deposit, base: TransactionRow) -> TransactionRow:
     """The row after a decision. `base` carries what admission fixed for ever (key, quote, day, limit)."""
-    return replace(
+    return copied(
         base,
         state=deposit.state.value,
         status=STATUS[deposit.state],

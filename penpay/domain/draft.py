@@ -11,6 +11,7 @@ from penpay.domain.ids import account_reference
 from penpay.domain.ledger import Posting
 from penpay.domain.money import Money
 from penpay.domain.postings import Books
+from penpay.domain.records import copied
 from penpay.domain.review_kinds import BESIDE, CONTRADICTING, HOLDING
 from penpay.domain.rules import Rules
 from penpay.domain.unit import (
@@ -51,7 +52,9 @@ class Draft(Generic[S]):
         self._slots = slots
         self._give_back = give_back
         self._same_id = same_id
-        self.now = _copied(saga)
+        # For this draft alone: it may be written to until the decision is made, and nobody else holds it. One copy per
+        # decision; with frozen steps in between each of them would copy all fields again.
+        self.now = copied(saga)
         self.occasion = occasion
         self.rules = rules
         self.at = occasion.at
@@ -260,12 +263,3 @@ class Draft(Generic[S]):
             reviews_closed=tuple(self._closed),
             effects=tuple(self._effects),
         )
-
-
-def _copied(saga: S) -> S:
-    """A saga for this draft alone: it may be written to until the decision is made, and nobody else holds it.
-
-    One copy per decision; with frozen steps in between each of them would copy all fields again.
-    """
-    copy: S = replace(saga)  # type: ignore[type-var] # a frozen dataclass, which a Protocol cannot say
-    return copy

@@ -1,12 +1,12 @@
 """A withdrawal as the row that is the truth, and back."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.json_text import read_json
 from penpay.domain.money import usd
+from penpay.domain.records import copied
 from penpay.domain.saga_row import Packing, packed, unpacked
 from penpay.domain.unit import TransactionRow
 from penpay.domain.withdrawal import OPERATIONS, State, Withdrawal
@@ -52,7 +52,7 @@ _PACKING = Packing(
 def to_row(withdrawal: Withdrawal, base: TransactionRow) -> TransactionRow:
     """The row after a decision. `base` carries what admission fixed for ever (key, quote, day, limit)."""
     aside = {"set_aside_minor": withdrawal.set_aside.minor} if withdrawal.set_aside is not None else {}
-    return replace(
+    return copied(
         base,
         state=withdrawal.state.value,
         status=STATUS[withdrawal.state],

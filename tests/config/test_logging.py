@@ -89,6 +89,16 @@ def test_the_first_look_never_lets_a_secret_pass(text):
 PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9._%+-]+@([A-Za-z0-9.-]+\.[A-Za-z]{2,})")
 
 
+@given(st.text(alphabet="0127245eyJa1_BearsicPINtoken٤", max_size=30))
+@example("254712345678")
+@example("0712345678")
+def test_nor_does_the_look_whether_it_is_one_word(text):
+    masked = text
+    for shape, mask in logging_of_ours._MASKED_SHAPES:
+        masked = shape.sub(mask, masked)
+    assert redact_text(text) == masked
+
+
 @given(st.text(alphabet="ab1.@-_+% \n", max_size=60))
 @example("a@b.aa1@b.aa")
 @example("a@b.aa_b@b.aa%1@b.aa")
