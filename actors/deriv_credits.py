@@ -1,7 +1,8 @@
 """Watches what arrives on the agent's account: the witness of every debit, and the money that nobody asked for.
 
-A credit is offered to one debit only. One that no debit claims in time becomes evidence for shard 0, where a person
-looks at it: the dollars are somebody's.
+A credit is offered to one debit only. One that comes when people look at its withdrawal already is told to its saga
+unasked. One that no debit claims in time becomes evidence for shard 0, where a person looks at it: the dollars are
+somebody's.
 """
 
 from collections import OrderedDict
@@ -17,7 +18,16 @@ from actors.deriv_resolver import CREDIT_KIND
 from actors.deriv_statement import AgentStatement
 from actors.rail_lease import LeaseHolder
 from actors.saga_bell import tell_saga
-from penpay.domain.credits import Awaited, Match, Seen, UnmatchedCredit, credits_of, encode_credit, match_credits
+from penpay.domain.credits import (
+    Awaited,
+    Match,
+    Seen,
+    UnmatchedCredit,
+    credits_of,
+    encode_credit,
+    match_credits,
+    match_late_credits,
+)
 from penpay.domain.debit_proof import is_unmarked, marks_from_text
 from penpay.domain.errors import BadInput, NotSent, StoreError
 from penpay.domain.statement import CLOCK_MARGIN, StatementRow, sent_at
@@ -183,11 +193,7 @@ class DerivCreditsActor(AsyncioActor):
         amounts = {debit.amount for debit in debits}
         known = {*(debit.operation_id for debit in debits), *self._offered.values()}
         open_ = await self._parts.attempts.unwitnessed(since - settle - _CLOCKS_APART)
-        rows = [row for row in open_ if row.amount in amounts and row.id not in known]
-        if not rows:
-            return debits
-        attempts = await self._parts.attempts.newest([row.id for row in rows])
-        others = [_awaited(_question_of(row), attempts, settle) for row in rows]
+        others = await self._debits([row for row in open_ if row.amount in amounts and row.id not in known])
         return [*debits, *(debit for debit in others if debit.until + CLOCK_MARGIN >= since)]
 
     async def _listed(self, since: datetime) -> tuple[Sequence[StatementRow], bool]:
@@ -250,28 +256,65 @@ class DerivCreditsActor(AsyncioActor):
         self.timers.once("looked", 0.0, _Looked(until))
 
     async def _file_unmatched(self) -> datetime:
-        """Judge the credits that are old enough. What arrived before our books began is in the opening balance."""
-        settings = self._parts.settings
+        """Judge the credits that are old enough. What arrived before our books began is in the opening balance.
+
+        Where people look at a debit, its credit is told to its saga, however fresh: that one asks no more. Statements
+        may show such a credit long after it was made, so they are read from those debits on.
+        """
+        settings, attempts = self._parts.settings, self._parts.attempts
         now = self._parts.statement.witness.server_now()
-        until = now - timedelta(seconds=settings.unclaimed_s)
+        until, reach = now - timedelta(seconds=settings.unclaimed_s), now - timedelta(seconds=settings.reach_s)
         booked = await self._parts.reads.booked_since(ACCOUNT)
-        since = max(booked, (self._looked_until or now - timedelta(seconds=settings.reach_s)) - CLOCK_MARGIN)
-        if since >= until:
+        reviewed = await attempts.unwitnessed_in_review(max(booked, reach))
+        looked = [self._looked_until or reach, *(debit.created_at for debit in reviewed)]
+        since = max(booked, min(looked) - CLOCK_MARGIN)
+        if since >= until and not reviewed:
             return until
         read = await self._parts.statement.read(since)
-        rows = [row for row in credits_of(read.rows) if booked < row.at < until and str(row.id) not in self._filed]
+        rows = [row for row in credits_of(read.rows) if booked < row.at and str(row.id) not in self._filed]
         if not rows:
             return until
-        owners = await self._parts.attempts.used_references(CREDIT_KIND, [str(row.id) for row in rows])
         # By rows, not by questions: after an outage all credits are old, and few sagas have asked.
-        settle = timedelta(seconds=settings.settle_s)
-        claimed = {row.amount for row in await self._parts.attempts.unwitnessed(since - settle - _CLOCKS_APART)}
-        free = [row for row in rows if str(row.id) not in owners and row.id not in self._offered]
+        open_ = await attempts.unwitnessed(since - timedelta(seconds=settings.settle_s) - _CLOCKS_APART)
+        # Behind the debits that wait: what is recorded in between is then found used.
+        owners = await attempts.used_references(CREDIT_KIND, [str(row.id) for row in rows])
+        unused = [row for row in rows if str(row.id) not in owners]
+        await self._tell_late(unused, reviewed, open_, complete=read.complete)
+        waiting, claimed = {row.id for row in (*open_, *reviewed)}, {row.amount for row in open_}
+        free = [row for row in unused if row.at < until and self._offered.get(row.id) not in waiting]
         for row in free:
             if row.amount not in claimed:
                 await self._file(row)
         # What an open debit may still claim is left for later looks, which begin before it.
         return min([until, *(row.at for row in free if row.amount in claimed)])
+
+    async def _tell_late(
+        self,
+        rows: Sequence[StatementRow],
+        reviewed: Sequence[OperationRow],
+        open_: Sequence[OperationRow],
+        *,
+        complete: bool,
+    ) -> None:
+        """Tell the sagas of debits that people look at; each look tells again what is not recorded yet."""
+        if not reviewed:
+            return
+        late, others = await self._debits(reviewed), await self._debits(open_)
+        owners = {row.id: self._offered[row.id] for row in rows if row.id in self._offered}
+        agent = self._parts.statement.witness.loginid
+        matches = match_late_credits(rows, late, others, owners=owners, agent=agent, complete=complete)
+        for debit in reviewed:
+            match = matches[debit.id]
+            if match.credit is not None:
+                self._offer(match.credit.id, debit.id)
+                self._answer(_question_of(debit), match)
+
+    async def _debits(self, rows: Sequence[OperationRow]) -> Sequence[Awaited]:
+        if not rows:
+            return ()
+        settle = timedelta(seconds=self._parts.settings.settle_s)
+        attempts = await self._parts.attempts.newest([row.id for row in rows])
+        return [_awaited(_question_of(row), attempts, settle) for row in rows]
 
     async def _file(self, row: StatementRow) -> None:
         credit = UnmatchedCredit(transaction_id=str(row.id), amount=row.amount, at=row.at, longcode=row.longcode)

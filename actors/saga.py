@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from actors.base import EntityActor, MailboxFull
+from actors.claims import claim_credit
 from actors.deposit_flow import DEPOSIT
 from actors.flow import Flow, Unusable
 from actors.recording import record, unit_of
@@ -21,7 +22,7 @@ from actors.suspects import Suspects
 from actors.withdrawal_flow import WITHDRAWAL
 from penpay.domain.decision import IN_REVIEW, Act, Decision, Effect, Ignored, Occasion, Rejected
 from penpay.domain.errors import Unavailable
-from penpay.domain.review import staff_event, undecidable, used_already
+from penpay.domain.review import staff_event, undecidable
 from penpay.domain.rules import Rules
 from penpay.domain.saga_events import CancelRequested, Woke
 from penpay.domain.suspicion import DELIVERIES_MAX
@@ -326,7 +327,10 @@ class SagaActor(EntityActor):
         event = staff_event(self._flow.type, asked.action, asked.approval)
         outcome = await self._apply(lambda: event if self._is_at(looked_at) else None, staff=True)
         if isinstance(outcome, Rejected) and outcome.code == EVIDENCE_USED:
-            return Refusal("review_not_resolvable", used_already(asked.approval))
+            found = await claim_credit(self._parts, self._saga, event, asked.approval)
+            if isinstance(found, Refusal):
+                return found
+            outcome = await self._apply(lambda: found if self._is_at(looked_at) else None, staff=True)
         if isinstance(outcome, Decision) and self._row is not None:
             return self._row
         return Refusal("review_not_resolvable", "" if self._is_at(looked_at) else CHANGED)

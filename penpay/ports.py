@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from penpay.domain.errors import StoreError
 from penpay.domain.money import Money
+from penpay.domain.strays import Filed
 from penpay.domain.unit import StoredAnswer, TransactionRow
 from penpay.messages import InboxRow, Quote
 
@@ -141,6 +142,8 @@ class SagaStore(Protocol):
     async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[tuple[str, datetime]]:
         """Transactions to wake, the most urgent first, each with the time that its row names."""
         ...
+
+    async def filed_credit(self, ref: str) -> Filed | None: ...
 
 
 class SagaMeter(Protocol):
@@ -307,6 +310,10 @@ class AttemptStore(Protocol):
 
         Of those recorded at `since` or later, oldest first.
         """
+        ...
+
+    async def unwitnessed_in_review(self, since: datetime) -> Sequence[OperationRow]:
+        """Executed debits at whose withdrawals people look before the agent's side of them was seen; as above."""
         ...
 
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:

@@ -155,6 +155,10 @@ class MySqlAttemptStore:
     async def unwitnessed(self, since: datetime) -> Sequence[OperationRow]:
         return list(map(operation_row, await self._database.rows(self._queries("unwitnessed", since=since))))
 
+    async def unwitnessed_in_review(self, since: datetime) -> Sequence[OperationRow]:
+        query = self._queries("unwitnessed_in_review", since=since)
+        return list(map(operation_row, await self._database.rows(query)))
+
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
         rows = await self._database.rows(self._queries("newest", ids=operation_ids))
         return {id_: SentAttempt(number, at, json.loads(mark), ref, code) for id_, number, at, mark, ref, code in rows}

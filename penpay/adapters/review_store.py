@@ -8,9 +8,8 @@ from penpay.adapters.database import Database
 from penpay.adapters.mysql import Row
 from penpay.domain.money import Currency, Money
 from penpay.domain.review import ReviewItem
-from penpay.domain.review_kinds import RECEIPT_MISSING
 from penpay.domain.review_view import OpenItem
-from penpay.domain.strays import PAYMENT, same_money
+from penpay.domain.strays import MAY_BE_THE_SAME, same_money
 
 _LIKE_MAX = 5_000
 
@@ -25,17 +24,17 @@ class MySqlReviews:
     async def item(self, item_id: str) -> ReviewItem | None:
         """One question, also a closed one."""
         rows = await self._database.rows(self._queries("item", id=item_id))
-        return (await self._beside_their_like([_item(rows[0])]))[0] if rows else None
+        return (await self._beside_their_like([review_item(rows[0])]))[0] if rows else None
 
     async def about(self, transaction_id: str) -> Sequence[ReviewItem]:
         """The questions about a transaction, also closed ones."""
         rows = await self._database.rows(self._queries("about", transaction_id=transaction_id))
-        return await self._beside_their_like([_item(row) for row in rows])
+        return await self._beside_their_like([review_item(row) for row in rows])
 
     async def open_items(self, *, limit: int, after_id: str = "") -> Sequence[OpenItem]:
         """The most urgent first; the page after an item, also when that was closed meanwhile."""
         rows = await self._database.rows(self._queries("open_items", limit=limit, after_id=after_id))
-        items = await self._beside_their_like([_item(row[:-4]) for row in rows])
+        items = await self._beside_their_like([review_item(row[:-4]) for row in rows])
         return [
             OpenItem(item, type_, state, Money(minor, Currency(currency)) if currency else None)
             for item, (*_, type_, state, minor, currency) in zip(items, rows, strict=True)
@@ -43,15 +42,15 @@ class MySqlReviews:
 
     async def _beside_their_like(self, items: list[ReviewItem]) -> list[ReviewItem]:
         """Open ones with the others that may be about the same money."""
-        kinds = (PAYMENT, RECEIPT_MISSING)
-        if not any(item.closed_at is None and item.kind in kinds for item in items):
+        if not any(item.closed_at is None and item.kind in MAY_BE_THE_SAME for item in items):
             return items
-        rows = await self._database.rows(self._queries("open_of_kinds", kinds=kinds, limit=_LIKE_MAX))
-        like = [_item(row) for row in rows]
+        rows = await self._database.rows(self._queries("open_of_kinds", kinds=MAY_BE_THE_SAME, limit=_LIKE_MAX))
+        like = [review_item(row) for row in rows]
         return [replace(item, same_money=same_money(item, like)) if item.closed_at is None else item for item in items]
 
 
-def _item(row: Row) -> ReviewItem:
+def review_item(row: Row) -> ReviewItem:
+    """A question as it stands in its row."""
     id_, shard, transaction_id, operation_id, kind, reason, owner_role, opened_at, due_at, closed_at, *rest = row
     resolution, evidence = rest
     return ReviewItem(

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from penpay.adapters.database import Database
+from penpay.adapters.review_store import review_item
 from penpay.adapters.row_shapes import inbox_row, operation_row, transaction_row
+from penpay.domain.strays import Filed
 from penpay.ports import SagaRows, Sealer
 
 
@@ -28,6 +30,10 @@ class MySqlSagaStore:
             evidence = await connection.rows(self._queries("evidence", operation_ids=operation_ids))
         inbox = tuple(inbox_row(row, self._sealer) for row in evidence)
         return SagaRows(transaction_row(found[0]), operations, inbox)
+
+    async def filed_credit(self, ref: str) -> Filed | None:
+        rows = await self._database.rows(self._queries("filed_credit", ref=ref))
+        return Filed(item=review_item(rows[0][:-1]), claimed_by=rows[0][-1]) if rows else None
 
     async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[tuple[str, datetime]]:
         rows = await self._database.rows(self._queries("due", shard=shard, now=now, limit=limit))

@@ -96,6 +96,32 @@ def match_credits(
     return matches
 
 
+def match_late_credits(
+    rows: Sequence[StatementRow],
+    reviewed: Sequence[Awaited],
+    open_: Sequence[Awaited],
+    *,
+    owners: Mapping[int, str],
+    agent: str,
+    complete: bool = True,
+) -> Mapping[str, Match]:
+    """The same for debits that people look at because their credits had not come: open debits go before them.
+
+    Whoever waits by itself keeps every credit that it can have made; what is left is given as any other.
+    """
+    left = [row for row in rows if not any(_may_have_made(debit, row, agent) for debit in open_)]
+    return match_credits(left, reviewed, owners=owners, agent=agent, complete=complete)
+
+
+def _may_have_made(debit: Awaited, row: StatementRow, agent: str) -> bool:
+    if not _fits(row, debit):
+        return False
+    if shows_reference(row):
+        return speaks_of(row, account_reference(debit.operation_id))
+    named = _logins(row, agent)
+    return not named or debit.loginid in named
+
+
 def _match_by_text(
     free: Sequence[StatementRow], waiting: Sequence[Awaited], matches: dict[str, Match], *, agent: str
 ) -> None:

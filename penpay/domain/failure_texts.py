@@ -236,7 +236,7 @@ WITHDRAWALS: Mapping[str, Hint] = MappingProxyType(
         ),
         **dict.fromkeys(
             (
-                *("parked", "witness_mismatch", "contradicting_debit", "contradicting_payout"),
+                *("parked", "witness_late", "witness_mismatch", "contradicting_debit", "contradicting_payout"),
                 *("contradicting_result", "contradicting_return"),
             ),
             SECOND_LOOK,

@@ -5,6 +5,12 @@ One table for whoever opens, answers or counts them. Source: decisions.md part 6
 
 RECEIPT_MISSING = "receipt_missing"
 """A query said that it was paid; neither a callback nor the list has shown a receipt."""
+WITNESS_MISSING = "witness_missing"
+"""Dollars of a debit that was executed have not been seen to arrive."""
+WITNESS_LATE = "witness_late"
+"""They were, behind that question."""
+WITNESS_MISMATCH = "witness_mismatch"
+"""Others arrived than were debited."""
 ROW_UNREADABLE = "row_unreadable"
 """Nobody can say what the row of a transaction means, so its saga is parked without a step."""
 CONTRADICTING = frozenset(
@@ -22,7 +28,7 @@ HOLDING = CONTRADICTING | frozenset(
         *("transfer_overdue", "transfer_unknown", "transfer_unknown_twice", "transfer_ambiguous"),
         *("refund_overdue", "refund_refused"),
         # A withdrawal.
-        *("debit_unknown", "debit_ambiguous", "witness_missing", "witness_mismatch"),
+        *("debit_unknown", "debit_ambiguous", WITNESS_MISSING, WITNESS_LATE, WITNESS_MISMATCH),
         *("payout_overdue", "payout_unknown", "payout_refused"),
         *("return_overdue", "return_refused", "return_ambiguous", "return_unknown_twice"),
     }

@@ -3,8 +3,8 @@
 The preview runs the saga's own rules on the stored row and changes nothing. Shown by `penpay review` and the console.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,12 +14,12 @@ from penpay.domain import withdrawal_row as withdrawals
 from penpay.domain.decision import Act, Decision, Ignored, Occasion, Rejected
 from penpay.domain.fx import Direction
 from penpay.domain.identity import mask_phones_in
-from penpay.domain.ledger import Entry
+from penpay.domain.ledger import Entry, Posting
 from penpay.domain.money import Money
 from penpay.domain.presentation import time_text
 from penpay.domain.review import Action, Approval, Attempted, ReviewItem, staff_event, undecidable
 from penpay.domain.rules import Rules
-from penpay.domain.strays import ended, exit_problem, stray_of
+from penpay.domain.strays import CREDIT, SHARD, Stray, claimed, ended, exit_problem, stray_of
 from penpay.domain.unit import NewOperation, TransactionRow, UnitOfWork
 
 NOBODY = Approval("", "", "preview")
@@ -47,6 +47,11 @@ def same_money_words(item: ReviewItem) -> str:
     if not item.same_money:
         return ""
     named = " and ".join(f"{one.kind} {one.id} {one.transaction_id}".strip() for one in item.same_money)
+    if any(one.kind == CREDIT for one in (item, *item.same_money)):
+        return (
+            f"may be the same money as {named}. Then nothing is to be paid back: decide executed about the withdrawal"
+            " with the id of the credit, which takes it out of suspense"
+        )
     return (
         f"may be the same money as {named}. Then nothing is to be paid back: settle the listed payment with its own"
         " receipt, and close the other question"
@@ -157,7 +162,8 @@ def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, 
         saga = deposits.from_row(row) if row.type == Direction.DEPOSIT else withdrawals.from_row(row)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Preview(item=item, action=action, approval=text, refusal=UNREADABLE)
-    decided = _decided(saga, row, action, approval, rules, occasion)
+    claim = _claim_of(item, action, approval)
+    decided = _decided(saga, row, action, approval, rules, occasion, claim)
     if not isinstance(decided, Decision):
         return Preview(item=item, action=action, approval=text, refusal=_no_exit(saga, row, action))
     return Preview(
@@ -165,7 +171,7 @@ def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, 
         action=action,
         approval=text,
         stages=(row.state, *(step.to_state for step in decided.steps)),
-        entries=tuple(entry for posting in decided.postings for entry in posting.entries),
+        entries=(*_claiming(claim, item, occasion.at), *_entries(decided.postings)),
         operations=decided.new_operations,
         version=row.version,
     )
@@ -177,7 +183,24 @@ def _settling(item: ReviewItem, action: str, approval: Approval, at: datetime) -
         return ()
     bare = UnitOfWork(unit_id=item.id, shard=item.shard, at=at)
     unit = ended(bare, stray, action, item_id=item.id, reference=approval.evidence, actor="preview")
-    return tuple(entry for posting in unit.postings for entry in posting.entries)
+    return _entries(unit.postings)
+
+
+def _entries(postings: Iterable[Posting]) -> tuple[Entry, ...]:
+    return tuple(entry for posting in postings for entry in posting.entries)
+
+
+def _claim_of(item: ReviewItem, action: str, approval: Approval) -> Stray | None:
+    """The dollars of nobody that the decision would take out of suspense."""
+    strays = (stray_of(one) for one in item.same_money if action == Action.EXECUTED and one.kind == CREDIT)
+    return next((stray for stray in strays if stray is not None and stray.ref == approval.evidence), None)
+
+
+def _claiming(claim: Stray | None, item: ReviewItem, at: datetime) -> tuple[Entry, ...]:
+    if claim is None:
+        return ()
+    bare = UnitOfWork(unit_id=item.id, shard=SHARD, at=at)
+    return _entries(claimed(bare, claim, operation_id=item.operation_id, actor="preview").postings)
 
 
 def _refusal(subject: Subject, action: str) -> str:
@@ -190,11 +213,19 @@ def _refusal(subject: Subject, action: str) -> str:
 
 
 def _decided(
-    saga: Any, row: TransactionRow, action: str, approval: Approval, rules: Rules, occasion: Occasion
+    saga: Any,
+    row: TransactionRow,
+    action: str,
+    approval: Approval,
+    rules: Rules,
+    occasion: Occasion,
+    claim: Stray | None,
 ) -> Decision[Any] | Act | Ignored | Rejected:
     event: Any = staff_event(row.type, action, approval)
     if event is None:
         return Ignored("no such exit")
+    if claim is not None:
+        event = replace(event, arrived=claim.amount)
     if row.type == Direction.DEPOSIT:
         return deposit_rules.decide(saga, event, occasion, rules)
     return withdrawal_rules.decide(saga, event, occasion, rules)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from penpay.domain.money import Money
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -36,11 +38,15 @@ class StaffClosed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffProved(Event):
-    """Two named people know how the operation ended that is still open. `reference` is the provider's id of it."""
+    """Two named people know how the operation ended that is still open. `reference` is the provider's id of it.
+
+    `arrived`: dollars of that id that stood in suspense as nobody's, and were taken out of there for this transaction.
+    """
 
     executed: bool
     reference: str
     approval: str
+    arrived: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from penpay.domain.money import Money, parse_amount
 from penpay.domain.mpesa_callbacks import may_be_of
 from penpay.domain.postings import Books
 from penpay.domain.review import NAME_MISMATCH, Action, ReviewItem
-from penpay.domain.review_kinds import RECEIPT_MISSING
+from penpay.domain.review_kinds import RECEIPT_MISSING, WITNESS_MISSING
 from penpay.domain.unit import AuditRecord, ProviderReference, RejectCode, ReviewOpened, UnitOfWork
 
 SHARD = 0
@@ -25,6 +25,12 @@ _GIVEN_BACK = {"payment": "mpesa_reversal", "credit": "deriv_transaction"}
 _UNMATCHED = "_unmatched"
 PAYMENT = f"payment{_UNMATCHED}"
 """The question about shillings that nothing of ours explains."""
+CREDIT = f"credit{_UNMATCHED}"
+"""The same about dollars."""
+CLAIMED = "deriv_credit_claimed"
+"""Kind of reference by which a credit belongs to the debit that people found it to be of, once it had been nobody's."""
+MAY_BE_THE_SAME = (PAYMENT, RECEIPT_MISSING, CREDIT, WITNESS_MISSING)
+"""The kinds of questions two of which may be about the same money."""
 _CLOCKS = timedelta(minutes=5)
 _DIGITS_SHOWN = 3
 """As many as a mask of ours shows."""
@@ -95,9 +101,23 @@ def same_money(item: ReviewItem, open_items: Iterable[ReviewItem]) -> tuple[Revi
     """Of open questions those about what may be the same money: amount, visible digits and time agree.
 
     One is about a listed payment of nobody, the other about a push that was credited on a query's word and has no
-    receipt. Whether the payment was for the push only people can tell: nothing is matched by itself.
+    receipt; or one is about dollars of nobody, the other about a debit whose dollars were not seen to arrive. Whether
+    they are the same only people can tell: nothing is matched by itself.
     """
-    return tuple(one for one in open_items if _may_be_paid_by(item, one) or _may_be_paid_by(one, item))
+    return tuple(one for one in open_items if _may_be_same(item, one) or _may_be_same(one, item))
+
+
+def _may_be_same(missing: ReviewItem, listed: ReviewItem) -> bool:
+    return _may_be_paid_by(missing, listed) or _may_have_arrived_as(missing, listed)
+
+
+def _may_have_arrived_as(missing: ReviewItem, listed: ReviewItem) -> bool:
+    """However late: whoever sent dollars hours after the debit may have done so for it."""
+    told, stray = missing.evidence, stray_of(listed) if listed.kind == CREDIT else None
+    if stray is None or missing.kind != WITNESS_MISSING or not {"amount", "sent_at"} <= told.keys():
+        return False
+    sent_at, arrived_at = datetime.fromisoformat(told["sent_at"]), datetime.fromisoformat(stray.at)
+    return told["amount"] == stray.amount.text() and arrived_at >= sent_at - _CLOCKS
 
 
 def _may_be_paid_by(missing: ReviewItem, listed: ReviewItem) -> bool:
@@ -142,4 +162,29 @@ def ended(unit: UnitOfWork, stray: Stray, action: str, *, item_id: str, referenc
         postings=(Books(unit.shard, "").ended(action, stray.ref, stray.amount, debit=debit, credit=credit),),
         references=references,
         audit=(AuditRecord(actor=actor, action=f"ledger.{action}", subject=stray.ref, detail=told),),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """A credit that was set aside as nobody's, with the question about it, and whose people found it to be since."""
+
+    item: ReviewItem
+    claimed_by: str = ""
+    """The debit's operation."""
+
+
+def claimed(unit: UnitOfWork, stray: Stray, *, operation_id: str, actor: str) -> UnitOfWork:
+    """The unit that closes the question about a credit and takes it out of suspense, for one debit and once.
+
+    The debit's own unit books that it arrived: each shard has its own part of the agent's account, and both together
+    stand where they stood.
+    """
+    posting = Books(unit.shard, "").ended("claimed", stray.ref, stray.amount, debit=_C.SUSPENSE, credit=_C.DERIV_AGENT)
+    told = {"ref": stray.ref, "amount": stray.amount.text(), "operation": operation_id}
+    return replace(
+        unit,
+        postings=(posting,),
+        references=(ProviderReference(kind=CLAIMED, ref=stray.ref, operation_id=operation_id),),
+        audit=(AuditRecord(actor=actor, action="ledger.claimed", subject=stray.ref, detail=told),),
     )

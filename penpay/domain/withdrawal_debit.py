@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from penpay.domain import withdrawal_events as ev
 from penpay.domain.draft import Draft
+from penpay.domain.review_kinds import WITNESS_LATE, WITNESS_MISMATCH, WITNESS_MISSING
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import State, Withdrawal
 from penpay.domain.withdrawal_payout import start_payout
@@ -117,17 +118,36 @@ def fail(
     d.effect("settled")
 
 
-def witness_seen(d: Draft[Withdrawal], e: ev.WitnessSeen) -> None:
-    """P1b, and the payout. Another amount than was debited is looked at."""
+def witness_told(d: Draft[Withdrawal], e: ev.WitnessSeen) -> None:
+    """By the agent's account itself. Where people were asked what became of the dollars, that is answered.
+
+    They may have begun to give them back by hand: nothing is paid out before they know that these arrived.
+    """
+    asked = d.now.failure_code == WITNESS_MISSING and d.now.money_at == "deriv_in"
+    witness_seen(d, e)
+    if not asked or d.now.money_at == "deriv_in":
+        return
+    d.close_review(WITNESS_MISSING, "the agent's account shows the dollars")
+    if e.amount == d.now.send:
+        d.to_review(WITNESS_LATE, "OPS", f"{e.amount.text()} USD arrived late: pay them out, or give them back")
+    d.set(failure_code=WITNESS_LATE if e.amount == d.now.send else WITNESS_MISMATCH)
+
+
+def witness_seen(d: Draft[Withdrawal], e: ev.WitnessSeen, *, was_nobodys: bool = False) -> None:
+    """P1b, and the payout. Another amount than was debited is looked at.
+
+    `was_nobodys`: the credit's own id was used up when it was set aside, and it was taken out of there for this debit.
+    """
     if d.now.money_at != "deriv_in" or e.transaction_id == d.now.witness_transaction_id:
         return
-    d.reference("deriv_credit", e.transaction_id, d.now.debit)
+    if not was_nobodys:
+        d.reference("deriv_credit", e.transaction_id, d.now.debit)
     d.post(d.books.withdrawal_witnessed(d.now.send, e.amount))
     set_aside(d, e.amount.minor - d.now.send.minor)
     evidence = {"witness_transaction_id": e.transaction_id, "amount": e.amount.text()}
     d.step(d.now.state, evidence, witness_transaction_id=e.transaction_id, money_at="customer", next_wake_at=None)
     if e.amount != d.now.send:
-        d.to_review("witness_mismatch", "FINANCE", f"the agent received {e.amount.text()} USD", evidence)
+        d.to_review(WITNESS_MISMATCH, "FINANCE", f"the agent received {e.amount.text()} USD", evidence)
     elif d.occasion.frozen and d.now.state is _S.DEBITED:
         d.frozen_to_review("a payout")
     elif d.now.state is _S.DEBITED:

@@ -56,7 +56,8 @@ def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
     d.step(_S.IN_REVIEW, {"approval": e.approval, "operation": slot, "executed": "yes" if e.executed else "no"})
     match slot, e.executed:
         case "witness", _:
-            debit.witness_seen(d, ev.WitnessSeen(transaction_id=e.reference, amount=d.now.send))
+            seen = ev.WitnessSeen(transaction_id=e.reference, amount=e.arrived or d.now.send)
+            debit.witness_seen(d, seen, was_nobodys=e.arrived is not None)
         case "debit", True:
             confirmed = ev.DebitConfirmed(transaction_id=e.reference, amount=d.now.send, proof="staff")
             debit.debit_confirmed(d, confirmed)

@@ -46,7 +46,7 @@ HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {
     ev.DebitOutcomeUnknown: debit.debit_unknown,
     ev.DebitAbsent: debit.debit_absent,
     ev.DebitAmbiguous: debit.debit_ambiguous,
-    ev.WitnessSeen: debit.witness_seen,
+    ev.WitnessSeen: debit.witness_told,
     ev.CancelRequested: debit.cancel,
     ev.PayoutAccepted: payout.payout_accepted,
     ev.PayoutHeld: payout.payout_held,

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 
 from penpay.domain import withdrawal_events as ev
 from penpay.domain.draft import Draft
+from penpay.domain.presentation import time_text
+from penpay.domain.review_kinds import WITNESS_MISSING
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import State, Withdrawal
 from penpay.domain.withdrawal_debit import fail
@@ -42,7 +44,8 @@ def _wake_debited(d: Draft[Withdrawal], _e: ev.Woke) -> None:
     """Look for the agent's side often at first, then with the statement, then a person does."""
     age_s = d.age_s(d.now.debited_at or d.now.created_at)
     if age_s >= d.rules.unknown_max_s:
-        d.to_review("witness_missing", "OPS", "the agent's account never showed the debited dollars")
+        sent = {"amount": d.now.send.text(), "sent_at": time_text(d.now.created_at)}
+        d.to_review(WITNESS_MISSING, "OPS", "the agent's account never showed the debited dollars", sent)
         return
     pace = d.rules.witness_look_s if age_s < d.rules.witness_s else d.rules.resolve_s
     d.step(_S.DEBITED, polls=d.now.polls + 1, next_wake_at=d.later(pace))

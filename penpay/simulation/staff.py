@@ -1,11 +1,13 @@
 """Staff who know the truth: they look at the providers' own pages, and end every review with what they saw there."""
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 from penpay.domain.fx import Direction
 from penpay.domain.review import Action, approval_of, closing
 from penpay.domain.review_kinds import HOLDING
+from penpay.domain.strays import CREDIT
 from penpay.domain.unit import TransactionRow
 from penpay.domain.withdrawal_payout import CONTRADICTING_PAYOUT
 from penpay.messages import CommitUnit, ResolveReview, ledger_of, saga_of
@@ -44,12 +46,27 @@ class Staff:
         stored = (
             self._world.server.schema.transactions.get(question.transaction_id) if question.transaction_id else None
         )
+        if question.kind == CREDIT and self._is_awaited(json.loads(question.evidence)["ref"]):
+            return  # it leaves suspense with the answer to the withdrawal's own question
         if stored is None or question.kind not in HOLDING:
             await self._close_item(question)
         elif stored.row.state == "IN_REVIEW":
             action, evidence = self._decision(stored.row)
             if action:
                 await self._resolve(question, action, evidence)
+
+    def _is_awaited(self, credit: str) -> bool:
+        """Whether it is of a debit whose withdrawal is before people because of that."""
+        schema = self._world.server.schema
+        waiting = [
+            stored.row.id
+            for stored in schema.transactions
+            if stored.row.state == "IN_REVIEW" and '"money_at":"deriv_in"' in stored.row.data
+        ]
+        debits = [one for one in schema.provider_operations if one.transaction_id in waiting]
+        return any(
+            str(one.other_id) == credit and not one.is_odd for one in effects_of(debits, self._world.truth).debits
+        )
 
     # --- what the providers' pages say ------------------------------------------------------------------------------
 

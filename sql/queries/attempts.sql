@@ -129,6 +129,28 @@ WHERE o.kind = 'DERIV_WITHDRAW'
   END
 ORDER BY o.created_at;
 
+-- name: unwitnessed_in_review
+-- Debits that were executed, and whose withdrawals people look at before the agent's side of them was seen.
+SELECT
+  o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
+  o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request,
+  (SELECT COUNT(*) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id) AS attempts,
+  EXISTS (SELECT 1 FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id AND a.outcome = '') AS under_way,
+  k.wrapped
+FROM {ledger}.provider_operations o
+JOIN {ledger}.transactions t ON t.id = o.transaction_id
+LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
+WHERE o.kind = 'DERIV_WITHDRAW'
+  AND o.state = 'CONFIRMED'
+  AND o.created_at >= :since
+  AND t.state = 'IN_REVIEW'
+  AND NOT EXISTS (
+    SELECT 1
+    FROM {ledger}.provider_references r
+    WHERE r.operation_id = o.id AND r.kind IN ('deriv_credit', 'deriv_credit_claimed')
+  )
+ORDER BY o.created_at;
+
 -- name: newest
 -- The newest attempt of each operation.
 SELECT a.operation_id, a.attempt, a.sent_at, a.watermark, a.provider_ref, a.code

@@ -79,7 +79,8 @@ SELECT r.kind, r.ref, o.transaction_id, r.created_at
 FROM {ledger}.provider_references r
 LEFT JOIN {ledger}.provider_operations o ON o.id = r.operation_id
 WHERE r.kind IN (
-    'mpesa_receipt', 'mpesa_payout', 'mpesa_reversal', 'deriv_transaction', 'deriv_debit', 'deriv_credit'
+    'mpesa_receipt', 'mpesa_payout', 'mpesa_reversal', 'deriv_transaction', 'deriv_debit', 'deriv_credit',
+    'deriv_credit_claimed'
   )
   AND r.ref IN (:refs)
 ORDER BY r.created_at;

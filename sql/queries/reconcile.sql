@@ -76,7 +76,7 @@ WHERE o.kind IN ('DERIV_TRANSFER', 'DERIV_RETURN', 'DERIV_WITHDRAW')
   AND NOT EXISTS (
     SELECT 1
     FROM {ledger}.provider_references r
-    WHERE r.operation_id = o.id AND r.kind IN ('deriv_transaction', 'deriv_credit')
+    WHERE r.operation_id = o.id AND r.kind IN ('deriv_transaction', 'deriv_credit', 'deriv_credit_claimed')
   );
 
 -- name: cursors

@@ -43,3 +43,12 @@ ORDER BY
   END,
   next_wake_at
 LIMIT :limit;
+
+-- name: filed_credit
+-- The question about dollars that were set aside as nobody's, and the debit that people found them to be of since.
+SELECT
+  r.id, r.shard, r.transaction_id, r.operation_id, r.kind, r.reason, r.owner_role, r.opened_at, r.due_at, r.closed_at,
+  r.resolution, r.evidence, COALESCE(c.operation_id, '')
+FROM {ledger}.review_items r
+LEFT JOIN {ledger}.provider_references c ON c.kind = 'deriv_credit_claimed' AND c.ref = :ref
+WHERE r.kind = 'credit_unmatched' AND JSON_VALUE(r.evidence, '$.ref') = :ref;

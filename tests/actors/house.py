@@ -10,6 +10,8 @@ from typing import Any
 
 from penpay.domain.board import Board, FxSnapshot, RailHealth
 from penpay.domain.ids import ulid
+from penpay.domain.review import ReviewItem
+from penpay.domain.strays import CLAIMED, CREDIT, Filed
 from penpay.domain.unit import OperationState, RejectCode, StoredAnswer, TransactionRow, UnitOfWork
 from penpay.messages import Committed, CommitUnit, Customer, InboxRow, Quote, UnitRejected
 from penpay.messages_rails import CodeSent, SendWithdrawalCode
@@ -90,6 +92,8 @@ class House:
     in_hand: list[tuple[str, bool]] = field(default_factory=list)
     """What was said of suspect rows, and whether each was in hand from then on."""
     reviews: list[str] = field(default_factory=list)
+    items: dict[str, ReviewItem] = field(default_factory=dict)
+    """Questions about what belongs to no transaction."""
     told: list[tuple[str, object]] = field(default_factory=list)
     frozen: set[str] = field(default_factory=set)
     counted: list[tuple[str, str]] = field(default_factory=list)
@@ -152,7 +156,18 @@ class House:
         self.consumed |= set(unit.consumes)
         self.quarantined |= set(unit.quarantines)
         self.reviews += [review.kind for review in unit.reviews]
+        self._put_questions(unit)
         return Committed(unit.unit_id, outbox_seq=len(self.units))
+
+    def _put_questions(self, unit: UnitOfWork) -> None:
+        for review in unit.reviews:
+            if not review.transaction_id:
+                fields = {name: getattr(review, name) for name in review.__slots__}
+                self.items[review.id] = ReviewItem(**fields, shard=unit.shard, opened_at=unit.at)
+        for closed in unit.reviews_closed:
+            if closed.item_id in self.items:
+                item = self.items[closed.item_id]
+                self.items[item.id] = replace(item, closed_at=unit.at, resolution=closed.resolution)
 
     def _problem(self, unit: UnitOfWork) -> RejectCode | None:
         change = unit.transaction
@@ -217,6 +232,10 @@ class House:
     async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[tuple[str, datetime]]:
         times = [(row.id, row.next_wake_at) for row in self.rows.values() if row.next_wake_at is not None]
         return [(transaction_id, due_at) for transaction_id, due_at in times if due_at <= now][:limit]
+
+    async def filed_credit(self, ref: str) -> Filed | None:
+        found = [item for item in self.items.values() if (item.kind, item.evidence["ref"]) == (CREDIT, ref)]
+        return Filed(item=found[0], claimed_by=self.references.get((CLAIMED, ref), "")) if found else None
 
     # --- InboxStore ---
 

@@ -139,6 +139,8 @@ class MemoryAttempts:
     operations: dict[str, OperationRow] = field(default_factory=dict)
     attempts: dict[str, list[StoredAttempt]] = field(default_factory=lambda: defaultdict(list))
     references: dict[str, str] = field(default_factory=dict)
+    reviewed: set[str] = field(default_factory=set)
+    """Debits whose withdrawals people look at."""
     away: bool = False
     lose_next_begin: bool = False
     refuse_next_begin: bool = False
@@ -267,10 +269,15 @@ class MemoryAttempts:
         confirmed = [
             row
             for row in self.operations.values()
-            if (row.kind, row.state) == ("DERIV_WITHDRAW", "CONFIRMED") and row.id not in taken
+            if (row.kind, row.state) == ("DERIV_WITHDRAW", "CONFIRMED") and row.id not in taken | self.reviewed
         ]
         open_ = [*confirmed, *await self.unresolved("DERIV_WITHDRAW")]
         return sorted((row for row in open_ if row.created_at >= since), key=lambda row: row.created_at)
+
+    async def unwitnessed_in_review(self, since: datetime) -> Sequence[OperationRow]:
+        taken = set(self.references.values())
+        found = [row for row in self.operations.values() if row.id in self.reviewed and row.id not in taken]
+        return sorted((row for row in found if row.created_at >= since), key=lambda row: row.created_at)
 
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
         if self.away:

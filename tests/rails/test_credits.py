@@ -15,6 +15,7 @@ from penpay.domain.credits import (
     decode_credit,
     encode_credit,
     match_credits,
+    match_late_credits,
 )
 from penpay.domain.debit_proof import both_marks, is_unmarked, marks_from_text, story_of
 from penpay.domain.errors import BadInput
@@ -168,6 +169,48 @@ def test_no_credit_is_ever_given_twice_and_none_of_another_amount(rows, debits, 
     for operation_id, (seen, id_) in found.items():
         if seen is Seen.CONFIRMED:
             assert by_id[id_].amount == waiting[operation_id].amount
+
+
+LATE, OPEN = debit(1), debit(2)
+MINE, YOURS = (f"From CR50{number} to {AGENT}." for number in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("rows", "late", "open_", "found"),
+    [
+        ([], [LATE], [], [(Seen.PENDING, 0)]),
+        ([credit(5)], [LATE], [], [(Seen.CONFIRMED, 5)]),
+        ([credit(5)], [LATE], [OPEN], [(Seen.PENDING, 0)]),
+        ([credit(5)], [LATE], [debit(2, 500)], [(Seen.CONFIRMED, 5)]),
+        ([credit(5)], [LATE], [debit(2, after_id=5)], [(Seen.CONFIRMED, 5)]),
+        ([credit(5), credit(6)], [LATE], [OPEN], [(Seen.PENDING, 0)]),
+        ([credit(5, longcode=MINE)], [LATE], [OPEN], [(Seen.CONFIRMED, 5)]),
+        ([credit(5, longcode=YOURS)], [LATE], [OPEN], [(Seen.PENDING, 0)]),
+        ([credit(5, longcode=MINE)], [LATE], [debit(2, loginid="CR501")], [(Seen.PENDING, 0)]),
+        ([credit(5, payer="CR501", payee=AGENT)], [LATE], [OPEN], [(Seen.CONFIRMED, 5)]),
+        ([credit(5, longcode=description(account_reference(op(1))))], [LATE], [OPEN], [(Seen.CONFIRMED, 5)]),
+        ([credit(5, longcode=description(account_reference(op(2))))], [LATE], [OPEN], [(Seen.PENDING, 0)]),
+        ([credit(5), credit(6)], [LATE], [], [(Seen.AMBIGUOUS, 0)]),
+        ([credit(5)], [LATE, debit(3)], [], [(Seen.PENDING, 0)] * 2),
+        ([credit(5), credit(6)], [LATE, debit(3)], [], [(Seen.CONFIRMED, 5), (Seen.CONFIRMED, 6)]),
+        ([credit(5, at=T0 + timedelta(seconds=662))], [LATE], [], [(Seen.PENDING, 0)]),
+        ([credit(5, 2001)], [LATE], [], [(Seen.PENDING, 0)]),
+    ],
+)
+def test_a_late_credit_is_given_where_nobody_who_waits_by_himself_can_have_made_it(rows, late, open_, found):
+    matches = match_late_credits(credits_of(rows), late, open_, owners={}, agent=AGENT)
+    assert [(match.seen, match.credit.id if match.credit else 0) for match in map(matches.get, map(_id, late))] == found
+
+
+def _id(one):
+    return one.operation_id
+
+
+def test_a_late_credit_that_was_told_before_is_told_again():
+    matches = match_late_credits(credits_of([credit(5)]), [LATE], [OPEN], owners={5: op(1)}, agent=AGENT)
+    assert matches[op(1)].seen is Seen.PENDING, "since then somebody waits who can have made it"
+    matches = match_late_credits(credits_of([credit(5)]), [LATE], [], owners={5: op(1)}, agent=AGENT)
+    assert matches[op(1)].seen is Seen.CONFIRMED
 
 
 def test_an_unmatched_credit_travels_unchanged():

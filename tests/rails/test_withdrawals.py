@@ -32,7 +32,7 @@ from penpay.messages_rails import (
     ResolveDebit,
     SendWithdrawalCode,
 )
-from tests.rails.fakes import TRANSACTION, Reworded, inside, long_ago, until
+from tests.rails.fakes import SAGA, TRANSACTION, Reworded, inside, long_ago, until
 from tests.rails.test_deriv import Rail, agent  # noqa: F401 - the agent is a fixture
 
 PAID = "paymentagent_withdraw"
@@ -803,6 +803,76 @@ async def test_a_credit_whose_withdrawal_has_not_asked_since_an_outage_waits(rai
         assert rail.filed.rows == []
         reference = (await witness(rail, done)).reference
         assert reference
+
+
+async def in_review(rail, who: Customer, minor=2000):
+    """A debit that was executed, and whose withdrawal is before people: its saga asks no more."""
+    submit, _ = await debited(rail, who, minor)
+    rail.attempts.reviewed.add(submit.operation_id)
+    return submit
+
+
+async def test_a_credit_that_comes_in_review_is_told_to_its_saga_and_never_filed(rail):
+    rail.dialer = Reworded(rail.dialer, nameless)
+    async with rail.running():
+        submit = await in_review(rail, await customer(rail))
+        (moved,) = await withdrawn(rail)
+        told = await rail.post.next()
+        again = await rail.post.next()
+        rail.clock.turn(1801)
+        await asyncio.sleep(0.4)
+        assert rail.filed.rows == []
+        rail.attempts.references[told.reference] = submit.operation_id
+        await asyncio.sleep(0.3)
+        rail.post.kept.clear()
+        await asyncio.sleep(0.4)
+        assert rail.post.kept[SAGA].empty(), "it is recorded"
+    assert again.reference == told.reference
+    assert (told.probe, told.operation_id, told.outcome) == ("witness", submit.operation_id, "CONFIRMED")
+    assert (told.reference, told.amount) == (str(moved["other_transaction_id"]), usd(2000))
+
+
+async def test_a_credit_that_a_statement_shows_hours_after_it_was_made_is_told(rail):
+    async with rail.running():
+        await rail.box.control("/deriv/script", {"knobs": {"statement_lag_s": 7200.0}})
+        submit = await in_review(rail, await customer(rail))
+        rail.clock.turn(3600)
+        await asyncio.sleep(0.4)
+        await rail.box.control("/deriv/script", {"knobs": {"statement_lag_s": 0.0}})
+        told = await rail.post.next()
+    assert (told.operation_id, told.outcome) == (submit.operation_id, "CONFIRMED")
+    assert rail.filed.rows == []
+
+
+def nameless(frame) -> None:
+    """A statement whose rows name nobody."""
+    for row in frame.get("statement", {}).get("transactions", ()):
+        row["longcode"] = "Payment agent transfer."
+
+
+async def test_a_credit_that_two_debits_in_review_can_have_made_is_told_to_none_and_filed(rail):
+    rail.dialer = Reworded(rail.dialer, nameless)
+    async with rail.running():
+        first, _ = await debited(rail, await customer(rail, "CR501"))
+        (moved,) = await withdrawn(rail)
+        rail.attempts.references[str(moved["other_transaction_id"])] = "somebody else's: ours never came"
+        second, _ = await debited(rail, await customer(rail, "CR502"))
+        rail.attempts.reviewed |= {first.operation_id, second.operation_id}
+        rail.clock.turn(1801)
+        await until(lambda: rail.filed.rows)
+    assert len(rail.filed.rows) == 1
+    assert rail.post.kept[SAGA].empty()
+
+
+async def test_what_was_told_to_a_debit_that_waits_no_more_is_filed(rail):
+    """People settled it otherwise before its saga could take the credit."""
+    async with rail.running():
+        submit = await in_review(rail, await customer(rail))
+        await rail.post.next()
+        rail.attempts.reviewed.clear()
+        rail.attempts.close(submit.operation_id, state="REFUSED")
+        rail.clock.turn(1801)
+        await until(lambda: rail.filed.rows)
 
 
 async def test_filing_waits_for_the_database(rail):

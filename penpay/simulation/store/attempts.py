@@ -98,18 +98,32 @@ class MemoryAttemptStore:
 
     async def unwitnessed(self, since: datetime) -> Sequence[OperationRow]:
         await self._node.look("attempts.unwitnessed")
-        debits = [
+        return [debit for debit in self._debits(since) if self._awaits_witness(debit)]
+
+    def _debits(self, since: datetime) -> Sequence[OperationRow]:
+        return [
             operation_row(self._node.server, stored)
             for stored in sorted(self._schema.provider_operations.rows.values(), key=OLDEST_FIRST)
             if stored.kind == OperationKind.DERIV_WITHDRAW and stored.created_at >= since
         ]
-        return [debit for debit in debits if self._awaits_witness(debit)]
 
     def _awaits_witness(self, debit: OperationRow) -> bool:
         if debit.state in OVER:
-            state = self._schema.transactions.rows[debit.transaction_id].row.state
-            return debit.state == OperationState.CONFIRMED and state == "DEBITED"
+            return debit.state == OperationState.CONFIRMED and self._stage(debit) == "DEBITED"
         return debit.attempts > debit.attempts_closed
+
+    def _stage(self, debit: OperationRow) -> str:
+        return self._schema.transactions.rows[debit.transaction_id].row.state
+
+    async def unwitnessed_in_review(self, since: datetime) -> Sequence[OperationRow]:
+        await self._node.look("attempts.unwitnessed_in_review")
+        return [debit for debit in self._debits(since) if self._is_missed(debit)]
+
+    def _is_missed(self, debit: OperationRow) -> bool:
+        if debit.state != OperationState.CONFIRMED or self._stage(debit) != "IN_REVIEW":
+            return False
+        used = self._schema.provider_references.under("operation", debit.id)
+        return not any(row.kind in {"deriv_credit", "deriv_credit_claimed"} for row in used)
 
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
         await self._node.look("attempts.newest")

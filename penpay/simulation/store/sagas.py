@@ -1,9 +1,12 @@
 """Reads of sagas in memory."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
 from penpay.domain.errors import Unavailable
+from penpay.domain.review import ReviewItem
+from penpay.domain.strays import CLAIMED, CREDIT, Filed
 from penpay.ports import SagaRows
 from penpay.simulation.store.node import PASSING, MemoryNode
 from penpay.simulation.store.operations import OLDEST_FIRST, operation_row
@@ -52,6 +55,15 @@ class MemorySagaStore:
         inbox = server.schema.callback_inbox
         evidence = [found for row in rows for found in inbox.under("new_operation", row.id)]
         return SagaRows(stored.row, rows, tuple(found.row for found in sorted(evidence, key=arrival)))
+
+    async def filed_credit(self, ref: str) -> Filed | None:
+        schema = await self._node.look("sagas.filed_credit")
+        claim = schema.provider_references.get((CLAIMED, ref))
+        for row in schema.review_items:
+            if row.kind == CREDIT and json.loads(row.evidence)["ref"] == ref:
+                item = ReviewItem(**row._asdict() | {"evidence": json.loads(row.evidence)})
+                return Filed(item=item, claimed_by=claim.operation_id if claim is not None else "")
+        return None
 
     async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[tuple[str, datetime]]:
         schema = await self._node.look("sagas.due")

@@ -11,7 +11,14 @@ import pytest
 from penpay.domain.errors import Conflict, Unavailable
 from penpay.domain.money import usd
 from penpay.domain.rail_end import decode_rail_end
-from penpay.domain.unit import OperationChange, OperationKind, OperationState, RejectCode, TransactionEvent
+from penpay.domain.unit import (
+    OperationChange,
+    OperationKind,
+    OperationState,
+    ProviderReference,
+    RejectCode,
+    TransactionEvent,
+)
 from penpay.messages import UnitRejected
 from penpay.ports import AttemptEnd
 from tests.contracts.store.ledgers import ledger
@@ -381,6 +388,27 @@ async def test_debits_that_wait_for_our_side_of_them_are_unwitnessed(rail):
         (begun_.new_operations[0].id, "INTENT", 1),
     }
     assert await rail.process.attempts.unwitnessed(begun_.at + timedelta(hours=1)) == []
+
+
+def in_review(first, **changes):
+    """Executed, and before people."""
+    steps = (TransactionEvent(from_state="DERIV_SENDING", event="DebitConfirmed", to_state="IN_REVIEW"),)
+    unit = stepped(first, state="IN_REVIEW", operations=(confirmed(first),), **changes)
+    return replace(unit, transaction=replace(unit.transaction, events=steps))
+
+
+@pytest.mark.parametrize("kind", ["deriv_credit", "deriv_credit_claimed"])
+async def test_executed_debits_in_review_are_known_until_our_side_of_them_is(rail, kind):
+    missed, seen, waiting, other = withdrawal(), withdrawal(), withdrawal(), withdrawal()
+    for unit in (missed, seen, waiting, other):
+        await rail.commit(unit)
+    reference = ProviderReference(kind=kind, ref=fresh_id(), operation_id=seen.new_operations[0].id)
+    await rail.commit(in_review(missed))
+    await rail.commit(in_review(seen, references=(reference,)))
+    await rail.commit(debited(other))
+    rows = await rail.process.attempts.unwitnessed_in_review(missed.at - timedelta(hours=1))
+    assert [(row.id, row.state) for row in rows] == [(missed.new_operations[0].id, "CONFIRMED")]
+    assert await rail.process.attempts.unwitnessed_in_review(missed.at + timedelta(hours=1)) == []
 
 
 async def test_the_newest_attempt_and_used_references_are_known(rail):

@@ -4,7 +4,11 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from penpay.domain.review import Approval, ReviewItem, closing
+import pytest
+
+from penpay.domain.money import usd
+from penpay.domain.review import Action, Approval, ReviewItem, closing
+from penpay.domain.strays import Stray, claimed, ended, stray_unit
 from penpay.domain.unit import RejectCode, ReviewClosed, ReviewOpened, UnitOfWork
 from penpay.messages import Committed, UnitRejected
 from tests.contracts.store.ledgers import ledger
@@ -28,8 +32,8 @@ def asked(unit: UnitOfWork, kind: str) -> ReviewOpened:
     )
 
 
-def close(opened: ReviewOpened, approval: Approval = STAFF, *, at: datetime = AT) -> UnitOfWork:
-    item = ReviewItem(
+def item_of(opened: ReviewOpened) -> ReviewItem:
+    return ReviewItem(
         id=opened.id,
         shard=SHARD,
         transaction_id=opened.transaction_id,
@@ -39,8 +43,12 @@ def close(opened: ReviewOpened, approval: Approval = STAFF, *, at: datetime = AT
         owner_role="OPS",
         opened_at=AT,
         due_at=AT,
+        evidence=opened.evidence,
     )
-    return closing(item, approval, at=at)
+
+
+def close(opened: ReviewOpened, approval: Approval = STAFF, *, at: datetime = AT) -> UnitOfWork:
+    return closing(item_of(opened), approval, at=at)
 
 
 async def test_one_question_is_closed_and_its_saga_goes_on_from_where_it_was(stage):
@@ -95,3 +103,49 @@ async def test_a_close_whose_answer_was_lost_is_done_once(stage):
         assert isinstance(await commit(close(one)), Committed)
     assert [row["resolution"] for row in stage.stored("review_items")] == [STAFF.text()]
     assert len([row for row in stage.stored("audit_log") if row["subject"] == one.id]) == 1
+
+
+# --- a credit that was set aside as nobody's, and what it turns out to be ---
+
+
+def nobodys() -> tuple[Stray, ReviewItem, UnitOfWork]:
+    stray = Stray(kind="credit", ref=fresh_id(), amount=usd(2_000), at="2026-11-20T09:00:00.000Z")
+    unit = stray_unit(stray, review_id=fresh_id(), now=AT, actor="test")
+    (opened,) = unit.reviews
+    return stray, item_of(opened), unit
+
+
+def given(stray: Stray, item: ReviewItem, operation_id: str = "") -> UnitOfWork:
+    bare = closing(item, STAFF, at=AT)
+    return claimed(bare, stray, operation_id=operation_id or fresh_id(), actor="staff:Achieng")
+
+
+async def test_a_credit_of_nobody_is_found_with_its_question_and_with_whose_it_is_since(stage):
+    async with ledger(stage) as (process, commit):
+        stray, item, unit = nobodys()
+        assert await process.sagas.filed_credit(stray.ref) is None
+        await commit(unit)
+        found = await process.sagas.filed_credit(stray.ref)
+        assert (found.item.id, found.item.closed_at, found.claimed_by) == (item.id, None, "")
+        assert found.item.evidence["ref"] == stray.ref
+        operation_id = fresh_id()
+        assert isinstance(await commit(given(stray, item, operation_id)), Committed)
+        found = await process.sagas.filed_credit(stray.ref)
+        assert (found.item.resolution, found.claimed_by) == (STAFF.text(), operation_id)
+        assert found.item.closed_at is not None
+
+
+@pytest.mark.parametrize("claim_first", [True, False])
+async def test_a_credit_of_nobody_is_decided_once(stage, claim_first):
+    async with ledger(stage) as (_, commit):
+        stray, item, unit = nobodys()
+        await commit(unit)
+        owned = ended(
+            closing(item, OTHERS, at=AT), stray, Action.OWN, item_id=item.id, reference="t", actor="staff:Wanjiru"
+        )
+        claim = given(stray, item)
+        first, second = (claim, owned) if claim_first else (owned, claim)
+        assert isinstance(await commit(first), Committed)
+        late = await commit(second)
+        assert isinstance(late, UnitRejected)
+        assert late.code is RejectCode.UNIT_DIFFERS
