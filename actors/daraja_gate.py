@@ -26,6 +26,7 @@ from penpay.domain.unit import OperationKind
 from penpay.messages import ProbeAnswered
 from penpay.messages_rails import (
     DARAJA_POLLERS,
+    NEVER_ACKNOWLEDGED,
     ProbePayout,
     ProbePull,
     ProbeReversal,
@@ -367,7 +368,7 @@ class DarajaGateActor(RailSender):
         except StoreError as error:
             return _unanswered("reversal", asked, type(error).__name__)
         if attempt is None or not attempt.provider_ref:
-            return _unanswered("reversal", asked, "never_acknowledged")
+            return _unanswered("reversal", asked, NEVER_ACKNOWLEDGED)
         await self._gate.daraja.transaction_status(
             receipt="",
             conversation_id=asked.originator_conversation_id or attempt.provider_ref,

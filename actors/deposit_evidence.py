@@ -8,6 +8,8 @@ from penpay.domain.deposit import Deposit, State
 from penpay.domain.errors import BadInput
 from penpay.domain.money import Money
 from penpay.domain.mpesa_callbacks import (
+    COMPLETED,
+    NOT_COMPLETED,
     ResultCallback,
     StkCallback,
     is_undecided,
@@ -20,6 +22,7 @@ from penpay.domain.rail_end import ANOTHER_RECIPIENT, EXPIRED, Outcome, RailEnd,
 from penpay.domain.result_owner import Owner, Request
 from penpay.domain.unit import OperationKind
 from penpay.messages import InboxRow, ProbeAnswered
+from penpay.messages_rails import NEVER_ACKNOWLEDGED
 
 REVERSED_ALREADY = "R000001"
 
@@ -164,9 +167,9 @@ def _transaction_status(deposit: Deposit, result: ResultCallback, row: InboxRow)
 
     The payment's own receipt says nothing: a payment stays `Completed` whether or not it was given back.
     """
-    if result.result_code != "0" or result.transaction_status != "Completed" or not row.trusted_source:
+    if result.result_code != "0" or not row.trusted_source:
         return None
-    if result.receipt in {deposit.receipt, deposit.held_receipt}:
+    if result.receipt and result.receipt in {deposit.receipt, deposit.held_receipt}:
         return None
     told = result.value("ConversationID")
     owner = _owner(deposit, told)
@@ -176,7 +179,11 @@ def _transaction_status(deposit: Deposit, result: ResultCallback, row: InboxRow)
         return None
     if result.amount is not None and result.amount != deposit.paid:
         return Unusable(f"the status is one of {result.amount.text()} KES")
-    return ev.RefundConfirmed(receipt=result.receipt) if result.receipt else None
+    if result.transaction_status == COMPLETED and result.receipt:
+        return ev.RefundConfirmed(receipt=result.receipt)
+    if result.transaction_status in NOT_COMPLETED:
+        return ev.RefundNotCompleted(status=result.transaction_status, at=row.received_at)
+    return None
 
 
 def event_of_probe(deposit: Deposit, answer: ProbeAnswered) -> ev.Event | None:
@@ -184,10 +191,8 @@ def event_of_probe(deposit: Deposit, answer: ProbeAnswered) -> ev.Event | None:
     if answer.probe == "stk" and answer.reference not in {"", deposit.known_checkout_id}:
         return None  # about a push that a claim had named, and that is not ours
     match answer.probe, answer.outcome:
-        case "recipient", "OK":
-            return ev.RecipientChecked(ok=True)
-        case "recipient", "REFUSED":
-            return ev.RecipientChecked(ok=False, code=answer.code)
+        case "recipient", "OK" | "REFUSED" as verdict:
+            return ev.RecipientChecked(ok=verdict == "OK", code=answer.code)
         case "stk", "PAID":
             return ev.MpesaPaid(source="query", amount=deposit.send)
         case "stk", "FAILED":
@@ -204,6 +209,8 @@ def event_of_probe(deposit: Deposit, answer: ProbeAnswered) -> ev.Event | None:
             )
         case "pull", "CLEAN" if answer.until is not None:
             return ev.PullClean(until=answer.until)
+        case "reversal", "UNANSWERED" if answer.code == NEVER_ACKNOWLEDGED:
+            return ev.RefundUntold()
         case "transfer", "CONFIRMED" if answer.amount is not None:
             return ev.DerivConfirmed(transaction_id=answer.reference, amount=answer.amount, proof="statement")
         case "transfer", "ABSENT":

@@ -4,16 +4,12 @@ from actors.flow import Unusable, is_settled
 from penpay.domain import withdrawal_events as ev
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import uuid_text
-from penpay.domain.mpesa_callbacks import ResultCallback, parse_result
+from penpay.domain.mpesa_callbacks import COMPLETED, NOT_COMPLETED, ResultCallback, parse_result
 from penpay.domain.rail_end import ANOTHER_RECIPIENT, Outcome, RailEnd, decode_rail_end
 from penpay.domain.result_owner import Owner, Request
 from penpay.domain.unit import OVER, OperationKind
 from penpay.domain.withdrawal import TRANSITIONS, Withdrawal
 from penpay.messages import InboxRow, ProbeAnswered
-
-COMPLETED = "Completed"
-NOT_COMPLETED = frozenset({"Cancelled", "Declined", "Expired", "Failed"})
-"""Final verdicts of a payout's status that say that the customer has no shillings."""
 
 
 def event_of(withdrawal: Withdrawal, row: InboxRow) -> ev.Event | Unusable | None:

@@ -63,11 +63,14 @@ class ProbePull:
     since: datetime
 
 
+NEVER_ACKNOWLEDGED = "never_acknowledged"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeReversal:
     """Ask for the state of a Reversal: the result arrives as an inbox row. Tell; answer probe `reversal`.
 
-    UNANSWERED `never_acknowledged` when Safaricom gave no conversation to ask about. `originator_conversation_id`: the
+    UNANSWERED `NEVER_ACKNOWLEDGED` when Safaricom gave no conversation to ask about. `originator_conversation_id`: the
     second id of its acknowledgement, when that one is asked by; otherwise the first is.
     """
 

@@ -62,6 +62,7 @@ def rules_of(settings: Settings) -> Rules:
         witness_look_s=max(1.0, 10.0 / given.speed),
         status_after_s=given.b2c_status_after_s,
         second_evidence_s=given.b2c_status_after_s,
+        untold_s=3 * given.b2c_status_after_s,
         same_payout_id_s=given.b2c_resend_s,
     )
 

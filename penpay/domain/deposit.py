@@ -122,6 +122,8 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
         ev.RefundRefused: (_S.IN_REVIEW,),
         ev.RefundNotSent: (_S.REFUND_SENDING, _S.IN_REVIEW),
         ev.RefundOutcomeUnknown: (_S.REFUND_SENDING,),
+        ev.RefundNotCompleted: (_S.REFUND_SENDING, _S.IN_REVIEW),
+        ev.RefundUntold: (_S.REFUND_SENDING, _S.IN_REVIEW),
         ev.Woke: (_S.REFUND_SENDING, _S.IN_REVIEW),
         **_ANY_OPEN,
     },
@@ -233,6 +235,8 @@ class Deposit:
     """Deriv's id of a transfer of ours by which somebody else got the dollars."""
     earlier_transaction_ids: tuple[str, ...] = ()
     """Deriv's ids of transfers that are booked, beside the newest of each kind above."""
+    doubted_at: datetime | None = None
+    """Since when all that is known of the Reversal is a status that says no, or that it cannot be asked about."""
     refund_receipt: str = ""
     transfers: int = 0
     """How many times the shillings were held for a transfer, and below for a refund."""

@@ -194,6 +194,19 @@ class RefundOutcomeUnknown(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefundNotCompleted(Event):
+    """The status of the Reversal, read at `at`, is final and not Completed."""
+
+    status: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundUntold(Event):
+    """Safaricom never acknowledged the Reversal: its status cannot be asked for, only its result can tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StaffCredited(Event):
     """Two named people decided: the customer gets the dollars."""
 

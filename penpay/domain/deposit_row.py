@@ -44,7 +44,7 @@ _PACKING = Packing(
         "misdirected_transaction_id",
         "refund_receipt",
     ),
-    times=("pushed_at", "paid_at", "held_paid_at", "asked_staff_at", "state_since"),
+    times=("pushed_at", "paid_at", "held_paid_at", "asked_staff_at", "doubted_at", "state_since"),
     counts=("failed_queries", "polls", "transfers", "refunds"),
     flags=("verify_first", "held_stranger"),
     lists=("earlier_transaction_ids",),

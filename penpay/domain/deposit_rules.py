@@ -62,6 +62,8 @@ HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {
     ev.RefundRefused: move.refund_refused,
     ev.RefundNotSent: move.refund_not_sent,
     ev.RefundOutcomeUnknown: move.refund_unknown,
+    ev.RefundNotCompleted: move.refund_not_completed,
+    ev.RefundUntold: move.refund_untold,
     ev.Woke: woke,
     ev.Parked: people.parked,
     ev.StaffCredited: people.staff_credited,
@@ -80,7 +82,15 @@ _OF_TRANSFER = (
     ev.DerivAbsent,
     ev.DerivAmbiguous,
 )
-_OF_REFUND = (ev.RefundAccepted, ev.RefundConfirmed, ev.RefundRefused, ev.RefundNotSent, ev.RefundOutcomeUnknown)
+_OF_REFUND = (
+    ev.RefundAccepted,
+    ev.RefundConfirmed,
+    ev.RefundRefused,
+    ev.RefundNotSent,
+    ev.RefundOutcomeUnknown,
+    ev.RefundNotCompleted,
+    ev.RefundUntold,
+)
 
 
 def _proves(event: ev.Event) -> bool:

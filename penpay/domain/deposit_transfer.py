@@ -1,5 +1,6 @@
 """The rules of a deposit behind the payment: dollars to the customer, or shillings back to the payer."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from penpay.domain import deposit_events as ev
@@ -219,7 +220,7 @@ def open_refund(d: Draft[Deposit]) -> None:
         return
     request = {"receipt": d.now.receipt}
     d.open("refund", OperationKind.REVERSAL, d.now.paid, recipient=d.now.phone_mask, request=lambda _: request)
-    d.set(refund_conversation_id="", refund_originator_conversation_id="")
+    d.set(refund_conversation_id="", refund_originator_conversation_id="", doubted_at=None)
     d.effect("submit", d.now.refund)
 
 
@@ -231,6 +232,7 @@ def refund_accepted(d: Draft[Deposit], e: ev.RefundAccepted) -> None:
         d.now.state,
         refund_conversation_id=e.conversation_id,
         refund_originator_conversation_id=e.originator_conversation_id,
+        doubted_at=None,
         next_wake_at=wake,
     )
 
@@ -306,6 +308,29 @@ def refund_unknown(d: Draft[Deposit], e: ev.RefundOutcomeUnknown) -> None:
     d.operation("refund", _O.UNKNOWN, code=e.code)
     wake = None if d.now.state is _S.IN_REVIEW else d.later(d.rules.refund_probe_s)
     d.step(d.now.state, {"code": e.code}, next_wake_at=wake)
+
+
+def refund_not_completed(d: Draft[Deposit], e: ev.RefundNotCompleted) -> None:
+    """Without a failed result a status moves nothing. Said twice, and not at once, it is for people to look at."""
+    reason = f"the status of the Reversal is {e.status}, and its result never came"
+    _doubted(d, e.at, reason, {"status": e.status}, patience_s=d.rules.second_evidence_s)
+
+
+def refund_untold(d: Draft[Deposit], _e: ev.RefundUntold) -> None:
+    """No question can bring anything: once its result is late, people look."""
+    if not d.now.refund_conversation_id:
+        reason = "Safaricom neither acknowledged the Reversal nor told its result"
+        _doubted(d, d.at, reason, {}, patience_s=d.rules.untold_s)
+
+
+def _doubted(d: Draft[Deposit], at: datetime, reason: str, evidence: dict[str, str], *, patience_s: float) -> None:
+    assert d.now.refund is not None
+    if d.now.refund.state is _O.INTENT:
+        return
+    if d.now.doubted_at is None:
+        d.step(d.now.state, evidence, doubted_at=at)
+    elif at >= d.now.doubted_at + timedelta(seconds=patience_s):
+        d.to_review("refund_overdue", "FINANCE", reason, evidence)
 
 
 def slug(code: str) -> str:

@@ -40,6 +40,9 @@ _HIDDEN = re.compile(r"[*xX#]", re.ASCII)
 _WHOLE = re.compile(r"0*[1-9][0-9]{8,}", re.ASCII)
 """A number of nine digits or more: what is shorter and hides nothing is a code, and nobody's phone."""
 _TIMES = (("%Y%m%d%H%M%S", 14), ("%d.%m.%Y %H:%M:%S", 19), ("%Y-%m-%d %H:%M:%S", 19))
+COMPLETED = "Completed"
+NOT_COMPLETED = frozenset({"Cancelled", "Declined", "Expired", "Failed"})
+"""Final verdicts of a status that say that no shillings moved."""
 _DESCRIPTION_MAX = 200
 _PHONE_TAIL_MAX = 4
 

@@ -35,6 +35,8 @@ class Rules:
     """How long a payout's result may take before its status is asked for."""
     second_evidence_s: float = 600.0
     """A failed result and the status that confirms it lie at least this far apart."""
+    untold_s: float = 1800.0
+    """How long a result may take of which nothing can be asked, before people look."""
     same_payout_id_s: float = 86400.0
 
     def __post_init__(self) -> None:

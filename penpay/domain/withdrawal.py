@@ -200,6 +200,8 @@ class Withdrawal:
     receipt: str = ""
     failed_code: str = ""
     failed_at: datetime | None = None
+    declined_at: datetime | None = None
+    """When the payout's status was first read to be final and not Completed, without a failed result before."""
     return_transaction_id: str = ""
     misdirected_transaction_id: str = ""
     """Deriv's id of a return of ours by which somebody else got the dollars."""

@@ -39,6 +39,7 @@ def open_payout(d: Draft[Withdrawal]) -> None:
         conversation_id="",
         failed_code="",
         failed_at=None,
+        declined_at=None,
         polls=0,
         next_wake_at=d.later(d.rules.resend_s),
     )
@@ -208,7 +209,7 @@ def payout_not_completed(d: Draft[Withdrawal], e: ev.PayoutNotCompleted) -> None
     failed_at = d.now.failed_at
     apart = failed_at is not None and e.at >= failed_at + timedelta(seconds=d.rules.second_evidence_s)
     if not apart:
-        d.step(d.now.state, {"status": e.status})
+        _declined(d, e)
         return
     if d.now.state is _S.IN_REVIEW:
         payout_absent(d, d.now.failed_code)
@@ -222,6 +223,20 @@ def payout_not_completed(d: Draft[Withdrawal], e: ev.PayoutNotCompleted) -> None
             start_return(d, reason="payout_refused")
         case Verdict.UNCLEAR:
             d.to_review("payout_refused", "OPS", f"Safaricom's code {d.now.failed_code} does not say what to do")
+
+
+def _declined(d: Draft[Withdrawal], e: ev.PayoutNotCompleted) -> None:
+    """Without a failed result, or too soon behind one, it moves nothing.
+
+    Where no result comes it is for people to look at, once it was said twice and not at once.
+    """
+    since = d.now.declined_at
+    alone = d.now.failed_at is None and d.now.state is not _S.IN_REVIEW
+    if alone and since is not None and e.at >= since + timedelta(seconds=d.rules.second_evidence_s):
+        reason = f"the status of the payout is {e.status}, and its result never came"
+        d.to_review("payout_unknown", "OPS", reason, {"status": e.status})
+        return
+    d.step(d.now.state, {"status": e.status}, declined_at=(since or e.at) if alone else since)
 
 
 def payout_absent(d: Draft[Withdrawal], code: str, *, attempts_closed: int | None = None) -> None:

@@ -41,7 +41,7 @@ _PACKING = Packing(
         "return_transaction_id",
         "misdirected_transaction_id",
     ),
-    times=("debited_at", "failed_at", "state_since"),
+    times=("debited_at", "failed_at", "declined_at", "state_since"),
     counts=("payouts", "returns", "polls"),
     flags=(),
     lists=("earlier_transaction_ids",),

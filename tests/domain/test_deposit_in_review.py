@@ -106,7 +106,10 @@ TABLE: tuple[tuple[str, ev.Event, str, str, str, list[str]], ...] = (
     ("unknown refund", REVERSED, "REVERSED", "CONFIRMED", "gone", []),
     ("unknown refund", ev.RefundNotSent(code="x", attempt=1), "IN_REVIEW", "UNKNOWN", "refund_out", []),
 )
-PEOPLES = {ev.DerivAbsent, ev.DerivAmbiguous, ev.RecipientChecked, ev.QueryPending, ev.PullClean}
+PEOPLES = {
+    *(ev.DerivAbsent, ev.DerivAmbiguous, ev.RecipientChecked, ev.QueryPending, ev.PullClean),
+    *(ev.RefundNotCompleted, ev.RefundUntold),
+}
 """Answers to searches that the saga asked for: in review nobody waits for them, people prove what they find."""
 
 

@@ -1065,6 +1065,8 @@ things = st.one_of(
     st.builds(ev.RefundRefused, code=st.just("x")),
     st.builds(ev.RefundNotSent, code=st.just("x"), attempt=attempts),
     st.builds(ev.RefundOutcomeUnknown, code=st.just("x")),
+    st.builds(ev.RefundNotCompleted, status=st.just("Declined"), at=st.sampled_from([T0, T0 + timedelta(hours=9)])),
+    st.builds(ev.RefundUntold),
     st.builds(ev.CancelRequested),
     st.builds(ev.Woke, attempted=st.booleans()),
     st.builds(ev.Parked, error=st.just("x")),

@@ -685,6 +685,7 @@ things: st.SearchStrategy[Any] = st.one_of(
         executed=st.booleans(),
         reference=st.sampled_from(["c1", "a1", "S1", "r1"]),
         approval=st.just("a,b"),
+        arrived=st.sampled_from([None, SEND, usd(1)]),
     ),
     st.builds(
         ev.StaffSettled,

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from actors.deposit_evidence import event_of
+from actors.deposit_evidence import event_of, event_of_probe
 from actors.flow import Unusable
 from penpay.domain.deposit import State
-from penpay.domain.deposit_events import RefundConfirmed, RefundRefused
+from penpay.domain.deposit_events import RefundConfirmed, RefundNotCompleted, RefundRefused, RefundUntold
 from penpay.domain.money import kes
-from penpay.messages import InboxRow
+from penpay.messages import InboxRow, ProbeAnswered
+from penpay.messages_rails import NEVER_ACKNOWLEDGED
 from tests.domain.books import new_deposit
 
 PAYMENT, REFUND = "SG632NMUAB", "SG799REFND"
@@ -49,10 +50,27 @@ def test_the_reversal_s_own_receipt_confirms_the_refund(deposit):
 
 
 @pytest.mark.parametrize(
-    "row", [status(PAYMENT), status(REFUND, "Declined"), status(REFUND, trusted=False), status("")]
+    "row",
+    [
+        *(status(PAYMENT), status(PAYMENT, "Declined"), status(REFUND, trusted=False), status("")),
+        *(status("", "Initiated"), status("", "Declined", trusted=False)),
+    ],
 )
-def test_the_payment_itself_a_decline_or_a_stranger_confirms_nothing(deposit, row):
+def test_the_payment_itself_no_verdict_or_a_stranger_confirms_nothing(deposit, row):
     assert event_of(deposit, row) is None
+
+
+@pytest.mark.parametrize("receipt", ["", REFUND])
+@pytest.mark.parametrize("verdict", ["Cancelled", "Declined", "Expired", "Failed"])
+def test_a_final_status_that_says_no_is_told(deposit, receipt, verdict):
+    refused = RefundNotCompleted(status=verdict, at=datetime(2026, 3, 1, tzinfo=UTC))
+    assert event_of(deposit, status(receipt, verdict)) == refused
+
+
+@pytest.mark.parametrize(("code", "told"), [(NEVER_ACKNOWLEDGED, RefundUntold()), ("Unavailable", None)])
+def test_a_reversal_that_cannot_be_asked_about_is_told_from_one_that_could_not_be_just_now(deposit, code, told):
+    answer = ProbeAnswered(probe="reversal", operation_id="op", outcome="UNANSWERED", code=code)
+    assert event_of_probe(deposit, answer) == told
 
 
 # --- whose a result is ---
@@ -107,4 +125,7 @@ def test_a_status_must_be_the_one_of_our_reversal_and_its_amount(refunding, unan
     assert event_of(refunding, status(REFUND, ConversationID="AG_1", Amount="1300.00")) == CONFIRMED
     assert isinstance(event_of(refunding, status(REFUND, ConversationID="AG_2")), Unusable)
     assert isinstance(event_of(refunding, status(REFUND, Amount="7.00")), Unusable)
+    assert isinstance(event_of(refunding, status("", "Declined", ConversationID="AG_2")), Unusable)
+    assert isinstance(event_of(refunding, status("", "Declined", Amount="7.00")), Unusable)
+    assert event_of(unanswered, status("", "Declined", ConversationID="AG_1")) is None
     assert event_of(unanswered, status(REFUND, ConversationID="AG_1")) is None
