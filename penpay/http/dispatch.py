@@ -98,6 +98,11 @@ class Call:
             self.counted += hits
         return wait_s
 
+    async def room(self, *hits: Hit) -> None:
+        """429 when one rule is full. Counts nothing, so they are counted once more before what they limit is done."""
+        if wait_s := max(await self.edge.rate_limits.room_s(hits)):
+            raise Stop("rate_limited", retry_after_s=wait_s)
+
     async def give_back(self) -> None:
         """Nothing came of this request, and that was our doing: it costs its caller nothing."""
         hits, self.counted = self.counted, []
@@ -130,7 +135,7 @@ class Route:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Request header fields that the handler reads, for the documentation."""
     free_when_away: bool = False
-    """What it counts is given back when a part of ours is away. Not where somebody may have guessed meanwhile."""
+    """What it counts is given back when a part of ours is away. Not where a wrong guess may end like that."""
     only_itself: bool = False
     """A GET that changes something, never ends or is written while it is read: HEAD is not answered."""
 

@@ -22,7 +22,10 @@ from penpay.http.schemas_identity import ChangePhoneRequest, VerifyPhoneRequest
 
 
 async def ask(call: Call) -> web.Response:
-    """Send a code to the new number. Whether another account holds it is said only to who reads that code."""
+    """Send a code to the new number. Whether another account holds it is said only to who reads that code.
+
+    Tries of the password count when it was compared: who asks too early is told so before that.
+    """
     body: ChangePhoneRequest = call.body
     edge, who, at = call.edge, call.who, call.edge.clock.now()
     phone = phone_e164(body.phone)
@@ -32,13 +35,14 @@ async def ask(call: Call) -> web.Response:
         raise BadInput("pin", "is needed as well, since a PIN is set")
     _not_frozen(call)
     await _not_held(call, phone)
+    codes = Hit(edge.settings.rates.resend, f"new-phone-{who.user_id}"), *sending(edge, phone)
+    await call.room(*codes)
     await call.limit(Hit(edge.settings.rates.code, f"phone-{who.user_id}"))
     if not await edge.passwords.check_password(await edge.accounts.password_hash(who.user_id), body.password):
         raise Stop("password_wrong")
     if who.pin_set and body.pin is not None:
         await check_pin(call, body.pin)
-    own = Hit(edge.settings.rates.resend, f"new-phone-{who.user_id}")
-    resend_at = await limit_codes(call, own, *sending(edge, phone))
+    resend_at = await limit_codes(call, *codes)
     code, new = new_code(edge, _whom(call, phone), at)
     if await edge.phone_changes.ask(who.user_id, phone, new):
         send_code(edge, phone, code, reference="new-phone-code")

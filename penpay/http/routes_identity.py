@@ -161,6 +161,7 @@ OWN = (
         method="POST",
         path="/me/phone",
         handle=phones.ask,
+        free_when_away=True,
         summary="Change the phone number; a code goes to the new one",
         tag="Customer",
         body=schemas_identity.ChangePhoneRequest,

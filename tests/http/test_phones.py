@@ -1,8 +1,16 @@
 """Changing the phone number: what it takes, what it does, and who keeps access."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from penpay.adapters.passwords import Argon2Passwords
+from penpay.adapters.phone_store import MySqlPhoneChanges
+from penpay.domain.errors import Unavailable
+from penpay.http.edge import EdgeSettings
+from penpay.http.rates import rate_rules
 from tests.http.test_passwords import ask_code, reset
 from tests.http.test_sign_in import registration
 from tests.http.world import PASSWORD, Answer, Customer, World, login, new_phone, signed_in
@@ -184,3 +192,36 @@ async def test_a_frozen_account_changes_nothing(customer: Customer, module_datab
     )
     answer = await ask(customer, new_phone())
     assert (answer.status, answer.code) == (403, "account_frozen")
+
+
+class TestWithTheUsualLimits:
+    @pytest.fixture
+    def edge_settings(self, edge_settings: EdgeSettings) -> EdgeSettings:
+        return replace(edge_settings, rates=rate_rules(address_factor=1000))
+
+    @pytest.mark.parametrize("part", [(Argon2Passwords, "check_password"), (MySqlPhoneChanges, "ask")])
+    async def test_what_a_part_of_ours_kept_from_being_sent_costs_nothing(
+        self, customer: Customer, monkeypatch: pytest.MonkeyPatch, part: tuple[type, str]
+    ):
+        async def away(*_: object) -> None:
+            raise Unavailable("a part")
+
+        phone = new_phone()
+        with monkeypatch.context() as broken:
+            broken.setattr(*part, away)
+            assert [(await ask(customer, phone)).status for _ in range(6)] == [503] * 6
+        assert (await ask(customer, phone)).status == 202
+
+    async def test_whoever_asks_too_early_again_and_again_may_ask_when_it_is_time(
+        self, world: World, customer: Customer
+    ):
+        phone = new_phone()
+        assert (await ask(customer, phone)).status == 202
+        early = [await ask(customer, phone) for _ in range(6)]
+        assert {(one.status, one.code) for one in early} == {(429, "rate_limited")}
+        world.edge.clock.ahead += timedelta(seconds=int(early[0].headers["Retry-After"]))
+        assert (await ask(customer, phone)).status == 202
+
+    async def test_a_wrong_password_counts(self, customer: Customer):
+        guesses = [(await ask(customer, new_phone(), password=f"wrong password {n}")).status for n in range(6)]
+        assert guesses == [403] * 5 + [429]
