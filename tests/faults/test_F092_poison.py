@@ -1,7 +1,6 @@
 """F92: a message that always raises."""
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,18 +10,15 @@ import pytest
 
 from actors.base import ActorCrashed, ActorKilled, AsyncioActorRef
 from actors.inbox import InboxActor, InboxTimes
-from actors.parking import park
 from actors.saga import SagaActor
-from config.limits import SAGA_CRASHES_MAX
 from penpay.domain.errors import Unavailable
 from penpay.domain.suspicion import DELIVERIES_MAX
 from penpay.messages import CancelTransaction, EvidenceArrived, EvidenceBroke, InboxRow, Refusal, inbox_of
 from penpay.simulation.play import play
 from penpay.simulation.world import Seed
-from supervisors.root import SupervisionTree
-from supervisors.specs import BackoffPolicy, EntityHostSpec, StormPolicy, SupervisorSpec
 from tests.actors.house import House
 from tests.actors.test_saga import accepted, evidence, parts_of, row_of
+from tests.faults.hosting import hosted
 from tests.faults.test_F091_bell_lost_or_rung_twice import Inbox
 
 POISON = b"poison"
@@ -158,20 +154,7 @@ async def test_a_saga_that_a_message_always_breaks_is_parked_alone_and_with_its_
     sound = replace(poisoned, id=admitted.ids.ulid())
     admitted.rows[sound.id] = sound
     message = evidence(admitted, "stk", POISON)
-    sagas = EntityHostSpec(
-        name="sagas",
-        factory=lambda transaction_id: (Brittle, (transaction_id, parts)),
-        on_parked=lambda transaction_id, error: park(transaction_id, error, parts),
-        crashes_max=SAGA_CRASHES_MAX,
-        backoff=BackoffPolicy(base_s=0.001, cap_s=0.002),
-        storm=StormPolicy(share_min=10_000),
-    )
-    tree = SupervisionTree(
-        SupervisorSpec(name="penpay", strategy="one_for_one", children=[sagas], max_restarts=1, within_s=60.0),
-        randomness=random.Random(92),
-    )
-    await tree.start()
-    try:
+    async with hosted(parts, Brittle) as tree:
         assert admitted.reviews == []
         async with asyncio.timeout(5):
             while admitted.rows[poisoned.id].state != "IN_REVIEW":
@@ -186,5 +169,3 @@ async def test_a_saga_that_a_message_always_breaks_is_parked_alone_and_with_its_
         assert admitted.rows[sound.id] == sound
         (host,) = tree.describe()["children"]
         assert (host["restarts"], host["state"]) == (0, "running")
-    finally:
-        await tree.stop()

@@ -1,7 +1,6 @@
 """F92: a transaction whose row the code cannot read: a person sees it all the same, and the row stays as it is."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,9 +8,8 @@ from typing import Any
 import pytest
 
 from actors.parking import park
-from actors.saga import SagaActor, SagaParts
+from actors.saga import SagaParts
 from actors.suspects import Suspects
-from config.limits import SAGA_CRASHES_MAX
 from penpay.adapters.inbox_store import MySqlInboxStore
 from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.saga_store import MySqlSagaStore
@@ -21,9 +19,8 @@ from penpay.domain.errors import Unavailable
 from penpay.domain.review_view import previews
 from penpay.domain.rules import Rules
 from penpay.messages import WakeUp
-from supervisors.root import SupervisionTree
-from supervisors.specs import BackoffPolicy, EntityHostSpec, StormPolicy, SupervisorSpec
 from tests.contracts.store.units import begun
+from tests.faults.hosting import hosted
 from tests.ledger.house import SHARD, CountedIds, Ledger, SystemClock, fresh_id, opened, sealer
 
 DAMAGE: Mapping[str, tuple[str, str]] = {
@@ -128,26 +125,11 @@ async def test_its_host_gives_up_and_puts_the_question(
     ledger: Ledger, database: Any, parts: SagaParts, damage: str
 ) -> None:
     transaction_id = await damaged(ledger, database, damage)
-    sagas = EntityHostSpec(
-        name="sagas",
-        factory=lambda one: (SagaActor, (one, parts)),
-        on_parked=lambda one, error: park(one, error, parts),
-        crashes_max=SAGA_CRASHES_MAX,
-        backoff=BackoffPolicy(base_s=0.001, cap_s=0.002),
-        storm=StormPolicy(share_min=10_000),
-    )
-    tree = SupervisionTree(
-        SupervisorSpec(name="penpay", strategy="one_for_one", children=[sagas], max_restarts=1, within_s=60.0),
-        randomness=random.Random(92),
-    )
-    await tree.start()
-    try:
+    async with hosted(parts) as tree:
         async with asyncio.timeout(10):
             while not questions(database, transaction_id):
                 tree.registry.tell(f"sagas/{transaction_id}", WakeUp())
                 await asyncio.sleep(0.01)
-    finally:
-        await tree.stop()
     assert questions(database, transaction_id) == [("row_unreadable", "OPS", None)]
 
 
