@@ -9,6 +9,7 @@ from penpay.adapters.database import Database
 from penpay.adapters.row_shapes import transaction_row
 from penpay.domain.accounts import TimelineStep
 from penpay.domain.money import Currency, Money
+from penpay.domain.readable import shown
 from penpay.domain.unit import StoredAnswer, TransactionRow
 from penpay.ports import OutboxRow
 
@@ -39,7 +40,7 @@ class MySqlReads:
 
     async def transaction(self, user_id: str, transaction_id: str) -> TransactionRow | None:
         rows = await self._database.rows(self._queries("transaction", id=transaction_id, user_id=user_id))
-        return transaction_row(rows[0]) if rows else None
+        return shown(transaction_row(rows[0])) if rows else None
 
     async def transactions(self, user_id: str, which: Filter) -> Sequence[TransactionRow]:
         query = self._queries(
@@ -52,7 +53,7 @@ class MySqlReads:
             before_id=which.before_id,
             limit=which.limit,
         )
-        return [transaction_row(row) for row in await self._database.rows(query)]
+        return [shown(transaction_row(row)) for row in await self._database.rows(query)]
 
     async def statement_page(
         self, user_id: str, *, from_at: datetime, to_at: datetime, after_id: str, limit: int
@@ -60,7 +61,7 @@ class MySqlReads:
         query = self._queries(
             "statement_page", user_id=user_id, from_at=from_at, to_at=to_at, after_id=after_id, limit=limit
         )
-        return [transaction_row(row) for row in await self._database.rows(query)]
+        return [shown(transaction_row(row)) for row in await self._database.rows(query)]
 
     async def statement_size(self, user_id: str, *, from_at: datetime, to_at: datetime) -> int:
         query = self._queries("statement_size", user_id=user_id, from_at=from_at, to_at=to_at)

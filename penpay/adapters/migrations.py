@@ -20,8 +20,11 @@ from penpay.domain.errors import StoreError, Unavailable
 
 RAILS = ("rail/daraja", "rail/deriv")
 LOCK_WAIT_S = 60
-DONE_BEFORE = {1060, 1061, 1091}
-"""Duplicate column, duplicate key name, no such column to drop: one statement is whole or not at all, so it is done."""
+DONE_BEFORE = {1060, 1061, 1091, 1826, 3822}
+"""Duplicate column, duplicate key name, no such column to drop, duplicate CHECK (1826 MariaDB's, 3822 MySQL's number).
+
+One statement is whole or not at all, so it is done.
+"""
 
 
 class MigrationRefused(Exception):

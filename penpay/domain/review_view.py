@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from penpay.domain import deposit_row as deposits
 from penpay.domain import deposit_rules, withdrawal_rules
-from penpay.domain import withdrawal_row as withdrawals
 from penpay.domain.decision import Act, Decision, Ignored, Occasion, Rejected
 from penpay.domain.fx import Direction
 from penpay.domain.identity import mask_phones_in
 from penpay.domain.ledger import Entry, Posting
 from penpay.domain.money import Money
 from penpay.domain.presentation import time_text
+from penpay.domain.readable import Unreadable, saga_of
 from penpay.domain.review import Action, Approval, Attempted, ReviewItem, staff_event, undecidable
 from penpay.domain.rules import Rules
 from penpay.domain.strays import CREDIT, SHARD, Stray, claimed, ended, exit_problem, stray_of
@@ -159,8 +158,8 @@ def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, 
         entries = _settling(item, action, approval, occasion.at)
         return Preview(item=item, action=action, approval=text, stages=("closed",), entries=entries)
     try:
-        saga = deposits.from_row(row) if row.type == Direction.DEPOSIT else withdrawals.from_row(row)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        saga = saga_of(row)
+    except Unreadable:
         return Preview(item=item, action=action, approval=text, refusal=UNREADABLE)
     claim = _claim_of(item, action, approval)
     decided = _decided(saga, row, action, approval, rules, occasion, claim)

@@ -53,6 +53,7 @@ class _Words:
 
 
 _TEAM = "our team decides"
+_NOBODY_KNOWS = "where the money is, has to be found out"
 _IN_REVIEW = _Wait("our team is looking at it", "a decision by two people", "", "", "")
 _DEPOSIT = _Words(
     waits={
@@ -209,7 +210,7 @@ def standing(row: TransactionRow, deadlines: Deadlines) -> Standing | None:
     data: dict[str, Any] = read_json(row.data) if row.data else {}
     return Standing(
         known=wait.known,
-        money=words.places[data.get("money_at", "")],
+        money=words.places.get(data.get("money_at", ""), _NOBODY_KNOWS),
         awaited=wait.awaited,
         next_look_at=row.next_wake_at,
         deadline_at=_deadline(row, wait, data, deadlines),

@@ -24,7 +24,10 @@ class HistoryFilter:
 
 
 class Reads(Protocol):
-    """Committed facts of one user. All raise `Unavailable` while the database is away."""
+    """Committed facts of one user. All raise `Unavailable` while the database is away.
+
+    A transaction whose row nobody can read is answered as `penpay.domain.readable.shown` has it.
+    """
 
     async def transaction(self, user_id: str, transaction_id: str) -> TransactionRow | None:
         """None also for somebody else's."""

@@ -1,15 +1,17 @@
 """History, one transaction, where its money is, and cancelling it. Read from the rows: any node answers."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NoReturn
 
 from aiohttp import web
 
 from config.limits import PAGE_DEFAULT, PAGE_MAX
-from penpay.domain.errors import BadInput
+from penpay.domain.errors import BadInput, Unavailable
 from penpay.domain.failures import LANGUAGES, language_of
 from penpay.domain.presentation import evidence_of, render_transaction
+from penpay.domain.review_kinds import ROW_UNREADABLE
 from penpay.domain.timeline import render_timeline
 from penpay.domain.unit import TransactionRow
 from penpay.http.dispatch import Call
@@ -17,7 +19,7 @@ from penpay.http.quotes import refused
 from penpay.http.reads import HistoryFilter
 from penpay.http.replies import Stop, json_response
 from penpay.http.schemas import TransactionsQuery
-from penpay.messages import CancelTransaction, Refusal, saga_of
+from penpay.messages import CancelTransaction, Refusal, WakeUp, saga_of
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -67,6 +69,8 @@ async def timeline(call: Call) -> web.Response:
 async def cancel(call: Call) -> web.Response:
     """Cancel while nothing was sent to the provider. The ledger decides that, not what we read here."""
     row = await own_transaction(call)
+    if row.failure_code == ROW_UNREADABLE:
+        raise Stop("not_cancellable")
     reply = await call.edge.addresses.ask(
         saga_of(row.shard, row.id), CancelTransaction(call.who.user_id), timeout_s=call.edge.settings.ask_s
     )
@@ -77,10 +81,16 @@ async def cancel(call: Call) -> web.Response:
 
 
 async def own_transaction(call: Call) -> TransactionRow:
-    """The transaction that the path names, if it is the customer's own; somebody else's does not exist."""
+    """The transaction that the path names, if it is the customer's own; somebody else's does not exist.
+
+    What is told of one that nobody can read is made true: its saga is woken, and people are asked if they were not yet.
+    """
     row = await call.edge.reads.transaction(call.who.user_id, call.path_id())
     if row is None:
         raise Stop("not_found")
+    if row.failure_code == ROW_UNREADABLE:
+        with suppress(Unavailable):
+            call.edge.addresses.tell(saga_of(row.shard, row.id), WakeUp())
     return row
 
 

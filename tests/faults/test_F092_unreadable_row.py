@@ -27,7 +27,6 @@ DAMAGE: Mapping[str, tuple[str, str]] = {
     "a state of a later version": ("state", "TELEPORTED"),
     "data that is no JSON": ("data", "{"),
     "a time that is none": ("data", '{"paid_at":"yesterday"}'),
-    "a currency that is none": ("send_currency", "XAU"),
     "numbers for texts": ("data", "7"),
 }
 

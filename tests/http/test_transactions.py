@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from penpay.http.schemas import Timeline, Transaction, Transactions
-from penpay.messages import CancelTransaction, Refusal
+from penpay.messages import CancelTransaction, Refusal, WakeUp, saga_of
+from tests.faults.test_F092_unreadable_row import DAMAGE
 from tests.http.rows import BEGAN, add_step, add_transaction
 from tests.http.world import Customer, World, signed_in
 
@@ -195,3 +196,55 @@ async def test_a_failure_is_told_in_swahili_to_who_asks_for_it(customer: Custome
     assert english.headers["ETag"] != swahili.headers["ETag"]
     listed = await customer.call("GET", "/transactions", headers={"Accept-Language": "sw"})
     assert listed.body["items"][0]["failure"] == swahili.body["failure"]
+
+
+class TestARowThatNobodyCanRead:
+    """F92: people are asked about it, and its customer is told just that."""
+
+    @pytest.fixture(params=DAMAGE.values(), ids=DAMAGE)
+    def spoiled(self, request: pytest.FixtureRequest, customer: Customer, module_database) -> str:
+        column, value = request.param
+        return add_transaction(module_database, customer, **{"state": "PAID", "status": "PROCESSING", column: value})
+
+    async def test_it_stands_in_review_for_its_customer(self, customer: Customer, spoiled: str):
+        shown = await customer.call("GET", f"/transactions/{spoiled}")
+        assert (shown.status, shown.body["status"], shown.body["stage"]) == (200, "IN_REVIEW", "IN_REVIEW")
+        assert shown.body["failure"]["code"] == "row_unreadable"
+        Transaction.model_validate(shown.body)
+        timeline = await customer.call("GET", f"/transactions/{spoiled}/timeline")
+        Timeline.model_validate(timeline.body)
+        assert "where the money is, has to be found out" in timeline.body["outlook"]
+        assert (await customer.call("GET", f"/transactions/{spoiled}/receipt")).code == "receipt_not_ready"
+
+    async def test_the_others_are_shown_beside_it(self, customer: Customer, spoiled: str, module_database):
+        sound = add_transaction(module_database, customer)
+        listed = await customer.call("GET", "/transactions")
+        Transactions.model_validate(listed.body)
+        assert [(item["id"], item["status"]) for item in listed.body["items"]] == [
+            (sound, "AWAITING_MPESA_CALLBACK"),
+            (spoiled, "IN_REVIEW"),
+        ]
+        days = {"from": "2026-11-20", "to": "2026-11-20"}
+        customer.world.edge.clock.ahead = BEGAN - customer.world.edge.clock.began
+        for ending in ("csv", "pdf"):
+            kept = await customer.call("GET", "/statements", params={**days, "format": ending})
+            assert kept.status == 200
+        assert (await customer.call("GET", "/me/export")).status == 200
+
+    async def test_its_saga_is_woken_so_that_people_are_asked_and_nothing_else_is_asked_of_it(
+        self, world: World, customer: Customer, spoiled: str
+    ):
+        answer = await customer.call("POST", f"/transactions/{spoiled}/cancel", headers={"Idempotency-Key": "k"})
+        assert (answer.status, answer.code) == (409, "not_cancellable")
+        assert world.actors.told[-1] == (saga_of(0, spoiled), WakeUp())
+        assert not any(isinstance(message, CancelTransaction) for _, message in world.actors.asked)
+
+    async def test_no_copy_of_what_was_told_outlives_its_repair(
+        self, customer: Customer, spoiled: str, module_database
+    ):
+        before = await customer.call("GET", f"/transactions/{spoiled}")
+        repair = "UPDATE {ledger}.transactions SET state = 'PAID', data = %s WHERE id = %s"
+        module_database.rows(repair, ("{}", spoiled))
+        known = {"If-None-Match": before.headers["ETag"]}
+        after = await customer.call("GET", f"/transactions/{spoiled}", headers=known)
+        assert (after.status, after.body["status"]) == (200, "PROCESSING")

@@ -45,7 +45,9 @@ async def test_an_operation_is_read_as_its_intent_said(house):
 async def test_payouts_without_an_end_and_debits_on_their_way_are_reserved(house):
     assert await house.reads.reserved_payouts_minor() == 0
     unit, payout = await intent(house, OperationKind.B2C, kes(249_000))
-    await intent(house, OperationKind.DERIV_WITHDRAW, usd(2_000), receive=kes(100_000), type="WITHDRAWAL")
+    await intent(
+        house, OperationKind.DERIV_WITHDRAW, usd(2_000), send=usd(2_000), receive=kes(100_000), type="WITHDRAWAL"
+    )
     await intent(house, OperationKind.STK, kes(130_000))
     assert await house.reads.reserved_payouts_minor() == 349_000
     for state in (OperationState.SENT, OperationState.UNKNOWN):

@@ -34,6 +34,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         ("ck_transactions_version", lambda stored: 0 < stored.row.version <= stored.event_count),
         ("ck_transactions_amounts", lambda stored: stored.row.send.minor > 0 and stored.row.receive.minor > 0),
         ("ck_transactions_rate", lambda stored: stored.row.mid_rate_e6 > stored.row.spread_e6 >= 0),
+        ("ck_transactions_currencies", lambda stored: stored.row.send.currency != stored.row.receive.currency),
     ),
     "provider_operations": (
         ("ck_operations_kind", lambda row: row.kind in _KINDS),

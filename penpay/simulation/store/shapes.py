@@ -10,6 +10,7 @@ from penpay.data import data_dir
 _TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?\{\w+\}\.(\w+) \((.*)\) ENGINE=.*?CHARSET=(\w+)", re.DOTALL)
 _ADDED = re.compile(r"ALTER TABLE \{\w+\}\.(\w+)\s+ADD COLUMN (?:IF NOT EXISTS )?(.*?);", re.DOTALL)
 _DROPPED = re.compile(r"ALTER TABLE \{\w+\}\.(\w+)\s+DROP COLUMN (\w+);")
+_CHECKED = re.compile(r"ALTER TABLE \{\w+\}\.(\w+)\s+ADD CONSTRAINT (\w+) CHECK")
 _TYPES = "(?:VAR)?CHAR|VARBINARY|BINARY|(?:TINY|SMALL|MEDIUM|BIG)?INT|(?:MEDIUM)?(?:TEXT|BLOB)|DATETIME"
 _COLUMN = re.compile(rf"(\w+) ({_TYPES})\b(?:\((\d+)\))?(?: CHARACTER SET (\w+) COLLATE \w+)?( NOT NULL)?")
 _KEY = re.compile(r"(?:PRIMARY|UNIQUE) KEY ?(\w*) ?\(([\w, ]+)\)")
@@ -61,6 +62,8 @@ def shapes() -> Mapping[str, Shape]:
             found[name].add(column, "ascii")
         for name, column in _DROPPED.findall(text):
             del found[name].columns[column]
+        for name, check in _CHECKED.findall(text):
+            found[name].checks.append(check)
     return found
 
 

@@ -55,6 +55,7 @@ CHECKS = {
     ),
     "ck_transactions_type": opened(type="GIFT"),
     "ck_transactions_amounts": opened(send=kes(0)),
+    "ck_transactions_currencies": opened(receive=kes(966)),
     "ck_transactions_rate": opened(spread_e6=129_500_000),
     "ck_transactions_version": Case(
         "", begun(LATER), accounts=SMALL, spoil=lambda batch: batch.inserted.__setitem__(LATER.id, (replace(LATER), 0))
