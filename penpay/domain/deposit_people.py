@@ -9,9 +9,12 @@ from penpay.domain.deposit import Deposit, State
 from penpay.domain.deposit_standing import STANDING
 from penpay.domain.draft import Draft
 from penpay.domain.ledger import AccountCode
+from penpay.domain.review_kinds import code_of_end
 from penpay.domain.unit import OVER, OperationState
 
 _S = State
+GIVEN_BACK = "refunded_by_review"
+CLOSED = "closed_by_review"
 
 
 def parked(d: Draft[Deposit], e: ev.Parked) -> None:
@@ -32,7 +35,7 @@ def staff_refunded(d: Draft[Deposit], e: ev.StaffRefunded) -> None:
     if d.now.money_at in STANDING and d.now.set_aside is None:
         d.step(_S.IN_REVIEW, {"approval": e.approval})
         move.answer_questions(d, "refunded by staff")
-        move.start_refund(d, source=AccountCode(d.now.money_at), reason="refunded_by_review")
+        move.start_refund(d, source=AccountCode(d.now.money_at), reason=GIVEN_BACK)
 
 
 def staff_proved(d: Draft[Deposit], e: ev.StaffProved) -> None:
@@ -72,8 +75,9 @@ def staff_settled(d: Draft[Deposit], e: ev.StaffSettled) -> None:
         d.step(_S.IN_REVIEW, evidence, set_aside=None)
     if rest is not None:
         d.post(d.books.settled_by_hand(e.reference, rest, AccountCode(d.now.money_at)))
+        code = code_of_end(d.now.failure_code, GIVEN_BACK)
         ended: dict[str, Any] = {"refund_receipt": e.reference, "completed_at": d.at, "next_wake_at": None}
-        d.step(_S.REVERSED, evidence, money_at="gone", **ended)
+        d.step(_S.REVERSED, evidence, money_at="gone", failure_code=code, **ended)
         d.close_review("*", "settled by staff")
 
 
@@ -85,6 +89,8 @@ def staff_closed(d: Draft[Deposit], e: ev.StaffClosed) -> None:
         credited = d.now.deriv_transaction_id not in {"", d.now.misdirected_transaction_id}
         given_back = d.now.refund_receipt or d.now.misdirected_transaction_id
         done = _S.COMPLETED if credited else _S.REVERSED if given_back else _S.FAILED
-        code = "" if done is _S.COMPLETED else d.now.failure_code
-        d.step(done, {"approval": e.approval}, completed_at=d.at, next_wake_at=None, failure_code=code)
+        known = d.now.failure_code
+        told = {_S.REVERSED: code_of_end(known, GIVEN_BACK), _S.FAILED: code_of_end(known, CLOSED)}
+        ended: dict[str, Any] = {"completed_at": d.at, "next_wake_at": None, "failure_code": told.get(done, "")}
+        d.step(done, {"approval": e.approval}, **ended)
         d.close_review("*", "closed by staff")

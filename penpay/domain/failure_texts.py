@@ -22,6 +22,14 @@ _SAFARICOM = (
     "Uliza Safaricom kama namba inaweza kupokea pesa na haijafikia kikomo chake.",
 )
 _FROZEN: Hint = (("The account is frozen.", "Akaunti imesimamishwa."), _SUPPORT)
+_EXPECTED = ("Contact support if you did not expect that.", "Wasiliana na huduma kwa wateja ikiwa hukutarajia hilo.")
+_CLOSED: Hint = (
+    (
+        "Our team looked into it and closed it. No money is held.",
+        "Timu yetu ililichunguza na kulifunga. Hakuna pesa zilizoshikiliwa.",
+    ),
+    _EXPECTED,
+)
 SECOND_LOOK: Hint = (
     ("Something needs a second look by our team.", "Kuna jambo ambalo timu yetu inapaswa kulichunguza."),
     _REVIEW,
@@ -159,12 +167,13 @@ DEPOSITS: Mapping[str, Hint] = MappingProxyType(
         ),
         "refunded_by_review": (
             ("Our team gave the payment back.", "Timu yetu ilirudisha malipo."),
-            ("Contact support if you did not expect that.", "Wasiliana na huduma kwa wateja ikiwa hukutarajia hilo."),
+            _EXPECTED,
         ),
         "amount_mismatch": (
             ("Another amount arrived than was asked for.", "Kiasi kilichofika si kile kilichoombwa."),
             _REVIEW,
         ),
+        "closed_by_review": _CLOSED,
         "account_frozen": _FROZEN,
         **dict.fromkeys(
             (
@@ -212,6 +221,13 @@ WITHDRAWALS: Mapping[str, Hint] = MappingProxyType(
             ),
             _NEW_CODE,
         ),
+        "debit_undone": (
+            (
+                "Deriv took the withdrawal back; the dollars are in the Deriv account.",
+                "Deriv ilibatilisha utoaji; dola ziko kwenye akaunti ya Deriv.",
+            ),
+            _ANOTHER,
+        ),
         "payout_refused": (
             (
                 "M-Pesa could not pay this number; the dollars go back to the Deriv account.",
@@ -224,8 +240,9 @@ WITHDRAWALS: Mapping[str, Hint] = MappingProxyType(
                 "Our team gave the dollars back to the Deriv account.",
                 "Timu yetu ilirudisha dola kwenye akaunti ya Deriv.",
             ),
-            ("Contact support if you did not expect that.", "Wasiliana na huduma kwa wateja ikiwa hukutarajia hilo."),
+            _EXPECTED,
         ),
+        "closed_by_review": _CLOSED,
         "account_frozen": _FROZEN,
         **dict.fromkeys(
             (

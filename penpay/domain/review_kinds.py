@@ -42,3 +42,10 @@ BESIDE = WATCHED | {"evidence_unusable", "reference_taken", RECEIPT_MISSING, ROW
 ANSWERED = HOLDING | WATCHED | {RECEIPT_MISSING}
 """What the end of a saga may answer. The others tell of something else, and only people have seen it who closed it."""
 assert not HOLDING & BESIDE
+CAUSES = frozenset({"payout_refused"})
+"""Questions whose code tells just as well why it ended as it did."""
+
+
+def code_of_end(known: str, otherwise: str) -> str:
+    """What a customer is told of an end that people decided: its cause if one is known; a question tells of no end."""
+    return otherwise if not known or known in HOLDING - CAUSES else known

@@ -9,11 +9,14 @@ from penpay.domain import withdrawal_payout as payout
 from penpay.domain import withdrawal_return as back
 from penpay.domain.draft import Draft
 from penpay.domain.ledger import AccountCode
+from penpay.domain.review_kinds import code_of_end
 from penpay.domain.sent_dollars import no_longer_newest
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import State, Withdrawal
 
 _S = State
+GIVEN_BACK = "returned_by_review"
+CLOSED = "closed_by_review"
 
 
 def parked(d: Draft[Withdrawal], e: ev.Parked) -> None:
@@ -39,7 +42,7 @@ def staff_returned(d: Draft[Withdrawal], e: ev.StaffReturned) -> None:
     if _is_free(d) and d.now.set_aside is None:
         d.step(_S.IN_REVIEW, {"approval": e.approval})
         d.close_review("*", "returned by staff")
-        back.start_return(d, reason="returned_by_review")
+        back.start_return(d, reason=GIVEN_BACK)
 
 
 def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
@@ -94,7 +97,7 @@ def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
         d.step(_S.IN_REVIEW, evidence, set_aside=None)
     if rest:
         d.post(d.books.settled_by_hand(e.reference, d.now.send, AccountCode.CUSTOMER))
-        _given_back(d, e, evidence)
+        _given_back(d, e, evidence, failure_code=code_of_end(d.now.failure_code, GIVEN_BACK))
 
 
 def _debit_undone(d: Draft[Withdrawal], e: ev.StaffSettled, evidence: Mapping[str, str]) -> None:
@@ -106,13 +109,13 @@ def _debit_undone(d: Draft[Withdrawal], e: ev.StaffSettled, evidence: Mapping[st
         return
     d.reference("deriv_debit", e.reference, d.now.debit)
     d.post(d.books.debit_undone(d.now.send))
-    _given_back(d, e, evidence)
+    _given_back(d, e, evidence, failure_code="debit_undone")
 
 
-def _given_back(d: Draft[Withdrawal], e: ev.StaffSettled, evidence: Mapping[str, str]) -> None:
+def _given_back(d: Draft[Withdrawal], e: ev.StaffSettled, evidence: Mapping[str, str], *, failure_code: str) -> None:
     no_longer_newest(d, d.now.return_transaction_id)
     ended: dict[str, Any] = {"return_transaction_id": e.reference, "completed_at": d.at, "next_wake_at": None}
-    d.step(_S.REVERSED, evidence, money_at="gone", **ended)
+    d.step(_S.REVERSED, evidence, money_at="gone", failure_code=failure_code, **ended)
     d.close_review("*", "settled by staff")
 
 
@@ -122,6 +125,8 @@ def staff_closed(d: Draft[Withdrawal], e: ev.StaffClosed) -> None:
         return
     if d.now.money_at in {"", "gone"} and d.now.set_aside is None:
         done = _S.COMPLETED if d.now.receipt else _S.REVERSED if d.now.return_transaction_id else _S.FAILED
-        code = "" if done is _S.COMPLETED else d.now.failure_code
-        d.step(done, {"approval": e.approval}, completed_at=d.at, next_wake_at=None, failure_code=code)
+        known = d.now.failure_code
+        told = {_S.REVERSED: code_of_end(known, GIVEN_BACK), _S.FAILED: code_of_end(known, CLOSED)}
+        ended: dict[str, Any] = {"completed_at": d.at, "next_wake_at": None, "failure_code": told.get(done, "")}
+        d.step(done, {"approval": e.approval}, **ended)
         d.close_review("*", "closed by staff")

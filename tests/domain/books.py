@@ -14,6 +14,7 @@ from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.ids import ulid
 from penpay.domain.ledger import CHART, Kind, Phase, Side
 from penpay.domain.money import kes, usd
+from penpay.domain.review_kinds import CAUSES, HOLDING
 from penpay.domain.rules import Rules
 from penpay.domain.unit import OperationState, TransactionRow
 
@@ -179,3 +180,10 @@ class Story:
 
     def does(self) -> list[str]:
         return [effect.name for effect in self.effects]
+
+
+def tells_its_end(story: Any) -> bool:
+    """Whether what the customer is told is about the end, and not about a question that was put on the way."""
+    code, state = story.saga.failure_code, story.saga.state
+    causes = CAUSES | {"account_frozen"} if state == "FAILED" else CAUSES
+    return not code if state == "COMPLETED" else bool(code) and code not in HOLDING - causes

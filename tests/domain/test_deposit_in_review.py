@@ -149,3 +149,32 @@ def test_a_claim_of_another_push_than_the_one_acknowledged_in_review_is_dropped(
     story = asked(claimed())
     story.happens(ev.StkAccepted(checkout_request_id="ws_2", pushed_at=T0))
     assert (story.saga.held_receipt, story.questions) == ("", ["parked", "evidence_unusable"])
+
+
+CLOSED = ev.StaffClosed(approval="a,b")
+SETTLED = ev.StaffSettled(reference="HAND1", approval="a,b")
+NOT_DONE = ev.StaffProved(executed=False, reference="", approval="a,b")
+
+
+@pytest.mark.parametrize(
+    ("begun", "decided", "state", "code"),
+    [
+        (started, [NOT_DONE, CLOSED], State.FAILED, "closed_by_review"),
+        (unknown_transfer, [NOT_DONE, SETTLED], State.REVERSED, "refunded_by_review"),
+        (unknown_refund, [NOT_DONE, SETTLED], State.REVERSED, "deriv_refused"),
+        (
+            unknown_transfer,
+            [NOT_DONE, ev.StaffRefunded(approval="a,b"), REVERSED],
+            State.REVERSED,
+            "refunded_by_review",
+        ),
+        (unknown_transfer, [ev.StaffProved(executed=True, reference="7", approval="a,b")], State.COMPLETED, ""),
+    ],
+)
+def test_the_customer_is_told_the_end_that_people_decided_or_its_cause_and_not_their_question(
+    begun: Callable[[], Story], decided: list[ev.Event], state: State, code: str
+) -> None:
+    story = asked(begun())
+    for event in decided:
+        story.happens(event)
+    assert (story.state, story.saga.failure_code) == (state, code)

@@ -16,7 +16,7 @@ from penpay.domain.deposit_rules import HANDLERS
 from penpay.domain.money import kes, usd
 from penpay.domain.rules import Rules
 from penpay.domain.unit import OperationState
-from tests.domain.books import RECEIVE, SEND, T0, Story, new_deposit
+from tests.domain.books import RECEIVE, SEND, T0, Story, new_deposit, tells_its_end
 
 EVENTS = tuple(HANDLERS)
 
@@ -288,7 +288,7 @@ def test_a_claim_is_judged_by_people_before_its_question_is_closed(executed: boo
     assert story.balance("suspense:KES") == (-(SEND.minor - 100) if executed else 0)
     if not executed:
         story.happens(ev.StaffClosed(approval="a,b"))
-        assert story.state is State.FAILED
+        assert (story.state, story.deposit.failure_code) == (State.FAILED, "mpesa_1032"), "that is why, as before"
 
 
 def test_a_push_unknown_for_hours_is_shown_to_a_person_once_and_still_asked_about() -> None:
@@ -1115,6 +1115,7 @@ def test_no_order_of_events_breaks_the_books(history: list[tuple[ev.Event, int, 
             assert not {"paid", "suspense"} & story.keys, "FAILED while money was booked"
         if story.state in FINAL:
             assert (story.clearing(), story.balance("customer:KES"), story.balance("suspense:KES")) == (0, 0, 0)
+            assert tells_its_end(story), story.saga
         elif story.state is not State.IN_REVIEW:
             assert story.deposit.next_wake_at is not None, f"{story.state} waits for nothing"
     assert story.edges <= edges()
@@ -1122,6 +1123,7 @@ def test_no_order_of_events_breaks_the_books(history: list[tuple[ev.Event, int, 
         story.frozen = False
         decided_by_people(story)
         assert story.state in FINAL, f"people have no exit: {story.deposit}"
+        assert tells_its_end(story), story.saga
 
 
 def test_a_parked_deposit_takes_its_unsent_transfer_back() -> None:

@@ -14,7 +14,7 @@ from penpay.domain.rules import Rules
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import TRANSITIONS, State
 from tests.domain.books import Story
-from tests.domain.test_withdrawal_rules import SEND, awaiting, failed_twice, new, sending
+from tests.domain.test_withdrawal_rules import SEND, awaiting, debited, failed_twice, new, sending
 
 APART_S = Rules().second_evidence_s
 
@@ -215,3 +215,27 @@ def test_another_amount_that_went_back_in_review_is_looked_at() -> None:
     story = asked(returning())
     story.happens(ev.ReturnConfirmed(transaction_id="r1", amount=usd(1), proof="statement"))
     assert (story.state, story.questions) == (State.IN_REVIEW, ["parked", "contradicting_return"])
+
+
+CLOSED = ev.StaffClosed(approval="a,b")
+SETTLED = ev.StaffSettled(reference="HAND1", approval="a,b")
+NOT_DONE = ev.StaffProved(executed=False, reference="", approval="a,b")
+
+
+@pytest.mark.parametrize(
+    ("begun", "decided", "state", "code"),
+    [
+        (unknown_debit, [NOT_DONE, CLOSED], State.FAILED, "closed_by_review"),
+        (unknown_payout, [NOT_DONE, SETTLED], State.REVERSED, "returned_by_review"),
+        (unknown_return, [NOT_DONE, SETTLED], State.REVERSED, "payout_refused"),
+        (debited, [SETTLED], State.REVERSED, "debit_undone"),
+        (unknown_payout, [ev.StaffProved(executed=True, reference="SG1", approval="a,b")], State.COMPLETED, ""),
+    ],
+)
+def test_the_customer_is_told_the_end_that_people_decided_or_its_cause_and_not_their_question(
+    begun: Callable[[], Story], decided: list[ev.Event], state: State, code: str
+) -> None:
+    story = asked(begun())
+    for event in decided:
+        story.happens(event)
+    assert (story.state, story.saga.failure_code) == (state, code)

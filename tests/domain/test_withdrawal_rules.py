@@ -18,7 +18,7 @@ from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import FINAL, TRANSITIONS, State, Withdrawal, edges
 from penpay.domain.withdrawal_row import STATUS, from_row, to_row
 from penpay.domain.withdrawal_rules import HANDLERS, decide
-from tests.domain.books import T0, Story
+from tests.domain.books import T0, Story, tells_its_end
 
 SEND = usd(2000)
 RECEIVE = kes(249_000)
@@ -728,6 +728,7 @@ def test_no_order_of_events_breaks_the_books(start: Any, history: list[tuple[Any
             assert not {"debited"} & story.keys, "FAILED while dollars were booked"
         if story.state in FINAL:
             assert (story.clearing(), story.balance("customer:USD"), story.balance("suspense:USD")) == (0, 0, 0)
+            assert tells_its_end(story), story.saga
         elif story.state is not State.IN_REVIEW:
             assert story.saga.next_wake_at is not None, f"{story.state} waits for nothing"
     assert story.edges <= edges()
@@ -735,6 +736,7 @@ def test_no_order_of_events_breaks_the_books(start: Any, history: list[tuple[Any
         story.frozen = False
         decided_by_people(story)
         assert story.state in FINAL, f"people have no exit: {story.saga}"
+        assert tells_its_end(story), story.saga
 
 
 def test_dollars_that_never_arrived_at_ours_are_found_by_people_and_go_back() -> None:

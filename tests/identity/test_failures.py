@@ -32,7 +32,7 @@ def codes_of(saga: str) -> set[str]:
 
 
 def literals(tree: ast.AST, names: dict[str, object]) -> Iterator[str]:
-    places = {"to_review": 0, "fail": 1, "_void_and_refund": 1}
+    places = {"to_review": 0, "fail": 1, "_void_and_refund": 1, "code_of_end": 1}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
