@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from actors.answers import problem_answer, stored_answer
-from actors.base import MailboxFull, NoSuchActor
+from actors.base import ActorCrashed, AskTimeout, MailboxFull, NoSuchActor
 from actors.desk import Admitted, Desk, UserParts, base_row
 from actors.recording import unit_of
 from actors.withdrawal_flow import WITHDRAWAL
@@ -35,6 +35,8 @@ async def send_code(parts: UserParts, asked: RequestWithdrawalCode, quote: Quote
         answer = await parts.addresses.ask(DERIV_WITHDRAWALS, order, timeout_s=MAIL_S)
     except (NoSuchActor, MailboxFull):
         return problem_answer(asked, "rail_down", "Deriv is not connected", 5, untouched=True)
+    except (AskTimeout, ActorCrashed):
+        return problem_answer(asked, "outcome_unknown", "the code may be on its way", 5)
     if isinstance(answer, Refusal):
         return problem_answer(asked, answer.code, answer.detail, answer.retry_after_s, untouched=answer.untouched)
     code = CodeRequest(quote.send, parts.sealer.blind_index(customer.phone), parts.clock.now())

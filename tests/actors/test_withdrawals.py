@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.base import AsyncioActorRef, MailboxFull, NoSuchActor
+from actors.base import ActorKilled, AskTimeout, AsyncioActorRef, MailboxFull, NoSuchActor
 from actors.desk import UserParts
 from actors.parking import park
 from actors.saga import SagaActor, SagaParts
@@ -167,6 +167,36 @@ async def test_a_code_that_deriv_was_not_asked_for_says_so(house: House, user: A
     house.board.fx = None
     refused = await user.aask(code_for())
     assert (refused.status, code(refused), refused.untouched) == (503, "rates_unavailable", True)
+
+
+@pytest.mark.parametrize("lost", [AskTimeout("no answer in 7 s"), ActorKilled("rails/deriv/withdrawals#1")])
+async def test_a_rail_that_does_not_answer_ends_no_user(
+    house: House, user: AsyncioActorRef, monkeypatch: pytest.MonkeyPatch, lost: Exception
+) -> None:
+    async def silent(address: str, message: object, *, timeout_s: float = 5.0) -> object:
+        raise lost
+
+    with monkeypatch.context() as away:
+        away.setattr(house, "ask", silent)
+        refused = await user.aask(code_for())
+    assert (refused.status, code(refused), refused.untouched) == (503, "outcome_unknown", False)
+    assert refused.retry_after_s > 0
+    assert (await user.aask(code_for())).status == 202
+
+
+@pytest.mark.parametrize("lost", [AskTimeout("no answer in 8 s"), ActorKilled("shards/3/ledger#1")])
+async def test_a_ledger_that_does_not_answer_ends_no_user(
+    house: House, user: AsyncioActorRef, monkeypatch: pytest.MonkeyPatch, lost: Exception
+) -> None:
+    async def silent(address: str, message: object, *, timeout_s: float = 5.0) -> object:
+        raise lost
+
+    await user.aask(code_for())
+    with monkeypatch.context() as away:
+        away.setattr(house, "ask", silent)
+        begun, refused = await user.aask(asked()), await user.aask(asked(usd(2_100), key="k2"))
+    assert [(one.status, code(one)) for one in (begun, refused)] == [(503, "outcome_unknown")] * 2
+    assert (await user.aask(asked())).status == 202
 
 
 async def test_a_code_counts_once_deriv_mailed_it_and_not_before(
