@@ -179,6 +179,14 @@ def edges() -> frozenset[tuple[str, str]]:
     return frozenset(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Dollars that reached the customer. More than one tells that a transfer was given up that executed after all."""
+
+    transaction_id: str
+    amount: Money
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deposit:
     """One deposit. Times are UTC; `pushed_at` is when the push was acknowledged, or attempted when that is unknown."""
@@ -225,8 +233,9 @@ class Deposit:
     refund_from: str = ""
     """The account a refund is taken from: `customer` or `suspense`."""
     deriv_transaction_id: str = ""
-    delivered: Money | None = None
-    """The dollars that the customer got by it; None when nobody got any, or somebody else did."""
+    """Deriv's id of the newest transfer."""
+    delivered: tuple[Delivery, ...] = ()
+    """All dollars that the customer got, the newest last; not what somebody else did."""
     refund_conversation_id: str = ""
     """What Safaricom knows the Reversal by, once it acknowledged it."""
     refund_originator_conversation_id: str = ""

@@ -1,9 +1,9 @@
 """A deposit as the row that is the truth, and back. The JSON is canonical, so equal deposits have equal rows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from penpay.domain.deposit import OPERATIONS, Deposit, State
+from penpay.domain.deposit import OPERATIONS, Delivery, Deposit, State
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.json_text import read_json
 from penpay.domain.money import Money, kes, usd
@@ -50,8 +50,8 @@ _PACKING = Packing(
     lists=("earlier_transaction_ids",),
     operations=OPERATIONS,
 )
-_AMOUNTS = ("paid", "set_aside", "held_amount", "received", "delivered")
-"""Shillings, and dollars last."""
+_AMOUNTS = ("paid", "set_aside", "held_amount", "received")
+"""Shillings."""
 
 
 def to_row(deposit: Deposit, base: TransactionRow) -> TransactionRow:
@@ -63,7 +63,7 @@ def to_row(deposit: Deposit, base: TransactionRow) -> TransactionRow:
         version=deposit.version,
         counts=deposit.state is not State.FAILED,
         failure_code=deposit.failure_code,
-        data=packed(deposit, _PACKING, **_amounts(deposit)),
+        data=packed(deposit, _PACKING, **_amounts(deposit), **_delivered(deposit)),
         next_wake_at=deposit.next_wake_at,
         updated_at=deposit.updated_at,
         completed_at=deposit.completed_at,
@@ -75,8 +75,19 @@ def _amounts(deposit: Deposit) -> dict[str, int]:
     return {f"{name}_minor": money.minor for name, money in known if money is not None}
 
 
-def _money(data: Mapping[str, Any], name: str, unit: Callable[[int], Money] = kes) -> Money | None:
-    return unit(data[f"{name}_minor"]) if f"{name}_minor" in data else None
+def _delivered(deposit: Deposit) -> dict[str, list[list[Any]]]:
+    known = [[one.transaction_id, one.amount.minor] for one in deposit.delivered]
+    return {"delivered": known} if known else {}
+
+
+def _money(data: Mapping[str, Any], name: str) -> Money | None:
+    return kes(data[f"{name}_minor"]) if f"{name}_minor" in data else None
+
+
+def _deliveries(data: Mapping[str, Any]) -> tuple[Delivery, ...]:
+    """Before there was a list of them, a row knew the dollars of its newest transfer."""
+    newest = [[data["deriv_transaction_id"], data["delivered_minor"]]] if "delivered_minor" in data else []
+    return tuple(Delivery(transaction_id, usd(minor)) for transaction_id, minor in data.get("delivered", newest))
 
 
 def from_row(row: TransactionRow) -> Deposit:
@@ -103,6 +114,6 @@ def from_row(row: TransactionRow) -> Deposit:
         set_aside=_money(data, "set_aside"),
         held_amount=_money(data, "held_amount"),
         received=_money(data, "received"),
-        delivered=_money(data, "delivered", usd),
+        delivered=_deliveries(data),
         **unpacked(data, _PACKING),
     )

@@ -38,13 +38,16 @@ def not_delivered(d: Draft[Deposit]) -> None:
 
 
 def not_given_back(d: Draft[Deposit]) -> None:
-    """The shillings stand here again. If dollars were delivered meanwhile, they are what pays for them."""
+    """The shillings stand here again. If dollars were delivered meanwhile, they are what pays for them.
+
+    They pay for one transfer, that of the most dollars; every other one was our loss, and stays so.
+    """
     now = d.now
     assert now.paid is not None
     source = AccountCode(now.refund_from)
     d.post(d.books.refund_void(now.paid, now.refunds, source=source))
-    if now.delivered is not None:
-        cost = agreed_cost(d, now.paid, now.delivered)
+    if now.delivered:
+        cost = agreed_cost(d, now.paid, max((one.amount for one in now.delivered), key=lambda amount: amount.minor))
         d.post(d.books.deposit_covered(now.paid, cost, source=source))
         all_paid(d, now.paid, cost)
         return
@@ -94,8 +97,7 @@ def set_aside(d: Draft[Deposit], minor: int) -> None:
 
 def all_that_left(d: Draft[Deposit]) -> str:
     """All that left for this customer, both ways: what a person has to know to get one of them back."""
-    shillings, dollars = d.now.paid or d.now.send, d.now.delivered
+    shillings = d.now.paid or d.now.send
     gone = [f"{shillings.text()} KES went back to the payer ({d.now.refund_receipt})"] if d.now.refund_receipt else []
-    if dollars is not None:
-        gone.append(f"Deriv executed {dollars.text()} USD ({d.now.deriv_transaction_id})")
+    gone += [f"Deriv executed {one.amount.text()} USD ({one.transaction_id})" for one in d.now.delivered]
     return ", and ".join(gone)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from penpay.domain import deposit_events as ev
-from penpay.domain.deposit import Deposit, State
+from penpay.domain.deposit import Delivery, Deposit, State
 from penpay.domain.deposit_standing import STANDING, agreed_cost, all_paid, all_that_left, not_delivered, not_given_back
 from penpay.domain.draft import Draft
 from penpay.domain.fx import exchange
@@ -58,7 +58,7 @@ def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
     assert d.now.paid is not None
     split = exchange(kes_minor=d.now.paid.minor, usd_minor=e.amount.minor, rate=d.now.rate)
     d.post(d.books.deposit_done(split, d.now.transfers))
-    d.set(deriv_transaction_id=e.transaction_id, delivered=e.amount)
+    d.set(deriv_transaction_id=e.transaction_id, delivered=_with(d, e))
     if d.now.refund_receipt:
         d.to_review(CONTRADICTING_TRANSFER, "FINANCE", all_that_left(d), evidence, money_at="gone")
         return
@@ -69,6 +69,10 @@ def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
     if d.now.state is _S.IN_REVIEW:
         answer_questions(d, "completed by evidence")
     d.step(_S.COMPLETED, evidence, completed_at=d.at, failure_code="", **known)
+
+
+def _with(d: Draft[Deposit], e: ev.DerivConfirmed) -> tuple[Delivery, ...]:
+    return (*d.now.delivered, Delivery(e.transaction_id, e.amount))
 
 
 def answer_questions(d: Draft[Deposit], resolution: str) -> None:
@@ -87,20 +91,22 @@ def _unexpected(d: Draft[Deposit], e: ev.DerivConfirmed, evidence: dict[str, str
         all_paid(d, paid, cost)
     else:
         d.post(d.books.unasked(e.transaction_id, e.amount, asset=AccountCode.DERIV_AGENT))
-    d.set(deriv_transaction_id=e.transaction_id, delivered=e.amount)
+    d.set(deriv_transaction_id=e.transaction_id, delivered=_with(d, e))
     d.to_review(CONTRADICTING_TRANSFER, "FINANCE", all_that_left(d), evidence)
 
 
 def deriv_paid_another(d: Draft[Deposit], e: ev.DerivPaidAnother) -> None:
-    """Somebody else got the dollars."""
+    """Somebody else got the dollars. Those of another transfer the customer has all the same."""
 
     def absent() -> None:
         transfer_absent(d, ANOTHER_RECIPIENT, attempts_closed=e.attempt)
 
-    held, amount = d.now.transfer, d.now.receive
-    if e.transaction_id == d.now.deriv_transaction_id:
-        d.set(delivered=None)
+    held, amount, newest = d.now.transfer, d.now.receive, d.now.deriv_transaction_id
+    rest = tuple(one for one in d.now.delivered if one.transaction_id != e.transaction_id)
+    d.set(delivered=rest)
     paid_another(d, e, held=held, amount=amount, absent=absent, question=CONTRADICTING_TRANSFER)
+    if rest and newest == e.transaction_id:
+        d.set(deriv_transaction_id=rest[-1].transaction_id)
 
 
 def deriv_refused(d: Draft[Deposit], e: ev.DerivRefused) -> None:
@@ -260,7 +266,7 @@ def refund_confirmed(d: Draft[Deposit], e: ev.RefundConfirmed) -> None:
     d.set(refund_receipt=e.receipt)
     gone = {"money_at": "gone"}
     another_amount = d.now.received not in {None, d.now.paid}
-    if another_amount or d.now.delivered is not None:
+    if another_amount or d.now.delivered:
         # Reversed for the amount that was believed, although the receipt is of another one: how much did go back?
         doubt = f"; the payment was one of another amount: {d.now.receipt}" if another_amount else ""
         d.to_review(CONTRADICTING_REFUND, "FINANCE", all_that_left(d) + doubt, {"receipt": e.receipt}, **gone)
@@ -282,7 +288,7 @@ def refund_absent(d: Draft[Deposit], code: str, *, attempts_closed: int | None =
 def refund_refused(d: Draft[Deposit], e: ev.RefundRefused) -> None:
     """The money stays visible where it was, and a person decides."""
     refund_absent(d, e.code)
-    if d.now.delivered is not None:
+    if d.now.delivered:
         # People look at it already, and the shillings have paid: there is nothing more to decide about them.
         d.step(_S.IN_REVIEW, {"code": e.code})
         return

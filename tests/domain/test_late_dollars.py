@@ -1,6 +1,8 @@
 """Dollars of a transfer that was given up, told of while the shillings go back: the customer keeps one of the two."""
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Decision, Ignored
 from penpay.domain.deposit import FINAL, State
+from penpay.domain.deposit_row import from_row, to_row
 from penpay.domain.money import Money, kes, usd
-from tests.domain.books import RECEIVE, SEND, Story
+from tests.domain.books import RECEIVE, SEND, Story, base_row
 from tests.domain.test_deposit_rules import accepted, decided_by_people, paid, to_another
 
 ABSENT = ev.StaffProved(executed=False, reference="", approval="a,b")
@@ -245,6 +248,61 @@ def test_of_two_late_transfers_the_shillings_pay_for_one() -> None:
     assert (story.balance("deriv_agent:USD"), story.balance("write_off:USD")) == (-2 * 966, 966)
 
 
+def test_both_of_two_late_transfers_stand_before_people() -> None:
+    story = sent()
+    late(story)
+    reason = late(story, ref="902")
+    assert all(part in reason for part in ("9.66 USD", "901", "902"))
+    told = story.happens(REVERSED)
+    assert isinstance(told, Decision)
+    assert all(part in told.reviews[-1].reason for part in (*PARTS, "902"))
+
+
+@pytest.mark.parametrize(("misdirected", "kept"), [("901", "902"), ("902", "901")])
+def test_of_two_late_transfers_one_went_to_somebody_else_and_the_shillings_pay_for_the_other(
+    misdirected: str, kept: str
+) -> None:
+    story = sent()
+    late(story)
+    late(story, ref="902")
+    story.happens(to_another(misdirected))
+    story.happens(REFUSED)
+    assert (story.saga.money_at, story.balance("customer:KES")) == ("gone", 0), "the customer has dollars for them"
+    for exit_ in EXITS:
+        assert isinstance(story.happens(exit_), Ignored)
+    story.happens(ev.StaffClosed(approval="a,b"))
+    assert (story.state, story.saga.deriv_transaction_id) == (State.COMPLETED, kept)
+
+
+def test_when_both_went_to_somebody_else_the_shillings_are_the_customers() -> None:
+    story = sent()
+    late(story)
+    late(story, ref="902")
+    story.happens(to_another("902"))
+    story.happens(to_another("901"))
+    story.happens(REFUSED)
+    assert (story.saga.money_at, story.balance("customer:KES")) == ("customer", -SEND.minor)
+    assert (story.balance("deriv_agent:USD"), story.balance("write_off:USD")) == (-2 * 966, 2 * 966)
+
+
+@pytest.mark.parametrize("dollars", [(FEWER, RECEIVE), (RECEIVE, FEWER)])
+def test_the_shillings_pay_for_the_most_dollars_so_that_none_are_left_over(dollars: tuple[Money, Money]) -> None:
+    story = sent()
+    for ref, amount in zip(("901", "902"), dollars, strict=True):
+        late(story, amount, ref=ref)
+    story.happens(REFUSED)
+    assert (story.balance("suspense:KES"), story.balance("write_off:USD")) == (0, FEWER.minor)
+
+
+def test_a_row_that_knew_one_delivery_is_read() -> None:
+    story = sent()
+    late(story)
+    row = to_row(story.saga, base_row(story.saga))
+    before = {**json.loads(row.data), "delivered_minor": RECEIVE.minor}
+    assert before.pop("delivered") == [["901", RECEIVE.minor]]
+    assert from_row(replace(row, data=json.dumps(before))) == story.saga
+
+
 def test_dollars_that_somebody_else_got_leave_the_shillings_to_the_customer() -> None:
     story = sent()
     late(story)
@@ -319,7 +377,8 @@ def test_dollars_behind_a_reversal_that_had_executed_were_the_second_payment() -
 BEGINNINGS = (*HERE.values(), *AWAY.values(), *DONE.values(), credited_again)
 TELLING: tuple[ev.Event, ...] = (
     *(ev.DerivConfirmed(transaction_id="901", amount=dollars, proof="reply") for dollars in (RECEIVE, FEWER, MORE)),
-    *(to_another("901"), REVERSED, EXECUTED, NOT_SENT, *FAILED, *TRANSFER_FAILED, *EXITS),
+    ev.DerivConfirmed(transaction_id="902", amount=RECEIVE, proof="statement"),
+    *(to_another("901"), to_another("902"), REVERSED, EXECUTED, NOT_SENT, *FAILED, *TRANSFER_FAILED, *EXITS),
 )
 """What decides where the money is. Among all other events, in the story of any order, these are rare."""
 
@@ -332,7 +391,7 @@ def test_what_left_one_way_is_never_free_to_leave_the_other(
     story = begun()
     for event, story.attempted in history:
         story.happens(event, after_s=5)
-        if story.saga.delivered is not None:
+        if story.saga.delivered:
             assert story.saga.money_at in {"gone", "refund_out"}, "the customer has the dollars"
         if story.saga.refund_receipt:
             assert story.saga.money_at in {"gone", "deriv_out"}, "the payer has the shillings"
