@@ -309,20 +309,22 @@ class DarajaPollersActor(AsyncioActor):
     async def _look_for_balance(self) -> None:
         """Results arrive as inbox rows of the rail's own shard, which no ledger consumes.
 
-        A node that stands by takes none: only who asked knows which float a result tells.
+        A node that stands by takes none: only who asked knows which float a result tells. Used up before they are read:
+        a balance is asked again within the minute, and one that ends its reader must not meet the next one.
         """
         if self._parts.lease.current() is None:
             return
         try:
             rows = await self._parts.inbox.waiting(RAIL_SHARD, older_than=_WHENEVER, limit=_BALANCE_PAGE)
-            for row in rows:
-                name = self._balances.pop(row.operation_id, "")
-                if row.kind == "balance" and row.trusted_source and name:
-                    self._read_balance(name, row.body, row.received_at)
             if rows:
                 await self._parts.inbox.consumed_by_rail([row.id for row in rows])
         except StoreError as error:
             log.warning("balances not read", error=type(error).__name__)
+            return
+        for row in rows:
+            name = self._balances.pop(row.operation_id, "")
+            if row.kind == "balance" and row.trusted_source and name:
+                self._read_balance(name, row.body, row.received_at)
 
     def _read_balance(self, name: str, body: bytes, at: datetime) -> None:
         try:

@@ -1,6 +1,7 @@
 """The inbox consumer of a shard: brings stored evidence to its saga, at once or by a sweep."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ import structlog
 
 from actors.base import AsyncioActor, MailboxFull
 from actors.recording import record
+from actors.suspects import Suspects
 from penpay.domain.credits import decode_credit
 from penpay.domain.errors import BadInput, Unavailable
 from penpay.domain.payments import KIND as PULL
@@ -17,7 +19,7 @@ from penpay.domain.presentation import time_text
 from penpay.domain.strays import ALREADY_KNOWN, Stray, stray_unit
 from penpay.domain.suspicion import DELIVERIES_MAX
 from penpay.domain.unit import ReviewOpened, UnitOfWork
-from penpay.messages import EvidenceArrived, EvidenceBroke, InboxBell, InboxRow, UnitRejected, saga_of
+from penpay.messages import EvidenceArrived, EvidenceBroke, InboxBell, InboxRow, UnitRejected, inbox_of, saga_of
 from penpay.ports import Addresses, Clock, Ids, InboxStore
 
 log = structlog.get_logger()
@@ -65,18 +67,29 @@ class InboxActor(AsyncioActor):
     MAILBOX_MAX = 4096
 
     def __init__(
-        self, *, shard: int, addresses: Addresses, store: InboxStore, clock: Clock, ids: Ids, times: InboxTimes
+        self,
+        *,
+        shard: int,
+        addresses: Addresses,
+        store: InboxStore,
+        suspects: Suspects,
+        clock: Clock,
+        ids: Ids,
+        times: InboxTimes,
     ) -> None:
         super().__init__()
         self._shard = shard
         self._addresses = addresses
         self._store = store
+        self._suspects = suspects
         self._clock = clock
         self._ids = ids
         self._times = times
         self._delivered: dict[str, float] = {}
         self._rung: list[InboxRow] = []
         self._problem = ""
+        self._taken = ""
+        """The row of nobody that is being booked."""
 
     def observable_state(self) -> Mapping[str, object]:
         """Rows handed over lately, and why the sweep does not look, if it does not."""
@@ -86,6 +99,12 @@ class InboxActor(AsyncioActor):
         """The first sweep takes what arrived while nobody was here."""
         self.timers.every("sweep", self._times.sweep_s, "sweep")
         self.actor_ref.tell("sweep")
+
+    def on_incarnation_over(self) -> None:
+        """Whatever ended it over a row of nobody, the row is counted, as one that a saga breaks over is."""
+        if self._taken:
+            with suppress(MailboxFull):
+                self._addresses.tell(inbox_of(self._shard), EvidenceBroke(self._taken))
 
     async def on_receive(self, message: Any) -> None:
         """Fresh rows, a saga that broke, or the time for a sweep. Bells that wait together are answered by one look."""
@@ -104,6 +123,7 @@ class InboxActor(AsyncioActor):
                     await self._sweep()
             self._problem = ""
         except Unavailable as error:
+            self._taken = ""
             self._problem = str(error)
 
     async def _sweep(self) -> None:
@@ -114,7 +134,7 @@ class InboxActor(AsyncioActor):
         sound = [row for row in rows if row.deliveries < DELIVERIES_MAX]
         for row in rows:  # poison first, before its saga breaks over it so often that it is parked
             if row.deliveries >= DELIVERIES_MAX:
-                await self._put_aside(row, f"its saga broke over it {row.deliveries} times")
+                await self._put_aside(row, f"whoever took it broke over it {row.deliveries} times")
         await self._deliver([row for row in sound if row.id not in self._delivered], swept=True)
 
     async def _deliver(self, rows: Sequence[InboxRow], *, swept: bool = False) -> None:
@@ -126,7 +146,7 @@ class InboxActor(AsyncioActor):
             owner = owners.get(row.operation_id)
             if owner is None:
                 if swept and row.kind in STRAYS:
-                    await self._book_stray(row)
+                    await self._take(row)
                 elif swept:
                     await self._put_aside(row, "no operation of this installation")
                 continue
@@ -135,6 +155,12 @@ class InboxActor(AsyncioActor):
             except MailboxFull:
                 continue  # the next sweep brings it
             self._delivered[row.id] = self._clock.monotonic_s()
+
+    async def _take(self, row: InboxRow) -> None:
+        async with self._suspects.taken(row):
+            self._taken = row.id
+            await self._book_stray(row)
+        self._taken = ""
 
     async def _book_stray(self, row: InboxRow) -> None:
         """Money of nobody is in suspense before anybody asks about it, and once whoever finds it."""

@@ -14,7 +14,7 @@ TURN_S = 5.0
 
 
 class Suspects:
-    """Shared by all sagas of a process, whatever their shard."""
+    """Shared by all sagas and inboxes of a process, whatever their shard."""
 
     def __init__(self, store: InboxStore) -> None:
         self._store = store

@@ -221,7 +221,7 @@ class InboxStore(Protocol):
         ...
 
     async def suspect(self, inbox_id: str, *, in_hand: bool) -> None:
-        """Say of a suspect row that its saga works on it from now on, or does not any more. Idempotent."""
+        """Say of a suspect row that somebody works on it from now on, or does not any more. Idempotent."""
         ...
 
     async def consumed_by_rail(self, inbox_ids: Sequence[str]) -> None:

@@ -78,7 +78,6 @@ class ShardPlan:
     def _crew(self, shard: int, holder: LeaseHolder) -> ShardCrew:
         house, outside = self._house, self._house.outside
         stores, timing = outside.stores, outside.settings.timing
-        rules = rules_of(outside.settings)
         addresses, clock = house.addresses, outside.clock
         shared = {"shard": shard, "addresses": addresses, "clock": clock}
         return ShardCrew(
@@ -106,7 +105,7 @@ class ShardPlan:
                 board=house.board,
                 limits=limits_of(outside.settings),
                 agent_loginid=outside.settings.deriv.agent_loginid,
-                rules=rules,
+                rules=rules_of(outside.settings),
                 meter=house.metrics,
             ),
             sagas=self._sagas(shard),
@@ -115,6 +114,7 @@ class ShardPlan:
                 InboxActor,
                 {
                     "store": stores.inbox,
+                    "suspects": house.suspects,
                     "ids": outside.ids,
                     "times": InboxTimes(sweep_s=timing.callback_sweep_s, age_s=timing.callback_sweep_s),
                     **shared,

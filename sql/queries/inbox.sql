@@ -22,14 +22,14 @@ LIMIT :limit;
 SELECT id, transaction_id FROM {ledger}.provider_operations WHERE id IN (:operation_ids);
 
 -- name: delivered
--- Their sagas broke over these rows once more, and have none of them in hand.
+-- Whoever took these rows broke over them once more, and has none of them in hand.
 UPDATE {ledger}.callback_inbox
 SET deliveries = deliveries + 1,
     suspicion = LEAST(suspicion, :suspect)
 WHERE id IN (:ids) AND status = 'NEW';
 
 -- name: suspect
--- A suspect row is in its saga's hand, or not any more.
+-- A suspect row is in somebody's hand, or not any more.
 UPDATE {ledger}.callback_inbox SET suspicion = :suspicion WHERE id = :id AND status = 'NEW';
 
 -- name: consumed_by_rail

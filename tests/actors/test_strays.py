@@ -6,12 +6,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from actors.base import ActorCrashed, AsyncioActorRef
 from actors.inbox import InboxActor, InboxTimes
+from actors.suspects import Suspects
 from penpay.domain.credits import UnmatchedCredit, encode_credit
+from penpay.domain.errors import Unavailable
 from penpay.domain.money import Currency, Money, kes
 from penpay.domain.payments import PullRow, encode_payment
 from penpay.domain.strays import Stray, stray_unit
-from penpay.messages import InboxRow
+from penpay.domain.suspicion import DELIVERIES_MAX, SUSPECT
+from penpay.messages import InboxRow, inbox_of
 from tests.actors.house import House
 from tests.faults.test_F091_bell_lost_or_rung_twice import Inbox
 
@@ -54,15 +58,20 @@ class NobodysInbox(Inbox):
         return {}
 
 
-async def sweep(house: House, row: InboxRow) -> None:
-    ref = InboxActor.start(
+def inbox_of_nobody(house: House, store: NobodysInbox) -> AsyncioActorRef:
+    return InboxActor.start(
         shard=0,
         addresses=house,
-        store=NobodysInbox(house, [row]),
+        store=store,
+        suspects=Suspects(house),
         clock=house.clock,
         ids=house.ids,
         times=InboxTimes(sweep_s=3600.0),
     )
+
+
+async def sweep(house: House, row: InboxRow) -> None:
+    ref = inbox_of_nobody(house, NobodysInbox(house, [row]))
     await ref.aask("sweep")
     await ref.aask("sweep")
     await ref.shutdown(1)
@@ -103,4 +112,44 @@ async def test_garbage_is_shown_to_a_person_and_books_nothing(house: House, kind
     row = replace(credit_row(house, b"{}"), kind=kind)
     await sweep(house, row)
     assert not any(unit.postings for unit in house.units.values())
+    assert (house.reviews, house.quarantined) == (["evidence_unmatched"], {row.id})
+
+
+async def test_a_suspect_of_nobody_is_in_hand_before_anything_is_recorded(house: House) -> None:
+    """F92: it may be what ends processes, and then there is no saga that could say so."""
+    said: list[list[tuple[str, bool]]] = []
+
+    async def on_the_way() -> None:
+        said.append(list(house.in_hand))
+
+    house.meanwhile.append(on_the_way)
+    row = replace(credit_row(house), suspicion=SUSPECT)
+    await sweep(house, row)
+    assert (said, house.quarantined) == ([[(row.id, True)]], {row.id})
+
+
+async def test_a_ledger_that_is_away_is_no_fault_of_a_suspect(house: House) -> None:
+    row = replace(credit_row(house), suspicion=SUSPECT)
+    house.failing.append(Unavailable("ledger"))
+    await sweep(house, row)
+    assert house.in_hand == [(row.id, True), (row.id, False), (row.id, True)]
+    assert (house.told_to(inbox_of(0)), house.quarantined) == ([], {row.id})
+
+
+async def test_a_row_over_which_the_inbox_itself_breaks_again_and_again_is_put_aside(house: House) -> None:
+    row = credit_row(house)
+    store = NobodysInbox(house, [row])
+    for _ in range(DELIVERIES_MAX):
+        ref = inbox_of_nobody(house, store)
+        house.failing.append(ValueError("poison"))
+        with pytest.raises((ActorCrashed, ValueError)):
+            await ref.aask("sweep")
+        await ref.shutdown(1)
+        again = inbox_of_nobody(house, store)
+        house.failing.append(Unavailable("ledger"))
+        await again.aask(house.told_to(inbox_of(0))[-1])
+        await again.shutdown(1)
+        assert not house.quarantined
+        house.failing.clear()
+    await sweep(house, store.rows[0])
     assert (house.reviews, house.quarantined) == (["evidence_unmatched"], {row.id})

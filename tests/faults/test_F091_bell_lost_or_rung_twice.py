@@ -10,6 +10,7 @@ import aiohttp
 
 from actors.base import AsyncioActorRef
 from actors.inbox import InboxActor, InboxTimes
+from actors.suspects import Suspects
 from penpay.adapters.redis_streams import RedisStreams, redis_client
 from penpay.bench.seed import Customer
 from penpay.messages import EvidenceArrived, InboxRow
@@ -43,7 +44,13 @@ async def test_a_sweep_brings_what_no_bell_rang_for(admitted: House) -> None:
     row = evidence(admitted, "stk", b"{}").row
     times = InboxTimes(sweep_s=3600.0)
     ref = InboxActor.start(
-        shard=3, addresses=admitted, store=Inbox(admitted, [row]), clock=admitted.clock, ids=admitted.ids, times=times
+        shard=3,
+        addresses=admitted,
+        store=Inbox(admitted, [row]),
+        suspects=Suspects(admitted),
+        clock=admitted.clock,
+        ids=admitted.ids,
+        times=times,
     )
     await ref.aask("sweep")
     assert not admitted.told_to(f"shards/3/sagas/{row_of(admitted).id}")[1:]

@@ -11,6 +11,7 @@ import pytest
 from actors.base import ActorCrashed, ActorKilled, AsyncioActorRef
 from actors.inbox import InboxActor, InboxTimes
 from actors.saga import SagaActor
+from actors.suspects import Suspects
 from penpay.domain.errors import Unavailable
 from penpay.domain.suspicion import DELIVERIES_MAX
 from penpay.messages import CancelTransaction, EvidenceArrived, EvidenceBroke, InboxRow, Refusal, inbox_of
@@ -36,6 +37,7 @@ async def inbox(admitted: House, poison: EvidenceArrived) -> AsyncIterator[Async
         shard=3,
         addresses=admitted,
         store=Inbox(admitted, [poison.row]),
+        suspects=Suspects(admitted),
         clock=admitted.clock,
         ids=admitted.ids,
         times=InboxTimes(sweep_s=3600.0),

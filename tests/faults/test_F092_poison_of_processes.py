@@ -4,11 +4,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from actors.inbox import InboxActor
 from actors.saga import SagaActor
+from penpay.domain.credits import UnmatchedCredit, encode_credit
+from penpay.domain.money import usd
 from penpay.domain.suspicion import DELIVERIES_MAX, SUSPECT
 from penpay.messages import InboxRow
 from penpay.simulation.play import Outcome, play
@@ -18,11 +22,13 @@ from penpay.simulation.world import Seed, World
 
 
 class Killer:
-    """Ends the process of a saga that has a row in hand, `kill -9` before it has recorded anything."""
+    """Ends the process of whoever has a row in hand, `kill -9` before anything is recorded."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, ends: Callable[["Killer", InboxRow], bool]) -> None:
         self.deaths: Counter[str] = Counter()
         self.rows: Mapping[str, StoredEvidence] = {}
+        self.strays: list[InboxRow] = []
+        """What lies in the inbox from the beginning, and is nobody's."""
         self._world: World | None = None
         apply = SagaActor._apply
 
@@ -36,6 +42,15 @@ class Killer:
             return await apply(saga, event_now, consumes=consumes, staff=staff)
 
         monkeypatch.setattr(SagaActor, "_apply", applied)
+        book_stray = InboxActor._book_stray
+
+        async def booked(inbox: InboxActor, row: InboxRow) -> None:
+            if ends(self, row):
+                self.deaths[row.id] += 1
+                await self._end()
+            await book_stray(inbox, row)
+
+        monkeypatch.setattr(InboxActor, "_book_stray", booked)
 
     async def _end(self) -> None:
         assert self._world is not None
@@ -46,6 +61,9 @@ class Killer:
     def _began(self, world: object) -> None:
         assert isinstance(world, World)
         self._world, self.rows = world, world.server.schema.callback_inbox.rows
+        for row in self.strays:
+            stored = StoredEvidence(row, dedupe_key=f"credit:{row.id}", source="deriv", status="NEW")
+            world.server.schema.callback_inbox.insert(stored, [])
 
     @contextmanager
     def _set(self) -> Iterator[None]:
@@ -88,3 +106,30 @@ def test_a_process_that_is_killed_again_and_again_with_sound_evidence_in_hand_pu
     played = killer.play(number)
     assert killer.deaths.total() == DELIVERIES_MAX
     assert (killer.put_aside(), played.wrong) == (set(), ())
+
+
+def stray(number: int) -> InboxRow:
+    """Dollars of nobody, long ago."""
+    at = datetime(2020, 1, 1, tzinfo=UTC)
+    body = encode_credit(UnmatchedCredit(transaction_id=f"9900{number}", amount=usd(1_000), at=at))
+    return InboxRow(
+        id=f"01J00000000000000000STRAY{number}",
+        shard=0,
+        kind="credit",
+        operation_id="",
+        body=body,
+        trusted_source=True,
+        received_at=at,
+    )
+
+
+def test_poison_of_nobody_is_put_aside_as_well_and_what_lies_behind_it_is_booked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    poison, sound = stray(1), stray(2)
+    killer = Killer(monkeypatch, lambda _, row: row.id == poison.id)
+    killer.strays = [poison, sound]
+    killer.play(1720001)
+    assert killer.deaths == {poison.id: SUSPECT + DELIVERIES_MAX - 1}, "the very first start found it as well"
+    assert killer.rows[poison.id].unit_id == f"quarantine:{poison.id}"
+    assert killer.rows[sound.id].unit_id == "ref:99002"

@@ -340,6 +340,22 @@ async def test_a_result_is_read_whatever_the_clock_of_the_node_that_took_it_in(p
         await until(lambda: len(pollers.inbox.consumed) == 1)
 
 
+async def test_a_result_that_ends_its_reader_does_not_meet_the_next_one(pollers, monkeypatch):
+    """F92: no ledger counts the rows of a rail, so they are used up before they are read."""
+
+    def broken(*_: object) -> None:
+        raise ValueError("poison")
+
+    monkeypatch.setattr(DarajaPollersActor, "_read_balance", broken)
+    async with pollers.running(sweep_every_s=3600.0) as ref:
+        await until(lambda: inside(ref)._balances)
+        asked = next(iter(inside(ref)._balances))
+        pollers.inbox.arrive(f"/balance/{RAIL_SHARD}/{in_path(asked)}", b"{}")
+        with pytest.raises(ValueError, match="poison"):
+            await ref.aask(_LookForBalance())
+    assert pollers.inbox.consumed == [pollers.inbox.rows[0].id]
+
+
 async def test_a_node_that_stands_by_leaves_the_results_to_the_one_that_asked(pollers):
     pollers.leases.taken_by_another = True
     pollers.inbox.arrive(f"/balance/{RAIL_SHARD}/{in_path('asked elsewhere')}", b"{}")
