@@ -4,7 +4,7 @@ from actors.deposit_evidence import event_of, event_of_probe
 from actors.flow import Flow
 from penpay.domain.decision import Effect
 from penpay.domain.deposit import OPERATIONS, Deposit
-from penpay.domain.deposit_row import STATUS, from_row, to_row
+from penpay.domain.deposit_row import STATUS, to_row
 from penpay.domain.deposit_rules import decide
 from penpay.domain.fx import Direction
 from penpay.domain.ids import account_reference
@@ -92,7 +92,6 @@ DEPOSIT = Flow(
     operations=OPERATIONS,
     begin="check_recipient",
     decide=decide,
-    from_row=from_row,
     to_row=to_row,
     status=STATUS,
     event_of=event_of,

@@ -41,7 +41,6 @@ class Flow:
     operations: tuple[str, ...]
     begin: str
     decide: Callable[[Any, Any, Occasion, Rules], Decision[Any] | Act | Ignored | Rejected]
-    from_row: Callable[[TransactionRow], Any]
     to_row: Callable[[Any, TransactionRow], TransactionRow]
     status: Mapping[Any, str]
     event_of: Callable[[Any, InboxRow], Any | Unusable | None]

@@ -8,6 +8,7 @@ from actors.recording import record, unit_of
 from actors.saga import FLOWS, FRESH_IDS, RACES_MAX, SagaParts
 from penpay.domain.decision import Decision, Occasion
 from penpay.domain.errors import Unavailable
+from penpay.domain.readable import saga_of
 from penpay.domain.review_kinds import ROW_UNREADABLE
 from penpay.domain.saga_events import Parked
 from penpay.domain.unit import RejectCode, ReviewOpened, UnitOfWork
@@ -41,7 +42,7 @@ async def _park(transaction_id: str, error: BaseException, parts: SagaParts) -> 
         flow = FLOWS[rows.row.type]
         fresh = tuple(parts.ids.ulid() for _ in range(FRESH_IDS))
         occasion = Occasion(parts.clock.now(), fresh, attempted=attempted)
-        result = flow.decide(flow.from_row(rows.row), Parked(error=type(error).__name__), occasion, parts.rules)
+        result = flow.decide(saga_of(rows.row), Parked(error=type(error).__name__), occasion, parts.rules)
         if not isinstance(result, Decision):
             return
         answer = await record(parts.addresses, unit_of(flow, result, rows.row, actor="saga_host"))
@@ -65,7 +66,7 @@ async def _ask_about_unread(transaction_id: str, broken: Exception, parts: SagaP
         transaction_id=transaction_id,
         operation_id="",
         kind=ROW_UNREADABLE,
-        reason="the saga crashed too often, and its row cannot be read or parked: repair it, then start the saga",
+        reason="its row cannot be read or parked: repair it, then start the saga",
         owner_role="OPS",
         due_at=now + timedelta(seconds=parts.rules.review_due_s),
         evidence={"error": type(broken).__name__},

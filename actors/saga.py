@@ -22,6 +22,7 @@ from actors.suspects import Suspects
 from actors.withdrawal_flow import WITHDRAWAL
 from penpay.domain.decision import IN_REVIEW, Act, Decision, Effect, Ignored, Occasion, Rejected
 from penpay.domain.errors import Unavailable
+from penpay.domain.readable import saga_of
 from penpay.domain.review import staff_event, undecidable
 from penpay.domain.rules import Rules
 from penpay.domain.saga_events import CancelRequested, Woke
@@ -156,7 +157,7 @@ class SagaActor(EntityActor):
 
     def _remember(self, row: TransactionRow) -> None:
         self._flow = FLOWS[row.type]
-        self._row, self._saga = row, self._flow.from_row(row)
+        self._row, self._saga = row, saga_of(row)
 
     def _forget(self) -> None:
         self._row = self._saga = None

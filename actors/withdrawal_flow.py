@@ -7,7 +7,7 @@ from penpay.domain.fx import Direction
 from penpay.domain.ids import account_reference
 from penpay.domain.unit import OperationKind
 from penpay.domain.withdrawal import OPERATIONS, Withdrawal
-from penpay.domain.withdrawal_row import STATUS, from_row, to_row
+from penpay.domain.withdrawal_row import STATUS, to_row
 from penpay.domain.withdrawal_rules import decide
 from penpay.messages import TransactionSettled, user_of
 from penpay.messages_rails import (
@@ -96,7 +96,6 @@ WITHDRAWAL = Flow(
     operations=OPERATIONS,
     begin="submit",
     decide=decide,
-    from_row=from_row,
     to_row=to_row,
     status=STATUS,
     event_of=event_of,

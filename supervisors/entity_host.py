@@ -217,7 +217,8 @@ class EntityHost(AsyncioActor):
             log.error(
                 "entity broke", actor=cell.address, crash_id=cell.crash_id, reason=ending.reason, error=repr(error)
             )
-            if not self._recoveries.held and trouble.intensity.exceeded(now_s):
+            exceeded = not self._recoveries.held and trouble.intensity.exceeded(now_s)
+            if exceeded or isinstance(error, self._spec.hopeless):
                 self._give_up(cell, error)
                 return
             if self._storm.begins(error, now_s=now_s, active=len(self._entities)):

@@ -81,7 +81,8 @@ class EntityHostSpec:
     """Entities started on demand, by the last part of their address; `factory(entity_id)` is like `ChildSpec.factory`.
 
     Crash number `crashes_max` of one entity within `within_s` parks that entity: `on_parked(entity_id, error)` is
-    awaited once (again while it raises), its messages are dead letters, its askers get `EntityParked`.
+    awaited once (again while it raises), its messages are dead letters, its askers get `EntityParked`. After a
+    `hopeless` error the first crash does so: the next incarnation would meet the same.
     """
 
     name: str
@@ -95,6 +96,7 @@ class EntityHostSpec:
     """A start that takes longer is broken off by the next sweep."""
     crashes_max: int = 5
     within_s: float = 60.0
+    hopeless: tuple[type[Exception], ...] = ()
     sweep_s: float = 15.0
     """How often idle, stuck and overdue entities are looked for."""
     storm: StormPolicy = StormPolicy()

@@ -33,6 +33,7 @@ from actors.shard_lease import ShardLeaseActor
 from actors.sms import SmsActor
 from actors.user import UserActor
 from config import limits
+from penpay.domain.readable import Unreadable
 from penpay.ports import Gate, Listener
 from penpay.ports_rails import MailGateway, SmsGateway
 from supervisors.specs import AnySpec, ChildSpec, DynamicSpec, EntityHostSpec, SupervisorSpec
@@ -93,12 +94,21 @@ class Crew:
     jobs: Sequence[tuple[str, Job, float]]
 
 
+def saga_host(parts: SagaParts) -> EntityHostSpec:
+    """The sagas of a shard. One that breaks too often, or whose row nobody can read, is put in front of a person."""
+    return EntityHostSpec(
+        name="sagas",
+        factory=lambda transaction_id: (SagaActor, (transaction_id, parts)),
+        on_parked=lambda transaction_id, error: park(transaction_id, error, parts),
+        max_children=limits.ENTITIES_MAX,
+        crashes_max=limits.SAGA_CRASHES_MAX,
+        hopeless=(Unreadable,),
+        recovery_limit=limits.RECOVERIES_MAX,
+    )
+
+
 def shard_tree(crew: ShardCrew) -> SupervisorSpec:
     """One shard. Its lease stands first: when ownership ends, nothing behind it may go on."""
-
-    async def parked(transaction_id: str, error: BaseException) -> None:
-        await park(transaction_id, error, crew.sagas)
-
     return SupervisorSpec(
         name=str(crew.shard),
         strategy="rest_for_one",
@@ -125,14 +135,7 @@ def shard_tree(crew: ShardCrew) -> SupervisorSpec:
                 max_children=limits.ENTITIES_MAX,
                 recovery_limit=limits.RECOVERIES_MAX,
             ),
-            EntityHostSpec(
-                name="sagas",
-                factory=lambda transaction_id: (SagaActor, (transaction_id, crew.sagas)),
-                on_parked=parked,
-                max_children=limits.ENTITIES_MAX,
-                crashes_max=limits.SAGA_CRASHES_MAX,
-                recovery_limit=limits.RECOVERIES_MAX,
-            ),
+            saga_host(crew.sagas),
             ChildSpec(name="wake-ups", factory=crew.wake_ups),
             ChildSpec(name="inbox", factory=crew.inbox),
             ChildSpec(name="outbox", factory=crew.outbox),

@@ -3,20 +3,19 @@
 A row is spoiled by hand, or written by a version that this one does not know.
 """
 
-import json
-from dataclasses import replace
-
 from penpay.domain import deposit_row as deposits
 from penpay.domain import withdrawal_row as withdrawals
 from penpay.domain.decision import IN_REVIEW
 from penpay.domain.deposit import Deposit
 from penpay.domain.errors import PenPayError
 from penpay.domain.fx import Direction
+from penpay.domain.json_text import canonical_json
+from penpay.domain.records import copied
 from penpay.domain.review_kinds import ROW_UNREADABLE
 from penpay.domain.unit import TransactionRow
 from penpay.domain.withdrawal import Withdrawal
 
-_NOTHING_KNOWN = json.dumps({"money_at": ROW_UNREADABLE})
+_NOTHING_KNOWN = canonical_json({"money_at": ROW_UNREADABLE})
 
 
 class Unreadable(PenPayError):
@@ -39,7 +38,7 @@ def shown(row: TransactionRow) -> TransactionRow:
     try:
         saga_of(row)
     except Unreadable:
-        return replace(
+        return copied(
             row,
             state=IN_REVIEW,
             status=IN_REVIEW,

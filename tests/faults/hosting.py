@@ -1,24 +1,22 @@
-"""Sagas in a host that gives up soon and puts a question then, with nothing else around it."""
+"""Sagas in a host as a shard has one, with nothing else around it, that tries again at once."""
 
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
-from actors.parking import park
 from actors.saga import SagaActor, SagaParts
-from config.limits import SAGA_CRASHES_MAX
 from supervisors.root import SupervisionTree
-from supervisors.specs import BackoffPolicy, EntityHostSpec, StormPolicy, SupervisorSpec
+from supervisors.specs import BackoffPolicy, StormPolicy, SupervisorSpec
+from supervisors.tree import saga_host
 
 
 @asynccontextmanager
 async def hosted(parts: SagaParts, saga: type[SagaActor] = SagaActor) -> AsyncIterator[SupervisionTree]:
     """Each saga lives at `sagas/<transaction>`. One that always breaks is no storm."""
-    sagas = EntityHostSpec(
-        name="sagas",
+    sagas = replace(
+        saga_host(parts),
         factory=lambda transaction_id: (saga, (transaction_id, parts)),
-        on_parked=lambda transaction_id, error: park(transaction_id, error, parts),
-        crashes_max=SAGA_CRASHES_MAX,
         backoff=BackoffPolicy(base_s=0.001, cap_s=0.002),
         storm=StormPolicy(share_min=10_000),
     )

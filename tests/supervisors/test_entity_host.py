@@ -79,6 +79,13 @@ class Decided(str):
     FREES_PARKED = True
 
 
+async def test_an_error_that_no_restart_cures_parks_at_its_first_crash(house, hosted, until):
+    host = await hosted(hopeless=(ValueError,))
+    house.tree.registry.tell("sagas/bad", "boom")
+    await until(lambda: host.parked)
+    assert (list(host.parked), house.journal.count("+bad")) == (["bad"], 1)
+
+
 async def test_a_parked_entity_that_people_decided_about_runs_again(house, hosted, until):
     host = await hosted(crashes_max=1)
     house.tell("sagas/bad", "boom")
