@@ -24,7 +24,7 @@ from actors.runtime.exits import CRASH, KILLED, PASSIVATED, SHUTDOWN, START_FAIL
 from actors.runtime.mailbox import Mailbox, Offer
 from actors.runtime.ref import AsyncioActorRef
 from actors.runtime.replies import DeferredReply
-from actors.runtime.states import State, StoppedFlag
+from actors.runtime.states import ENDED, NEW, RUNNING, STARTING, WAITING, StoppedFlag
 from actors.runtime.system import ActorSystem, new_urn
 from actors.runtime.undelivered import settle
 
@@ -74,7 +74,7 @@ class Cell:
         self.stopped = StoppedFlag()
         self.ref = AsyncioActorRef(self)
         self.actor: RuntimeActor | None = None
-        self.state = State.NEW
+        self.state = NEW
         self.incarnation = 0
         self.handled = 0
         self.task: asyncio.Task[None] | None = None
@@ -122,7 +122,7 @@ class Cell:
     @property
     def idle(self) -> bool:
         """A live entity between bursts: no task, nothing queued."""
-        return self.state is State.RUNNING and self.task is None and not len(self.mailbox)
+        return self.state is RUNNING and self.task is None and not len(self.mailbox)
 
     @property
     def holds_nothing(self) -> bool:
@@ -133,9 +133,9 @@ class Cell:
 
     def launch(self, actor: "RuntimeActor | None" = None) -> None:
         """Begin the next incarnation. The owner learns the result by `child_ready` or `child_exited`, later."""
-        assert self.state in (State.NEW, State.WAITING), f"launch of {self} while {self.state}"
+        assert self.state in (NEW, WAITING), f"launch of {self} while {self.state}"
         self.incarnation += 1
-        self.state = State.STARTING
+        self.state = STARTING
         self.exit_wanted = self.kill_reason = None
         self.refusing = False
         if self.incarnation == 1 and actor is None and self.actor_class.REGISTERED:
@@ -157,7 +157,7 @@ class Cell:
                 self.wake()
 
     def _not_built(self, incarnation: int, error: Exception) -> None:
-        if self.incarnation == incarnation and self.state is State.STARTING:
+        if self.incarnation == incarnation and self.state is STARTING:
             self.over(Exit(START_FAILED, error))
 
     def _build(self) -> None:
@@ -192,7 +192,7 @@ class Cell:
 
     def became_ready(self) -> None:
         """`on_start` is done, messages are handled from now on."""
-        self.state = State.RUNNING
+        self.state = RUNNING
         self.ready_at_s = self.last_active_s = self.loop.time()
         _release(self.ready_waiters)
         self.ready_waiters = None
@@ -201,10 +201,10 @@ class Cell:
 
     def over(self, ending: Exit) -> None:
         """The incarnation has ended and holds nothing any more."""
-        if self.state in (State.WAITING, State.ENDED):
+        if self.state in (WAITING, ENDED):
             return
-        started = self.state is State.RUNNING
-        self.state = State.WAITING
+        started = self.state is RUNNING
+        self.state = WAITING
         self.last_exit = ending
         self.actor = None
         self.current = self.busy_since_s = None
@@ -230,10 +230,10 @@ class Cell:
 
     def finish(self, ending: Exit, *, refusal: Exception | None = None, reason: str = "stopped") -> None:
         """For good: the reference is dead, what waited is answered (with `refusal`) or recorded. Idempotent."""
-        if self.state is State.ENDED:
+        if self.state is ENDED:
             return
-        assert self.state in (State.WAITING, State.NEW), f"finish of {self} while {self.state}"
-        self.state = State.ENDED
+        assert self.state in (WAITING, NEW), f"finish of {self} while {self.state}"
+        self.state = ENDED
         self.last_exit = ending
         self.mark_stopped()
         killed = ActorKilled(self.crash_id) if ending.reason == KILLED else None
@@ -260,13 +260,13 @@ class Cell:
 
         Returns when it is over. A start that is still going on is broken off at once.
         """
-        if self.state in (State.WAITING, State.ENDED, State.NEW):
+        if self.state in (WAITING, ENDED, NEW):
             return
         if self.idle and self.holds_nothing and not self.actor_class.STOPS:
             self.kill(reason)  # nothing to wait for: an entity that holds nothing is a row already
             return
         over = self._when_over()
-        if self.state is State.STARTING or (timeout_s is not None and timeout_s <= 0):
+        if self.state is STARTING or (timeout_s is not None and timeout_s <= 0):
             self.kill(reason)
         else:
             # For this incarnation only: taken by the next one, it would end that one too.
@@ -281,7 +281,7 @@ class Cell:
 
     def _abandon(self, incarnation: int) -> None:
         """It was cancelled and has not let go. What it still does is nobody's: it may not serve this mailbox."""
-        if self.incarnation != incarnation or self.state not in (State.STARTING, State.RUNNING):
+        if self.incarnation != incarnation or self.state not in (STARTING, RUNNING):
             return
         life.log.error("actor does not let go; abandoned", actor=str(self))
         self.task = None
@@ -296,7 +296,7 @@ class Cell:
 
         Who does not let go is abandoned after a while, so that whatever waits here gets its next incarnation.
         """
-        if self.state not in (State.STARTING, State.RUNNING):
+        if self.state not in (STARTING, RUNNING):
             return
         self.kill_reason = reason
         if self.task is not None:
@@ -330,9 +330,9 @@ class Cell:
 
     async def ready(self) -> None:
         """Wait until the incarnation handles messages. Raises `StartFailed`."""
-        if self.state is State.RUNNING:
+        if self.state is RUNNING:
             return
-        if self.state is State.ENDED:
+        if self.state is ENDED:
             raise StartFailed(self.address or str(self), self.last_exit.error if self.last_exit else None)
         future = self.loop.create_future()
         self.ready_waiters = [*(self.ready_waiters or ()), future]
@@ -382,7 +382,7 @@ class Cell:
         if self.waiter is not None:
             if not self.waiter.done():
                 self.waiter.set_result(None)
-        elif self.task is None and self.state is State.RUNNING:
+        elif self.task is None and self.state is RUNNING:
             self.run(life.live(self))
 
 

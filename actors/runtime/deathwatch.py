@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from actors.runtime.envelope import Stamped
 from actors.runtime.exits import KILLED, Exit, Terminated
-from actors.runtime.states import State
+from actors.runtime.states import ENDED
 
 if TYPE_CHECKING:
     from actors.runtime.cell import Cell
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def watch(watched: "Cell", watcher: "Cell") -> None:
     """Tell `watcher` when an incarnation of `watched` ends; at once when it is dead for good."""
-    if watched.state is State.ENDED:
+    if watched.state is ENDED:
         _tell(watcher, watched, watched.last_exit or Exit(KILLED))
         return
     if watched.watchers is None:
@@ -24,7 +24,7 @@ def announce(cell: "Cell", ending: Exit) -> None:
     """An incarnation of `cell` ended. Watchers that have ended or restarted meanwhile are forgotten."""
     watchers = cell.watchers
     for watcher, incarnation in list((watchers or {}).items()):
-        if watcher.state is State.ENDED or watcher.incarnation != incarnation:
+        if watcher.state is ENDED or watcher.incarnation != incarnation:
             assert watchers is not None
             del watchers[watcher]
         else:

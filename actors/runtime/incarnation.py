@@ -23,7 +23,7 @@ from actors.runtime.envelope import Broken, Letter, Shutdown
 from actors.runtime.errors import ActorCrashed, ActorGone, ActorKilled, AskTimeout
 from actors.runtime.exits import CRASH, KILLED, NORMAL, START_FAILED, Exit
 from actors.runtime.replies import DEFER
-from actors.runtime.states import State, current_cell
+from actors.runtime.states import STARTING, current_cell
 from actors.runtime.undelivered import record_dead
 from penpay.domain.errors import Unavailable
 
@@ -49,7 +49,7 @@ async def live(cell: "Cell") -> None:
     current_cell.set(cell)
     try:
         ending: Exit | None = None
-        if cell.state is State.STARTING:
+        if cell.state is STARTING:
             ending = await _start(cell)
         if ending is None:
             ending = await _serve(cell)

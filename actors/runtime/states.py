@@ -19,6 +19,10 @@ class State(Enum):
     ENDED = "stopped"
 
 
+NEW, STARTING, RUNNING, WAITING, ENDED = State
+"""The runtime's own names for them: in Python 3.11 `State.NEW` runs code, and every start asks for it several times."""
+
+
 class StoppedFlag:
     """Pykka's `actor_stopped`: an Event's interface without an Event's 700 bytes until a thread waits for it."""
 
