@@ -138,7 +138,7 @@ class RuntimeActor(PykkaActor):
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         # Pykka's constructor would make an inbox, an Event and a ref of its own; here they belong to the cell.
-        if "_cell" not in self.__dict__:
+        if not hasattr(self, "_cell"):  # looking into `__dict__` would make one, for each entity
             self._cell = Cell(type(self), system=BARE, loop=home_loop())
             self._cell.actor = self
 
