@@ -122,7 +122,7 @@ class Cell:
     @property
     def idle(self) -> bool:
         """A live entity between bursts: no task, nothing queued."""
-        return self.state is RUNNING and self.task is None and not len(self.mailbox)
+        return self.state is RUNNING and self.task is None and self.mailbox.empty()
 
     @property
     def holds_nothing(self) -> bool:
@@ -153,7 +153,7 @@ class Cell:
             self.run(life.live(self))
         else:
             self.became_ready()
-            if len(self.mailbox):
+            if not self.mailbox.empty():
                 self.wake()
 
     def _not_built(self, incarnation: int, error: Exception) -> None:
@@ -194,8 +194,9 @@ class Cell:
         """`on_start` is done, messages are handled from now on."""
         self.state = RUNNING
         self.ready_at_s = self.last_active_s = self.loop.time()
-        _release(self.ready_waiters)
-        self.ready_waiters = None
+        if self.ready_waiters is not None:
+            _release(self.ready_waiters)
+            self.ready_waiters = None
         if self.owner is not None:
             self.owner.child_ready(self)
 

@@ -152,4 +152,4 @@ class Mailbox:
 
     def empty(self) -> bool:
         """True when nothing waits."""
-        return not len(self)
+        return not (self._user or self._control)
