@@ -38,7 +38,7 @@ from actors.runtime.mailbox import Mailbox
 from actors.runtime.observer import NobodyObserves, RuntimeObserver
 from actors.runtime.ref import AsyncioActorRef
 from actors.runtime.replies import DEFER, DeferredReply
-from actors.runtime.states import State
+from actors.runtime.states import State, StoppedFlag
 from actors.runtime.system import BARE, ActorSystem, home_loop, use_loop
 from actors.runtime.timers import Timers
 from config import limits
@@ -266,7 +266,7 @@ class RuntimeActor(PykkaActor):
     @property
     def actor_stopped(self) -> Any:
         """See pykka.Actor."""
-        return self._cell.stopped
+        return StoppedFlag(self._cell)
 
     def __str__(self) -> str:
         return str(self._cell)

@@ -7,6 +7,7 @@ Everything here happens on the loop's thread, except `notify` and `deliver`.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context as TaskContext
 from math import isfinite
@@ -24,7 +25,7 @@ from actors.runtime.exits import CRASH, KILLED, PASSIVATED, SHUTDOWN, START_FAIL
 from actors.runtime.mailbox import Mailbox, Offer
 from actors.runtime.ref import AsyncioActorRef
 from actors.runtime.replies import DeferredReply
-from actors.runtime.states import ENDED, NEW, RUNNING, STARTING, WAITING, StoppedFlag
+from actors.runtime.states import ENDED, NEW, RUNNING, STARTING, WAITING
 from actors.runtime.system import ActorSystem, new_urn
 from actors.runtime.undelivered import settle
 
@@ -47,7 +48,7 @@ class Cell:
         "_urn", "actor", "actor_class", "bound", "busy_since_s", "current", "exit_wanted", "handled",
         "incarnation", "kill_reason", "last_active_s", "last_exit", "loop", "mailbox", "name", "open_replies",
         "over_waiters", "owner", "ready_at_s", "ready_waiters", "recipe", "ref", "refusing", "state",
-        "stop_reply", "stopped", "system", "task", "tasks", "waiter", "wake_posted", "watchers",
+        "stop_event", "stop_reply", "stopped", "system", "task", "tasks", "waiter", "wake_posted", "watchers",
     )  # fmt: skip
 
     def __init__(
@@ -71,7 +72,8 @@ class Cell:
         if mailbox_max is not None:
             self.mailbox.mailbox_max = mailbox_max
         self.mailbox.owner = self
-        self.stopped = StoppedFlag()
+        self.stopped = False
+        self.stop_event: threading.Event | None = None
         self.ref = AsyncioActorRef(self)
         self.actor: RuntimeActor | None = None
         self.state = NEW
@@ -224,8 +226,10 @@ class Cell:
 
     def mark_stopped(self) -> None:
         """Senders are refused from now on."""
-        if not self.stopped.is_set():
-            self.stopped.set()
+        if not self.stopped:
+            self.stopped = True
+            if self.stop_event is not None:
+                self.stop_event.set()
             if self.actor_class.REGISTERED:
                 pykka.ActorRegistry.unregister(self.ref)
 

@@ -12,6 +12,7 @@ from actors.runtime.deadlines import deadlines_on
 from actors.runtime.envelope import Letter, Question
 from actors.runtime.errors import ActorGone, AskTimeout, WouldBlockLoop
 from actors.runtime.future import AsyncioFuture, LoopReply
+from actors.runtime.states import StoppedFlag
 
 if TYPE_CHECKING:
     from actors.base import RuntimeActor
@@ -49,7 +50,7 @@ class AsyncioActorRef(pykka.ActorRef[Any]):
     @property
     def actor_stopped(self) -> Any:  # type: ignore[override]
         """See pykka.ActorRef."""
-        return self._cell.stopped
+        return StoppedFlag(self._cell)
 
     def _actor_weakref(self) -> "RuntimeActor | None":  # type: ignore[override]
         return self._cell.actor
@@ -72,7 +73,7 @@ class AsyncioActorRef(pykka.ActorRef[Any]):
     def tell(self, message: Any) -> None:
         """Queue and forget. Raises `MailboxFull` or `ActorGone` at once; never blocks."""
         cell = self._cell
-        if cell.stopped.is_set():
+        if cell.stopped:
             raise ActorGone(f"{self} not found")
         cell.post(Letter(message, current_context(), cell.loop.time()))
 
@@ -87,7 +88,7 @@ class AsyncioActorRef(pykka.ActorRef[Any]):
         if asyncio._get_running_loop() is not loop:  # noqa: SLF001 - does not raise, unlike the public form
             return await self._ask_from_another_loop(message, timeout_s)
         chain = chain_to(cell)
-        if cell.stopped.is_set():
+        if cell.stopped:
             raise ActorGone(f"{self} not found")
         now = loop.time()
         reply = LoopReply(loop=loop)
@@ -125,7 +126,7 @@ class AsyncioActorRef(pykka.ActorRef[Any]):
     def _question(self, message: Any, timeout_s: float | None) -> AsyncioFuture:
         cell = self._cell
         future = AsyncioFuture()
-        if cell.stopped.is_set():
+        if cell.stopped:
             future.refuse(ActorGone(f"{self} not found"))
             return future
         now = cell.loop.time()

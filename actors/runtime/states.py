@@ -24,32 +24,32 @@ NEW, STARTING, RUNNING, WAITING, ENDED = State
 
 
 class StoppedFlag:
-    """Pykka's `actor_stopped`: an Event's interface without an Event's 700 bytes until a thread waits for it."""
+    """Pykka's `actor_stopped`: an Event's interface without an Event's 700 bytes until a thread waits for it.
 
-    __slots__ = ("_event", "_set")
+    It shows the cell's own fields, so that an actor has no flag until somebody asks for it.
+    """
 
-    def __init__(self) -> None:
-        self._set = False
-        self._event: threading.Event | None = None
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: "Cell") -> None:
+        self._cell = cell
 
     def is_set(self) -> bool:
         """True once the actor takes no more messages."""
-        return self._set
-
-    def set(self) -> None:
-        """The actor takes no more messages."""
-        self._set = True
-        if self._event is not None:
-            self._event.set()
+        return self._cell.stopped
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block a thread until it is set."""
-        if self._event is None:
-            self._event = threading.Event()
-        if self._set:
-            self._event.set()
-        return self._event.wait(timeout)
+        with _first_waiter:
+            event = self._cell.stop_event or threading.Event()
+            self._cell.stop_event = event
+        if self._cell.stopped:  # asked after the event is there: else the actor itself finds it and sets it
+            event.set()
+        return event.wait(timeout)
 
+
+_first_waiter = threading.Lock()
+"""All threads that wait for one actor wait for one event."""
 
 current_cell: "ContextVar[Cell | None]" = ContextVar("penpay_current_cell", default=None)
 """The actor whose handler runs in this task."""

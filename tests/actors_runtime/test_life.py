@@ -141,6 +141,22 @@ async def test_exit_ends_the_actor_after_the_current_message(kind, log):
     assert log == ["start", "stop", "over"]
 
 
+async def test_threads_that_wait_for_the_end_of_an_actor_are_told(kind, log):
+    ref = kind.start(log)
+    assert not ref.actor_stopped.wait(0)
+    loop = asyncio.get_running_loop()
+    waiting = [loop.run_in_executor(None, ref.actor_stopped.wait, 5) for _ in range(2)]
+    await ref.shutdown()
+    assert await asyncio.gather(*waiting) == [True, True]
+    assert ref.actor_stopped.wait(0)
+
+
+async def test_a_thread_that_asks_after_the_end_of_an_actor_does_not_wait(kind, log):
+    ref = kind.start(log)
+    await ref.shutdown()
+    assert ref.actor_stopped.wait(0)
+
+
 async def test_killing_a_starting_actor_breaks_its_start_off(kind, log):
     ref = kind.start(log, on_start="gate")
     await until(lambda: log == ["start"])
