@@ -282,9 +282,9 @@ class RuntimeActor(PykkaActor):
     def _start_actor_loop(self) -> None:
         cell = self._cell
         if asyncio._get_running_loop() is cell.loop:  # noqa: SLF001 - does not raise, unlike the public form
-            cell.launch(self)
+            cell.launch()
         else:
-            cell.loop.call_soon_threadsafe(cell.launch, self)
+            cell.loop.call_soon_threadsafe(cell.launch)
 
 
 class AsyncioActor(RuntimeActor):
@@ -308,9 +308,14 @@ class EntityActor(RuntimeActor):
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> AsyncioActorRef:
         """Start a bare entity. Entities live in their host, not in Pykka's registry, whose removal is linear."""
-        entity = cls(*args, **kwargs)
-        entity._start_actor_loop()
-        return entity._cell.ref
+        running = asyncio._get_running_loop()  # noqa: SLF001 - as above; asked once, since it costs a system call
+        cell = Cell(cls, system=BARE, loop=running or home_loop())
+        cell.make(args, kwargs)
+        if running is not None:
+            cell.launch()
+        else:
+            cell.loop.call_soon_threadsafe(cell.launch)
+        return cell.ref
 
     @property
     def first_waiting(self) -> Any:

@@ -133,24 +133,22 @@ class Cell:
 
     # --- life ---
 
-    def launch(self, actor: "RuntimeActor | None" = None) -> None:
+    def launch(self) -> None:
         """Begin the next incarnation. The owner learns the result by `child_ready` or `child_exited`, later."""
         assert self.state in (NEW, WAITING), f"launch of {self} while {self.state}"
         self.incarnation += 1
         self.state = STARTING
         self.exit_wanted = self.kill_reason = None
         self.refusing = False
-        if self.incarnation == 1 and actor is None and self.actor_class.REGISTERED:
-            pykka.ActorRegistry.register(self.ref)  # a bare actor is registered by its `start`
-        try:
-            if actor is None:
+        if self.actor is None:  # a bare one is made, and registered, by its `start`
+            if self.incarnation == 1 and self.actor_class.REGISTERED:
+                pykka.ActorRegistry.register(self.ref)
+            try:
                 self._build()
-            else:
-                self.actor = actor
-        except Exception as error:  # noqa: BLE001 - boundary: a constructor's failure is a failed start, told to the owner
-            self.actor = None
-            self.loop.call_soon(self._not_built, self.incarnation, error)
-            return
+            except Exception as error:  # noqa: BLE001 - boundary: a constructor's failure is a failed start, told to the owner
+                self.actor = None
+                self.loop.call_soon(self._not_built, self.incarnation, error)
+                return
         if self.actor_class.RESIDENT or self.actor_class.STARTS:
             self.run(life.live(self))
         else:
@@ -165,13 +163,16 @@ class Cell:
     def _build(self) -> None:
         assert self.recipe is not None, "a bare actor has one incarnation"
         self.actor_class, arguments = self.recipe()
-        actor = self.actor_class.__new__(self.actor_class)
-        actor._cell = self  # noqa: SLF001 - the constructor finds its cell instead of making one
-        self.actor = actor
         if isinstance(arguments, Mapping):
-            actor.__init__(**arguments)  # type: ignore[misc]
+            self.make((), arguments)
         else:
-            actor.__init__(*arguments)  # type: ignore[misc]
+            self.make(arguments, {})
+
+    def make(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> None:
+        """Make an incarnation's actor. Its constructor finds its cell instead of making one."""
+        self.actor = actor = self.actor_class.__new__(self.actor_class)
+        actor._cell = self  # noqa: SLF001 - as `RuntimeActor` itself would
+        actor.__init__(*arguments, **named)  # type: ignore[misc]
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Give this actor its task. It starts from an empty context: it must not inherit that of whoever woke it."""

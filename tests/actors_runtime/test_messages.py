@@ -212,11 +212,12 @@ async def test_other_threads_tell_and_ask_blockingly(ref):
     assert answers == [[*range(20), "seen"]]
 
 
-async def test_an_actor_started_from_a_thread_runs_on_the_named_loop():
+@pytest.mark.parametrize("kind", [Resident, Entity])
+async def test_an_actor_started_from_a_thread_runs_on_the_named_loop(kind):
     loop = asyncio.get_running_loop()
     use_loop(loop)
     try:
-        ref = await loop.run_in_executor(None, Resident.start)
+        ref = await loop.run_in_executor(None, kind.start)
         assert await ref.aask("hello") == "hello"
         await ref.shutdown()
     finally:
