@@ -104,13 +104,12 @@ class EntityHost(AsyncioActor):
             if cell.state is State.WAITING:
                 self._try_at_once(cell)
             return cell
-        address = f"{self.address}/{entity_id}"
         if entity_id in self._parked:
-            raise EntityParked(address)
+            raise EntityParked(self._address_of(entity_id))
         if self._closing:
-            raise NoSuchActor(address)
+            raise NoSuchActor(self._address_of(entity_id))
         if entity_id in self._held:
-            raise EntityHeld(address)
+            raise EntityHeld(self._address_of(entity_id))
         if len(self._entities) >= self._spec.max_children and not self._evict():
             raise MailboxFull(self.address, self._spec.max_children)
         return self._activate(entity_id)
@@ -135,6 +134,9 @@ class EntityHost(AsyncioActor):
         self._entities[entity_id] = cell
         self._queue_start(cell)
         return cell
+
+    def _address_of(self, entity_id: str) -> str:
+        return f"{self.address}/{entity_id}"
 
     def _queue_start(self, cell: Cell) -> None:
         """Start now if that reads nothing, else when a place among the recovering is free."""
@@ -298,7 +300,7 @@ class EntityHost(AsyncioActor):
         if stopping and entity_id not in self._parked:  # a parked one stands already, and only a start frees it
             self._held.add(entity_id)
         if not stopping and cell is None and entity_id not in self._parked and entity_id not in self._held:
-            self.defer().fail(NoSuchActor(f"{self.address}/{entity_id}"))
+            self.defer().fail(NoSuchActor(self._address_of(entity_id)))
             return DEFER
         if cell is not None and cell.state in (State.STARTING, State.RUNNING):
             # It stays in the dictionary meanwhile: nobody may start a second one beside it.
