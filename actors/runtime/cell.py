@@ -22,7 +22,7 @@ from actors.runtime.deathwatch import announce
 from actors.runtime.envelope import Letter, Question, Reply, Shutdown, Stamped
 from actors.runtime.errors import ActorGone, ActorKilled, MailboxFull, StartFailed
 from actors.runtime.exits import CRASH, KILLED, PASSIVATED, SHUTDOWN, START_FAILED, Exit, Owner
-from actors.runtime.mailbox import Mailbox, Offer
+from actors.runtime.mailbox import ACCEPTED, FULL, Mailbox
 from actors.runtime.ref import AsyncioActorRef
 from actors.runtime.replies import DeferredReply
 from actors.runtime.states import ENDED, NEW, RUNNING, STARTING, WAITING
@@ -357,9 +357,9 @@ class Cell:
             settle(self, [letter], self.actor_class.on_abandoned, reason="abandoned")
             return
         offer = self.mailbox.offer(letter, beyond_bound=type(letter.message) is _ActorStop)
-        if offer is Offer.ACCEPTED:
+        if offer is ACCEPTED:
             self.notify()
-        elif offer is Offer.FULL:
+        elif offer is FULL:
             if self.system.measuring:
                 self.system.observer.shed(self.actor_class.KIND)
             raise MailboxFull(str(self), self.mailbox.mailbox_max)

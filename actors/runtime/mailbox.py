@@ -21,6 +21,10 @@ class Offer(IntEnum):
     CLOSED = 2
 
 
+ACCEPTED, FULL, CLOSED = Offer
+"""As in `states`: every message asks for one of them."""
+
+
 def _stops(letter: Letter) -> bool:
     return type(letter.message) is _ActorStop
 
@@ -58,28 +62,28 @@ class Mailbox:
         """
         with self._lock:
             if self._closed:
-                return Offer.CLOSED
+                return CLOSED
             lane = self._user
             if lane is None:
                 self._user = deque((letter,))
-                return Offer.ACCEPTED
+                return ACCEPTED
             if lane and type(letter) is Letter and _waits_there(letter.message, lane):
-                return Offer.ACCEPTED
+                return ACCEPTED
             if len(lane) >= self.mailbox_max and not beyond_bound:
-                return Offer.FULL
+                return FULL
             lane.append(letter)
-            return Offer.ACCEPTED
+            return ACCEPTED
 
     def offer_control(self, letter: Letter) -> Offer:
         """Queue a letter that overtakes all others."""
         with self._lock:
             if self._closed:
-                return Offer.CLOSED
+                return CLOSED
             if self._control is None:
                 self._control = deque((letter,))
             else:
                 self._control.append(letter)
-            return Offer.ACCEPTED
+            return ACCEPTED
 
     def take(self) -> Letter | None:
         """The next letter, or None. Only on the actor's loop."""
