@@ -1,37 +1,20 @@
-"""The driver, repaired, and what its errors mean. The only module that imports aiomysql.
-
-aiomysql 0.3.2 imports a name that newer PyMySQL versions turned into something else; every bytes parameter then fails.
-The name is put right before the import. Older PyMySQL versions are no way out: they carry two injection faults.
-"""
+"""Sessions of the database, and what the driver's errors mean."""
 
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import pymysql.converters
-from pymysql.constants import COMMAND, FIELD_TYPE
+from pymysql.constants import COMMAND
 from pymysql.err import InterfaceError, MySQLError
 
+from penpay.adapters.mysql_driver import connect
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.ports import CheckViolated, ConnectionLost, Deadlock, Duplicate, LockTimeout
-
-
-def _refuse_dict(*_: object) -> str:
-    raise TypeError("a dict is not a parameter")
-
-
-if not callable(getattr(pymysql.converters, "escape_bytes_prefixed", None)):
-    pymysql.converters.escape_bytes_prefixed = pymysql.converters.escape_bytes
-if not callable(getattr(pymysql.converters, "escape_dict", None)):
-    pymysql.converters.escape_dict = _refuse_dict
-
-import aiomysql  # noqa: E402, TID251 - the one place, and the repair above must come first
 
 Row = tuple[Any, ...]
 Labelled = tuple[str, str]
@@ -107,14 +90,6 @@ class Dsn:
         )
 
 
-def _parse_datetime(text: str) -> datetime:
-    # `2026-11-20 14:58:15.000001`, the only form that DATETIME(6) columns come in.
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-_CONVERSIONS: Mapping[Any, Any] = {**pymysql.converters.conversions, FIELD_TYPE.DATETIME: _parse_datetime}
-
-
 def _encoded(statement: str) -> bytes:
     try:
         return statement.encode()
@@ -151,16 +126,13 @@ class Connection:
         """
         try:
             async with asyncio.timeout(connect_timeout_s * 2):
-                raw = await aiomysql.connect(
+                raw = await connect(
                     host=dsn.host,
                     port=dsn.port,
                     user=dsn.user,
                     password=dsn.password,
                     unix_socket=dsn.unix_socket or None,
-                    charset="utf8mb4",
-                    autocommit=True,
                     connect_timeout=connect_timeout_s,
-                    conv=_CONVERSIONS,
                 )
         except MySQLError as error:
             meaning = translated(error)
