@@ -6,7 +6,7 @@ Source: faults.md S32, S38, S40.
 import asyncio
 import ipaddress
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +66,12 @@ class Doorkeeper:
             del self.open[name]
 
 
+def when_lost(request: web.BaseRequest, tell: Callable[[], None] | None) -> None:
+    """Have it told when the client of this request leaves, or nobody any more: a handler is not cancelled by that."""
+    if isinstance(request.protocol, _Connection):
+        request.protocol.tell_lost = tell
+
+
 class Runner(web.AppRunner):
     """An application's runner whose connections are ours."""
 
@@ -102,6 +108,7 @@ class _Connection(RequestHandler):
         self._doorkeeper = doorkeeper
         self._counted_for = ""
         self._head_due: asyncio.TimerHandle | None = None
+        self.tell_lost: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         counted_for = self._doorkeeper.enter(transport)
@@ -120,6 +127,9 @@ class _Connection(RequestHandler):
             self._counted_for = ""
         self._head_arrived()
         super().connection_lost(exc)
+        if self.tell_lost is not None:
+            self.tell_lost()
+            self.tell_lost = None
 
     async def start(self) -> None:
         """Answer until the end; then whatever nobody has read is not kept for long."""

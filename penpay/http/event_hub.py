@@ -44,6 +44,16 @@ class Subscription:
     doubted: bool = False
     """Somebody changed this customer's sessions or standing: the reader looks before it goes on."""
 
+    def end(self) -> None:
+        """The stream is over: its reader sees it now."""
+        self.ended = True
+        self.wake()
+
+    def wake(self) -> None:
+        """A full queue wakes its reader anyway."""
+        if not self.queue.full():
+            self.queue.put_nowait(None)
+
 
 class EventHub:
     """Hands each event to its user's open streams. Fed by the stream reader, or by the outbox relay itself."""
@@ -92,16 +102,13 @@ class EventHub:
     def end_all(self) -> None:
         """The listener closes: every stream ends now. New ones may be opened later."""
         for subscription in [one for mine in self._by_user.values() for one in mine]:
-            subscription.ended = True
-            if not subscription.queue.full():
-                subscription.queue.put_nowait(None)
+            subscription.end()
 
     def ring(self, user_id: str) -> None:
         """The customer's streams look now whether they may go on. `penpay.ports.SessionBell` for this node."""
         for subscription in self._by_user.get(user_id, ()):
             subscription.doubted = True
-            if not subscription.queue.full():
-                subscription.queue.put_nowait(None)
+            subscription.wake()
 
     def publish(self, event: LiveEvent) -> None:
         """Never waits: a full stream is marked and catches up by itself."""

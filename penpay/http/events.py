@@ -16,6 +16,7 @@ from aiohttp import web
 
 from config import limits
 from penpay.domain.errors import Unavailable
+from penpay.http.connection import when_lost
 from penpay.http.dispatch import Call
 from penpay.http.event_hub import NO_PLACE, LiveEvent, Subscription, balance_event
 from penpay.http.me import deriv_balance
@@ -37,6 +38,8 @@ async def stream(call: Call) -> web.StreamResponse:
         raise Stop("overloaded", "Too many event streams are open.", retry_after_s=5)
     # An open stream is no request in progress: it has bounds of its own.
     edge.admission.requests -= 1
+    # Phones reconnect every other second on a bad line: one whose client left must not count until it is written to.
+    when_lost(call.request, subscription.end)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     try:
         await response.prepare(call.request)
@@ -49,6 +52,7 @@ async def stream(call: Call) -> web.StreamResponse:
         # The client left, or may not listen any more: that is how streams end.
         pass
     finally:
+        when_lost(call.request, None)
         edge.admission.requests += 1
         edge.events.unsubscribe(subscription)
     return response

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
+from config.limits import EVENT_STREAMS_PER_USER
 from penpay.adapters import stream_reader
 from penpay.adapters.redis_streams import RedisStreams, redis_client
 from penpay.adapters.session_bells import RedisSessionBells
@@ -251,6 +252,16 @@ async def test_a_fifth_stream_of_one_customer_is_refused(world: World, customer:
     async with opened(customer), opened(customer), opened(customer), opened(customer):
         answer = await customer.call("GET", "/events")
         assert (answer.status, answer.code) == (503, "overloaded")
+
+
+async def test_a_stream_whose_client_left_counts_no_more(world: World, customer: Customer):
+    for _ in range(2 * EVENT_STREAMS_PER_USER):
+        async with opened(customer) as stream:
+            await stream.next()
+            # Until here the stream was written to; from here on nothing happens.
+        async with asyncio.timeout(5):
+            while world.edge.events.streams:
+                await asyncio.sleep(0.01)
 
 
 async def test_open_streams_are_no_requests_in_progress(world: World, customer: Customer):
