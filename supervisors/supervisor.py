@@ -309,6 +309,7 @@ class Supervisor(AsyncioActor):
         for each in affected:
             each.phase = Phase.STOPPED
             each.restarts += 1
+            self._surroundings.system.observer.restarted(self.address, exits.ORDERED)
             each.backoff.reset()
         self._commands.append((reply, affected))
         self._advance()

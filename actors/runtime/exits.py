@@ -15,6 +15,8 @@ CRASH = "crash"
 START_FAILED = "start_failed"
 KILLED = "killed"
 STALLED = "stalled"
+ORDERED = "ordered"
+"""No way to end: why an operator's restart counts, though nothing broke."""
 
 CLEAN = frozenset({NORMAL, SHUTDOWN, PASSIVATED, LEASE_LOST})
 """A transient child that ends so is not started again."""

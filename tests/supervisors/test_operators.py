@@ -164,3 +164,19 @@ async def test_the_observer_hears_what_happens(house, until):
         ("handled", "worker", "str", True),
         ("escalated", ""),
     ]
+
+
+async def test_an_ordered_restart_is_counted_where_the_tree_counts_it(house):
+    class Notes(NobodyObserves):
+        def __init__(self):
+            self.restarts = []
+
+        def restarted(self, supervisor, reason):
+            self.restarts.append((supervisor, reason))
+
+    notes = Notes()
+    edge = house.supervisor("edge", "rest_for_one", house.child("a"), house.child("b"))
+    tree = await house.start(house.supervisor("penpay", "one_for_one", edge), observer=notes)
+    await tree.restart("edge/a")
+    assert [child["restarts"] for child in tree.describe()["children"][0]["children"]] == [1, 1]
+    assert notes.restarts == [("edge", "ordered"), ("edge", "ordered")]
