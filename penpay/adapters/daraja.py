@@ -29,8 +29,9 @@ _REFERENCE_MAX = 12
 _TOKEN_MARGIN_S = 300
 _PULL_PAGES_MAX = 200
 _CONNECT_S = 5.0
-_KEEPALIVE_S = 15.0
-"""Short: an idle connection that the other side closes turns a push into an unknown outcome."""
+_KEEPALIVE_S = 1.0
+"""Shorter than servers commonly keep an idle connection (2 to 75 s): one that they close just as a push leaves on it
+turns that push into an unknown outcome."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

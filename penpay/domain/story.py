@@ -9,7 +9,7 @@ from penpay.domain.accounts import TimelineStep
 from penpay.domain.presentation import evidence_of, render_transaction, time_text
 from penpay.domain.review import Attempted, ReviewItem
 from penpay.domain.review_view import actions_of, same_money_of
-from penpay.domain.timeline import Deadlines, outlook
+from penpay.domain.timeline import Deadlines, outlook, without_repeats
 from penpay.domain.unit import TransactionRow
 
 
@@ -70,7 +70,7 @@ class Story:
         return {
             "transaction": render_transaction(self.row, evidence_of(self.row)),
             "outlook": outlook(self.row, deadlines),
-            "timeline": [_step(step) for step in self.steps],
+            "timeline": [_step(step) for step in without_repeats(self.steps)],
             "operations": [_operation(one) for one in self.operations],
             "postings": [_leg(leg) for leg in self.legs],
             "reviews": [_question(one, self.row.type) for one in self.questions],

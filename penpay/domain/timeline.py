@@ -252,8 +252,23 @@ _DEPENDING: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 """Stages that wait longer while nothing was sent, or while the same payout may be sent again."""
 
 
+def without_repeats(steps: Iterable[TimelineStep]) -> list[TimelineStep]:
+    """The steps in order; of looks in a row that found nothing only the newest, for a wait of hours has hundreds."""
+    told: list[TimelineStep] = []
+    for step in steps:
+        if told and _is_empty_look(step) and _is_empty_look(told[-1]):
+            told[-1] = step
+        else:
+            told.append(step)
+    return told
+
+
+def _is_empty_look(step: TimelineStep) -> bool:
+    return step.event == "Woke" and step.from_state == step.to_state and not step.data
+
+
 def render_timeline(row: TransactionRow, steps: Iterable[TimelineStep], deadlines: Deadlines) -> dict[str, Any]:
-    """The timeline object: every recorded step in order, where it stands, and the same in a sentence."""
+    """The timeline object: what happened in order, where it stands, and the same in a sentence."""
     open_ = standing(row, deadlines)
     return {
         "transaction_id": row.id,
@@ -269,6 +284,6 @@ def render_timeline(row: TransactionRow, steps: Iterable[TimelineStep], deadline
                 "stage": step.to_state,
                 "evidence": {name: step.data[name] for name in sorted(step.data)},
             }
-            for step in steps
+            for step in without_repeats(steps)
         ],
     }

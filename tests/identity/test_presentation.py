@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penpay.domain import deposit, withdrawal
+from penpay.domain.accounts import TimelineStep
 from penpay.domain.json_text import canonical_bytes, json_bytes
 from penpay.domain.money import kes, usd
 from penpay.domain.presentation import evidence_of, rate_text, render_transaction, time_text
@@ -150,6 +151,28 @@ def test_the_timeline_and_the_sentence_of_explain_agree(type_: str, saga, state)
     assert all(part.lower() in said for name, part in timeline["now"].items() if part and name != "then")
     assert timeline["now"]["next_look_at"] == "2026-11-20T09:00:20.000Z"
     assert (timeline["now"]["then"] is None) == (timeline["now"]["deadline_at"] is None) == (state == "IN_REVIEW")
+
+
+def test_of_looks_that_found_nothing_a_timeline_tells_the_newest():
+    def step(second: int, event: str, stage: str, was: str = "DEBITED", **data: str) -> TimelineStep:
+        at = AT + timedelta(seconds=second)
+        return TimelineStep(at=at, from_state=was, event=event, to_state=stage, data=data)
+
+    steps = [
+        step(0, "DebitConfirmed", "DEBITED", was="DERIV_SENDING"),
+        *(step(second, "Woke", "DEBITED") for second in (2, 4, 6)),
+        step(7, "Woke", "DEBITED", polled="statement"),
+        step(8, "Woke", "DEBITED"),
+        step(9, "Woke", "IN_REVIEW"),
+    ]
+    told = render_timeline(row(type="WITHDRAWAL", state="IN_REVIEW"), steps, Deadlines())["steps"]
+    assert [(one["at"][17:19], one["stage"]) for one in told] == [
+        ("00", "DEBITED"),
+        ("06", "DEBITED"),
+        ("07", "DEBITED"),
+        ("08", "DEBITED"),
+        ("09", "IN_REVIEW"),
+    ]
 
 
 @pytest.mark.parametrize(
