@@ -19,9 +19,18 @@ FASTER = {
 }
 """What a crowd of depositors needs."""
 
+WITHDRAWING = {
+    "PENPAY_LIMITS__WITHDRAWAL_PER_MINUTE": "1000",
+    "PENPAY_LIMITS__WITHDRAWAL_PER_DAY": "10000",
+    "PENPAY_LIMITS__OTP_PER_15_MINUTES": "10000",
+    "PENPAY_LIMITS__DARAJA_B2C_PER_S": "0",
+}
+"""What it needs beside, to withdraw as well."""
+
 LEASE_S = 6.0
 STORMY = {
     **FASTER,
+    **WITHDRAWING,
     # Where nodes die every few seconds evidence takes its time, and slow machines take twice as long.
     "PENPAY_TIMING__UNKNOWN_UNTIL_S": "12000",
     "PENPAY_TIMING__REFUND_RECEIPT_WAIT_S": "12000",
@@ -32,10 +41,6 @@ STORMY = {
     # Calls that get no answer are given up before the next storm.
     "PENPAY_TIMING__DARAJA_CALL_S": "4",
     "PENPAY_TIMING__DERIV_CALL_S": "4",
-    "PENPAY_LIMITS__WITHDRAWAL_PER_MINUTE": "1000",
-    "PENPAY_LIMITS__WITHDRAWAL_PER_DAY": "10000",
-    "PENPAY_LIMITS__OTP_PER_15_MINUTES": "10000",
-    "PENPAY_LIMITS__DARAJA_B2C_PER_S": "0",
     "PENPAY_LIMITS__DEPOSIT_DAY_USD": "100000",
     "PENPAY_LIMITS__WITHDRAWAL_DAY_USD": "100000",
     # Else everything that one person pays in after the third time waits for a query.

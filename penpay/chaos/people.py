@@ -53,6 +53,8 @@ class Person:
     """Turns that could not begin while an earlier withdrawal waited for a person."""
     gave_up: str = ""
     """Why they left before their turns were over."""
+    code: str = ""
+    """Mailed, and not yet used."""
 
     @property
     def msisdn(self) -> str:
@@ -77,13 +79,22 @@ class Person:
         except NotServed as error:
             self.gave_up = str(error)
 
+    async def ask(self, turn: Turn) -> str:
+        """Tell the rails what to make of it, and insist until it is taken: the transaction's id."""
+        await self._script(turn)
+        return await (self._deposit(turn) if turn.direction == "deposit" else self._withdraw(turn))
+
+    async def fetch_code(self, turn: Turn) -> None:
+        """Have one mailed for this withdrawal, and read it."""
+        await self._insist(lambda client: client.withdrawal_code(turn.amount))
+        self.code = await self.control.newest_code(self.email)
+
     async def _walk(self, turns: Sequence[Turn], stopped: Callable[[], bool], changed: Callable[[], None]) -> None:
         for turn in turns:
             if stopped():
                 return
-            await self._script(turn)
             try:
-                id_ = await (self._deposit(turn) if turn.direction == "deposit" else self._withdraw(turn))
+                id_ = await self.ask(turn)
             except ApiProblem as problem:
                 # Whoever has a withdrawal before a person may not begin another one.
                 if problem.code != "withdrawal_open" or not await self._is_withdrawing():
@@ -107,10 +118,11 @@ class Person:
 
     async def _withdraw(self, turn: Turn) -> str:
         for _ in range(_CODES_MAX):
-            await self._insist(lambda client: client.withdrawal_code(turn.amount))
-            code, key = await self.control.newest_code(self.email), secrets.token_hex(8)
+            if not self.code:
+                await self.fetch_code(turn)
+            code, self.code = self.code, ""
             try:
-                return await self._ask_withdrawal(turn.amount, code, key)
+                return await self._ask_withdrawal(turn.amount, code, secrets.token_hex(8))
             except ApiProblem as problem:
                 # A code was asked for twice, and the other one is the newest now.
                 if "code" not in problem.code:

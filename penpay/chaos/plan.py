@@ -3,7 +3,7 @@
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -139,19 +139,28 @@ _WITHDRAWALS: Sequence[tuple[int, str, Mapping[str, Step]]] = (
     (4, "debit cut before it happened", {"debit": {"fault": "not_executed"}}),
     (5, "debited, no reply", {"debit": {"fault": "no_reply"}}),
 )
+_FATES: Mapping[Direction, Mapping[str, Mapping[str, Step]]] = {
+    "deposit": {fate: steps for _, fate, steps in _DEPOSITS},
+    "withdrawal": {fate: steps for _, fate, steps in _WITHDRAWALS},
+}
 _LEAST_USD_MINOR = 500
 _LEAST_KES = 400
 _SAME_KES = 1300
 """One deposit in ten is of this amount, so that equal ones meet."""
 
 
+def turn_of(direction: Direction, minor: int, fate: str) -> Turn:
+    """A turn that meets a fate of this name."""
+    return Turn(direction, minor, fate, **_FATES[direction][fate])
+
+
 def _turn(dice: random.Random, number: int, direction: Direction) -> Turn:
     """Amounts of withdrawals are all different: the sandbox knows a debit by its amount."""
     if direction == "withdrawal":
         weights = [weight for weight, _, _ in _WITHDRAWALS]
-        ((_, fate, steps),) = dice.choices(_WITHDRAWALS, weights)
-        return Turn("withdrawal", _LEAST_USD_MINOR + number, fate, **steps)
-    ((_, fate, steps),) = dice.choices(_DEPOSITS, [weight for weight, _, _ in _DEPOSITS])
+        ((_, fate, _),) = dice.choices(_WITHDRAWALS, weights)
+        return turn_of(direction, _LEAST_USD_MINOR + number, fate)
+    ((_, fate, _),) = dice.choices(_DEPOSITS, [weight for weight, _, _ in _DEPOSITS])
     kes = _SAME_KES if dice.random() < 0.1 else _LEAST_KES + number % 2000
-    phone = {"answer_delay_s": round(dice.uniform(0.2, 2.0), 2), **steps.get("phone", {})}
-    return Turn("deposit", kes * 100, fate, phone=phone, transfer=steps.get("transfer", {}))
+    drawn = turn_of(direction, kes * 100, fate)
+    return replace(drawn, phone={"answer_delay_s": round(dice.uniform(0.2, 2.0), 2), **drawn.phone})

@@ -1,85 +1,117 @@
-"""Many deposits at once, by people who insist: whatever is answered 503, or not at all, is asked again with its key."""
+"""Two hundred people who ask at once, most to pay in, the others to withdraw, and the operator of a node.
+
+People insist: whatever is answered 503, or not at all, is asked again with its key.
+"""
 
 import asyncio
-import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
 
 from penpay.bench.seed import Customer
+from penpay.chaos.people import Person
+from penpay.chaos.plan import Turn, turn_of
+from penpay.client import Client
 from penpay.demo.rails import SandboxControl
 from penpay.stack import NodeProcess
+
+PATIENCE_S = 60.0
+BALANCE_MINOR = 100_000
+LATE = 5
+"""One in so many asks late."""
+Asking = tuple[Person, Turn]
+WITHDRAWING = (1, 4, 7)
+"""Of every ten these withdraw; the next round others do, for whoever waits for a person may not begin again."""
+ODD_DEPOSITS: Mapping[int, str] = {
+    **dict.fromkeys((3, 13), "cancelled on the phone"),
+    6: "callback lost",
+    9: "credit refused",
+}
+"""What becomes of some in twenty; the others pay."""
+SECOND_LOOK: Mapping[int, str] = {
+    **dict.fromkeys(range(4), "payout refused"),
+    **dict.fromkeys(range(4, 7), "result lost"),
+}
+"""By place. Such a withdrawal ends long after its payout, for Safaricom is asked; so these go first, without delay.
+
+A refusal that nobody hears waits a minute for a person: most shall be heard before anything breaks.
+"""
+ODD_WITHDRAWALS: Mapping[int, str] = {
+    **SECOND_LOOK,
+    **dict.fromkeys((10, 25, 40, 55), "payout taken, reply lost"),
+    **dict.fromkeys((15, 30, 45), "debited, line cut"),
+    **dict.fromkeys((20, 35, 50), "timed out, then paid"),
+}
+"""By place; the others are paid out."""
 
 
 @dataclass(slots=True)
 class Crowd:
-    """`people` deposit once each per round. Amounts differ within a round, so that no two transfers look alike."""
+    """Everybody asks for one thing per round. Amounts differ within a round, so that no two transfers look alike."""
 
-    people: Sequence[Customer]
+    customers: Sequence[Customer]
+    nodes: Sequence[NodeProcess]
+    """Those of the installation, also the ones that it gets later."""
     session: aiohttp.ClientSession
     control: SandboxControl
+    withdrawing: Sequence[Asking] = field(default=(), init=False)
+    depositing: Sequence[Asking] = field(default=(), init=False)
+    late: Sequence[Asking] = field(default=(), init=False)
+    """Of both: these shall ask while things are broken."""
 
-    async def script(self, *, base_kes: int) -> None:
-        """One in ten cancels, one in twenty has its transfer refused for good, one in twenty loses its callback."""
-        by_amount: dict[str, Mapping[str, Any]] = {}
-        for place, _ in enumerate(self.people):
-            step: dict[str, Any] = {"answer_delay_s": 1.0 + (place * 7 % 20) / 10}
-            if place % 10 == 3:
-                step["outcome"] = "1032"
-            if place % 20 == 6:
-                step["callback"] = "lost"
-            by_amount[str(base_kes + place)] = step
-        refused = [
-            {
-                "op": "paymentagent_transfer",
-                "match": {"transfer_to": person.loginid},
-                "times": 0,
-                "fault": "refuse",
-            }
-            for place, person in enumerate(self.people)
-            if place % 20 == 9
-        ]
-        await self.control.post(
-            "/daraja/script", {"clear": True, "knobs": {"push_interval_s": 0.0}, "stk_by_amount": by_amount}
-        )
-        await self.control.post("/deriv/script", {"clear": True, "steps": refused})
-
-    async def deposit(
-        self, node: Callable[[], NodeProcess], who: slice, *, base_kes: int, within_s: float = 60.0
-    ) -> list[str]:
-        """All of `who` ask at once, each the node of the moment; the ids in the order of the people."""
-        deadline_s = time.monotonic() + within_s
-        some = list(enumerate(self.people))[who]
-        return await asyncio.gather(
-            *(self._insist(node, person, base_kes + place, deadline_s) for place, person in some)
-        )
-
-    async def _insist(self, node: Callable[[], NodeProcess], person: Customer, kes: int, deadline_s: float) -> str:
-        key = secrets.token_hex(8)
-        said = ""
-        while time.monotonic() < deadline_s:
-            try:
-                status, answer = await self.ask(node(), person, kes, key)
-            except (aiohttp.ClientError, TimeoutError) as error:
-                said = repr(error)
+    async def begin(self, number: int, *, held: Collection[str] = ()) -> None:
+        """The round of this number: who will ask for what. Users who are `held` do not withdraw."""
+        await self.control.post("/daraja/script", {"clear": True, "knobs": {"push_interval_s": 0.0}})
+        await self.control.post("/deriv/script", {"clear": True, "knobs": {"auto_balance_minor": BALANCE_MINOR}})
+        withdrawing, depositing = list[Asking](), list[Asking]()
+        for place, customer in enumerate(self.customers):
+            if (place + number) % 10 in WITHDRAWING and customer.user_id not in held:
+                withdrawing.append((self._person(customer), _withdrawal(number, len(withdrawing))))
             else:
-                if status == 202:
-                    return str(answer["id"])
-                said = f"{status} {answer.get('code')}"
-                assert status == 503 or answer.get("code") == "request_in_progress", said
-            await asyncio.sleep(0.2)
-        raise AssertionError(f"not taken in time, at last: {said}")
+                depositing.append((self._person(customer), _deposit(number, len(depositing))))
+        some, others = len(withdrawing) // LATE, len(depositing) // LATE
+        self.withdrawing, self.depositing = withdrawing[:-some], depositing[:-others]
+        self.late = [*withdrawing[-some:], *depositing[-others:]]
 
-    async def ask(self, node: NodeProcess, person: Customer, kes: int, key: str) -> tuple[int, Mapping[str, Any]]:
-        """One POST; status and body."""
-        headers = {"Authorization": f"Bearer {person.token}", "Idempotency-Key": key}
-        body = {"amount": {"amount": f"{kes}.00", "currency": "KES"}}
-        url = f"{node.public_url}/api/v1/deposits"
-        async with self.session.post(url, json=body, headers=headers) as answer:
-            return answer.status, await answer.json(content_type=None)
+    async def fetch_codes(self, withdrawing: Sequence[Asking]) -> None:
+        """Some have their codes mailed before they ask."""
+        await asyncio.gather(*(person.fetch_code(turn) for person, turn in withdrawing))
+
+    async def ask(self, asking: Sequence[Asking]) -> list[str]:
+        """Some ask at once; the ids in their order."""
+        return await asyncio.gather(*(person.ask(turn) for person, turn in asking))
+
+    def client(self, node: NodeProcess, customer: Customer) -> Client:
+        """One of them at one node."""
+        client = Client(node.public_url, self.session)
+        client.carry(customer.token)
+        return client
+
+    def _person(self, customer: Customer) -> Person:
+        clients = [self.client(node, customer) for node in self.nodes]
+        person = Person(customer.number, clients, self.control, PATIENCE_S)
+        person.email, person.loginid = customer.email, customer.loginid
+        return person
+
+
+def _deposit(number: int, place: int) -> Turn:
+    """Payers take one to three seconds."""
+    turn = turn_of("deposit", (1000 + 300 * number + place) * 100, ODD_DEPOSITS.get(place % 20, "paid"))
+    return replace(turn, phone={"answer_delay_s": 1.0 + _think_s(place), **turn.phone})
+
+
+def _withdrawal(number: int, place: int) -> Turn:
+    """Safaricom takes three to five."""
+    turn = turn_of("withdrawal", 500 + 100 * number + place, ODD_WITHDRAWALS.get(place, "paid out"))
+    delay_s = 0.0 if place in SECOND_LOOK else 3.0 + _think_s(place)
+    return replace(turn, payout={"delay_s": delay_s, **turn.payout})
+
+
+def _think_s(place: int) -> float:
+    return (place * 7 % 20) / 10
 
 
 @dataclass(frozen=True, slots=True)
