@@ -22,8 +22,8 @@ def codes_of(saga: str) -> set[str]:
     trees = [ast.parse(file.read_text()) for file in DOMAIN.glob(f"{saga}_*.py")]
     names = {
         target.id: node.value.value
-        for tree in trees
-        for node in ast.walk(tree)
+        for tree in (ast.parse((DOMAIN / "review_kinds.py").read_text()), *trees)
+        for node in tree.body
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
         for target in node.targets
         if isinstance(target, ast.Name)
