@@ -181,10 +181,16 @@ def edges() -> frozenset[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Dollars that reached the customer. More than one tells that a transfer was given up that executed after all."""
+    """Dollars that reached the customer. More than one tells that a transfer was given up that executed after all.
+
+    `paid`: the shillings that paid for them, with what these did not cost; None where they are our loss. `paid_from`:
+    where those had stood, `customer` or `suspense`.
+    """
 
     transaction_id: str
     amount: Money
+    paid: Money | None = None
+    paid_from: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +256,8 @@ class Deposit:
     transfers: int = 0
     """How many times the shillings were held for a transfer, and below for a refund."""
     refunds: int = 0
+    undone: int = 0
+    """How many times shillings that had paid for dollars stood here again, since somebody else had got these."""
     failed_queries: int = 0
     polls: int = 0
     state_since: datetime | None = None

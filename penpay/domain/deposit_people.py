@@ -23,8 +23,9 @@ def parked(d: Draft[Deposit], e: ev.Parked) -> None:
 
 
 def staff_credited(d: Draft[Deposit], e: ev.StaffCredited) -> None:
-    """Two people decided to deliver."""
-    if d.now.money_at == AccountCode.CUSTOMER and d.now.set_aside is None:
+    """Two people decided to deliver. One transfer of a deposit is confirmed, also if somebody else got the dollars."""
+    confirmed = d.now.transfer is not None and d.now.transfer.state is OperationState.CONFIRMED
+    if d.now.money_at == AccountCode.CUSTOMER and d.now.set_aside is None and not confirmed:
         d.step(_S.IN_REVIEW, {"approval": e.approval}, failure_code="")
         move.answer_questions(d, "credited by staff")
         move.start_transfer(d)

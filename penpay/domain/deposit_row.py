@@ -45,7 +45,7 @@ _PACKING = Packing(
         "refund_receipt",
     ),
     times=("pushed_at", "paid_at", "held_paid_at", "asked_staff_at", "doubted_at", "state_since"),
-    counts=("failed_queries", "polls", "transfers", "refunds"),
+    counts=("failed_queries", "polls", "transfers", "refunds", "undone"),
     flags=("verify_first", "held_stranger"),
     lists=("earlier_transaction_ids",),
     operations=OPERATIONS,
@@ -76,8 +76,12 @@ def _amounts(deposit: Deposit) -> dict[str, int]:
 
 
 def _delivered(deposit: Deposit) -> dict[str, list[list[Any]]]:
-    known = [[one.transaction_id, one.amount.minor] for one in deposit.delivered]
+    known = [[one.transaction_id, one.amount.minor, *_paid_with(one)] for one in deposit.delivered]
     return {"delivered": known} if known else {}
+
+
+def _paid_with(one: Delivery) -> list[Any]:
+    return [] if one.paid is None else [one.paid.minor, one.paid_from]
 
 
 def _money(data: Mapping[str, Any], name: str) -> Money | None:
@@ -87,7 +91,12 @@ def _money(data: Mapping[str, Any], name: str) -> Money | None:
 def _deliveries(data: Mapping[str, Any]) -> tuple[Delivery, ...]:
     """Before there was a list of them, a row knew the dollars of its newest transfer."""
     newest = [[data["deriv_transaction_id"], data["delivered_minor"]]] if "delivered_minor" in data else []
-    return tuple(Delivery(transaction_id, usd(minor)) for transaction_id, minor in data.get("delivered", newest))
+    return tuple(_delivery(*one) for one in data.get("delivered", newest))
+
+
+def _delivery(transaction_id: str, minor: int, paid_minor: int | None = None, paid_from: str = "") -> Delivery:
+    paid = None if paid_minor is None else kes(paid_minor)
+    return Delivery(transaction_id, usd(minor), paid=paid, paid_from=paid_from)
 
 
 def from_row(row: TransactionRow) -> Deposit:

@@ -3,7 +3,9 @@
 Shillings and dollars may both have left for one customer: what comes back makes up for what left, and is nobody's else.
 """
 
-from penpay.domain.deposit import Deposit
+from dataclasses import replace
+
+from penpay.domain.deposit import Delivery, Deposit
 from penpay.domain.draft import Draft
 from penpay.domain.fx import Exchange, cost_of, exchange
 from penpay.domain.ledger import AccountCode
@@ -25,34 +27,62 @@ def give_back(d: Draft[Deposit]) -> None:
 
 
 def not_delivered(d: Draft[Deposit]) -> None:
-    """The shillings stand here again. If as many went back to the payer meanwhile, they are what makes up for those."""
-    now = d.now
-    assert now.paid is not None
-    d.post(d.books.deposit_void(now.paid, now.transfers))
-    if now.refund_receipt:
-        d.post(d.books.refund_covered(now.paid))
-        d.set(money_at="gone")
-        return
-    d.set(money_at="customer")
-    _as_received(d)
+    """The transfer did nothing: the shillings stand here again."""
+    assert d.now.paid is not None
+    d.post(d.books.deposit_void(d.now.paid, d.now.transfers))
+    _stand(d, d.now.paid, source=AccountCode.CUSTOMER)
 
 
 def not_given_back(d: Draft[Deposit]) -> None:
-    """The shillings stand here again. If dollars were delivered meanwhile, they are what pays for them.
+    """The Reversal did nothing: the shillings stand here again."""
+    assert d.now.paid is not None
+    source = AccountCode(d.now.refund_from)
+    d.post(d.books.refund_void(d.now.paid, d.now.refunds, source=source))
+    _stand(d, d.now.paid, source=source)
+
+
+def not_theirs(d: Draft[Deposit], taken: Delivery) -> None:
+    """Somebody else got these dollars: the shillings that paid for them stand here again, as they had stood.
+
+    What the dollars did not cost comes along from where it was set aside. If people have given that back meanwhile,
+    only what they cost is left, in suspense.
+    """
+    if taken.paid is None:
+        return
+    cost = agreed_cost(d, taken.paid, taken.amount)
+    rest = max(taken.paid.minor - cost.kes_minor, 0)
+    aside = d.now.set_aside.minor if d.now.set_aside is not None else 0
+    stands, source = taken.paid, AccountCode(taken.paid_from)
+    if rest > aside:
+        stands, source = kes(cost.kes_minor), AccountCode.SUSPENSE
+    else:
+        d.set(set_aside=kes(aside - rest) if aside > rest else None)
+    d.set(undone=d.now.undone + 1)
+    d.post(d.books.deposit_undone(stands, cost, d.now.undone, source=source))
+    _stand(d, stands, source=source)
+
+
+def _stand(d: Draft[Deposit], shillings: Money, *, source: AccountCode) -> None:
+    """They are the customer's again, unless one of the two left meanwhile: then they pay for that.
 
     They pay for one transfer, that of the most dollars; every other one was our loss, and stays so.
     """
     now = d.now
-    assert now.paid is not None
-    source = AccountCode(now.refund_from)
-    d.post(d.books.refund_void(now.paid, now.refunds, source=source))
     if now.delivered:
-        cost = agreed_cost(d, now.paid, max((one.amount for one in now.delivered), key=lambda amount: amount.minor))
-        d.post(d.books.deposit_covered(now.paid, cost, source=source))
-        all_paid(d, now.paid, cost)
-        return
-    d.set(money_at=source.value)
-    _as_received(d)
+        most = max(now.delivered, key=lambda one: one.amount.minor)
+        cost = agreed_cost(d, shillings, most.amount)
+        d.post(d.books.deposit_covered(shillings, cost, source=source, undone=now.undone))
+        paid_for = replace(most, paid=shillings, paid_from=source.value)
+        d.set(delivered=tuple(paid_for if one is most else one for one in now.delivered))
+        all_paid(d, shillings, cost)
+    elif now.refund_receipt:
+        d.post(d.books.refund_covered(shillings, source=source))
+        d.set(money_at="gone")
+    elif shillings == now.paid:
+        d.set(money_at=source.value)
+        _as_received(d)
+    else:
+        set_aside(d, shillings.minor)
 
 
 def _as_received(d: Draft[Deposit]) -> None:

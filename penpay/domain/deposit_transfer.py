@@ -5,10 +5,19 @@ from typing import Any
 
 from penpay.domain import deposit_events as ev
 from penpay.domain.deposit import Delivery, Deposit, State
-from penpay.domain.deposit_standing import STANDING, agreed_cost, all_paid, all_that_left, not_delivered, not_given_back
+from penpay.domain.deposit_standing import (
+    STANDING,
+    agreed_cost,
+    all_paid,
+    all_that_left,
+    not_delivered,
+    not_given_back,
+    not_theirs,
+)
 from penpay.domain.draft import Draft
 from penpay.domain.fx import exchange
 from penpay.domain.ledger import AccountCode
+from penpay.domain.money import Money
 from penpay.domain.rail_end import ANOTHER_RECIPIENT
 from penpay.domain.review_kinds import RECEIPT_MISSING
 from penpay.domain.sent_dollars import no_longer_newest, paid_another
@@ -58,7 +67,7 @@ def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
     assert d.now.paid is not None
     split = exchange(kes_minor=d.now.paid.minor, usd_minor=e.amount.minor, rate=d.now.rate)
     d.post(d.books.deposit_done(split, d.now.transfers))
-    d.set(deriv_transaction_id=e.transaction_id, delivered=_with(d, e))
+    _delivered(d, e, paid=d.now.paid)
     if d.now.refund_receipt:
         d.to_review(CONTRADICTING_TRANSFER, "FINANCE", all_that_left(d), evidence, money_at="gone")
         return
@@ -71,8 +80,12 @@ def deriv_confirmed(d: Draft[Deposit], e: ev.DerivConfirmed) -> None:
     d.step(_S.COMPLETED, evidence, completed_at=d.at, failure_code="", **known)
 
 
-def _with(d: Draft[Deposit], e: ev.DerivConfirmed) -> tuple[Delivery, ...]:
-    return (*d.now.delivered, Delivery(e.transaction_id, e.amount))
+def _delivered(
+    d: Draft[Deposit], e: ev.DerivConfirmed, *, paid: Money | None = None, source: AccountCode = AccountCode.CUSTOMER
+) -> None:
+    """Remember what the customer got, and which shillings paid for it."""
+    one = Delivery(e.transaction_id, e.amount, paid=paid, paid_from="" if paid is None else source.value)
+    d.set(deriv_transaction_id=e.transaction_id, delivered=(*d.now.delivered, one))
 
 
 def answer_questions(d: Draft[Deposit], resolution: str) -> None:
@@ -87,26 +100,34 @@ def _unexpected(d: Draft[Deposit], e: ev.DerivConfirmed, evidence: dict[str, str
     if paid is not None and d.now.money_at in {AccountCode.DERIV_OUT, *STANDING}:
         cost = agreed_cost(d, paid, e.amount)
         source = AccountCode(d.now.money_at)
-        d.post(d.books.deposit_done_otherwise(paid, cost, d.now.transfers, source=source))
+        times, undone = d.now.transfers, d.now.undone
+        d.post(d.books.deposit_done_otherwise(paid, cost, times, source=source, undone=undone))
+        _delivered(d, e, paid=paid, source=AccountCode.CUSTOMER if source is AccountCode.DERIV_OUT else source)
         all_paid(d, paid, cost)
     else:
         d.post(d.books.unasked(e.transaction_id, e.amount, asset=AccountCode.DERIV_AGENT))
-    d.set(deriv_transaction_id=e.transaction_id, delivered=_with(d, e))
+        _delivered(d, e)
     d.to_review(CONTRADICTING_TRANSFER, "FINANCE", all_that_left(d), evidence)
 
 
 def deriv_paid_another(d: Draft[Deposit], e: ev.DerivPaidAnother) -> None:
-    """Somebody else got the dollars. Those of another transfer the customer has all the same."""
+    """Somebody else got the dollars. Those of another transfer the customer has all the same.
+
+    Taken for the customer's before, they were exchanged: that is undone, and the books are as if this had come first.
+    """
 
     def absent() -> None:
         transfer_absent(d, ANOTHER_RECIPIENT, attempts_closed=e.attempt)
 
-    held, amount, newest = d.now.transfer, d.now.receive, d.now.deriv_transaction_id
-    rest = tuple(one for one in d.now.delivered if one.transaction_id != e.transaction_id)
-    d.set(delivered=rest)
+    held, newest = d.now.transfer, d.now.deriv_transaction_id
+    taken = next((one for one in d.now.delivered if one.transaction_id == e.transaction_id), None)
+    amount = d.now.receive if taken is None else taken.amount
+    if taken is not None:
+        d.set(delivered=tuple(one for one in d.now.delivered if one is not taken))
+        not_theirs(d, taken)
     paid_another(d, e, held=held, amount=amount, absent=absent, question=CONTRADICTING_TRANSFER)
-    if rest and newest == e.transaction_id:
-        d.set(deriv_transaction_id=rest[-1].transaction_id)
+    if d.now.delivered and newest == e.transaction_id:
+        d.set(deriv_transaction_id=d.now.delivered[-1].transaction_id)
 
 
 def deriv_refused(d: Draft[Deposit], e: ev.DerivRefused) -> None:

@@ -99,20 +99,30 @@ class Books:
         ]
         return _summed("restated", Phase.POSTED, legs)
 
-    def deposit_done_otherwise(self, paid: Money, split: Exchange, times: int, *, source: AccountCode) -> Posting:
+    def deposit_done_otherwise(
+        self, paid: Money, split: Exchange, times: int, *, source: AccountCode, undone: int = 0
+    ) -> Posting:
         """Deriv credited dollars otherwise than asked. What they cost is taken from where the shillings stand.
 
         The rest of the shillings is set aside; dollars that cost more than was paid are our loss. `source` `DERIV_OUT`
-        is the hold of this transfer.
+        is the hold of this transfer. `undone`: how many times shillings that had paid stood here again.
         """
         legs = self._dollars_paid(paid, split, source=source, dollars=_C.DERIV_AGENT)
-        held = source is _C.DERIV_OUT
-        return _summed("done_otherwise", Phase.POST if held else Phase.POSTED, legs, nth("hold", times) if held else "")
+        phase, resolved = (Phase.POST, nth("hold", times)) if source is _C.DERIV_OUT else (Phase.POSTED, "")
+        return _summed(nth("done_otherwise", undone + 1), phase, legs, resolved)
 
-    def deposit_covered(self, paid: Money, split: Exchange, *, source: AccountCode) -> Posting:
+    def deposit_covered(self, paid: Money, split: Exchange, *, source: AccountCode, undone: int = 0) -> Posting:
         """Shillings that stand here again pay for dollars that had been booked as our loss; the rest as above."""
         legs = self._dollars_paid(paid, split, source=source, dollars=_C.WRITE_OFF)
-        return _summed("covered", Phase.POSTED, legs)
+        return _summed(nth("covered", undone + 1), Phase.POSTED, legs)
+
+    def deposit_undone(self, paid: Money, split: Exchange, undone: int, *, source: AccountCode) -> Posting:
+        """Somebody else got the dollars that were paid for: they are our loss, and the shillings stand here again.
+
+        Undoes the three above, whichever it was; the agent's dollars have left.
+        """
+        legs = self._dollars_paid(paid, split, source=source, dollars=_C.WRITE_OFF)
+        return _summed(nth("undone", undone), Phase.POSTED, [(account, -minor) for account, minor in legs])
 
     def _dollars_paid(
         self, paid: Money, split: Exchange, *, source: AccountCode, dollars: AccountCode
@@ -176,9 +186,9 @@ class Books:
             nth("refund_void", times), Phase.VOID, amount=amount, resolves=nth("refund_hold", times), **legs
         )
 
-    def refund_covered(self, amount: Money) -> Posting:
+    def refund_covered(self, amount: Money, *, source: AccountCode) -> Posting:
         """Shillings that stand here again pay for those of a Reversal that had been booked as our loss."""
-        legs = {"debit": _C.CUSTOMER, "credit": _C.WRITE_OFF}
+        legs = {"debit": source, "credit": _C.WRITE_OFF}
         return self._move("refund_covered", Phase.POSTED, amount=amount, **legs)
 
     def refund_done(self, amount: Money, times: int = 1) -> Posting:
