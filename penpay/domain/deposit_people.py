@@ -64,7 +64,10 @@ def staff_proved(d: Draft[Deposit], e: ev.StaffProved) -> None:
 
 
 def staff_settled(d: Draft[Deposit], e: ev.StaffSettled) -> None:
-    """Two people gave shillings back by hand: all that stand here, or only what was set aside beside the rest."""
+    """Two people gave shillings back by hand: all that stand here, or only what was set aside beside the rest.
+
+    With the last of a payment that bought nothing, it is given back.
+    """
     evidence = {"approval": e.approval, "receipt": e.reference}
     aside = d.now.set_aside
     rest = None if e.surplus_only or d.now.money_at not in STANDING else d.now.paid
@@ -73,7 +76,8 @@ def staff_settled(d: Draft[Deposit], e: ev.StaffSettled) -> None:
     d.reference("mpesa_reversal", e.reference, d.now.stk)
     if aside is not None:
         d.post(d.books.settled_by_hand(e.reference, aside, AccountCode.SUSPENSE, aside=True))
-        d.step(_S.IN_REVIEW, evidence, set_aside=None)
+        last = d.now.money_at == "gone" and not d.now.delivered and not d.now.refund_receipt
+        d.step(_S.IN_REVIEW, evidence, set_aside=None, **({"refund_receipt": e.reference} if last else {}))
     if rest is not None:
         d.post(d.books.settled_by_hand(e.reference, rest, AccountCode(d.now.money_at)))
         code = code_of_end(d.now.failure_code, GIVEN_BACK)
@@ -83,13 +87,15 @@ def staff_settled(d: Draft[Deposit], e: ev.StaffSettled) -> None:
 
 
 def staff_closed(d: Draft[Deposit], e: ev.StaffClosed) -> None:
-    """Two people decided that nothing is held and nothing remains to be done. A claimed payment is judged first."""
+    """Two people decided that nothing is held and nothing remains to be done. A claimed payment is judged first.
+
+    Given back is what has a receipt of it; where nothing was delivered and nothing has one, it is closed, and says so.
+    """
     if pay.claims_payment(d.now):
         return
     if d.now.money_at in {"", "gone"} and d.now.set_aside is None:
         credited = d.now.deriv_transaction_id not in {"", d.now.misdirected_transaction_id}
-        given_back = d.now.refund_receipt or d.now.misdirected_transaction_id
-        done = _S.COMPLETED if credited else _S.REVERSED if given_back else _S.FAILED
+        done = _S.COMPLETED if credited else _S.REVERSED if d.now.refund_receipt else _S.FAILED
         known = d.now.failure_code
         told = {_S.REVERSED: code_of_end(known, GIVEN_BACK), _S.FAILED: code_of_end(known, CLOSED)}
         ended: dict[str, Any] = {"completed_at": d.at, "next_wake_at": None, "failure_code": told.get(done, "")}

@@ -4,13 +4,14 @@ Each row of the table is one situation, one thing that is told then, and what st
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
 from penpay.domain import deposit_events as ev
-from penpay.domain.deposit import TRANSITIONS, State
-from tests.domain.books import SEND, T0, Story
-from tests.domain.test_deposit_rules import accepted, callback, confirmed, paid, started
+from penpay.domain.deposit import TRANSITIONS, Delivery, State
+from tests.domain.books import RECEIVE, SEND, T0, Story
+from tests.domain.test_deposit_rules import accepted, callback, confirmed, paid, started, to_another
 
 
 def asked(story: Story) -> Story:
@@ -178,3 +179,19 @@ def test_the_customer_is_told_the_end_that_people_decided_or_its_cause_and_not_t
     for event in decided:
         story.happens(event)
     assert (story.state, story.saga.failure_code) == (state, code)
+
+
+def taken_before_it_was_known_what_paid() -> Story:
+    """As an earlier version left it: somebody else got the dollars, and the shillings count as gone."""
+    story = paid()
+    story.happens(confirmed())
+    story.saga = replace(story.saga, delivered=(Delivery("991", RECEIVE),))
+    story.happens(to_another("991"))
+    assert (story.saga.money_at, story.saga.refund_receipt) == ("gone", "")
+    return story
+
+
+def test_what_nobody_gave_back_is_told_as_closed() -> None:
+    story = taken_before_it_was_known_what_paid()
+    story.happens(CLOSED)
+    assert (story.state, story.saga.failure_code) == (State.FAILED, "closed_by_review")

@@ -1114,6 +1114,7 @@ def test_no_order_of_events_breaks_the_books(history: list[tuple[ev.Event, int, 
         if story.state in FINAL:
             assert (story.clearing(), story.balance("customer:KES"), story.balance("suspense:KES")) == (0, 0, 0)
             assert tells_its_end(story), story.saga
+            assert story.state is not State.REVERSED or story.saga.refund_receipt, "nobody gave it back"
         elif story.state is not State.IN_REVIEW:
             assert story.deposit.next_wake_at is not None, f"{story.state} waits for nothing"
     assert story.edges <= edges()
@@ -1122,6 +1123,7 @@ def test_no_order_of_events_breaks_the_books(history: list[tuple[ev.Event, int, 
         decided_by_people(story)
         assert story.state in FINAL, f"people have no exit: {story.deposit}"
         assert tells_its_end(story), story.saga
+        assert story.state is not State.REVERSED or story.saga.refund_receipt, "nobody gave it back"
 
 
 def test_a_parked_deposit_takes_its_unsent_transfer_back() -> None:
