@@ -22,7 +22,7 @@ from actors.suspects import Suspects
 from actors.withdrawal_flow import WITHDRAWAL
 from penpay.domain.decision import IN_REVIEW, Act, Decision, Effect, Ignored, Occasion, Rejected
 from penpay.domain.errors import Unavailable
-from penpay.domain.readable import saga_of
+from penpay.domain.readable import UNREADABLE, Unreadable, saga_of
 from penpay.domain.review import staff_event, undecidable
 from penpay.domain.rules import Rules
 from penpay.domain.saga_events import CancelRequested, Woke
@@ -314,7 +314,10 @@ class SagaActor(EntityActor):
         lost race is no reason to decide about what nobody looked at.
         """
         self._forget()
-        rows = await self._load()
+        try:
+            rows = await self._load()
+        except Unreadable:
+            return Refusal("review_not_resolvable", UNREADABLE)
         assert rows is not None
         assert self._row is not None
         looked_at = self._row.version if asked.version is None else asked.version

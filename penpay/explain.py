@@ -16,7 +16,7 @@ from penpay.domain.presentation import time_text
 from penpay.domain.review import ReviewItem
 from penpay.domain.review_view import actions_of, same_money_words
 from penpay.domain.story import Leg, Story
-from penpay.domain.timeline import Deadlines, outlook, without_repeats
+from penpay.domain.timeline import Deadlines, without_repeats
 
 
 async def story_of(settings: Settings, transaction_id: str) -> Story | None:
@@ -37,10 +37,10 @@ def show(console: Console, story: Story, deadlines: Deadlines) -> None:
     """The story for a person."""
     row = story.row
     money = f"{row.send.text()} {row.send.currency} → {row.receive.text()} {row.receive.currency}"
-    console.print(f"[bold]{row.type} {row.id}[/] is {row.state}: {money}")
+    console.print(f"[bold]{row.type} {row.id}[/] is {escape(row.state)}: {money}")
     who = f"customer {row.user_id}, phone {row.phone_mask}, Deriv {row.deriv_loginid}"
     console.print(f"{who}, shard {row.shard}, version {row.version}")
-    console.print(f"\n{outlook(row, deadlines)}\n", highlight=False, markup=False)
+    console.print(f"\n{story.outlook(deadlines)}\n", highlight=False, markup=False)
     console.print(_steps(without_repeats(story.steps)))
     console.print(_operations(story))
     console.print(_legs(story.legs))

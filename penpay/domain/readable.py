@@ -1,4 +1,4 @@
-"""Whether the row of a transaction can be read, and what a customer sees of one that cannot.
+"""Whether the row of a transaction can be read, and what is shown of one that cannot.
 
 A row is spoiled by hand, or written by a version that this one does not know.
 """
@@ -15,6 +15,8 @@ from penpay.domain.review_kinds import ROW_UNREADABLE
 from penpay.domain.unit import TransactionRow
 from penpay.domain.withdrawal import Withdrawal
 
+UNREADABLE = "its row cannot be read"
+"""Nothing can be decided about it before somebody repaired it."""
 _NOTHING_KNOWN = canonical_json({"money_at": ROW_UNREADABLE})
 
 
@@ -31,7 +33,7 @@ def saga_of(row: TransactionRow) -> Deposit | Withdrawal:
 
 
 def shown(row: TransactionRow) -> TransactionRow:
-    """The row for its customer: one that nobody can read stands in review, and nothing is said from what it holds.
+    """The row for whoever asks: one that nobody can read stands in review, and nothing is said from what it holds.
 
     Its version is nobody's, so that no copy of this outlives the repair.
     """

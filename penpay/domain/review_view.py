@@ -15,7 +15,7 @@ from penpay.domain.identity import mask_phones_in
 from penpay.domain.ledger import Entry, Posting
 from penpay.domain.money import Money
 from penpay.domain.presentation import time_text
-from penpay.domain.readable import Unreadable, saga_of
+from penpay.domain.readable import UNREADABLE, Unreadable, saga_of
 from penpay.domain.review import Action, Approval, Attempted, ReviewItem, staff_event, undecidable
 from penpay.domain.rules import Rules
 from penpay.domain.strays import CREDIT, SHARD, Stray, claimed, ended, exit_problem, stray_of
@@ -23,8 +23,6 @@ from penpay.domain.unit import NewOperation, TransactionRow, UnitOfWork
 
 NOBODY = Approval("", "", "preview")
 """Stands in while an exit is only looked at."""
-UNREADABLE = "its row cannot be read"
-"""Nothing can be decided about it before somebody repaired it."""
 
 
 def actions_of(item: ReviewItem, type_: str) -> tuple[Action, ...]:

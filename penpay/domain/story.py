@@ -7,10 +7,13 @@ from typing import Any, Protocol
 
 from penpay.domain.accounts import TimelineStep
 from penpay.domain.presentation import evidence_of, render_transaction, time_text
+from penpay.domain.readable import UNREADABLE, shown
 from penpay.domain.review import Attempted, ReviewItem
 from penpay.domain.review_view import actions_of, same_money_of
 from penpay.domain.timeline import Deadlines, outlook, without_repeats
 from penpay.domain.unit import TransactionRow
+
+_REPAIR = f"{UNREADABLE.capitalize()}: repair it, then start its saga. What was booked stands in the postings."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +68,16 @@ class Story:
     questions: Sequence[ReviewItem]
     unconsumed: int
 
+    def outlook(self, deadlines: Deadlines) -> str:
+        """Where it stands in one sentence; of a row that nobody can read, just that."""
+        return outlook(self.row, deadlines) if shown(self.row) is self.row else _REPAIR
+
     def rendered(self, deadlines: Deadlines) -> dict[str, Any]:
         """For machines: the API's objects, and what only staff may see."""
+        row = shown(self.row)
         return {
-            "transaction": render_transaction(self.row, evidence_of(self.row)),
-            "outlook": outlook(self.row, deadlines),
+            "transaction": render_transaction(row, evidence_of(row)),
+            "outlook": self.outlook(deadlines),
             "timeline": [_step(step) for step in without_repeats(self.steps)],
             "operations": [_operation(one) for one in self.operations],
             "postings": [_leg(leg) for leg in self.legs],

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from actors.parking import park
 from actors.saga import SagaActor, SagaParts
@@ -16,9 +18,12 @@ from penpay.adapters.saga_store import MySqlSagaStore
 from penpay.adapters.story_store import MySqlStories
 from penpay.domain.decision import Occasion
 from penpay.domain.errors import Unavailable
+from penpay.domain.review import Approval
 from penpay.domain.review_view import previews
 from penpay.domain.rules import Rules
-from penpay.messages import WakeUp
+from penpay.domain.timeline import Deadlines
+from penpay.explain import show
+from penpay.messages import Refusal, ResolveReview, WakeUp
 from tests.contracts.store.units import begun
 from tests.faults.hosting import hosted
 from tests.ledger.house import SHARD, CountedIds, Ledger, SystemClock, fresh_id, opened, sealer
@@ -159,3 +164,47 @@ async def test_people_are_told_why_there_is_no_exit_from_a_row_that_nobody_can_r
     exits = previews(held, rules=Rules(), occasion=occasion)
     assert {one.refusal for one in exits} >= {"its row cannot be read"}
     assert all(one.refusal for one in exits)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_its_story_tells_what_can_be_told_and_that_the_row_cannot_be_read(
+    ledger: Ledger, database: Any, damage: str
+) -> None:
+    transaction_id = await damaged(ledger, database, damage)
+    sound = begun()
+    await ledger.commit(sound)
+    assert sound.transaction is not None
+    stories = MySqlStories(ledger.database, sealer())
+    told, other = await stories.story(transaction_id), await stories.story(sound.transaction.row.id)
+    assert told is not None
+    assert other is not None
+    page, beside = told.rendered(Deadlines()), other.rendered(Deadlines())
+    assert page["outlook"].startswith("Its row cannot be read")
+    assert page["transaction"]["failure"]["code"] == "row_unreadable"
+    for part in ("timeline", "operations", "postings"):
+        assert len(page[part]) == len(beside[part]), "the other tables are sound"
+    assert page["timeline"]
+    assert page["operations"]
+    shown = StringIO()
+    show(Console(file=shown, width=200), told, Deadlines())
+    assert "Its row cannot be read" in shown.getvalue()
+    assert page["operations"][0]["id"] in shown.getvalue()
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("parked", [False, True], ids=["at rest", "parked"])
+async def test_a_decision_about_another_question_of_it_is_refused_and_breaks_nothing(
+    ledger: Ledger, database: Any, parts: SagaParts, damage: str, *, parked: bool
+) -> None:
+    transaction_id = await damaged(ledger, database, damage)
+    address, approval = f"sagas/{transaction_id}", Approval("Achieng Otieno", "Brian Kamau", "ticket 4711")
+    async with hosted(parts) as tree, asyncio.timeout(10):
+        while parked and not questions(database, transaction_id):
+            tree.registry.tell(address, WakeUp())
+            await asyncio.sleep(0.01)
+        for _ in range(2):
+            asked = ResolveReview(item_id=fresh_id(), action="refund", approval=approval)
+            assert await tree.registry.ask(address, asked) == Refusal("review_not_resolvable", "its row cannot be read")
+        (host,) = tree.describe()["children"]
+        assert [child["state"] for child in host["children"]] == ["running"]
+    assert len(questions(database, transaction_id)) == parked
