@@ -56,10 +56,12 @@ async def _park(transaction_id: str, error: BaseException, parts: SagaParts) -> 
 
 
 async def _ask_about_unread(transaction_id: str, broken: Exception, parts: SagaParts) -> None:
-    """Put the question beside a row that nobody could park by its rules, at most one a day.
+    """Put the question beside a row that nobody could park by its rules: one at a time, and at most one a day.
 
     The row stays as it is, since nobody knows what it means: repaired, its saga goes on from there when it is started.
     """
+    if await parts.store.has_open_question(transaction_id, ROW_UNREADABLE):
+        return
     now = parts.clock.now()
     question = ReviewOpened(
         id=parts.ids.ulid(),

@@ -35,6 +35,11 @@ class MySqlSagaStore:
         rows = await self._database.rows(self._queries("filed_credit", ref=ref))
         return Filed(item=review_item(rows[0][:-1]), claimed_by=rows[0][-1]) if rows else None
 
+    async def has_open_question(self, transaction_id: str, kind: str) -> bool:
+        return bool(
+            await self._database.rows(self._queries("has_open_question", transaction_id=transaction_id, kind=kind))
+        )
+
     async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[tuple[str, datetime]]:
         rows = await self._database.rows(self._queries("due", shard=shard, now=now, limit=limit))
         return [(transaction_id, due_at) for transaction_id, due_at in rows]

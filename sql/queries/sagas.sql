@@ -52,3 +52,10 @@ SELECT
 FROM {ledger}.review_items r
 LEFT JOIN {ledger}.provider_references c ON c.kind = 'deriv_credit_claimed' AND c.ref = :ref
 WHERE r.kind = 'credit_unmatched' AND JSON_VALUE(r.evidence, '$.ref') = :ref;
+
+-- name: has_open_question
+-- One row if people have an open question of this kind about a transaction.
+SELECT id
+FROM {ledger}.review_items
+WHERE transaction_id = :transaction_id AND kind = :kind AND closed_at IS NULL
+LIMIT 1;

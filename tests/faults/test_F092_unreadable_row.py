@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -51,6 +52,17 @@ class Post:
 
     def tell(self, address: str, message: object) -> None:
         """Nobody listens."""
+
+
+class Later(SystemClock):
+    """Days from now."""
+
+    def __init__(self, days: int) -> None:
+        super().__init__()
+        self._ahead = timedelta(days=days)
+
+    def now(self) -> datetime:
+        return super().now() + self._ahead
 
 
 @pytest.fixture
@@ -110,6 +122,22 @@ async def test_a_row_that_nobody_can_read_stands_in_front_of_a_person_once_and_u
         await park(transaction_id, ValueError("unreadable"), parts)
     assert questions(database, transaction_id) == [("row_unreadable", "OPS", None)]
     assert row_of(database, transaction_id) == before, "nobody can say what it means, so nobody changes it"
+
+
+async def test_one_open_question_is_enough_whatever_the_day_and_one_that_was_closed_is_put_again(
+    ledger: Ledger, database: Any, parts: SagaParts
+) -> None:
+    transaction_id = await damaged(ledger, database, "data that is no JSON")
+
+    async def crashes_days_later(days: int) -> list[tuple[Any, ...]]:
+        await park(transaction_id, ValueError("unreadable"), replace(parts, clock=Later(days)))
+        return [question for question in questions(database, transaction_id) if question[2] is None]
+
+    for days in (0, 1, 2):
+        assert len(await crashes_days_later(days)) == 1, "people know of it"
+    database.rows("UPDATE {ledger}.review_items SET closed_at = NOW(6) WHERE transaction_id = %s", (transaction_id,))
+    assert len(await crashes_days_later(3)) == 1, "they closed it, and the row cannot be read all the same"
+    assert len(questions(database, transaction_id)) == 2
 
 
 async def test_a_ledger_that_is_away_is_asked_again(

@@ -285,7 +285,7 @@ class Listening:
         self.asked.add(point)
 
 
-def test_the_weather_is_asked_at_every_point_of_the_table_and_at_no_other(world):
+def test_the_weather_has_open_question_at_every_point_of_the_table_and_at_no_other(world):
     weather = Listening()
     stores = world.process("a", weather=weather)
     world.run("a", _everything(stores))
@@ -330,6 +330,7 @@ async def _reads(stores: MemoryStores, id_: str, operation: str, now: datetime) 
     await stores.attempts.intents("daraja", older_than=now, limit=1)
     await stores.attempts.unresolved("STK")
     await stores.sagas.filed_credit("77")
+    await stores.sagas.has_open_question(id_, "parked")
     await stores.attempts.unwitnessed(now)
     await stores.attempts.unwitnessed_in_review(now)
     await stores.attempts.newest([operation])

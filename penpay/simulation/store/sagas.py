@@ -65,6 +65,11 @@ class MemorySagaStore:
                 return Filed(item=item, claimed_by=claim.operation_id if claim is not None else "")
         return None
 
+    async def has_open_question(self, transaction_id: str, kind: str) -> bool:
+        schema = await self._node.look("sagas.has_open_question")
+        asked = schema.review_items.under("transaction", transaction_id)
+        return any(row.kind == kind and row.closed_at is None for row in asked)
+
     async def due(self, shard: int, *, now: datetime, limit: int) -> Sequence[tuple[str, datetime]]:
         schema = await self._node.look("sagas.due")
         due = []

@@ -36,7 +36,7 @@ class FineWeather:
 
 
 _READS = (
-    *("sagas.load", "sagas.load.more", "sagas.due", "sagas.filed_credit"),
+    *("sagas.load", "sagas.load.more", "sagas.due", "sagas.filed_credit", "sagas.has_open_question"),
     *("users.load", "users.answer", "users.quote", "users.newest_code"),
     *("inbox.waiting", "inbox.transactions_of"),
     *("attempts.abandoned", "attempts.intents", "attempts.unresolved", "attempts.unwitnessed"),

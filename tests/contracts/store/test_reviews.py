@@ -66,6 +66,22 @@ async def test_one_question_is_closed_and_its_saga_goes_on_from_where_it_was(sta
     assert records == ["staff:Achieng"]
 
 
+async def test_an_open_question_is_known_by_its_kind_until_it_is_closed(stage):
+    async with ledger(stage) as (process, commit):
+        first, second = begun(), begun()
+        one = asked(first, "row_unreadable")
+        await commit(replace(first, reviews=(one, asked(first, "receipt_missing"))))
+        await commit(second)
+
+        async def known(unit: UnitOfWork, kind: str) -> bool:
+            return await process.sagas.has_open_question(unit.transaction.row.id, kind)
+
+        assert await known(first, "row_unreadable")
+        assert [await known(first, "parked"), await known(second, "row_unreadable")] == [False, False]
+        await commit(close(one))
+        assert [await known(first, "row_unreadable"), await known(first, "receipt_missing")] == [False, True]
+
+
 async def test_two_pairs_of_people_close_a_question_once(stage):
     async with ledger(stage) as (_, commit):
         first = begun()
