@@ -118,7 +118,7 @@ TRANSITIONS: Mapping[State, Mapping[type[ev.Event], tuple[State, ...]]] = {
         ev.DerivConfirmed: (_S.IN_REVIEW,),
         ev.DerivPaidAnother: (_S.IN_REVIEW,),
         ev.RefundAccepted: (_S.REFUND_SENDING,),
-        ev.RefundConfirmed: (_S.REVERSED,),
+        ev.RefundConfirmed: (_S.REVERSED, _S.IN_REVIEW),
         ev.RefundRefused: (_S.IN_REVIEW,),
         ev.RefundNotSent: (_S.REFUND_SENDING, _S.IN_REVIEW),
         ev.RefundOutcomeUnknown: (_S.REFUND_SENDING,),

@@ -94,8 +94,7 @@ def staff_closed(d: Draft[Deposit], e: ev.StaffClosed) -> None:
     if pay.claims_payment(d.now):
         return
     if d.now.money_at in {"", "gone"} and d.now.set_aside is None:
-        credited = d.now.deriv_transaction_id not in {"", d.now.misdirected_transaction_id}
-        done = _S.COMPLETED if credited else _S.REVERSED if d.now.refund_receipt else _S.FAILED
+        done = _S.COMPLETED if d.now.delivered else _S.REVERSED if d.now.refund_receipt else _S.FAILED
         known = d.now.failure_code
         told = {_S.REVERSED: code_of_end(known, GIVEN_BACK), _S.FAILED: code_of_end(known, CLOSED)}
         ended: dict[str, Any] = {"completed_at": d.at, "next_wake_at": None, "failure_code": told.get(done, "")}
