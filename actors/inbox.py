@@ -13,10 +13,12 @@ from actors.recording import record
 from actors.suspects import Suspects
 from penpay.domain.credits import decode_credit
 from penpay.domain.errors import BadInput, Unavailable
+from penpay.domain.movements import KIND as MOVEMENT
+from penpay.domain.movements import Movement, decode_movement, movement_unit
 from penpay.domain.payments import KIND as PULL
 from penpay.domain.payments import decode_payment
 from penpay.domain.presentation import time_text
-from penpay.domain.strays import ALREADY_KNOWN, Stray, stray_unit
+from penpay.domain.strays import ALREADY_KNOWN, Stray
 from penpay.domain.suspicion import DELIVERIES_MAX
 from penpay.domain.unit import ReviewOpened, UnitOfWork
 from penpay.messages import EvidenceArrived, EvidenceBroke, InboxBell, InboxRow, UnitRejected, inbox_of, saga_of
@@ -55,7 +57,7 @@ def _payment(body: bytes) -> Stray:
     )
 
 
-STRAYS: Mapping[str, Callable[[bytes], Stray]] = {"credit": _credit, PULL: _payment}
+STRAYS: Mapping[str, Callable[[bytes], Movement]] = {"credit": _credit, PULL: _payment, MOVEMENT: decode_movement}
 """Evidence that may be nobody's: the movement that it tells of."""
 
 
@@ -165,12 +167,12 @@ class InboxActor(AsyncioActor):
     async def _book_stray(self, row: InboxRow) -> None:
         """Money of nobody is in suspense before anybody asks about it, and once whoever finds it."""
         try:
-            stray = STRAYS[row.kind](row.body)
+            movement = STRAYS[row.kind](row.body)
         except BadInput as error:
             await self._put_aside(row, str(error))
             return
         now = self._clock.now()
-        unit = stray_unit(stray, review_id=self._ids.ulid(), now=now, actor="inbox")
+        unit = movement_unit(movement, review_id=self._ids.ulid(), now=now, actor="inbox")
         answer = await record(self._addresses, replace(unit, quarantines=(row.id,)))
         if isinstance(answer, UnitRejected) and answer.code in ALREADY_KNOWN:
             known = UnitOfWork(unit_id=f"quarantine:{row.id}", shard=self._shard, at=now, quarantines=(row.id,))

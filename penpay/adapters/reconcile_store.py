@@ -68,10 +68,11 @@ class MySqlReconciliation:
 
 
 def _booked(row: Row, currency: Currency) -> Booked:
-    ref, created_at, kind, data, sent_at, moved_minor = row
+    ref, created_at, kind, transaction_id, data, sent_at, moved_minor = row
     saga = json.loads(data) if data else {}
     minor = int(moved_minor) if moved_minor is not None else None
     happened = sent_at or created_at
     if kind == "STK" and saga.get("receipt") == ref and "paid_at" in saga:
         happened = datetime.fromisoformat(saga["paid_at"])
-    return Booked(ref=ref, amount=Money(minor, currency) if minor is not None else None, at=happened)
+    amount = Money(minor, currency) if minor is not None else None
+    return Booked(ref=ref, amount=amount, at=happened, transaction_id=transaction_id or "")

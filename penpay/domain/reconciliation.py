@@ -34,6 +34,8 @@ class Remedy(StrEnum):
     SUSPENSE = "booked to suspense, a review is open"
     REVIEW = "a review is open"
     """Money left that no operation of ours explains: it cannot be booked without a person."""
+    OTHER_AMOUNT = "a review of both amounts is open"
+    """Our books hold another amount under the provider's id: nothing is booked before people know why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ class Booked:
     amount: Money | None
     at: datetime
     """When it happened at the provider, as well as we know."""
+    transaction_id: str = ""
+    """The customer's transaction that it was booked for, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,8 @@ class Finding:
     operation_id: str = ""
     """The operation of ours that a movement names, if any."""
     phone_tail: str = ""
+    mine: Booked | None = None
+    """What our books hold under its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +106,8 @@ def compare(
     what is missing from it.
     """
     items = list(listed)
-    findings = [
-        _waited_for(finding) if finding.remedy and not finding.operation_id and finding.amount in awaited else finding
-        for finding in (_judged(source, item, booked.get(item.ref), claims, window) for item in items)
-    ]
+    judged = [_judged(source, item, booked.get(item.ref), claims, window) for item in items]
+    findings = [_waited_for(one) if _is_nobodys(one) and one.amount in awaited else one for one in judged]
     if complete:
         findings += _missing(source, {item.ref for item in items}, booked, window)
     return findings
@@ -114,7 +118,7 @@ def _judged(source: str, item: Listed, mine: Booked | None, claims: Mapping[str,
     if mine is not None and mine.amount == item.amount:
         verdict = Verdict.AGREES
     elif mine is not None and mine.amount is not None:
-        words = f"booked as {mine.amount.text()}"
+        words, remedy = f"booked as {mine.amount.text()}", Remedy.OTHER_AMOUNT
     elif mine is not None:
         words = "recorded as evidence, and not booked"
     elif item.at > window.settled_at:
@@ -135,7 +139,12 @@ def _judged(source: str, item: Listed, mine: Booked | None, claims: Mapping[str,
         remedy=remedy,
         operation_id=operation_id,
         phone_tail=item.phone_tail,
+        mine=mine,
     )
+
+
+def _is_nobodys(finding: Finding) -> bool:
+    return bool(finding.remedy) and finding.mine is None and not finding.operation_id
 
 
 def _waited_for(finding: Finding) -> Finding:

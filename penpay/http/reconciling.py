@@ -13,10 +13,10 @@ from pydantic import BaseModel, ValidationError
 
 from penpay.domain.board import FloatSnapshot
 from penpay.domain.errors import BadInput, GatewayError
-from penpay.domain.money import Money
+from penpay.domain.movements import movement_of, movement_unit
 from penpay.domain.presentation import time_text
-from penpay.domain.reconciliation import Finding, Remedy, Verdict
-from penpay.domain.strays import ALREADY_KNOWN, SHARD, Stray, stray_unit
+from penpay.domain.reconciliation import Finding, Verdict
+from penpay.domain.strays import ALREADY_KNOWN, SHARD
 from penpay.domain.unit import AuditRecord, OperationKind
 from penpay.http.approvals import StaffLog
 from penpay.http.dispatch import read_bytes
@@ -77,7 +77,7 @@ class ReconcileDesk:
         return json_response({"floats": floats, "closed_shards": closed})
 
     async def book(self, request: web.Request) -> web.Response:
-        """Money that nobody explains: in suspense if it arrived, and in any case before a person.
+        """Money that nobody explains: in suspense if it arrived, and before a person. So is another amount than booked.
 
         Its provider's list is read again, and judged as a comparison judges it: nobody books what did not happen, or
         what an operation of ours still waits for.
@@ -86,15 +86,13 @@ class ReconcileDesk:
         finding = await self._judged(found)
         if finding.verdict is Verdict.AGREES:
             return json_response({"ref": found.ref, "result": "known"})
-        if finding.remedy not in {Remedy.SUSPENSE, Remedy.REVIEW} or finding.amount is None or finding.at is None:
+        movement = movement_of(found.kind, finding)
+        if movement is None:
             raise Stop("review_not_resolvable", f"It is not for suspense: {finding.words or finding.verdict}.")
         actor, now = f"staff:{found.by}", self.clock.now()
         record = AuditRecord(actor=actor, action="movement.book", subject=found.ref, detail={"kind": found.kind})
         await self.staff_log.append((record,), at=now)
-        amount = Money(abs(finding.amount.minor), finding.amount.currency)
-        at = time_text(finding.at)
-        stray = Stray(kind=found.kind, ref=found.ref, amount=amount, at=at, phone_tail=finding.phone_tail)
-        unit = stray_unit(stray, review_id=self.ids.ulid(), now=now, actor=actor)
+        unit = movement_unit(movement, review_id=self.ids.ulid(), now=now, actor=actor)
         try:
             reply = await self.addresses.ask(ledger_of(SHARD), CommitUnit(unit), timeout_s=self.ask_s)
         except self.lost_answers:

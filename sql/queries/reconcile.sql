@@ -3,7 +3,7 @@
 -- unit moved on the provider's account, or what people later booked of what left without a reason. A receipt that was
 -- attached later, or that corrected what a query was believed about, counts as all that was booked for the payment.
 SELECT
-  r.ref, r.created_at, o.kind, t.data,
+  r.ref, r.created_at, o.kind, o.transaction_id, t.data,
   (SELECT MAX(a.sent_at) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id) AS sent_at,
   COALESCE(
     (

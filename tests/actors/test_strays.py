@@ -107,7 +107,7 @@ async def test_what_reconcile_found_first_is_not_booked_again(house: House) -> N
     assert (len(postings), house.reviews, house.quarantined) == (1, ["credit_unmatched"], {row.id})
 
 
-@pytest.mark.parametrize("kind", ["credit", "pull"])
+@pytest.mark.parametrize("kind", ["credit", "pull", "movement"])
 async def test_garbage_is_shown_to_a_person_and_books_nothing(house: House, kind: str) -> None:
     row = replace(credit_row(house, b"{}"), kind=kind)
     await sweep(house, row)

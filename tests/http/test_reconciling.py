@@ -12,7 +12,7 @@ from penpay.adapters.system import RandomUlids
 from penpay.domain.board import FloatSnapshot
 from penpay.domain.errors import GatewayError, Refused
 from penpay.domain.money import Money, kes, usd
-from penpay.domain.reconciliation import Finding, Remedy, Verdict
+from penpay.domain.reconciliation import Booked, Finding, Remedy, Verdict
 from penpay.domain.unit import AuditRecord, RejectCode
 from penpay.http.internal import InternalParts, internal_app
 from penpay.http.reconciling import ReconcileDesk
@@ -144,7 +144,7 @@ async def test_money_of_nobody_is_booked_once_and_a_person_asked(
 ):
     node.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
     body = {**PAYMENT, **change}
-    node.lists[body["kind"], body["ref"]] = told
+    node.lists[body["kind"], body["ref"]] = replace(told, ref=body["ref"])
     assert await node.call("POST", "/movements", body) == (200, {"ref": body["ref"], "result": "booked"})
     ((address, asked),) = node.actors.asked
     unit = asked.unit
@@ -155,6 +155,26 @@ async def test_money_of_nobody_is_booked_once_and_a_person_asked(
     assert (review.kind, review.owner_role, review.transaction_id) == (f"{body['kind']}_unmatched", "FINANCE", "")
     assert (review.evidence["ref"], review.evidence["at"]) == (body["ref"], "2026-11-20T09:00:00.000Z")
     assert [record.actor for record in (*node.logged, *unit.audit)] == ["staff:Achieng"] * 2
+
+
+async def test_another_amount_than_booked_is_asked_about_and_books_nothing(node: Node):
+    node.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
+    mine = Booked(ref="72", amount=usd(-694), at=SEEN, transaction_id=PUSH.transaction_id)
+    node.lists["debit", "72"] = replace(listed(usd(-100), remedy=Remedy.OTHER_AMOUNT), ref="72", mine=mine)
+    body = {**PAYMENT, "kind": "debit", "ref": "72"}
+    assert await node.call("POST", "/movements", body) == (200, {"ref": "72", "result": "booked"})
+    ((address, asked),) = node.actors.asked
+    unit = asked.unit
+    assert (address, unit.unit_id, unit.postings, unit.references) == ("shards/0/ledger", "differs:72", (), ())
+    (review,) = unit.reviews
+    assert (review.kind, review.owner_role, review.transaction_id) == ("movement_differs", "FINANCE", "")
+    assert review.evidence == {
+        "ref": "72",
+        "listed": "-1.00 USD",
+        "booked": "-6.94 USD",
+        "at": "2026-11-20T09:00:00.000Z",
+        "transaction": PUSH.transaction_id,
+    }
 
 
 async def test_the_question_about_a_payment_of_nobody_says_who_paid_as_every_other_does(node: Node):
