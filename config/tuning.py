@@ -157,6 +157,7 @@ class TimingSettings(Section):
     b2c_resend_s: Seconds = 86_400.0
     """The same payout id is sent again only within this."""
     pull_every_s: Seconds = 60.0
+    """How often Safaricom's list is read; the agent's statement is compared with the books at every fifth time."""
     submit_sweep_s: Seconds = 5.0
     """A rail looks this often for intents that nobody submitted."""
 

@@ -8,6 +8,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from actors.anchors import AnchorParts
+from actors.deriv_credits import CreditParts
 from actors.periodic import Job
 from penpay import invariants
 from penpay.adapters.anchor_files import AnchorFiles
@@ -21,6 +22,7 @@ from penpay.app.mail_jobs import MailJobs
 from penpay.app.name_questions import NAME_QUESTIONS_S, NameQuestions
 from penpay.app.outside import NodeHouse
 from penpay.app.payee_names import PayeeNames
+from penpay.app.reconciliation import reconciliation
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Currency
@@ -45,8 +47,8 @@ class Jobs:
         self._overview = MySqlOverview(house.outside.database)
         self.last_check: Check | None = None
 
-    def periodic(self) -> Sequence[tuple[str, Job, float]]:
-        """Name, job, pause."""
+    def periodic(self, agent: CreditParts) -> Sequence[tuple[str, Job, float]]:
+        """Name, job, pause. `agent`: how this node reads the agent's statement."""
         outside = self._house.outside
         identity = IdentityJobs(outside.database, outside.sealer, outside.sms, outside.clock, outside.keys)
         names = NameQuestions(
@@ -55,6 +57,7 @@ class Jobs:
         return [
             ("invariants", self.check_invariants, outside.settings.timing.invariants_s),
             ("gauges", self.gauges, GAUGES_S),
+            reconciliation(agent, outside),
             *identity.periodic(),
             ("names", names.put, NAME_QUESTIONS_S),
             *PayeeNames(outside.database, outside.sealer, self._house.addresses, outside.clock).periodic(),

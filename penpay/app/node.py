@@ -185,7 +185,7 @@ class Node:
             shards=self._plan,
             replan_s=2.0,
             opening=self._opening,
-            jobs=self._jobs.periodic(),
+            jobs=self._jobs.periodic(deriv.credits),
         )
 
     def _opening(self) -> Blueprint:

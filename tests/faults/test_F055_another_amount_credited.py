@@ -1,18 +1,29 @@
 """F55: Deriv says that it was done, for another recipient or another amount than was asked."""
 
+from datetime import timedelta
+
 import pytest
 
 from actors.base import AsyncioActorRef
+from actors.deriv_agent import Agent
 from actors.deriv_calls import CallEnd
 from actors.deriv_transfers import transfer_result
 from actors.withdrawal_evidence import event_of
+from penpay.adapters.deriv import WebSocketDialer
 from penpay.domain.deriv_protocol import decode
 from penpay.domain.money import usd
+from penpay.domain.movements import decode_movement, movement_unit
 from penpay.domain.rail_end import ANOTHER_RECIPIENT, Outcome, RailEnd, encode_rail_end
-from penpay.messages import InboxRow, ProbeAnswered
+from penpay.domain.strays import ALREADY_KNOWN
+from penpay.messages import InboxRow, ProbeAnswered, UnitRejected
 from tests.actors.house import House
 from tests.actors.test_saga import accepted, evidence, operation, paid_body, rail, row_of, settle
+from tests.actors.test_strays import sweep
 from tests.domain.test_withdrawal_rules import failed_twice
+from tests.rails.conftest import dialer, sandbox_rails  # noqa: F401 - fixtures
+from tests.rails.fakes import Sandbox
+from tests.rails.test_deriv import Rail, agent  # noqa: F401 - the agent is a fixture
+from tests.rails.test_reconciliation import OurBooks, job, transferred
 
 
 def test_a_reply_about_somebody_else_says_what_moved_and_that_it_was_not_asked() -> None:
@@ -90,3 +101,29 @@ async def test_another_amount_in_the_statement_stops_the_deposit(
     await settle(saga, found)
     assert (row_of(house).state, house.reviews) == ("IN_REVIEW", ["contradicting_transfer"])
     assert "done" not in [posting.key for unit in house.units.values() for posting in unit.postings]
+
+
+async def test_a_success_that_moved_another_amount_is_found_and_comes_before_people_once(
+    sandbox_rails: Sandbox,  # noqa: F811
+    dialer: WebSocketDialer,  # noqa: F811
+    agent: Agent,  # noqa: F811
+) -> None:
+    """The reply names no amount, so only the agent's statement can say what moved: 1.00 where 6.94 are booked."""
+    rail, house = Rail(sandbox_rails, dialer, agent), House()
+    async with rail.running():
+        ref = await transferred(rail, fault="other_amount", amount="1.00")
+        books = OurBooks({ref: usd(-694)})
+        await job(rail, books).compare()
+        await job(rail, books).compare()
+    (row,) = rail.filed.rows
+    house.clock.at = row.received_at + timedelta(minutes=1)
+    await sweep(house, row)
+    again = movement_unit(decode_movement(row.body), review_id="R2", now=house.clock.now(), actor="staff:Achieng")
+    known = house.commit(again)  # `penpay reconcile`, by hand
+    assert isinstance(known, UnitRejected)
+    assert known.code in ALREADY_KNOWN
+    assert (house.reviews, house.quarantined) == (["movement_differs"], {row.id})
+    (item,) = house.items.values()
+    assert (item.owner_role, item.evidence["ref"]) == ("FINANCE", ref)
+    assert (item.evidence["listed"], item.evidence["booked"]) == ("-1.00 USD", "-6.94 USD")
+    assert not any(unit.postings for unit in house.units.values())

@@ -87,6 +87,22 @@ class Rail:
         self.witness = AgentWitness(self.agent, self.board, self.clock)
         self.reads = MemoryReads(self.attempts)
         self.filed = FiledRows()
+        self.statement = AgentStatement(
+            witness=self.witness, addresses=self.post, clock=self.clock, call_s=5.0, reads_per_min=0
+        )
+
+    def watching(self) -> CreditParts:
+        return CreditParts(
+            lease=self.lease,
+            statement=self.statement,
+            attempts=self.attempts,
+            reads=self.reads,
+            inbox=self.filed,
+            addresses=self.post,
+            clock=self.clock,
+            ids=IDS,
+            settings=self.credits,
+        )
 
     def _session(self) -> AsyncioActorRef:
         return DerivSessionActor.start(
@@ -130,11 +146,8 @@ class Rail:
         )
 
     def _readers(self) -> dict[str, AsyncioActorRef]:
-        statement = AgentStatement(
-            witness=self.witness, addresses=self.post, clock=self.clock, call_s=5.0, reads_per_min=0
-        )
         resolver = ResolverParts(
-            statement=statement,
+            statement=self.statement,
             customers=CustomerStatements(dialer=self.dialer, sealer=PlainSealer(), call_s=5.0),
             attempts=self.attempts,
             reads=self.reads,
@@ -142,20 +155,9 @@ class Rail:
             clock=self.clock,
             settings=self.resolver,
         )
-        watching = CreditParts(
-            lease=self.lease,
-            statement=statement,
-            attempts=self.attempts,
-            reads=self.reads,
-            inbox=self.filed,
-            addresses=self.post,
-            clock=self.clock,
-            ids=IDS,
-            settings=self.credits,
-        )
         return {
             DERIV_RESOLVER: DerivResolverActor.start(resolver),
-            DERIV_CREDITS: DerivCreditsActor.start(watching),
+            DERIV_CREDITS: DerivCreditsActor.start(self.watching()),
         }
 
     @asynccontextmanager
