@@ -58,6 +58,7 @@ class CreditSettings:
     settle_s: float = 600.0
     unclaimed_s: float = 1800.0
     look_every_s: float = 60.0
+    balance_every_s: float = 60.0
     reach_s: float = 86_400.0
 
 
@@ -84,6 +85,11 @@ class _ReadNow:
 @dataclass(frozen=True, slots=True)
 class _Look:
     """Time to look for money that nobody claims."""
+
+
+@dataclass(frozen=True, slots=True)
+class _AskBalance:
+    """Time to ask for the balance: a push that was lost is never sent again, and admission goes by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +132,7 @@ class DerivCreditsActor(AsyncioActor):
     async def on_start(self) -> None:
         """The first look finds what arrived while nobody watched."""
         self.timers.every("look", self._parts.settings.look_every_s, _Look())
+        self.timers.every("balance", self._parts.settings.balance_every_s, _AskBalance())
 
     async def on_receive(self, message: Any) -> Any:
         """Questions, and the ends of its own reads."""
@@ -141,6 +148,8 @@ class DerivCreditsActor(AsyncioActor):
             case _Looked(until):
                 self._looking = False
                 self._looked_until = until or self._looked_until
+            case _AskBalance():
+                self._ask_balance()
             case _ReadNow():
                 pass
             case _:
@@ -236,6 +245,20 @@ class DerivCreditsActor(AsyncioActor):
             proof=match.proof,
         )
         tell_saga(self._parts.addresses, question.shard, question.transaction_id, answer)
+
+    # --- the balance ---
+
+    def _ask_balance(self) -> None:
+        witness = self._parts.statement.witness
+        # A new socket asks by itself, and for as long as that was not answered.
+        if witness.ready and "balance" not in witness.missing and self._parts.lease.current() is not None:
+            self.spawn(self._tell_balance(), name="balance")
+
+    async def _tell_balance(self) -> None:
+        try:
+            await self._parts.statement.tell_balance()
+        except NotSent as error:
+            log.warning("balance of the agent not told", rail="deriv", code=error.code)
 
     # --- what nobody claims ---
 

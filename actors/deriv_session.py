@@ -200,6 +200,9 @@ class DerivSessionActor(AsyncioActor):
 
     def _replied(self, frame: Frame, opened: OpenCall) -> None:
         end = call_end(frame)
+        witness = self._parts.witness
+        if frame.msg_type == "balance" and end.outcome is Outcome.CONFIRMED and "balance" not in witness.missing:
+            self._streamed(frame)  # here, between the pushes: later it might be older than what was pushed since
         if opened.reply is not None:
             opened.reply.set(end)
         elif opened.call is not None and opened.call.late_to:

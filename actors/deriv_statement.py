@@ -85,6 +85,10 @@ class AgentStatement:
         balances_minor = frozenset({before_minor, self.witness.balance.minor})
         return StatementRead(rows=rows, balances_minor=balances_minor, complete=complete)
 
+    async def tell_balance(self) -> None:
+        """Have the balance told once more: the session takes the answer as it takes a push. Raises `NotSent`."""
+        await self._ask(deriv.balance_now())
+
     async def _ask(self, request: deriv.Request) -> Frame:
         self._bucket.take(self._clock.monotonic_s())
         call = Call(request=request, timeout_s=self._call_s)

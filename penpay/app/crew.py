@@ -254,6 +254,7 @@ def _readers(house: House, witness: AgentWitness, lease: LeaseHolder) -> _Reader
             settle_s=timing.deriv_settle_s,
             unclaimed_s=3 * timing.withdrawal_witness_s,
             look_every_s=max(5.0, 60.0 / timing.speed),
+            balance_every_s=timing.float_poll_s,
         ),
     )
     return {"resolver": resolver, "credits": credits_parts}

@@ -383,6 +383,48 @@ def test_a_balance_that_only_an_earlier_socket_told_proves_nothing(rail):
     assert rail.witness.balance == usd(0)
 
 
+async def test_a_balance_whose_push_was_lost_is_asked_for(rail):
+    pushes_are_lost = False
+
+    def change(frame: dict[str, Any]) -> None:
+        if pushes_are_lost and frame["msg_type"] == "balance" and "subscription" in frame:
+            frame["msg_type"] = "lost"
+
+    rail.dialer = Reworded(rail.dialer, change)
+    rail.credits = CreditSettings(look_every_s=30.0, balance_every_s=0.05)
+    opening = rail.box.house.config.opening_agent_minor
+    async with rail.running():
+        pushes_are_lost = True
+        rail.submit(rail.intent())
+        assert (await rail.post.next_end()).outcome is Outcome.CONFIRMED
+        await until(lambda: rail.board.floats["deriv_agent"].balance_minor == opening - 966)
+        assert rail.witness.balance == usd(opening - 966)
+
+
+async def test_an_answer_that_tells_the_balance_is_believed_as_a_push_is(rail):
+    told: dict[str, Any] = {}
+
+    def change(frame: dict[str, Any]) -> None:
+        if frame["msg_type"] == "balance":
+            frame["balance"] |= told
+
+    rail.dialer = Reworded(rail.dialer, change)
+    async with rail.running():
+        before = rail.board.floats["deriv_agent"].balance_minor
+        for said, known in (
+            ({"balance": 1, "loginid": "CR1"}, before),
+            ({"balance": "much"}, before),
+            ({"balance": 7}, 700),
+        ):
+            told = said
+            await rail.call(deriv.balance_now())
+            # Known before whoever asked hears of it: a push that follows is the newer one.
+            assert rail.board.floats["deriv_agent"].balance_minor == rail.witness.balance.minor == known
+        rail.witness.lacks("balance", for_now=True)
+        assert (await rail.call(deriv.balance_now())).outcome is Outcome.CONFIRMED
+        assert rail.witness.balance == usd(0)
+
+
 async def test_a_socket_that_does_not_answer_pings_is_dropped(rail):
     rail.session = replace(QUICK, ping_s=0.1, pong_s=0.1)
     async with rail.running():
