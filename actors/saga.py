@@ -335,6 +335,9 @@ class SagaActor(EntityActor):
             if isinstance(found, Refusal):
                 return found
             outcome = await self._apply(lambda: found if self._is_at(looked_at) else None, staff=True)
+            if not isinstance(outcome, Decision):
+                # Not a plain no: the credit is this debit's already, and the same decision may be told again.
+                return Refusal("outcome_unknown", CHANGED, retry_after_s=2)
         if isinstance(outcome, Decision) and self._row is not None:
             return self._row
         return Refusal("review_not_resolvable", "" if self._is_at(looked_at) else CHANGED)

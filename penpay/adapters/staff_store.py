@@ -22,7 +22,7 @@ class MySqlApprovals:
         self._queries = database.queries("staff")
 
     async def claim(self, approval: Approval, *, action: str, subject: str, at: datetime) -> bool:
-        reference_hash = hashlib.sha256(folded_reference(approval.evidence).encode()).digest()
+        reference_hash = _hash_of(approval)
         people = "|".join(sorted((person_key(approval.by), person_key(approval.second))))
         people_hash = hashlib.sha256(people.encode()).digest()
         await self._database.write(
@@ -37,6 +37,13 @@ class MySqlApprovals:
         )
         ((*claimed, approved_at),) = await self._database.rows(self._queries("claimed", reference_hash=reference_hash))
         return claimed == [action, subject, people_hash] and at - approved_at < VALID
+
+    async def free(self, approval: Approval, *, at: datetime) -> None:
+        await self._database.write(self._queries("free", reference_hash=_hash_of(approval), at=at))
+
+
+def _hash_of(approval: Approval) -> bytes:
+    return hashlib.sha256(folded_reference(approval.evidence).encode()).digest()
 
 
 class MySqlCustomerRecords:

@@ -16,6 +16,10 @@ ACTIONS = (
     "all was given back by hand; surplus: what was set aside of it was. own: the house's own top-up or withdrawal; "
     "lost: dollars that are gone. approve: another name on Deriv. close: nothing is left to be done."
 )
+EVIDENCE = (
+    "What it rests on; for `executed`, `settle` and `surplus` the provider's id. It carries one decision; one that is "
+    "refused leaves it free."
+)
 CHECK_FAILED = 1
 USAGE = 2
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
@@ -46,9 +50,7 @@ def resolve(
     action: Annotated[str, typer.Option(help=ACTIONS)],
     by: Annotated[str, typer.Option(help="Who decides.")],
     second: Annotated[str, typer.Option(help="Who agrees: somebody else.")],
-    evidence: Annotated[
-        str, typer.Option(help="What it rests on; for `executed`, `settle` and `surplus` the provider's id.")
-    ],
+    evidence: Annotated[str, typer.Option(help=EVIDENCE)],
     version: Annotated[
         int | None, typer.Option(min=0, help="Of the transaction, as it was shown: refused when it has changed since.")
     ] = None,

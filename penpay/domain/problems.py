@@ -135,7 +135,7 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
             "approval_reused",
             "This approval was used for another decision",
             False,
-            "Name a reference of its own: each carries one decision, for a day.",
+            "Name a reference of its own: each carries one decision, for a day; one that was refused leaves it free.",
         ),
         ("money_open", "Money of this customer is still open", True, "Wait until it has ended, or decide its review."),
         ("withdrawal_open", "Another withdrawal is still open", True, "Wait until it has ended."),

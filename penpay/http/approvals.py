@@ -37,6 +37,10 @@ class Approvals(Protocol):
         """False: this reference carried another decision, other people's, or this one more than a day ago."""
         ...
 
+    async def free(self, approval: Approval, *, at: datetime) -> None:
+        """Take back the claim made at that very time, unless the same decision was told again since."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class FourEyes:
@@ -58,6 +62,20 @@ class FourEyes:
             detail={"second": approval.second, "evidence": approval.evidence, **detail},
         )
         await self.staff_log.append((record,), at=at)
+
+    async def refused(self, approval: Approval, *, action: str, subject: str, recorded_at: datetime) -> None:
+        """A recorded decision was refused and has done nothing: say so behind it, and leave its reference free.
+
+        Not for one whose outcome is unknown, nor if it was told again meanwhile: that one may have been done.
+        """
+        record = AuditRecord(
+            actor=f"staff:{approval.by}",
+            action=f"{action}.refused",
+            subject=subject,
+            detail={"second": approval.second, "evidence": approval.evidence},
+        )
+        await self.staff_log.append((record,), at=recorded_at)
+        await self.approvals.free(approval, at=recorded_at)
 
     async def note(self, body: TwoNames, *, action: str, subject: str, at: datetime) -> None:
         """Write down a look that decides nothing, so that its reference stays free."""

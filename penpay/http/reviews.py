@@ -5,6 +5,7 @@ not, is closed by its ledger, and money of nobody that was given back by hand le
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
@@ -57,11 +58,15 @@ class ReviewDesk:
         item = await self._open_item(request.match_info["id"])
         if not item.holds and (problem := exit_problem(item, decision.action)):
             raise Stop("review_not_resolvable", f"{problem[0].upper()}{problem[1:]}.")
-        await self._log(item, decision.action, approval)
+        at = self.clock.now()
+        await self._log(item, decision.action, approval, at)
         try:
             if item.holds:
                 return json_response(await self._by_saga(item, decision, approval))
             return json_response(await self._by_ledger(item, decision.action, approval))
+        except _NothingDone as refusal:
+            await self.four_eyes.refused(approval, action=_traced(decision.action), subject=item.id, recorded_at=at)
+            raise refusal.stop from None
         except self.lost_answers:
             raise Stop("outcome_unknown", "Look at the item again before deciding again.", retry_after_s=2) from None
 
@@ -87,13 +92,13 @@ class ReviewDesk:
             raise Stop("review_not_resolvable", f"This item is closed: {item.resolution}")
         return item
 
-    async def _log(self, item: ReviewItem, action: str, approval: Approval) -> None:
+    async def _log(self, item: ReviewItem, action: str, approval: Approval, at: datetime) -> None:
         await self.four_eyes.record(
             approval,
-            action=f"review.{action}",
+            action=_traced(action),
             subject=item.id,
             detail={"transaction": item.transaction_id, "kind": item.kind},
-            at=self.clock.now(),
+            at=at,
         )
         log.info("review_decided", item_id=item.id, transaction_id=item.transaction_id, action=action)
 
@@ -103,6 +108,8 @@ class ReviewDesk:
             ResolveReview(item_id=item.id, action=decision.action, approval=approval, version=decision.version),
             timeout_s=self.ask_s,
         )
+        if isinstance(reply, Refusal) and reply.code == "review_not_resolvable":
+            raise _NothingDone(refused(reply))
         if isinstance(reply, Refusal):
             raise refused(reply)
         return {"item": item.id, "transaction": render_transaction(reply, evidence_of(reply))}
@@ -110,7 +117,7 @@ class ReviewDesk:
     async def _by_ledger(self, item: ReviewItem, action: str, approval: Approval) -> dict[str, Any]:
         stray = stray_of(item)
         if item.kind == NAME_MISMATCH:
-            await decide_name(self.names, item, action, approval, notice_id=self.ids.ulid(), at=self.clock.now())
+            await self._decide_name(item, action, approval)
         unit = closing(item, approval, at=self.clock.now())
         if stray is not None:
             unit = ended(
@@ -118,10 +125,31 @@ class ReviewDesk:
             )
         reply = await self.addresses.ask(ledger_of(item.shard), CommitUnit(unit), timeout_s=self.ask_s)
         if not isinstance(reply, Committed):
-            if reply.code is RejectCode.DUPLICATE_REFERENCE:
-                raise Stop("review_not_resolvable", used_already(approval))
-            raise Stop("review_not_resolvable", "Somebody else has just closed it.")
+            told_used = reply.code is RejectCode.DUPLICATE_REFERENCE
+            stop = Stop(
+                "review_not_resolvable", used_already(approval) if told_used else "Somebody else has just closed it."
+            )
+            # What was decided about a name has been done by now.
+            raise stop if item.kind == NAME_MISMATCH else _NothingDone(stop)
         return {"item": item.id, "transaction": None}
+
+    async def _decide_name(self, item: ReviewItem, action: str, approval: Approval) -> None:
+        try:
+            await decide_name(self.names, item, action, approval, notice_id=self.ids.ulid(), at=self.clock.now())
+        except Stop as stop:
+            raise _NothingDone(stop) from None
+
+
+class _NothingDone(Exception):
+    """The decision was refused before anything of it was done."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(stop.code)
+        self.stop = stop
+
+
+def _traced(action: str) -> str:
+    return f"review.{action}"
 
 
 async def decision_of(request: web.Request) -> tuple[ReviewDecision, Approval]:

@@ -1,12 +1,22 @@
 -- name: claim
--- The first decision that names this reference has it. Repeating it changes nothing.
+-- The first decision that names this reference has it. A repetition moves the time by the least there is: whoever was
+-- first sees that the reference is not his alone any more.
 INSERT INTO {users}.approvals (reference_hash, action, subject, people_hash, approved_at)
 VALUES (:reference_hash, :action, :subject, :people_hash, :at)
-ON DUPLICATE KEY UPDATE reference_hash = VALUES(reference_hash);
+ON DUPLICATE KEY UPDATE
+  approved_at = IF(
+    action = VALUES(action) AND subject = VALUES(subject) AND people_hash = VALUES(people_hash),
+    approved_at + INTERVAL 1 MICROSECOND,
+    approved_at
+  );
 
 -- name: claimed
 -- What a reference was used for.
 SELECT action, subject, people_hash, approved_at FROM {users}.approvals WHERE reference_hash = :reference_hash;
+
+-- name: free
+-- Take back a claim that came to nothing, unless somebody has repeated it since or it was one of an earlier time.
+DELETE FROM {users}.approvals WHERE reference_hash = :reference_hash AND approved_at = :at;
 
 -- name: standing
 -- Who a decision is about.

@@ -3,7 +3,9 @@
 Whatever comes first, and whatever is lost in between, the dollars are in the books once and pay one withdrawal.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextvars import Context
 from dataclasses import replace
 
 import pytest
@@ -178,6 +180,26 @@ async def test_whoever_is_overtaken_learns_which_question_to_look_at(
     assert isinstance(refused, Refusal)
     assert "item S" in refused.detail
     assert "deriv_in" in stands(house)
+
+
+async def test_a_saga_that_goes_on_when_its_credit_was_taken_says_no_plain_no(
+    house: House,  # noqa: F811
+    saga: AsyncioActorRef,
+) -> None:
+    async def settled() -> None:
+        other = SagaActor.start(row_of(house).id, saga_parts(house))
+        undone = ResolveReview(item_id="i", action="settle", approval=Approval("c", "d", "U1"))
+        assert isinstance(await other.aask(undone), TransactionRow)
+        await other.shutdown(1)
+
+    async def goes_on() -> None:
+        await asyncio.create_task(settled(), context=Context())  # somebody else's ask, not one of this saga's
+
+    set_aside(house)
+    house.meanwhile += [passes, passes, goes_on]
+    refused = await executed(saga)
+    assert isinstance(refused, Refusal)
+    assert (refused.code, refused.retry_after_s) == ("outcome_unknown", 2)
 
 
 async def test_one_credit_serves_one_of_two_debits(house: House, saga: AsyncioActorRef) -> None:  # noqa: F811

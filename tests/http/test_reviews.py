@@ -1,5 +1,6 @@
 """Staff decisions on the internal listener."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -289,6 +290,58 @@ async def test_an_id_that_was_used_already_is_named(desk: Desk, module_database)
     status, body = await desk.resolve(item, {**DECISION, "action": "settle", "evidence": "RK9ABCDEFH"})
     assert (status, body["code"]) == (409, "review_not_resolvable")
     assert body["detail"].startswith("RK9ABCDEFH was used already")
+
+
+@pytest.mark.parametrize("holds", [True, False])
+async def test_a_refused_decision_leaves_its_reference_free_and_says_so_in_the_chain(
+    desk: Desk, transaction: str, module_database, holds: bool
+):
+    desk.actors.answers[ResolveReview] = lambda _: Refusal("review_not_resolvable", "its money is gone")
+    desk.actors.answers[CommitUnit] = lambda asked: UnitRejected(asked.unit.unit_id, RejectCode.UNIT_DIFFERS)
+    item = add_item(module_database, transaction if holds else "")
+    assert (await desk.resolve(item, {**DECISION, "action": "close"}))[1]["code"] == "review_not_resolvable"
+    assert [action for _, action, _ in staff_log(module_database, item)] == ["review.close", "review.close.refused"]
+    other = add_item(module_database, "")
+    desk.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
+    assert (await desk.resolve(other, {**DECISION, "action": "close"}))[0] == 200
+    assert (await desk.resolve(item, {**DECISION, "action": "close"}))[1]["code"] == "approval_reused"
+
+
+@pytest.mark.parametrize(
+    "answer", [LostAnswer(), Unavailable("shard"), Refusal("outcome_unknown", "half of it", retry_after_s=2)]
+)
+async def test_what_may_have_been_done_keeps_its_reference(desk: Desk, transaction: str, module_database, answer):
+    desk.actors.answers[ResolveReview] = lambda _: answer
+    item = add_item(module_database, transaction)
+    assert (await desk.resolve(item))[0] == 503
+    desk.actors.answers[ResolveReview] = lambda _: Refusal("review_not_resolvable", "it has changed")
+    assert (await desk.resolve(item))[1]["code"] == "review_not_resolvable"
+    status, body = await desk.resolve(add_item(module_database), {**DECISION, "action": "close"})
+    assert (status, body["code"]) == (409, "approval_reused")
+
+
+async def test_a_refusal_frees_nothing_that_was_told_again_meanwhile(desk: Desk, transaction: str, module_database):
+    item, row, first_is_asked, go_on = (
+        add_item(module_database, transaction),
+        Refusal("outcome_unknown", "", retry_after_s=2),
+        asyncio.Event(),
+        asyncio.Event(),
+    )
+
+    async def answer_last() -> Refusal:
+        first_is_asked.set()
+        await go_on.wait()
+        return Refusal("review_not_resolvable", "somebody was faster")
+
+    desk.actors.answers[ResolveReview] = lambda _: answer_last()
+    first = asyncio.create_task(desk.resolve(item))
+    await first_is_asked.wait()
+    desk.actors.answers[ResolveReview] = lambda _: row
+    assert (await desk.resolve(item))[0] == 503
+    go_on.set()
+    assert (await first)[1]["code"] == "review_not_resolvable"
+    status, body = await desk.resolve(add_item(module_database), {**DECISION, "action": "close"})
+    assert (status, body["code"]) == (409, "approval_reused")
 
 
 @pytest.mark.parametrize(("error", "code"), [(LostAnswer(), "outcome_unknown"), (Unavailable("shard"), "unavailable")])
