@@ -16,6 +16,7 @@ from actors.base import EntityActor, MailboxFull
 from actors.claims import claim_credit
 from actors.deposit_flow import DEPOSIT
 from actors.flow import Flow, Unusable
+from actors.payees import pays_out, with_payees
 from actors.recording import record, unit_of
 from actors.saga_meter import measure
 from actors.suspects import Suspects
@@ -27,8 +28,7 @@ from penpay.domain.review import staff_event, undecidable
 from penpay.domain.rules import Rules
 from penpay.domain.saga_events import CancelRequested, Woke
 from penpay.domain.suspicion import DELIVERIES_MAX
-from penpay.domain.unit import NewOperation, OperationKind, RejectCode, ReviewOpened, TransactionRow, UnitOfWork
-from penpay.domain.withdrawal_row import payee_aad
+from penpay.domain.unit import RejectCode, ReviewOpened, TransactionRow, UnitOfWork
 from penpay.messages import (
     CancelTransaction,
     Committed,
@@ -252,25 +252,10 @@ class SagaActor(EntityActor):
         raise Unavailable("ledger")
 
     async def _with_payees(self, unit: UnitOfWork) -> UnitOfWork:
-        """A payout carries its payee on, sealed anew for its own place; only the rail opens it."""
-        if not any(made.kind is OperationKind.B2C for made in unit.new_operations):
+        if not pays_out(unit):
             return unit
         data_key = next((known.data_key for known in (await self._read()).operations if known.data_key), b"")
-        made = tuple(self._with_payee(one, data_key) for one in unit.new_operations)
-        return replace(unit, new_operations=made)
-
-    def _with_payee(self, made: NewOperation, data_key: bytes) -> NewOperation:
-        if made.kind is not OperationKind.B2C:
-            return made
-        sealer, user_id = self._parts.sealer, self._saga.user_id
-        payee = sealer.open(
-            bytes.fromhex(self._saga.sealed_payee),
-            aad=payee_aad(self._id),
-            user_id=user_id,
-            data_key=data_key,
-        )
-        aad = f"provider_operations|sealed_request|{made.id}"
-        return replace(made, sealed_request=sealer.seal(payee, aad=aad, user_id=user_id, data_key=data_key))
+        return with_payees(unit, self._saga, sealer=self._parts.sealer, data_key=data_key)
 
     async def _reference_taken(self, event: Any, detail: str) -> Ignored:
         """Evidence whose reference already belongs to another operation is never applied: a person looks at it."""
