@@ -74,12 +74,13 @@ def _progress(seeds: int) -> "Callable[[Report], None]":
 
 def _show(report: "Report", without: str) -> None:
     from penpay.simulation.odds import FAULTS  # noqa: PLC0415
+    from penpay.simulation.paths import PATHS  # noqa: PLC0415
 
     typer.echo(f"{report.seeds} seeds, {report.per_minute:.0f} a minute, {report.failed} failed")
     typer.echo(f"{report.steps} steps in {report.virtual_s / 3600:.1f} virtual hours")
     typer.echo("ends: " + ", ".join(f"{count} {state}" for state, count in sorted(report.states.items())))
     typer.echo("met: " + ", ".join(f"{kind} {count}" for kind, count in sorted(report.reached.items())))
-    if never := sorted(FAULTS.keys() - report.reached.keys()):
+    if never := sorted((FAULTS.keys() | PATHS) - report.reached.keys()):
         typer.echo(f"never met: {', '.join(never)}")
     for outcome in report.failing[:STORIES_MAX]:
         _tell(outcome, without)

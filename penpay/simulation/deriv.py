@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from penpay.simulation.belated import Belated
 from penpay.simulation.clock import BEGAN_AT
 from penpay.simulation.deriv_socket import ServerEnd
 from penpay.simulation.odds import Odds
@@ -59,6 +60,7 @@ class Deriv:
         """From when until when statements show nothing new, whoever reads them."""
         self._off_minor = 0
         """What the movement of this moment is short of."""
+        self.belated = Belated(odds, post, dice, now_s=now_s)
         self._movements = 1000
         self._codes: dict[str, tuple[str, float]] = {}
         """Mailed code → login and time of its end. Each works once."""
@@ -119,6 +121,8 @@ class Deriv:
             end.say(_error(name, request, Fault("PaymentAgentTransferError", "Your balance is insufficient.")))
         elif not odds.knows("deriv.hides_reference") and odds.hits("deriv.moves_another_amount"):
             self._play_oddly(end, name, request)
+        elif name == "paymentagent_transfer" and self.belated.keeps(end, request):
+            return  # until it is given up
         else:
             self._reply_somehow(end, self._answer(end, name, request), call_s)
 
@@ -208,7 +212,9 @@ class Deriv:
         account = self._account(end)
         since, until_s = request.get("date_from", 0), self._shown_until_s(request)
         rows = [
-            row for row in reversed(account.rows) if row.at_s <= until_s and BEGAN_AT.timestamp() + row.at_s >= since
+            row
+            for row in reversed(account.rows)
+            if row.at_s <= until_s and BEGAN_AT.timestamp() + row.at_s >= since and self.belated.shows(row.id)
         ]
         offset = request.get("offset", 0)
         page = rows[offset : offset + request.get("limit", 100)]
@@ -269,7 +275,7 @@ class Deriv:
             raise Fault(code, "Your account balance is insufficient.")
         moved = Transfer(
             self._number(),
-            self._number(),
+            0,
             payer.loginid,
             payee.loginid,
             amount_minor,
@@ -282,8 +288,31 @@ class Deriv:
         self._may_stand_still()
         self._say(f"Deriv moves {amount_minor} cents from {payer.loginid} to {payee.loginid}: {moved.description}")
         self._post_row(payer, moved.id, "withdrawal", -amount_minor, moved)
-        self._post_row(payee, moved.other_id, "deposit", arrived_minor, moved)
+        if payee.loginid == AGENT and self._odds.hits("deriv.credits_late"):
+            self.belated.credit(moved, self._credit)
+        else:
+            self._credit(moved)
         return moved
+
+    def _credit(self, moved: Transfer) -> None:
+        moved.other_id = self._number()
+        self.belated.hide(moved.other_id, moved.hidden_s)
+        self._post_row(self._truth.accounts[moved.payee], moved.other_id, "deposit", moved.arrived_minor, moved)
+
+    def give_up(self, descriptions: set[str]) -> None:
+        """Nobody waits for these transfers any more: now they come."""
+        for delay_s, hung, loginid in self.belated.given_up(descriptions):
+            self._post.send(delay_s, self._execute_after_all, *hung, loginid)
+
+    def _execute_after_all(self, end: ServerEnd, request: Members, loginid: str) -> None:
+        """Only where its reply is heard: of anything else nobody could know."""
+        agent = self._truth.accounts[AGENT]
+        if end.closed or agent.balance_minor < int(request["amount"] * 100):
+            return
+        moved = self._move(agent, self._truth.accounts.setdefault(loginid, Account(loginid, "", 0)), request)
+        moved.after_all = True
+        told = {"paymentagent_transfer": 1, "transaction_id": moved.id, "client_to_loginid": loginid}
+        end.say(_frame("paymentagent_transfer", request, told))
 
     def _may_stand_still(self) -> None:
         """Statements show this movement, and all that follow, only well behind the settle window; balances show it now.
@@ -328,7 +357,7 @@ class Deriv:
         }
         for name, members in (("transaction", movement), ("balance", self._told_balance(account))):
             request = end.streams.get(name)
-            if request is not None:
+            if request is not None and (name == "balance" or self.belated.shows(row.id)):
                 end.say(_frame(name, request, {name: members, "subscription": {"id": name[0]}}))
 
     def gone(self, end: ServerEnd) -> None:

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from actors.deriv_resolver import CREDIT_KIND
 from penpay.domain.payments import REFERENCE
 from penpay.messages import InboxRow
+from penpay.simulation.paths import Paths
 from penpay.simulation.store.rows import EventRow, StoredEvidence, StoredTransaction
 from penpay.simulation.store.tables import Change
 
@@ -38,6 +40,7 @@ class Lookout:
         """Evidence that nobody has consumed."""
         self.failures: defaultdict[str, list[Failure]] = defaultdict(list)
         """By transaction: one that failed may be opened again."""
+        self._paths = Paths(world)
         world.server.observers.append(self.committed)
 
     @property
@@ -66,10 +69,15 @@ class Lookout:
         used = self._world.server.schema.provider_references
         return [receipt for receipt in self._world.truth.payments if used.get((REFERENCE, receipt)) is None]
 
+    def is_credited(self, credit: str) -> bool:
+        """Whether dollars that arrived at the agent are in the books, whosever they are."""
+        return self._world.server.schema.provider_references.get((CREDIT_KIND, credit)) is not None
+
     def committed(self, changes: Sequence[Change]) -> None:
         """One transaction of the database took effect."""
         for change in changes:
             row = change.after
+            self._paths.committed(change)
             if isinstance(row, StoredTransaction):
                 self._moved(row)
             elif isinstance(row, StoredEvidence):

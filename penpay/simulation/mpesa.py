@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from penpay.domain.errors import OutcomeUnknown, Refused
 from penpay.domain.money import kes
-from penpay.domain.mpesa_callbacks import EAT, visible_tail
+from penpay.domain.mpesa_callbacks import COMPLETED, EAT, NOT_COMPLETED, visible_tail
 from penpay.domain.payments import PullRow
 from penpay.domain.payout_codes import INITIATOR_FAULTS, payout_fee
-from penpay.domain.rail_end import DUPLICATE, SUBSCRIBER_LOCKED, WRONG_CREDENTIALS
+from penpay.domain.rail_end import DUPLICATE, SUBSCRIBER_LOCKED, TIMED_OUT, WRONG_CREDENTIALS
 from penpay.ports_rails import PullList, ReversalAck, StkAck, StkStatus
 from penpay.simulation.clock import BEGAN_AT
 from penpay.simulation.odds import Odds
@@ -175,6 +175,9 @@ class Mpesa:
         reversal = Reversal(f"AG_{self._number()}", receipt, amount_minor, result_url, self._now_s())
         self._truth.reversals[reversal.conversation_id] = reversal
         self._post.send(scaled(10.0), self._reversed, reversal)
+        if self._truth.is_first(reversal) and self._odds.hits("reversal.unheard", heals=False):
+            reversal.untold = True
+            raise OutcomeUnknown(TIMED_OUT)
         return ReversalAck(reversal.conversation_id, _second_id(reversal.conversation_id))
 
     def _reversed(self, reversal: Reversal) -> None:
@@ -185,11 +188,15 @@ class Mpesa:
             reversal.code = "R000001"
         elif self._odds.hits("reversal.refused"):
             reversal.code = "21"
+        elif self._truth.is_first(reversal) and self._odds.hits("reversal.refused_untold", heals=False):
+            reversal.code, reversal.untold = "21", True
         else:
             reversal.code, reversal.reversal_receipt = "0", f"B{self._number():09d}"
             payment.reversed_by = reversal.reversal_receipt
             self._truth.paybill_minor -= payment.amount_minor
         self._say(f"the Reversal of {reversal.receipt} ends with {reversal.code}")
+        if reversal.untold:
+            return
         receipt = reversal.reversal_receipt or "0000000000"
         done = None
         if reversal.code == "0":
@@ -272,7 +279,7 @@ class Mpesa:
         for payout in self._truth.payouts.values():
             if conversation_id in (payout.originator_id, payout.conversation_id):
                 known = bool(payout.code) and payout.ended_s <= self._now_s() - lag_s
-                verdict = ("Completed" if payout.code == "0" else "Declined") if known else "Initiated"
+                verdict = (COMPLETED if payout.code == "0" else _denied(asked)) if known else "Initiated"
                 found = _status(verdict, payout.receipt, payout.amount_minor)
                 found += [
                     ("OriginatorConversationID", payout.originator_id),
@@ -281,7 +288,7 @@ class Mpesa:
                 return _result_body("0", asked, "S000000001", found)
         for reversal in self._truth.reversals.values():
             if conversation_id == _asked_by(reversal):
-                verdict = {"": "Initiated", "0": "Completed"}.get(reversal.code, "Declined")
+                verdict = {"": "Initiated", "0": COMPLETED}.get(reversal.code, _denied(asked))
                 found = _status(verdict, reversal.reversal_receipt, reversal.amount_minor)
                 found += [("ConversationID", reversal.conversation_id)]
                 return _result_body("0", asked, "S000000001", found)
@@ -371,6 +378,11 @@ def _asked_by(reversal: Reversal) -> str:
     """Which of its ids the status knows a Reversal by is not documented: every third it knows by the second."""
     first = reversal.conversation_id
     return first if int(first.removeprefix("AG_")) % 3 else _second_id(first)
+
+
+def _denied(asked: str) -> str:
+    """Any of the final words that say no."""
+    return sorted(NOT_COMPLETED)[int(asked.removeprefix("AG_")) % len(NOT_COMPLETED)]
 
 
 def _echoed(payout: Payout) -> str:

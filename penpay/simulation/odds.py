@@ -101,6 +101,10 @@ FAULTS: Mapping[str, float] = {
     "node.pause_before_call": 0.3,
     "deriv.statement_stands_still": 0.3,
     "actor.breaks_too_often": 0.5,
+    "deriv.credits_late": 0.25,
+    "deriv.executes_after_all": 0.3,
+    "reversal.refused_untold": 0.5,
+    "reversal.unheard": 0.4,
 }
 """Kind → how often it strikes where it can, at full intensity."""
 LATER = frozenset(
@@ -114,7 +118,17 @@ LATER = frozenset(
     }
 )
 """Kinds that came when seeds were known by their numbers: dice of their own leave those of all others as they were."""
-LATEST = frozenset({"deriv.statement_stands_still", "node.pause_before_call", "actor.breaks_too_often"})
+LATEST = frozenset(
+    {
+        "actor.breaks_too_often",
+        "deriv.credits_late",
+        "deriv.executes_after_all",
+        "deriv.statement_stands_still",
+        "node.pause_before_call",
+        "reversal.refused_untold",
+        "reversal.unheard",
+    }
+)
 """Kinds that came after those: each has dice of its own, and the next one will move none of them either."""
 _INTENSITIES = (0.2, 0.5, 1.0)
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8)
@@ -155,10 +169,13 @@ class Odds:
         """Whether this seed may meet it at all."""
         return kind in self.known
 
-    def hits(self, kind: str, *, often: float = 1.0) -> bool:
-        """Whether it strikes now. `often` makes it rarer where it could strike very often."""
+    def hits(self, kind: str, *, often: float = 1.0, heals: bool = True) -> bool:
+        """Whether it strikes now. `often` makes it rarer where it could strike very often.
+
+        Not `heals`: also when all else has healed. Most of what people begin happens then.
+        """
         chance = self.known.get(kind)
-        if chance is None or self.calm:
+        if chance is None or (self.calm and heals):
             return False
         dice = self._own.get(kind) or (self._later if kind in LATER else self._dice)
         if dice.random() >= chance * often:

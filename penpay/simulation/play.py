@@ -27,6 +27,7 @@ from penpay.simulation.world import Seed, World
 BOOT_S = 60.0
 STORM_S = 4.0 * SPREAD_S
 """The longest that people and faults go on."""
+VISITS_MAX = 3
 HOUR_S = scaled(3600.0)
 DAY_S = 2.0 * HOUR_S + scaled(3600.0)
 """What may take a day in production (`scale.LONG_S`), and some time to end it."""
@@ -94,10 +95,21 @@ def _phases(world: World) -> list[str]:
     world.run(HOUR_S, until=lambda: world.over)
     if not world.over:
         world.run(DAY_S, until=lambda: world.over)
-    if not world.given_up and world.odds.knows("staff.resolves"):
-        Staff(world).work()
-        world.run(HOUR_S, until=lambda: world.given_up or (world.at_rest and world.staff_done))
+    if not world.given_up and world.staffed:
+        return _with_staff(world)
     return verdict(world)
+
+
+def _with_staff(world: World) -> list[str]:
+    """People answer what was asked, and come again when something is asked behind their backs."""
+    staff = Staff(world)
+    for _ in range(VISITS_MAX):
+        staff.work()
+        world.run(HOUR_S, until=lambda: world.given_up or (world.at_rest and world.staff_done))
+        if not staff.unanswered:
+            break
+    left = [] if world.given_up else [f"{id_} could not be decided" for id_ in staff.unanswered]
+    return [*verdict(world), *left]
 
 
 def _has_begun(world: World) -> bool:

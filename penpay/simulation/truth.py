@@ -48,6 +48,8 @@ class Reversal:
     at_s: float
     code: str = ""
     reversal_receipt: str = ""
+    untold: bool = False
+    """Nobody is posted how it ended."""
 
 
 @dataclass(slots=True)
@@ -103,6 +105,10 @@ class Transfer:
     at_s: float
     asked_minor: int
     arrived_minor: int
+    hidden_s: float = 0.0
+    """Until when nobody is shown its credit."""
+    after_all: bool = False
+    """Executed long after Deriv says that it may be, when all the world had given it up."""
 
     @property
     def is_odd(self) -> bool:
@@ -127,3 +133,7 @@ class Truth:
     """When the list of payments was read, and up to when it was told."""
     mistakes: list[str] = field(default_factory=list)
     """Effects that must never have been asked for, found the moment they happened."""
+
+    def is_first(self, reversal: Reversal) -> bool:
+        """Whether it is the first of its payment. A later one is what people tried when they knew of the first."""
+        return next(one for one in self.reversals.values() if one.receipt == reversal.receipt) is reversal

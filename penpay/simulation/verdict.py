@@ -79,15 +79,16 @@ def _operation_of(originator_id: str) -> str:
 
 def too_much(row: TransactionRow, did: Effects) -> Iterator[str]:
     """What must never have happened, whatever is still open."""
+    sent = [one for one in did.transfers if not one.after_all]
     if row.type == Direction.DEPOSIT:
-        if len(did.transfers) > len(did.payments):
-            yield f"{row.id} was credited {len(did.transfers)} times for {len(did.payments)} payments"
-        if did.transfers and did.given_back:
+        if len(sent) > len(did.payments):
+            yield f"{row.id} was credited {len(sent)} times for {len(did.payments)} payments"
+        if sent and did.given_back:
             yield f"{row.id} was credited and given back"
     elif len(did.payouts_minor) + len(did.transfers) > len(did.debits):
         yield f"{row.id}: {did}"
     amount_minor = row.receive.minor if row.type == Direction.DEPOSIT else row.send.minor
-    wrong = [one for one in did.transfers if (one.payee, one.asked_minor) != (row.deriv_loginid, amount_minor)]
+    wrong = [one for one in sent if (one.payee, one.asked_minor) != (row.deriv_loginid, amount_minor)]
     if wrong:
         yield f"{row.id} sent {wrong[0]}"
     odd = [one for one in (*did.transfers, *did.debits) if one.is_odd]
@@ -108,6 +109,8 @@ _ENDS: Mapping[tuple[str, str], tuple[int, int, int, int, int]] = {
 
 def ends(row: TransactionRow, did: Effects) -> Iterator[str]:
     """A final state says exactly what happened."""
+    if any(one.after_all for one in did.transfers):
+        return  # no state tells of both ways, and people were asked
     expected = _ENDS.get((row.type, row.state))
     happened = (
         len(did.payments),
@@ -183,7 +186,7 @@ def _open(world: "World") -> Iterator[str]:
             yield f"{row.id} is still {row.state}"
         if row.state == "IN_REVIEW" and row.id not in questions:
             yield f"{row.id} is IN_REVIEW without an open question"
-    if world.odds.knows("staff.resolves"):
+    if world.staffed:
         alone = (one for one in world.server.schema.review_items if one.closed_at is None and not holds(one))
         yield from (f"nobody closed {one.kind} about {one.transaction_id or 'nobody'}" for one in alone)
     for evidence in sorted(world.lookout.waiting):
@@ -209,10 +212,25 @@ def _truth(world: "World") -> Iterator[str]:
         yield from _in_time(world, stored.row, did)
         yield from _by_its_payer(world, stored.row, did)
         yield from denied(world, stored.row.id, did)
+        yield from _after_all(world, stored.row, did)
     known = {one.reference for one in world.server.schema.provider_operations}
     for payment in world.truth.payments.values():
         if payment.reference not in known:
             yield f"nobody's payment {payment}"
+
+
+def _after_all(world: "World", row: TransactionRow, did: Effects) -> Iterator[str]:
+    """Dollars that left when they had been given up are in the books of whoever was told, and people know of them."""
+    questions = [one for one in world.server.schema.review_items if one.transaction_id == row.id]
+    words = " ".join(f"{one.reason} {one.evidence}" for one in questions)
+    for one in did.transfers:
+        if one.after_all and _is_told(world, one) and str(one.id) not in words:
+            yield f"{row.id} sent {one} after all, and nobody was asked"
+
+
+def _is_told(world: "World", sent: Transfer) -> bool:
+    """Whether the reply reached somebody: an actor that broke meanwhile has forgotten whom to tell."""
+    return world.server.schema.provider_references.get(("deriv_transaction", str(sent.id))) is not None
 
 
 def _by_its_payer(world: "World", row: TransactionRow, did: Effects) -> Iterator[str]:
@@ -253,10 +271,11 @@ def _sums(world: "World") -> Iterator[str]:
     if any(stored.row.state == "IN_REVIEW" for stored in schema.transactions):
         return
     agent = next(account for account in truth.accounts.values() if account.loginid.startswith("CR9"))
+    untold_minor = sum(one.amount_minor for one in truth.transfers if one.after_all and not _is_told(world, one))
     for name, booked, real in (
         ("mpesa_paybill", sums["mpesa_paybill", "KES"], truth.paybill_minor),
         ("mpesa_utility", sums["mpesa_utility", "KES"], truth.utility_minor),
-        ("deriv_agent", sums["deriv_agent", "USD"], agent.balance_minor),
+        ("deriv_agent", sums["deriv_agent", "USD"], agent.balance_minor + untold_minor),
     ):
         if booked != real:
             yield f"{name} is {booked} in the books and {real} in truth"

@@ -12,6 +12,7 @@ from actors.base import ActorCrashed
 from penpay.domain.fx import Direction
 from penpay.messages_rails import DARAJA_GATE, ResumePayouts
 from penpay.ports import Addresses
+from penpay.simulation.belated import BROKEN_WORD
 from penpay.simulation.books.watch import Watch
 from penpay.simulation.clock import DiceUlids, PlainSealer, WorldClock
 from penpay.simulation.deriv import Deriv
@@ -69,7 +70,6 @@ class World:
         self.seed = seed
         self.universe = Universe(self.dice_of("order"), steps_max=STEPS_MAX)
         plan = self.dice_of("plan")
-        self.shards = 2 if plan.random() < 0.15 else 1
         self.twists = seed.twists
         self.odds = Odds(
             self.dice_of("faults"),
@@ -79,6 +79,8 @@ class World:
             also=seed.also,
             always=seed.always,
         )
+        # Where late credits are likely their withdrawals are to be in another shard than what nobody claims.
+        self.shards = 2 if plan.random() < max(0.15, 6.0 * self.odds.known.get("deriv.credits_late", 0.0)) else 1
         self.loop = NodeLoop(self.universe, "world")
         self.clock = WorldClock(self.universe)
         self.ids = DiceUlids(self.clock, self.dice_of("ids"))
@@ -131,7 +133,13 @@ class World:
     def at_rest(self) -> bool:
         """Nothing is open, nothing is under way, no payment is unknown, and the streams are up to date."""
         looks, under_way = self.lookout, self.door.busy or len(self.post)
-        return looks.settled and not under_way and looks.found and looks.relayed
+        awaited = self.deriv.belated.awaits(looks.is_credited)
+        return looks.settled and not under_way and not awaited and looks.found and looks.relayed
+
+    @property
+    def staffed(self) -> bool:
+        """Whether people answer questions: in some worlds, and where Deriv broke its word."""
+        return self.odds.knows("staff.resolves") or any(self.odds.reached[kind] for kind in BROKEN_WORD)
 
     def end(self) -> None:
         """Every process is gone; what is left of them may be collected."""

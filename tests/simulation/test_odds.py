@@ -47,3 +47,10 @@ def test_nothing_strikes_a_world_that_has_healed():
     calm.calm = True
     assert not any(calm.hits(kind) for kind in FAULTS)
     assert not calm.reached
+
+
+def test_what_never_heals_goes_on():
+    calm = odds("one")
+    calm.known = dict.fromkeys(FAULTS, 1.0)
+    calm.calm = True
+    assert all(calm.hits(kind, heals=False) for kind in FAULTS)
