@@ -109,7 +109,7 @@ class Story:
         )
         if isinstance(result, Act):
             self.effects = list(result.effects)
-        if isinstance(result, Decision) and not self._taken(result):
+        if isinstance(result, Decision) and not self._taken(result, event):
             if self.frozen and not type(event).__name__.startswith("Staff"):
                 assert not self._intends(result), f"{event} intends for a frozen customer"
             self._apply(result)
@@ -119,8 +119,13 @@ class Story:
     def _intends(decision: Decision[Any]) -> bool:
         return bool(decision.new_operations) or any(one.to is OperationState.INTENT for one in decision.operations)
 
-    def _taken(self, decision: Decision[Any]) -> bool:
-        """The ledger would reject it: a reference of a provider is used by one operation for ever."""
+    def _taken(self, decision: Decision[Any], event: object) -> bool:
+        """The ledger would reject it: a reference of a provider is used by one operation for ever.
+
+        And once only by people, who may type the same one again.
+        """
+        if type(event).__name__.startswith("Staff") and any(one.key in self.keys for one in decision.postings):
+            return True
         used = [
             self.references.get((one.kind, one.ref), one.operation_id) != one.operation_id
             for one in decision.references
