@@ -5,6 +5,7 @@ Source: faults.md S32, S38, S40.
 
 import asyncio
 import ipaddress
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import ERROR, RequestHandler
 
 from config import limits
 from penpay.domain.json_text import json_bytes
@@ -23,6 +24,9 @@ from penpay.http.replies import put_common_headers
 
 log = structlog.get_logger()
 _BY_STATUS = {413: "payload_too_large", 417: "expectation_failed", 431: "headers_too_large"}
+_REQUEST_LINE = re.compile(rb"[A-Z]+ (/[!-~]*) HTTP/1\.[01]\r?\n")
+_LINE_MAX = 9000
+"""More than the parser takes of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +112,10 @@ class _Connection(RequestHandler):
         self._doorkeeper = doorkeeper
         self._counted_for = ""
         self._head_due: asyncio.TimerHandle | None = None
+        self._line = b""
+        """How the head that is arriving begins: the parser keeps nothing of one that it refuses."""
+        self._path = ""
+        """Of the newest head; empty where its first line is none."""
         self.tell_lost: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -147,9 +155,12 @@ class _Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         before = self._request_count
+        if not self._request_in_progress and b"\n" not in self._line:
+            self._line += data[: _LINE_MAX - len(self._line)]
         super().data_received(data)
         if self._request_count != before:
             self._head_arrived()
+            self._path, self._line = _path_in(self._line), b""
         elif self._head_due is None and not self._request_in_progress:
             # The first bytes of the next head; between two requests a connection may rest longer.
             self._expect_head()
@@ -177,7 +188,7 @@ class _Connection(RequestHandler):
         # Who leaves in the middle of a body is nobody's fault.
         if status >= 500 and not isinstance(exc, ConnectionError):
             log.error("connection failed", exc_info=exc)
-        return _problem_response(request, 431 if _is_too_long(exc) else status)
+        return self._problem(request, 431 if _is_too_long(exc) else status)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -188,7 +199,7 @@ class _Connection(RequestHandler):
         parent does, whether the reader is gone.
         """
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
-            resp = _problem_response(request, resp.status)
+            resp = self._problem(request, resp.status)
         try:
             async with asyncio.timeout(limits.WRITE_S + (resp.content_length or 0) / limits.WRITE_BYTES_PER_S):
                 return await super().finish_response(request, resp, start_time)
@@ -197,18 +208,25 @@ class _Connection(RequestHandler):
                 self.transport.abort()
             return resp, True
 
+    def _problem(self, request: web.BaseRequest, status: int) -> web.Response:
+        # What the parser refuses comes with a request that the framework makes up.
+        instance = self._path if request.method == ERROR.method else request.path
+        code = _BY_STATUS.get(status, "internal_error" if status >= 500 else "malformed_request")
+        body = json_bytes(problem(code, instance=instance))
+        response = web.Response(body=body, status=status, content_type=CONTENT_TYPE)
+        # Here no application's signal may be heard any more.
+        put_common_headers(request, response)
+        response.force_close()
+        return response
+
+
+def _path_in(line: bytes) -> str:
+    found = _REQUEST_LINE.match(line)
+    return found[1].decode().partition("?")[0] if found else ""
+
 
 def _is_too_long(error: BaseException | None) -> bool:
     """The parser refuses too much of a head by size of a line or by number of fields."""
     return isinstance(error, LineTooLong) or (
         isinstance(error, BadHttpMessage) and error.message.startswith("Too many headers")
     )
-
-
-def _problem_response(request: web.BaseRequest, status: int) -> web.Response:
-    code = _BY_STATUS.get(status, "internal_error" if status >= 500 else "malformed_request")
-    response = web.Response(body=json_bytes(problem(code)), status=status, content_type=CONTENT_TYPE)
-    # Here no application's signal may be heard any more.
-    put_common_headers(request, response)
-    response.force_close()
-    return response

@@ -57,10 +57,44 @@ async def test_what_is_no_request_of_ours_is_a_problem_with_an_id(
     monkeypatch.setattr("config.limits.READ_BODY_S", 0.2)
     answer = await raw(world, request(customer, b"POST /api/v1/quotes", JSON, *fields, body=body))
     got, headers, problem = parsed(answer)
-    assert (got, problem["code"]) == (status, code)
+    assert (got, problem["code"], problem["instance"]) == (status, code, "/api/v1/quotes")
     assert headers["content-type"] == "application/problem+json"
     assert headers["server"] == "penpay"
     assert is_ulid(headers["x-request-id"])
+
+
+TOO_LONG = b"Host: x\r\nX-Long: " + b"a" * 9000 + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "instance"),
+    [
+        (b"GET /api/v1/me?code=secret HTTP/1.1", "/api/v1/me"),
+        (b"GET  /api/v1/me HTTP/1.1", None),
+        (b"GET /api/v1/\x80me HTTP/1.1", None),
+        (b"GET http://x/api/v1/me HTTP/1.1", None),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1", None),
+        (b"GET", None),
+    ],
+)
+async def test_a_refused_head_names_its_path_where_its_first_line_does(world: World, line: bytes, instance: str | None):
+    _, _, problem = parsed(await raw(world, line + b"\r\n" + TOO_LONG))
+    assert problem.get("instance") == instance
+
+
+async def test_the_path_is_that_of_the_refused_head_though_it_comes_in_pieces_and_behind_another(world: World):
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.site.port)
+    async with asyncio.timeout(10):
+        body = b"POST /not/this HTTP/1.1\r\n"
+        writer.write(b"POST /api/v1/quotes HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+        for piece in (b"DELETE /api", b"/v1/deriv/link HT", b"TP/1.1\r\nHost", b": x\r\n b: c\r\n\r\n"):
+            writer.write(piece)
+            await writer.drain()
+        status, _, problem = parsed(await reader.read())
+    writer.close()
+    assert (status, problem["instance"]) == (400, "/api/v1/deriv/link")
 
 
 async def test_a_head_of_eight_kib_is_taken(world: World, customer: Customer):
