@@ -5,6 +5,7 @@ shard 0, whichever node has that. Credits of nobody have a look of their own, wh
 What is older than the window is for `penpay reconcile`.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -40,6 +41,8 @@ class SessionAccount:
 
     async def read(self, since: datetime) -> AgentReading:
         """Raises `NotSent` when it cannot be read now."""
+        # Other looks have the same beat: without waiting for its turn, this one might never have one.
+        await asyncio.sleep(self.statement.wait_s())
         read = await self.statement.read(since)
         return AgentReading(read.rows, self.statement.witness.balance, read.complete)
 
@@ -81,7 +84,7 @@ class AgentReconciliation:
         statement = self._agent.statement
         if statement.witness.never_tells("statement"):
             return "Deriv shows no statement"
-        return "" if statement.witness.ready and not statement.wait_s() else "the session is busy or down"
+        return "" if statement.witness.ready else "the session is down"
 
     async def _file(self, finding: Finding) -> None:
         assert finding.amount is not None

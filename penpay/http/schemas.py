@@ -112,7 +112,7 @@ class ReviewDecision(Request):
 
 
 class UnexplainedMovement(Request):
-    """A movement of a provider's list that no operation of ours explains: which one, and when it happened.
+    """A movement of a provider's list that our books do not explain, or not to the cent: which one, and when it was.
 
     The node looks it up in the list itself; its amount is what stands there. Internal listener only.
     """

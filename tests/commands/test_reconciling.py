@@ -300,6 +300,32 @@ def test_dollars_that_came_or_went_by_other_hands_are_found(make_installation):
     assert kinds.count("credit_unmatched") == 1
 
 
+def test_the_node_itself_finds_another_amount_than_booked_and_dollars_that_left(make_installation):
+    """F55. Once for each, and whoever compares by hand then asks nothing again."""
+    installation = make_installation(settings={**SETTINGS, "PENPAY_TIMING__PULL_EVERY_S": "60"})
+    installation.start()
+    until_clean(installation)
+    step = {"op": "paymentagent_transfer", "fault": "other_amount", "amount": "1.00", "times": 0}
+    asyncio.run(control(installation, "/deriv/script", {"steps": [step]}))
+    asyncio.run(deposit(installation, 10_000_501))
+    asyncio.run(control(installation, "/funds", {"account": "agent", "delta_minor": -700}))
+    wanted = {"movement_differs", "debit_unmatched"}
+    for _ in range(60):
+        asked = json.loads(installation.run("review", "list", "--json"))
+        if wanted <= {one["kind"] for one in asked}:
+            break
+    assert sorted(one["kind"] for one in asked) == sorted(wanted)
+    (differs,) = [one for one in asked if one["kind"] == "movement_differs"]
+    assert (differs["owner_role"], differs["evidence"]["listed"]) == ("FINANCE", "-1.00 USD")
+    assert differs["evidence"]["booked"] != "-1.00 USD"
+    assert differs["evidence"]["transaction"]
+    found = differing(installation)
+    assert found[differs["evidence"]["ref"]]["remedy"] == "a review of both amounts is open"
+    assert len(json.loads(installation.run("review", "list", "--json"))) == len(wanted)
+    assert "reconciliation" in installation.run("tree")
+    assert "invariants hold" in installation.run("check")
+
+
 def test_shillings_missing_from_the_paying_account_are_found_by_their_balance(make_installation):
     installation = make_installation(settings=SETTINGS)
     installation.start()

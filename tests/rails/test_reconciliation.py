@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from actors.deriv_statement import AgentStatement
 from penpay.app.reconciliation import AgentReconciliation
 from penpay.domain.errors import Unavailable
 from penpay.domain.money import Money, usd
@@ -132,9 +133,20 @@ async def test_only_the_node_that_has_the_session_looks(rail: Rail):
     async with rail.running():
         looking = job(rail, OurBooks())
         rail.witness.ready = False
-        assert await looking.compare() == "the session is busy or down"
+        assert await looking.compare() == "the session is down"
         await rail.lease.release()
         assert await looking.compare() == "another node has the rail"
+
+
+async def test_a_look_that_meets_another_waits_for_its_turn(rail: Rail):
+    rail.statement = AgentStatement(
+        witness=rail.witness, addresses=rail.post, clock=rail.clock, call_s=5.0, reads_per_min=600
+    )
+    async with rail.running():
+        await transferred(rail)
+        while not rail.statement.wait_s():
+            await rail.statement.read(rail.clock.now())
+        assert await job(rail, OurBooks()).compare() == "1 compared, 0 differ"
 
 
 async def test_a_statement_that_cannot_be_read_and_books_that_are_away_postpone_a_look(rail: Rail):
