@@ -13,7 +13,7 @@ from typing import Self
 
 from penpay.bench.load import Measured
 from penpay.bench.rig import Rig
-from penpay.bench.usage import rss_bytes
+from penpay.bench.usage import rss_bytes, speed
 from penpay.stack import ProcessFailed
 
 MANY_PER_S = 400
@@ -68,6 +68,8 @@ class Report:
     rounds: list[Measured] = field(default_factory=list)
     half: Measured | None = None
     half_per_s: float = 0.0
+    speeds: list[float] = field(default_factory=list)
+    """Of the machine, in pieces of work a second: before each round, and at last before and after the half rate."""
     paced: Measured | None = None
     waiting: Waiting | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
@@ -118,6 +120,7 @@ class Bench:
         """A fixed number in flight, from the request to the end."""
         for number in range(1, self._options.rounds + 1):
             self._progress(f"{self._options.in_flight} in flight ({number}/{self._options.rounds})")
+            self.report.speeds.append(speed())
             self.report.rounds.append(self._closed(self._options.measure_s))
 
     def where_time_goes(self) -> None:
@@ -134,6 +137,7 @@ class Bench:
             self._progress(f"{per_s:.0f} a second at fixed times")
             warm_s = self._options.warm_s
             self.report.half_per_s = per_s
+            self.report.speeds.append(speed())
             self.report.half = self._rig.generated(
                 mode="open",
                 count=int(per_s * (self._options.half_s + warm_s + 5)),
@@ -141,6 +145,7 @@ class Bench:
                 warm_s=warm_s,
                 measure_s=self._options.half_s,
             )
+            self.report.speeds.append(speed())
 
     def books(self) -> None:
         """Nothing may be left open or wrong after all that load."""

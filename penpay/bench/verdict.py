@@ -23,7 +23,7 @@ def lines(report: Report) -> list[str]:
     if report.rounds:
         text += _rounds(report)
     if report.half is not None:
-        text += _half(report.half, report.half_per_s)
+        text += _half(report.half, report.half_per_s, report.speeds)
     if report.paced is not None:
         text += _paced(report.paced)
     if report.waiting is not None:
@@ -100,7 +100,7 @@ def _rounds(report: Report) -> list[str]:
     return text
 
 
-def _half(half: Measured, per_s: float) -> list[str]:
+def _half(half: Measured, per_s: float, speeds: Sequence[float]) -> list[str]:
     p99 = percentile(half.post_s, 0.99)
     return [
         (
@@ -110,6 +110,17 @@ def _half(half: Measured, per_s: float) -> list[str]:
         ),
         f"  CPU per deposit: {cpu([half])}",
         f"  {limit(half)}",
+        *_lent(speeds),
+    ]
+
+
+def _lent(speeds: Sequence[float]) -> list[str]:
+    """What the machine was worth then, beside what it was worth in the rounds: the host lends it now more, now less."""
+    if len(speeds) < 3:
+        return []
+    share = statistics.mean(speeds[-2:]) / statistics.median(speeds[:-2])
+    return [
+        f"  before and after it the idle machine did a fixed piece of work {share:.0%} as fast as before the rounds"
     ]
 
 

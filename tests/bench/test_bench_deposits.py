@@ -8,7 +8,7 @@ from penpay.bench import verdict
 from penpay.bench.deposits import Bench, Options, Report, Waiting, run
 from penpay.bench.load import Measured, percentile
 from penpay.bench.sampling import Sampler, shares
-from penpay.bench.usage import cpu_s, file_system, machine_s, rss_bytes
+from penpay.bench.usage import cpu_s, file_system, machine_s, rss_bytes, speed
 
 TINY = Options(
     rounds=1, warm_s=0.2, measure_s=1.5, in_flight=8, half_s=1.0, paced_s=0.0, waiting=20, settle_s=0.5, answer_s=0.05
@@ -54,6 +54,11 @@ def test_waiting_payers_survive_a_kill(report):
     assert 0 < report.waiting.cold_s < 60
 
 
+def test_the_machine_is_timed_before_each_round_and_around_the_half_rate(report):
+    assert len(report.speeds) == TINY.rounds + 2
+    assert min(*report.speeds, speed()) > 0
+
+
 def test_each_part_prints_its_row(report):
     text = "\n".join(verdict.lines(report))
     for words in (
@@ -85,6 +90,11 @@ def test_each_part_prints_its_row(report):
 def test_a_missed_goal_is_said(report, missed):
     assert {name for name, met in verdict.verdicts(report) if not met} == missed
     assert ("MISSED" in "\n".join(verdict.lines(report))) == bool(missed - {"books"})
+
+
+def test_a_machine_that_became_slower_is_said():
+    assert "66% as fast" in "\n".join(verdict.lines(Report(half=ROUND, speeds=[600.0, 610.0, 590.0, 380.0, 412.0])))
+    assert "as fast" not in "\n".join(verdict.lines(Report(half=ROUND)))
 
 
 def test_the_limit_names_who_was_busy():
