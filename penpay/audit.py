@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from penpay.adapters.audit_store import MySqlChains, MySqlHeads, StoredPosting
 from penpay.adapters.database import Database
-from penpay.adapters.mysql import Row
+from penpay.adapters.mysql_wire import Row
 from penpay.domain.chain import GENESIS, at_text, audit_hash, audit_head, posting_hash, posting_head
 from penpay.ports_audit import AUDIT, POSTINGS, SYS, Anchor, AnchorBook, ChainHead, standing
 

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from penpay.adapters.database import Database
 from penpay.adapters.ledger_rows import POSTING_ID_STEP
-from penpay.adapters.mysql import Connection, Row
+from penpay.adapters.mysql import Connection
+from penpay.adapters.mysql_wire import Row
 from penpay.adapters.sql_text import row
 from penpay.domain.chain import at_text, audit_hash, audit_head
 from penpay.domain.json_text import canonical_json

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from hmac import compare_digest
 
 from penpay.adapters.database import Database
-from penpay.adapters.mysql import Connection, Row
+from penpay.adapters.mysql import Connection
+from penpay.adapters.mysql_wire import Row
 from penpay.domain.accounts import CodeTry, NewCode, Purpose
 from penpay.domain.identity import CODE_ATTEMPTS_MAX, CODE_CANDIDATES_MAX
 

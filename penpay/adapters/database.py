@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
-from penpay.adapters.mysql import STATEMENT_TIMEOUT_S, Connection, Dsn, Row
+from penpay.adapters.mysql import STATEMENT_TIMEOUT_S, Connection, Dsn
+from penpay.adapters.mysql_wire import Row
 from penpay.adapters.sql_text import Queries
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.ports import ConnectionLost, Deadlock, LockTimeout
@@ -53,26 +54,45 @@ class Lane:
         self._acquire_timeout_s = acquire_timeout_s
         self._closed = False
 
+    async def take(self) -> Connection:
+        """Borrow a session, and `give_back` it. Raises `Unavailable` when none is free in time or can be opened."""
+        if self._slots.locked():
+            try:
+                async with asyncio.timeout(self._acquire_timeout_s):
+                    await self._slots.acquire()
+            except TimeoutError:
+                raise Unavailable("database") from None
+        else:
+            await self._slots.acquire()  # at once: no timer for what does not wait
+        try:
+            return await self._next()
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def give_back(self, connection: Connection) -> None:
+        """What was borrowed. A session that was left inside a transaction by an exception is closed.
+
+        Only a new one surely holds no locks.
+        """
+        self._slots.release()
+        if self._closed or connection.in_transaction or not connection.usable:
+            connection.close()
+        else:
+            self._free.append(connection)
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Borrow a session. Raises `Unavailable` when none is free in time or none can be opened."""
+        """Borrow a session for as long as the block."""
+        connection = await self.take()
         try:
-            async with asyncio.timeout(self._acquire_timeout_s):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise Unavailable("database") from None
-        connection = None
-        try:
-            if self._closed:
-                raise Unavailable("database")
-            connection = await self._next()
             yield connection
         finally:
-            self._slots.release()
-            if connection is not None:
-                self._give_back(connection)
+            self.give_back(connection)
 
     async def _next(self) -> Connection:
+        if self._closed:
+            raise Unavailable("database")
         while self._free:
             connection = self._free.pop()
             fresh = asyncio.get_running_loop().time() - connection.opened_at_s < _RECYCLE_S
@@ -80,13 +100,6 @@ class Lane:
                 return connection
             connection.close()
         return await Connection.open(self._dsn, statement_timeout_s=self._statement_timeout_s, several=self._several)
-
-    def _give_back(self, connection: Connection) -> None:
-        # A session inside a transaction was left by an exception: only a new one surely holds no locks.
-        if self._closed or connection.in_transaction or not connection.usable:
-            connection.close()
-        else:
-            self._free.append(connection)
 
     def close(self) -> None:
         """Close what is free now and what comes back later."""
@@ -179,8 +192,11 @@ class Database:
 
     async def _again(self, work: Callable[[Connection], Awaitable[Result]], lane: str) -> Result:
         """All tries, within the lane's time. What is cut off then closes its session: nobody knows what it did."""
+        within_s = self._wait_s.get(lane)
+        if within_s is None:
+            return await self._tried(work, lane)
         try:
-            async with asyncio.timeout(self._wait_s.get(lane)):
+            async with asyncio.timeout(within_s):
                 return await self._tried(work, lane)
         except TimeoutError:
             raise Unavailable("database") from None
@@ -191,8 +207,11 @@ class Database:
             if attempt:
                 await asyncio.sleep(self._dice.uniform(0.5, 1.0) * 0.02 * 2**attempt)
             try:
-                async with self._lanes[lane].connection() as connection:
+                connection = await self._lanes[lane].take()
+                try:
                     return await work(connection)
+                finally:
+                    self._lanes[lane].give_back(connection)
             except (Deadlock, LockTimeout, ConnectionLost) as error:
                 last = error
         raise Unavailable("database") from last

@@ -12,7 +12,8 @@ from penpay.adapters.code_store import SentCodes
 from penpay.adapters.database import Database
 from penpay.adapters.forgetting import Forgetting
 from penpay.adapters.kyc_store import take_snapshot
-from penpay.adapters.mysql import Connection, Row
+from penpay.adapters.mysql import Connection
+from penpay.adapters.mysql_wire import Row
 from penpay.domain.accounts import (
     CodeTry,
     Credentials,

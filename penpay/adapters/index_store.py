@@ -9,7 +9,7 @@ import structlog
 
 from penpay.adapters.crypto import KeySealer
 from penpay.adapters.database import Database
-from penpay.adapters.mysql import Row
+from penpay.adapters.mysql_wire import Row
 from penpay.ports import Duplicate
 
 BATCH = 200

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from penpay.adapters.database import Database
-from penpay.adapters.mysql import Connection, Row
+from penpay.adapters.mysql import Connection
+from penpay.adapters.mysql_wire import Row
 from penpay.adapters.notice_store import notice_query
 from penpay.adapters.sql_text import Queries
 from penpay.domain.kyc import Reason

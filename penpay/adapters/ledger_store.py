@@ -7,7 +7,8 @@ from typing import cast
 from penpay.adapters.database import LEDGER, Database
 from penpay.adapters.ledger_rows import UnitTexts
 from penpay.adapters.ledger_statements import BatchStatements
-from penpay.adapters.mysql import Connection, Labelled, Row
+from penpay.adapters.mysql import Connection, Labelled
+from penpay.adapters.mysql_wire import Row
 from penpay.adapters.sql_text import Queries, row
 from penpay.domain.incoming import Incoming
 from penpay.domain.ledger import Phase

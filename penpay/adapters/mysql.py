@@ -3,20 +3,17 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pymysql.constants import COMMAND
 from pymysql.err import InterfaceError, MySQLError
 
-from penpay.adapters.mysql_driver import connect
+from penpay.adapters.mysql_driver import Session, connect
+from penpay.adapters.mysql_wire import Answer, Row
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.ports import CheckViolated, ConnectionLost, Deadlock, Duplicate, LockTimeout
 
-Row = tuple[Any, ...]
 Labelled = tuple[str, str]
 """A label (the table that it writes) and a statement."""
 
@@ -28,7 +25,6 @@ _SESSION = (
     f"SET SESSION sql_mode = '{_SQL_MODE}', time_zone = '+00:00', innodb_lock_wait_timeout = 5",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 )
-_SEVERAL_OFF = b"\x01\x00"
 STATEMENT_TIMEOUT_S = 20.0
 """Far beyond what any statement of the daily business takes."""
 _IDLE_TRANSACTION = "SET SESSION idle_transaction_timeout = 15"
@@ -90,23 +86,16 @@ class Dsn:
         )
 
 
-def _encoded(statement: str) -> bytes:
-    try:
-        return statement.encode()
-    except UnicodeEncodeError as error:
-        raise StoreError(INCORRECT_TEXT, "a text is not Unicode") from error
-
-
 class Connection:
     """One session. Statements are complete texts: see `sql_text` for how values get into them safely.
 
     After any exception of `query` other than a refused statement the session is closed and must be dropped.
     """
 
-    __slots__ = ("_raw", "_timeout_s", "in_transaction", "opened_at_s")
+    __slots__ = ("_session", "_timeout_s", "in_transaction", "opened_at_s")
 
-    def __init__(self, raw: Any, timeout_s: float) -> None:
-        self._raw = raw
+    def __init__(self, session: Session, timeout_s: float) -> None:
+        self._session = session
         self._timeout_s = timeout_s
         self.in_transaction = False
         self.opened_at_s = time.monotonic()
@@ -126,7 +115,8 @@ class Connection:
         """
         try:
             async with asyncio.timeout(connect_timeout_s * 2):
-                raw = await connect(
+                session = await connect(
+                    several=several,
                     host=dsn.host,
                     port=dsn.port,
                     user=dsn.user,
@@ -139,78 +129,61 @@ class Connection:
             raise Unavailable("database") if isinstance(meaning, ConnectionLost) else meaning from error
         except TimeoutError:
             raise Unavailable("database") from None
-        connection = cls(raw, statement_timeout_s)
+        connection = cls(session, statement_timeout_s)
         try:
-            if not several:
-                await connection._one_statement_only()
             for statement in _SESSION:
                 await connection.query(statement)
             await connection.set_if_known(_IDLE_TRANSACTION)
         except BaseException as error:
-            raw.close()
+            session.close()
             if isinstance(error, ConnectionLost):
                 raise Unavailable("database") from None
             raise
         return connection
 
-    async def _one_statement_only(self) -> None:
-        # The driver always asks for several statements per query, the best friend of an injection.
-        async with self._bounded():
-            await self._raw._execute_command(COMMAND.COM_SET_OPTION, _SEVERAL_OFF)  # noqa: SLF001 - no public way
-            await self._raw._read_packet()  # noqa: SLF001
-
-    @asynccontextmanager
-    async def _bounded(self, *, commits: bool = False) -> AsyncIterator[None]:
-        """Around every answer that is waited for: a server that fell silent is as good as gone."""
+    async def _run(self, text: str, answers: list[Answer], *, commits: bool) -> None:
+        """Wait for every answer within a limit: a server that fell silent is as good as gone."""
         try:
-            async with asyncio.timeout(self._timeout_s):
-                yield
+            encoded = text.encode()
+        except UnicodeEncodeError as error:
+            raise StoreError(INCORRECT_TEXT, "a text is not Unicode") from error
+        try:
+            await self._session.run(encoded, answers, timeout_s=self._timeout_s)
         except MySQLError as error:
             raise translated(error, commit_sent=commits) from error
         except (OSError, TimeoutError) as error:
-            self._raw.close()
             raise ConnectionLost(commit_sent=commits) from error
 
     @property
     def usable(self) -> bool:
         """False once the session is known to be gone."""
-        if self._raw.closed:
-            return False
-        reader = self._raw._reader  # noqa: SLF001 - the driver's pool asks the same; there is no public way
-        return not (reader.at_eof() or reader.exception() or reader.eof_received)
+        return not self._session.closed
 
     @property
     def session_id(self) -> int:
         """The server's number of this session."""
-        return int(self._raw.thread_id())
+        return self._session.number
 
     async def query(self, statement: str, *, commits: bool = False) -> int:
         """Run one statement; the number of affected rows. `commits`: an error leaves its effect unknown.
 
         Cancelling closes the session: the server may still finish the statement.
         """
-        encoded = _encoded(statement)
-        async with self._bounded(commits=commits):
-            return int(await self._raw.query(encoded))
+        answers: list[Answer] = []
+        await self._run(statement, answers, commits=commits)
+        return answers[0].affected
 
     async def run_all(self, statements: Sequence[Labelled], *, commits: bool = False) -> list[tuple[Row, ...]]:
         """Several statements in one round trip, with their rows; the first that fails ends it. Needs `several`.
 
         The label of a statement goes before the key's name in a `Duplicate`.
         """
-        text = ";\n".join(statement for _, statement in statements)
-        rows: list[tuple[Row, ...]] = []
+        answers: list[Answer] = []
         try:
-            encoded = _encoded(text)
-            async with self._bounded(commits=commits):
-                await self._raw.query(encoded)
-                rows.append(self._raw._result.rows or ())  # noqa: SLF001 - as in `rows`
-                while self._raw._result.has_next:  # noqa: SLF001
-                    await self._raw.next_result()
-                    rows.append(self._raw._result.rows or ())  # noqa: SLF001
+            await self._run(";\n".join([statement for _, statement in statements]), answers, commits=commits)
         except Duplicate as error:
-            raise Duplicate(f"{statements[len(rows)][0]}.{error.key}") from error
-        return rows
+            raise Duplicate(f"{statements[len(answers)][0]}.{error.key}") from error
+        return [rows for _, rows in answers]
 
     async def set_if_known(self, statement: str) -> None:
         """A setting that only some servers have."""
@@ -222,9 +195,9 @@ class Connection:
 
     async def rows(self, statement: str) -> tuple[Row, ...]:
         """Run one reading statement and answer all its rows."""
-        await self.query(statement)
-        result = self._raw._result  # noqa: SLF001 - the cursor class reads it the same way, at twice the cost
-        return result.rows or ()
+        answers: list[Answer] = []
+        await self._run(statement, answers, commits=False)
+        return answers[0].rows
 
     async def begin(self) -> None:
         """Open a transaction."""
@@ -243,4 +216,4 @@ class Connection:
 
     def close(self) -> None:
         """Drop the session at once; an open transaction is rolled back by the server."""
-        self._raw.close()
+        self._session.close()

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from penpay.adapters.database import Database
-from penpay.adapters.mysql import Row
+from penpay.adapters.mysql_wire import Row
 from penpay.domain.money import Currency, Money
 from penpay.domain.reconciliation import Booked
 from penpay.domain.unit import OperationKind

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from penpay.adapters.database import Database
-from penpay.adapters.mysql import Row
+from penpay.adapters.mysql_wire import Row
 from penpay.domain.money import Currency, Money
 from penpay.domain.review import ReviewItem
 from penpay.domain.review_view import OpenItem

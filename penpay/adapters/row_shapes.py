@@ -4,7 +4,7 @@ import json
 
 import structlog
 
-from penpay.adapters.mysql import Row
+from penpay.adapters.mysql_wire import Row
 from penpay.domain.fx import Direction
 from penpay.domain.money import Currency, Money
 from penpay.domain.unit import TransactionRow

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from penpay.adapters.audit_store import MySqlSysAudit
 from penpay.adapters.database import Database
 from penpay.adapters.forgetting import Forgetting
-from penpay.adapters.mysql import Connection, Row
+from penpay.adapters.mysql import Connection
+from penpay.adapters.mysql_wire import Row
 from penpay.domain.unit import AuditRecord
 
 BATCH = 200

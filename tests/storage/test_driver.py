@@ -1,18 +1,20 @@
-"""The reading side of the driver: rows as the library has them, whatever the server sends and however it is cut."""
+"""Sessions of ours: answers as the library has them, whatever comes, however it is cut, and whoever ends it."""
 
 import asyncio
 import itertools
 import re
-from types import SimpleNamespace
+from pathlib import Path
 
 import aiomysql  # noqa: TID251 - what ours is compared with
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pymysql.err import InternalError, MySQLError, OperationalError
+from pymysql.err import DataError, InterfaceError, InternalError, MySQLError, OperationalError
 
-from penpay.adapters import mysql_driver
+from penpay.adapters import mysql_driver, mysql_wire
 from penpay.adapters.mysql import Dsn
+from penpay.adapters.mysql_wire import Reading
+from tests.harness.wire import Wire
 
 STATEMENTS = [
     "SELECT 1, -9223372036854775808, 18446744073709551615, NULL, 1.50, 1e300, TRUE",
@@ -32,22 +34,39 @@ STATEMENTS = [
 ]
 
 
-async def answered(session, statement):
+async def ours_says(session, statement):
+    answers = []
+    try:
+        await session.run(statement.encode(), answers, timeout_s=20)
+    except MySQLError as error:
+        return [*answers, (type(error), error.args)]
+    return answers
+
+
+async def theirs_says(session, statement):
+    answers = []
     try:
         affected = await session.query(statement.encode())
+        answers.append((affected, session._result.rows or ()))
+        while session._result.has_next:
+            affected = await session.next_result()
+            answers.append((affected, session._result.rows or ()))
     except MySQLError as error:
-        return type(error), error.args
-    result = session._result
-    return affected, result.rows, result.has_next, result.warning_count
+        answers.append((type(error), error.args))
+    return answers
 
 
 @pytest.fixture
-async def both(database):
+def where(database):
     dsn = Dsn.parse(database.url)
-    where = {"host": dsn.host, "port": dsn.port, "user": dsn.user, "password": dsn.password}
-    where["unix_socket"] = dsn.unix_socket or None
-    ours = await mysql_driver.connect(**where)
-    theirs = await aiomysql.connect(charset="utf8mb4", autocommit=True, conv=mysql_driver._CONVERSIONS, **where)
+    login = {"host": dsn.host, "port": dsn.port, "user": dsn.user, "password": dsn.password}
+    return {**login, "unix_socket": dsn.unix_socket or None}
+
+
+@pytest.fixture
+async def both(where):
+    ours = await mysql_driver.connect(several=True, **where)
+    theirs = await aiomysql.connect(charset="utf8mb4", autocommit=True, conv=mysql_wire.CONVERSIONS, **where)
     yield ours, theirs
     ours.close()
     theirs.close()
@@ -58,40 +77,97 @@ async def test_a_statement_is_answered_as_by_the_library(statement, both, databa
     text = statement.replace("{ledger}", f"{database.prefix}ledger")
     ours, theirs = both
     for _ in range(2):  # the second time its columns are known
-        assert await answered(ours, text) == await answered(theirs, text)
+        assert await ours_says(ours, text) == await theirs_says(theirs, text)
 
 
-async def test_several_statements_are_answered_one_after_the_other(both):
-    found = []
-    for session in both:
-        await session.query(b"SELECT 1; DO 0; SELECT 'a', NULL UNION SELECT 'b', 2")
-        rows = [session._result.rows]
-        while session._result.has_next:
-            await session.next_result()
-            rows.append(session._result.rows)
-        found.append(rows)
-    assert found[0] == found[1] == [((1,),), None, (("a", None), ("b", 2))]
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1; DO 0; SELECT 'a', NULL UNION SELECT 'b', 2",
+        "SELECT 1; DO 0; SELECT nothing FROM nowhere; SELECT 2",
+        "SELECT 1; SELECT * FROM (SELECT 1 UNION SELECT 2) t WHERE (SELECT 1 UNION SELECT 2) = 1; SELECT 2",
+    ],
+    ids=["all succeed", "one is refused", "one fails among its rows"],
+)
+async def test_several_statements_are_answered_one_after_the_other(text, both):
+    ours, theirs = both
+    for _ in range(2):  # a refusal leaves the session usable
+        found = await ours_says(ours, text)
+        assert found == await theirs_says(theirs, text)
+        assert len(found) > 1
+
+
+async def test_statements_longer_than_a_packet_are_refused_and_harm_nothing(both):
+    ours, _ = both
+    with pytest.raises(DataError):
+        await ours.run(b"SELECT '" + b"x" * (1 << 24) + b"'", [], timeout_s=20)
+    assert await ours_says(ours, "SELECT 1") == [(1, ((1,),))]
 
 
 async def test_a_session_that_the_server_ends_is_lost(both):
     ours, theirs = both
     with pytest.raises(OperationalError) as lost:
-        await asyncio.gather(ours.query(b"SELECT SLEEP(20)"), theirs.query(f"KILL {ours.thread_id()}".encode()))
+        await asyncio.gather(
+            ours.run(b"SELECT SLEEP(20)", [], timeout_s=20), theirs.query(f"KILL {ours.number}".encode())
+        )
     assert lost.value.args[0] in {2013, 1053, 1927}
 
 
-class Pieces:
-    """A stream that brings bytes as they were cut."""
+async def test_an_idle_session_that_the_server_ends_is_closed(both):
+    ours, theirs = both
+    await theirs.query(f"KILL {ours.number}".encode())
+    async with asyncio.timeout(20):
+        while not ours.closed:
+            await asyncio.sleep(0.01)
+    with pytest.raises(InterfaceError):
+        await ours.run(b"SELECT 1", [], timeout_s=20)
 
-    def __init__(self, pieces):
-        self._pieces = list(pieces)
 
-    async def read(self, _most):
-        return self._pieces.pop(0) if self._pieces else b""
+async def test_several_statements_are_refused_unless_they_were_asked_for(where):
+    session = await mysql_driver.connect(several=False, **where)
+    (refused,) = await ours_says(session, "SELECT 1; SELECT 2")
+    assert refused[1][0] == 1064
+    assert await ours_says(session, "SELECT 1") == [(1, ((1,),))]
+    session.close()
+
+
+async def test_who_is_cancelled_while_waiting_ends_the_session(both):
+    ours, _ = both
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await ours.run(b"SELECT SLEEP(20)", [], timeout_s=20)
+    assert ours.closed
+
+
+async def test_a_server_that_falls_silent_is_left_after_the_time_of_its_statement(database, where, tmp_path):
+    with Wire(tmp_path / "line", Path(where["unix_socket"])) as wire:
+        session = await mysql_driver.connect(several=False, **{**where, "unix_socket": str(tmp_path / "line")})
+        # The timer that the first one set is the one that ends the third.
+        for _ in range(2):
+            await session.run(b"SELECT 1", [], timeout_s=0.3)
+        wire.silent = True
+        with pytest.raises(TimeoutError):
+            await session.run(b"SELECT 1", [], timeout_s=0.3)
+        assert session.closed
+        wire.silent = False
+
+
+async def test_an_idle_session_is_not_ended_by_the_time_of_its_last_statement(both):
+    ours, _ = both
+    await ours.run(b"SELECT 1", [], timeout_s=0.05)
+    await asyncio.sleep(0.1)
+    assert await ours_says(ours, "SELECT 2") == [(1, ((2,),))]
+
+
+# --- the bytes ---
 
 
 def packet(number, payload):
     return len(payload).to_bytes(3, "little") + bytes([number % 256]) + payload
+
+
+def stream_of(payloads):
+    return b"".join(packet(number, payload) for number, payload in enumerate(payloads, 1))
 
 
 def cut(stream, cuts):
@@ -99,83 +175,119 @@ def cut(stream, cuts):
     return [stream[one:two] for one, two in itertools.pairwise(places) if one < two]
 
 
-def driver_on(pieces):
-    driver = mysql_driver.Driver()
-    transport = SimpleNamespace(close=lambda: None)
-    driver._reader, driver._writer, driver._next_seq_id = Pieces(pieces), SimpleNamespace(transport=transport), 0
-    return driver
+def fed(pieces):
+    reading = Reading([])
+    whole = [reading.feed(piece) for piece in pieces]
+    assert whole == [False] * (len(pieces) - 1) + [True]
+    return reading
 
 
-@given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=6), st.lists(st.integers(0, 300), max_size=9))
-def test_packets_are_the_same_however_the_stream_is_cut(payloads, cuts):
-    stream = b"".join(packet(number, payload) for number, payload in enumerate(payloads))
-
-    async def all_of_them():
-        driver = driver_on(cut(stream, cuts))
-        found = [await driver.payload() for _ in payloads]
-        driver.close()
-        return found
-
-    assert asyncio.run(all_of_them()) == payloads
+MORE, LAST = b"\x08\x00", b"\x02\x00"
+END = b"\xfe\x00\x00"
 
 
-@pytest.mark.parametrize("length", [9, 10, 11, 20, 25])
-async def test_a_packet_that_goes_on_in_the_next_ones_is_one(monkeypatch, length):
-    monkeypatch.setattr(mysql_driver, "_WHOLE", 10)
-    whole = bytes(range(65, 65 + length))
-    parts = [whole[at : at + 10] for at in range(0, length + 1, 10)]
-    driver = driver_on([b"".join(packet(number, part) for number, part in enumerate(parts))])
-    assert await driver.payload() == whole
-    driver.close()
+def column(name=b"a", charset=63, kind=b"\xfd"):
+    names = b"".join(bytes([len(part)]) + part for part in (b"def", b"", b"", b"", name, b""))
+    return names + b"\x0c" + charset.to_bytes(2, "little") + bytes(4) + kind + bytes(5)
 
 
-async def test_a_row_that_goes_on_in_the_next_packet_is_one(monkeypatch):
-    monkeypatch.setattr(mysql_driver, "_WHOLE", 10)
-    row = bytes([14]) + b"fourteen bytes"
-    end = b"\xfe\x00\x00\x02\x00"
-    stream = packet(0, row[:10]) + packet(1, row[10:]) + packet(2, end)
-    driver = driver_on([stream])
-    result = mysql_driver._Result(driver)
-    result.converters = [("ascii", None)]
-    await result._read_rowdata_packet()
-    driver.close()
-    assert result.rows == (("fourteen bytes",),)
+def answers_of(*values, affected=5):
+    rows = [
+        bytes([len(value)]) + value if len(value) < 251 else b"\xfc" + len(value).to_bytes(2, "little") + value
+        for value in values
+    ]
+    return [
+        bytes([0, affected, 0]) + MORE + b"\x00\x00",
+        *(b"\x01", column(), END + LAST, *rows, END + MORE),
+        b"\x00\xfc\x00\x01\x00" + LAST + b"\x00\x00",
+    ]
 
 
-async def test_a_stream_that_ends_is_a_lost_connection():
-    driver = driver_on([packet(0, b"half")[:6]])
-    with pytest.raises(OperationalError) as lost:
-        await driver.payload()
-    assert lost.value.args[0] == 2013
+@given(st.lists(st.binary(max_size=300), max_size=6), st.lists(st.integers(0, 3000), max_size=9))
+def test_answers_are_the_same_however_the_stream_is_cut(values, cuts):
+    reading = fed(cut(stream_of(answers_of(*values)), cuts))
+    assert reading.answers == [(5, ()), (len(values), tuple((value,) for value in values)), (256, ())]
+    assert reading.refused is None
+
+
+@pytest.mark.parametrize("length", [9, 10, 11, 19, 20, 25])
+@pytest.mark.parametrize("cuts", [[], range(1, 90)], ids=["at once", "byte by byte"])
+def test_a_row_that_goes_on_in_the_next_packets_is_one(monkeypatch, length, cuts):
+    value = bytes(range(65, 65 + length))
+    row = bytes([length]) + value
+    head = stream_of([b"\x01", column(), END + LAST])
+    parts = [row[at : at + 10] for at in range(0, len(row) + 1, 10)]
+    tail = b"".join(packet(number, part) for number, part in enumerate([*parts, END + LAST], 4))
+    reading = Reading([])
+    assert not reading.feed(head)
+    monkeypatch.setattr(mysql_wire, "WHOLE", 10)
+    whole = [reading.feed(piece) for piece in cut(tail, cuts)]
+    assert whole[-1]
+    assert reading.answers == [(1, ((value,),))]
+
+
+def test_an_error_among_the_rows_ends_the_answers():
+    error = b"\xff" + (1205).to_bytes(2, "little") + b"#HY000waited"
+    reading = fed([stream_of([b"\x01", column(), END + LAST, b"\x01a", error])])
+    assert (reading.answers, reading.refused.args) == ([], (1205, "waited"))
 
 
 @pytest.mark.parametrize(("number", "error"), [(0, OperationalError), (7, InternalError)])
-async def test_packets_out_of_order_end_the_session(number, error):
-    driver = driver_on([packet(0, b"a") + packet(number, b"b")])
-    assert await driver.payload() == b"a"
+def test_packets_out_of_order_are_no_answer(number, error):
     with pytest.raises(error):
-        await driver.payload()
-    assert driver.closed
+        Reading([]).feed(packet(1, b"\x01") + packet(number, column()))
 
 
-async def test_who_is_cancelled_while_reading_ends_the_session(both):
-    ours, _ = both
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05):
-            await ours.query(b"SELECT SLEEP(20)")
-    assert ours.closed
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        [b"\xfbfile"],
+        [b"\x01", column(), b"\x01a"],
+        [b"\x01", column(), END + LAST, b"\x05abc"],
+        [b"\x01", column(), END + LAST, b"\x01a\x01b"],
+        [b"\x00\x00\x00" + LAST + b"\x00\x00", b"\x00\x00\x00" + LAST + b"\x00\x00"],
+        [b"\x00"],
+        [b""],
+    ],
+    ids=[
+        "asks for a file",
+        "no end of columns",
+        "row too short",
+        "row too long",
+        "more than the answer",
+        "cut",
+        "empty",
+    ],
+)
+async def test_a_session_that_hears_nonsense_is_closed(payloads, where, tmp_path):
+    lying = asyncio.Event()
 
+    async def passed_on(reader, writer, *, lies):
+        while data := await reader.read(65536):
+            writer.write(data if not (lies and lying.is_set()) else stream_of(payloads))
 
-@pytest.mark.parametrize("row", [b"\x05abc", b"\x01a\x01b"], ids=["too short", "too long"])
-def test_a_row_of_another_length_than_it_says_is_refused(row):
-    with pytest.raises(InternalError):
-        mysql_driver._row(row, [("ascii", None)])
+    async def serve(reader, writer):
+        answers, truth = await asyncio.open_unix_connection(where["unix_socket"])
+        answering = asyncio.create_task(passed_on(answers, writer, lies=True))
+        await passed_on(reader, truth, lies=False)
+        truth.close()
+        await answering
+        writer.close()
+        over.set()
+
+    over = asyncio.Event()
+    async with await asyncio.start_unix_server(serve, str(tmp_path / "liar")):
+        session = await mysql_driver.connect(several=True, **{**where, "unix_socket": str(tmp_path / "liar")})
+        lying.set()
+        with pytest.raises(InternalError):
+            await session.run(b"SELECT 1", [], timeout_s=20)
+        assert session.closed
+        await over.wait()
 
 
 def test_definitions_are_remembered_within_a_bound(monkeypatch):
-    monkeypatch.setattr(mysql_driver, "_COLUMNS_MAX", 2)
-    monkeypatch.setattr(mysql_driver, "_columns", {})
-    for name in ("a", "b", "c"):
-        names = b"".join(bytes([len(part)]) + part for part in (b"def", b"", b"", b"", name.encode(), b""))
-        mysql_driver._meaning(names + b"\x0c" + (63).to_bytes(2, "little") + bytes(4) + b"\x08" + bytes(5))
-    assert len(mysql_driver._columns) == 1
+    monkeypatch.setattr(mysql_wire, "_COLUMNS_MAX", 2)
+    monkeypatch.setattr(mysql_wire, "_columns", {})
+    for name in (b"a", b"b", b"c"):
+        mysql_wire.meaning(column(name, kind=b"\x08"))
+    assert len(mysql_wire._columns) == 1
