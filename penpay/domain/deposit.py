@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Operation
+from penpay.domain.deliveries import Delivery
 from penpay.domain.fx import LockedRate
 from penpay.domain.money import Money
 
@@ -177,20 +178,6 @@ def edges() -> frozenset[tuple[str, str]]:
                     found |= {(source.value, State.PAID.value), (State.PAID.value, target.value)}
                 found.add((source.value, target.value))
     return frozenset(found)
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """Dollars that reached the customer. More than one tells that a transfer was given up that executed after all.
-
-    `paid`: the shillings that paid for them, with what these did not cost; None where they are our loss. `paid_from`:
-    where those had stood, `customer` or `suspense`.
-    """
-
-    transaction_id: str
-    amount: Money
-    paid: Money | None = None
-    paid_from: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from penpay.domain.deposit import OPERATIONS, Delivery, Deposit, State
+from penpay.domain.deliveries import Delivery, packed_deliveries, unpacked_deliveries
+from penpay.domain.deposit import OPERATIONS, Deposit, State
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.json_text import read_json
-from penpay.domain.money import Money, kes, usd
+from penpay.domain.money import Money, kes
 from penpay.domain.records import copied
 from penpay.domain.saga_row import Packing, packed, unpacked
 from penpay.domain.unit import TransactionRow
@@ -63,7 +64,7 @@ def to_row(deposit: Deposit, base: TransactionRow) -> TransactionRow:
         version=deposit.version,
         counts=deposit.state is not State.FAILED,
         failure_code=deposit.failure_code,
-        data=packed(deposit, _PACKING, **_amounts(deposit), **_delivered(deposit)),
+        data=packed(deposit, _PACKING, **_amounts(deposit), **packed_deliveries(deposit.delivered)),
         next_wake_at=deposit.next_wake_at,
         updated_at=deposit.updated_at,
         completed_at=deposit.completed_at,
@@ -75,15 +76,6 @@ def _amounts(deposit: Deposit) -> dict[str, int]:
     return {f"{name}_minor": money.minor for name, money in known if money is not None}
 
 
-def _delivered(deposit: Deposit) -> dict[str, list[list[Any]]]:
-    known = [[one.transaction_id, one.amount.minor, *_paid_with(one)] for one in deposit.delivered]
-    return {"delivered": known} if known else {}
-
-
-def _paid_with(one: Delivery) -> list[Any]:
-    return [] if one.paid is None else [one.paid.minor, one.paid_from]
-
-
 def _money(data: Mapping[str, Any], name: str) -> Money | None:
     return kes(data[f"{name}_minor"]) if f"{name}_minor" in data else None
 
@@ -91,12 +83,7 @@ def _money(data: Mapping[str, Any], name: str) -> Money | None:
 def _deliveries(data: Mapping[str, Any]) -> tuple[Delivery, ...]:
     """Before there was a list of them, a row knew the dollars of its newest transfer."""
     newest = [[data["deriv_transaction_id"], data["delivered_minor"]]] if "delivered_minor" in data else []
-    return tuple(_delivery(*one) for one in data.get("delivered", newest))
-
-
-def _delivery(transaction_id: str, minor: int, paid_minor: int | None = None, paid_from: str = "") -> Delivery:
-    paid = None if paid_minor is None else kes(paid_minor)
-    return Delivery(transaction_id, usd(minor), paid=paid, paid_from=paid_from)
+    return unpacked_deliveries(data.get("delivered", newest), kes)
 
 
 def from_row(row: TransactionRow) -> Deposit:

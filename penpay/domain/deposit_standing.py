@@ -5,7 +5,8 @@ Shillings and dollars may both have left for one customer: what comes back makes
 
 from dataclasses import replace
 
-from penpay.domain.deposit import Delivery, Deposit
+from penpay.domain.deliveries import Delivery
+from penpay.domain.deposit import Deposit
 from penpay.domain.draft import Draft
 from penpay.domain.fx import Exchange, cost_of, exchange
 from penpay.domain.ledger import AccountCode
@@ -47,8 +48,7 @@ def not_theirs(d: Draft[Deposit], taken: Delivery) -> None:
     What the dollars did not cost comes along from where it was set aside. If people have given that back meanwhile,
     only what they cost is left, in suspense.
     """
-    if taken.paid is None:
-        return
+    assert taken.paid is not None
     cost = agreed_cost(d, taken.paid, taken.amount)
     rest = max(taken.paid.minor - cost.kes_minor, 0)
     aside = d.now.set_aside.minor if d.now.set_aside is not None else 0

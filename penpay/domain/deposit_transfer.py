@@ -1,10 +1,12 @@
 """The rules of a deposit behind the payment: dollars to the customer, or shillings back to the payer."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from penpay.domain import deposit_events as ev
-from penpay.domain.deposit import Delivery, Deposit, State
+from penpay.domain.deliveries import Delivery, newest_of
+from penpay.domain.deposit import Deposit, State
 from penpay.domain.deposit_standing import (
     STANDING,
     agreed_cost,
@@ -111,23 +113,21 @@ def _unexpected(d: Draft[Deposit], e: ev.DerivConfirmed, evidence: dict[str, str
 
 
 def deriv_paid_another(d: Draft[Deposit], e: ev.DerivPaidAnother) -> None:
-    """Somebody else got the dollars. Those of another transfer the customer has all the same.
-
-    Taken for the customer's before, they were exchanged: that is undone, and the books are as if this had come first.
-    """
+    """Somebody else got the dollars. Those of another transfer the customer has all the same."""
 
     def absent() -> None:
         transfer_absent(d, ANOTHER_RECIPIENT, attempts_closed=e.attempt)
 
-    held, newest = d.now.transfer, d.now.deriv_transaction_id
-    taken = next((one for one in d.now.delivered if one.transaction_id == e.transaction_id), None)
-    amount = d.now.receive if taken is None else taken.amount
-    if taken is not None:
-        d.set(delivered=tuple(one for one in d.now.delivered if one is not taken))
-        not_theirs(d, taken)
-    paid_another(d, e, held=held, amount=amount, absent=absent, question=CONTRADICTING_TRANSFER)
-    if d.now.delivered and newest == e.transaction_id:
-        d.set(deriv_transaction_id=d.now.delivered[-1].transaction_id)
+    paid_another(
+        d,
+        e,
+        held=d.now.transfer,
+        amount=d.now.receive,
+        absent=absent,
+        not_theirs=partial(not_theirs, d),
+        question=CONTRADICTING_TRANSFER,
+    )
+    d.set(deriv_transaction_id=newest_of(d.now.delivered))
 
 
 def deriv_refused(d: Draft[Deposit], e: ev.DerivRefused) -> None:

@@ -139,18 +139,40 @@ class Books:
             (self._of(dollars, _USD), -split.usd_minor),
         ]
 
-    def returned_otherwise(self, dollars: Money, returned: Money, times: int, *, source: AccountCode) -> Posting:
-        """Other dollars went back than were asked: the rest is set aside, more is our loss."""
+    def returned_otherwise(
+        self, dollars: Money, returned: Money, times: int, *, source: AccountCode, undone: int = 0
+    ) -> Posting:
+        """Other dollars went back than were asked: the rest is set aside, more is our loss.
+
+        `undone`: how many times dollars that had gone back stood here again.
+        """
+        legs = self._dollars_returned(dollars, returned, source=source, left=_C.DERIV_AGENT)
+        phase, resolved = (Phase.POST, nth("return_hold", times)) if source is _C.DERIV_OUT else (Phase.POSTED, "")
+        return _summed(nth("returned_otherwise", undone + 1), phase, legs, resolved)
+
+    def return_covered(self, dollars: Money, returned: Money, *, source: AccountCode, undone: int = 0) -> Posting:
+        """Dollars that stand here again are those of a return that had been our loss; the rest as above."""
+        legs = self._dollars_returned(dollars, returned, source=source, left=_C.WRITE_OFF)
+        return _summed(nth("return_covered", undone + 1), Phase.POSTED, legs)
+
+    def return_undone(self, dollars: Money, returned: Money, undone: int, *, source: AccountCode) -> Posting:
+        """Somebody else got the dollars that had gone back: they are our loss, and the customer's stand here again.
+
+        Undoes a return, whichever posting it was; the agent's dollars have left.
+        """
+        legs = self._dollars_returned(dollars, returned, source=source, left=_C.WRITE_OFF)
+        return _summed(nth("undone", undone), Phase.POSTED, [(account, -minor) for account, minor in legs])
+
+    def _dollars_returned(
+        self, dollars: Money, returned: Money, *, source: AccountCode, left: AccountCode
+    ) -> list[tuple[Account, int]]:
         rest = dollars.minor - returned.minor
-        legs = [
+        return [
             (self._of(source, _USD), dollars.minor),
-            (self._of(_C.DERIV_AGENT, _USD), -returned.minor),
+            (self._of(left, _USD), -returned.minor),
             (self._of(_C.SUSPENSE, _USD), -max(rest, 0)),
             (self._of(_C.WRITE_OFF, _USD), max(-rest, 0)),
         ]
-        held = source is _C.DERIV_OUT
-        resolved = nth("return_hold", times) if held else ""
-        return _summed("returned_otherwise", Phase.POST if held else Phase.POSTED, legs, resolved)
 
     def unasked(self, ref: str, left: Money, *, asset: AccountCode, source: AccountCode = _C.WRITE_OFF) -> Posting:
         """Money left by a provider's act that we had given up. Where the customer's does not stand, it is our loss."""
@@ -245,10 +267,16 @@ class Books:
         resolved = nth("payout_hold", times) if held else ""
         return _posting("payout_done", Phase.POST if held else Phase.POSTED, legs, resolves=resolved)
 
-    def payout_covered(self, split: Exchange, fee: Money) -> Posting:
-        """Dollars that stand here again pay for shillings that had been booked as our loss, and Safaricom's fee."""
+    def payout_covered(self, dollars: Money, split: Exchange, fee: Money, *, source: AccountCode) -> Posting:
+        """Dollars that stand here again pay for shillings that had been booked as our loss, and Safaricom's fee.
+
+        What they do not cost is set aside; what is missing is our loss.
+        """
+        rest = dollars.minor - split.usd_minor
         legs = [
-            (self._of(_C.CUSTOMER, _USD), split.usd_minor),
+            (self._of(source, _USD), dollars.minor),
+            (self._of(_C.SUSPENSE, _USD), -max(rest, 0)),
+            (self._of(_C.WRITE_OFF, _USD), max(-rest, 0)),
             (self._of(_C.FX_POSITION, _USD), -split.usd_minor),
             (self._of(_C.FX_POSITION, _KES), split.position_minor),
             (self._of(_C.FX_SPREAD, _KES), -split.spread_minor),
@@ -257,7 +285,7 @@ class Books:
             (self._of(_C.MPESA_FEES, _KES), fee.minor),
             (self._of(_C.MPESA_CHARGES, _KES), -fee.minor),
         ]
-        return _posting("payout_covered", Phase.POSTED, legs)
+        return _summed("payout_covered", Phase.POSTED, legs)
 
     def return_hold(self, dollars: Money, times: int = 1) -> Posting:
         """Held for giving the dollars back."""
@@ -270,10 +298,11 @@ class Books:
         resolved = nth("return_hold", times)
         return self._move(nth("return_void", times), Phase.VOID, amount=dollars, resolves=resolved, **legs)
 
-    def return_done(self, dollars: Money, times: int = 1) -> Posting:
-        """The dollars left the agent, back to the customer."""
+    def return_done(self, dollars: Money, times: int = 1, *, undone: int = 0) -> Posting:
+        """The dollars left the agent, back to the customer. `undone` as of a return otherwise than asked."""
         legs = {"debit": _C.DERIV_OUT, "credit": _C.DERIV_AGENT}
-        return self._move("return_done", Phase.POST, amount=dollars, resolves=nth("return_hold", times), **legs)
+        key, resolved = nth("return_done", undone + 1), nth("return_hold", times)
+        return self._move(key, Phase.POST, amount=dollars, resolves=resolved, **legs)
 
     def suspense(self, amount: Money) -> Posting:
         """Money arrived that nobody may be credited with yet."""

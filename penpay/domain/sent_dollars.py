@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from penpay.domain.decision import Operation, SagaState
+from penpay.domain.deliveries import Delivery
 from penpay.domain.draft import Draft
 from penpay.domain.money import Money
 from penpay.domain.rail_end import ANOTHER_RECIPIENT
@@ -19,6 +20,8 @@ class Sending(SagaState, Protocol):
     def earlier_transaction_ids(self) -> tuple[str, ...]: ...
     @property
     def booked_transaction_ids(self) -> frozenset[str]: ...
+    @property
+    def delivered(self) -> tuple[Delivery, ...]: ...
 
 
 class PaidAnother(Protocol):
@@ -36,17 +39,31 @@ S = TypeVar("S", bound=Sending)
 
 
 def paid_another(
-    d: Draft[S], e: PaidAnother, *, held: Operation | None, amount: Money, absent: Callable[[], None], question: str
+    d: Draft[S],
+    e: PaidAnother,
+    *,
+    held: Operation | None,
+    amount: Money,
+    absent: Callable[[], None],
+    not_theirs: Callable[[Delivery], None],
+    question: str,
 ) -> None:
     """Somebody else got the dollars: they are our loss, the customer's money stays theirs, and people look.
 
-    A statement may have shown the same movement before, and it was taken for the customer's: then it is booked.
-    `absent` books that the operation in question did nothing for the customer.
+    A statement may have shown the same movement before, and it was taken for the customer's: then it is booked, and
+    `not_theirs` undoes that, so that the books are as if this had come first. `absent` books that the operation in
+    question did nothing for the customer.
     """
     assert held is not None
     if e.transaction_id == d.now.misdirected_transaction_id:
         return
-    if e.transaction_id not in d.now.booked_transaction_ids:
+    taken = next((one for one in d.now.delivered if one.transaction_id == e.transaction_id), None)
+    if taken is not None:
+        amount = taken.amount
+        d.set(delivered=tuple(one for one in d.now.delivered if one is not taken))
+        if taken.paid is not None:
+            not_theirs(taken)
+    elif e.transaction_id not in d.now.booked_transaction_ids:
         d.reference("deriv_transaction", e.transaction_id, held)
         d.post(d.books.misdirected(e.transaction_id, amount))
         # An attempt after this one may be under way, and ends by itself.

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from penpay.domain import withdrawal_events as ev
 from penpay.domain.decision import Operation
+from penpay.domain.deliveries import Delivery
 from penpay.domain.fx import LockedRate
 from penpay.domain.money import Money
 
@@ -203,6 +204,9 @@ class Withdrawal:
     declined_at: datetime | None = None
     """When the payout's status was first read to be final and not Completed, without a failed result before."""
     return_transaction_id: str = ""
+    """Deriv's id of the newest movement by which dollars went back."""
+    delivered: tuple[Delivery, ...] = ()
+    """All of those, the newest last; not what somebody else got."""
     misdirected_transaction_id: str = ""
     """Deriv's id of a return of ours by which somebody else got the dollars."""
     earlier_transaction_ids: tuple[str, ...] = ()
@@ -210,6 +214,8 @@ class Withdrawal:
     payouts: int = 0
     """How many times the dollars were held for a payout, and below for a return."""
     returns: int = 0
+    undone: int = 0
+    """How many times dollars that had gone back stood here again, since somebody else had got them."""
     polls: int = 0
     state_since: datetime | None = None
     next_wake_at: datetime | None = None

@@ -8,7 +8,7 @@ from penpay.domain.review_kinds import WITNESS_LATE, WITNESS_MISMATCH, WITNESS_M
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import State, Withdrawal
 from penpay.domain.withdrawal_payout import start_payout
-from penpay.domain.withdrawal_return import set_aside
+from penpay.domain.withdrawal_standing import set_aside
 
 _S = State
 _O = OperationState

@@ -15,11 +15,10 @@ from penpay.domain.payout_codes import Verdict, payout_fee, verdict
 from penpay.domain.unit import OVER, OperationKind, OperationState
 from penpay.domain.withdrawal import State, Withdrawal
 from penpay.domain.withdrawal_return import start_return
+from penpay.domain.withdrawal_standing import CONTRADICTING_PAYOUT, not_paid_out
 
 _S = State
 _O = OperationState
-CONTRADICTING_PAYOUT = "contradicting_payout"
-"""The question about shillings that were paid although that was given up, or once more."""
 
 
 def start_payout(d: Draft[Withdrawal]) -> None:
@@ -173,11 +172,6 @@ def payout_paid(d: Draft[Withdrawal], e: ev.PayoutPaid) -> None:
     d.effect("settled")
 
 
-def claims_payout(withdrawal: Withdrawal) -> bool:
-    """Whether a result says that a payout was made that had been given up, and neither status nor people judged."""
-    return withdrawal.failure_code == CONTRADICTING_PAYOUT and not withdrawal.receipt
-
-
 def _unexpected(d: Draft[Withdrawal], e: ev.PayoutPaid, split: Exchange) -> None:
     """Paid after it was given up: from the dollars where they still stand, otherwise out of our own pocket."""
     d.take_back()
@@ -243,5 +237,4 @@ def payout_absent(d: Draft[Withdrawal], code: str, *, attempts_closed: int | Non
     """It is over, and nothing was paid: the dollars are the customer's again, here."""
     d.operation("payout", _O.REFUSED, code=code, attempts_closed=attempts_closed)
     if d.now.money_at == "b2c_out":
-        d.post(d.books.payout_void(d.now.send, d.now.payouts))
-        d.set(money_at="customer")
+        not_paid_out(d)

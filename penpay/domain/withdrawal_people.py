@@ -7,12 +7,15 @@ from penpay.domain import withdrawal_debit as debit
 from penpay.domain import withdrawal_events as ev
 from penpay.domain import withdrawal_payout as payout
 from penpay.domain import withdrawal_return as back
+from penpay.domain.deliveries import Delivery
 from penpay.domain.draft import Draft
 from penpay.domain.ledger import AccountCode
+from penpay.domain.money import Money
 from penpay.domain.review_kinds import code_of_end
 from penpay.domain.sent_dollars import no_longer_newest
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import State, Withdrawal
+from penpay.domain.withdrawal_standing import claims_payout
 
 _S = State
 GIVEN_BACK = "returned_by_review"
@@ -26,7 +29,7 @@ def parked(d: Draft[Withdrawal], e: ev.Parked) -> None:
 
 def _is_free(d: Draft[Withdrawal]) -> bool:
     """Whether the dollars stand here and are nobody else's. A claimed payout is judged first."""
-    return d.now.money_at == AccountCode.CUSTOMER and not payout.claims_payout(d.now)
+    return d.now.money_at == AccountCode.CUSTOMER and not claims_payout(d.now)
 
 
 def staff_paid(d: Draft[Withdrawal], e: ev.StaffPaid) -> None:
@@ -52,7 +55,7 @@ def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
     debit itself says nothing about that: it is the first telling, told again. If they never came, because Deriv gave
     them back, that is settled.
     """
-    claimed = payout.claims_payout(d.now)
+    claimed = claims_payout(d.now)
     slot = "witness" if d.now.money_at == "deriv_in" else d.unfinished() or ("payout" if claimed else "")
     if not slot or (slot == "witness" and (not e.executed or e.reference == d.now.debit_transaction_id)):
         return
@@ -82,7 +85,8 @@ def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
 def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
     """Dollars are back, as two people know: all that stand here, or only what was set aside beside the rest.
 
-    They gave them back by hand; or Deriv did, and the dollars of the debit never arrived here.
+    They gave them back by hand; or Deriv did, and the dollars of the debit never arrived here. With the last of dollars
+    that paid for nothing, all are given back.
     """
     evidence = {"approval": e.approval, "deriv_transaction_id": e.reference}
     aside, rest = d.now.set_aside, _is_free(d) and not e.surplus_only
@@ -94,10 +98,13 @@ def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
     d.reference("deriv_transaction", e.reference, d.now.debit)
     if aside is not None:
         d.post(d.books.settled_by_hand(e.reference, aside, AccountCode.SUSPENSE, aside=True))
+        if d.now.money_at == "gone" and not d.now.delivered and not d.now.receipt:
+            _by_hand(d, e, aside, AccountCode.SUSPENSE)
         d.step(_S.IN_REVIEW, evidence, set_aside=None)
     if rest:
         d.post(d.books.settled_by_hand(e.reference, d.now.send, AccountCode.CUSTOMER))
-        _given_back(d, e, evidence, failure_code=code_of_end(d.now.failure_code, GIVEN_BACK))
+        _by_hand(d, e, d.now.send, AccountCode.CUSTOMER)
+        _given_back(d, evidence, failure_code=code_of_end(d.now.failure_code, GIVEN_BACK))
 
 
 def _debit_undone(d: Draft[Withdrawal], e: ev.StaffSettled, evidence: Mapping[str, str]) -> None:
@@ -109,22 +116,31 @@ def _debit_undone(d: Draft[Withdrawal], e: ev.StaffSettled, evidence: Mapping[st
         return
     d.reference("deriv_debit", e.reference, d.now.debit)
     d.post(d.books.debit_undone(d.now.send))
-    _given_back(d, e, evidence, failure_code="debit_undone")
+    _by_hand(d, e, d.now.send, AccountCode.DERIV_IN)
+    _given_back(d, evidence, failure_code="debit_undone")
 
 
-def _given_back(d: Draft[Withdrawal], e: ev.StaffSettled, evidence: Mapping[str, str], *, failure_code: str) -> None:
+def _by_hand(d: Draft[Withdrawal], e: ev.StaffSettled, dollars: Money, source: AccountCode) -> None:
+    """Remembered as any other: a reply may still name somebody else who got what people took for theirs."""
     no_longer_newest(d, d.now.return_transaction_id)
-    ended: dict[str, Any] = {"return_transaction_id": e.reference, "completed_at": d.at, "next_wake_at": None}
-    d.step(_S.REVERSED, evidence, money_at="gone", failure_code=failure_code, **ended)
+    back.remember(d, Delivery(e.reference, dollars, paid=dollars, paid_from=source.value))
+
+
+def _given_back(d: Draft[Withdrawal], evidence: Mapping[str, str], *, failure_code: str) -> None:
+    ended: dict[str, Any] = {"money_at": "gone", "completed_at": d.at, "next_wake_at": None}
+    d.step(_S.REVERSED, evidence, failure_code=failure_code, **ended)
     d.close_review("*", "settled by staff")
 
 
 def staff_closed(d: Draft[Withdrawal], e: ev.StaffClosed) -> None:
-    """Two people decided that nothing is held and nothing remains to be done. A claimed payout is judged first."""
-    if payout.claims_payout(d.now):
+    """Two people decided that nothing is held and nothing remains to be done. A claimed payout is judged first.
+
+    Given back is what has an id of it at Deriv; where nothing was paid and nothing has one, it is closed, and says so.
+    """
+    if claims_payout(d.now):
         return
     if d.now.money_at in {"", "gone"} and d.now.set_aside is None:
-        done = _S.COMPLETED if d.now.receipt else _S.REVERSED if d.now.return_transaction_id else _S.FAILED
+        done = _S.COMPLETED if d.now.receipt else _S.REVERSED if d.now.delivered else _S.FAILED
         known = d.now.failure_code
         told = {_S.REVERSED: code_of_end(known, GIVEN_BACK), _S.FAILED: code_of_end(known, CLOSED)}
         ended: dict[str, Any] = {"completed_at": d.at, "next_wake_at": None, "failure_code": told.get(done, "")}

@@ -1,15 +1,17 @@
 """The rules of a withdrawal that cannot be paid out: the dollars go back to the customer's Deriv account."""
 
+from functools import partial
+
 from penpay.domain import withdrawal_events as ev
+from penpay.domain.deliveries import Delivery, newest_of
 from penpay.domain.draft import Draft
-from penpay.domain.fx import exchange
 from penpay.domain.ledger import AccountCode
-from penpay.domain.money import usd
-from penpay.domain.payout_codes import payout_fee
+from penpay.domain.money import Money
 from penpay.domain.rail_end import ANOTHER_RECIPIENT
 from penpay.domain.sent_dollars import no_longer_newest, paid_another
 from penpay.domain.unit import OperationKind, OperationState
 from penpay.domain.withdrawal import State, Withdrawal
+from penpay.domain.withdrawal_standing import CONTRADICTING_PAYOUT, all_gone, claims_payout, not_returned, not_theirs
 
 _S = State
 _O = OperationState
@@ -48,46 +50,70 @@ def return_confirmed(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
     d.reference("deriv_transaction", e.transaction_id, d.now.back)
     d.operation("back", _O.CONFIRMED, provider_ref=e.transaction_id)
     evidence = {"deriv_transaction_id": e.transaction_id, "proof": e.proof}
-    known = {"return_transaction_id": e.transaction_id}
     if d.now.money_at != "deriv_out" or e.amount != d.now.send:
+        claimed = claims_payout(d.now)
         _unexpected(d, e)
-        d.to_review(CONTRADICTING_RETURN, "FINANCE", f"Deriv executed {e.amount.text()} USD", evidence, **known)
+        d.to_review(CONTRADICTING_RETURN, "FINANCE", f"Deriv executed {e.amount.text()} USD", evidence)
+        _still_claimed(d, claimed=claimed)
         return
-    d.post(d.books.return_done(d.now.send, d.now.returns))
+    d.post(d.books.return_done(d.now.send, d.now.returns, undone=d.now.undone))
+    _delivered(d, e, paid=d.now.send)
     if d.contradicted():
-        d.step(_S.IN_REVIEW, evidence, money_at="gone", next_wake_at=None, **known)
+        d.step(_S.IN_REVIEW, evidence, money_at="gone", next_wake_at=None)
         return
-    d.step(_S.REVERSED, evidence, money_at="gone", completed_at=d.at, next_wake_at=None, **known)
+    d.step(_S.REVERSED, evidence, money_at="gone", completed_at=d.at, next_wake_at=None)
     d.close_review("*", "returned by evidence")
     d.effect("settled")
+
+
+def _delivered(d: Draft[Withdrawal], e: ev.ReturnConfirmed, *, paid: Money | None) -> None:
+    """Remember what the customer got, and whether the dollars that stood here went for it."""
+    paid_from = "" if paid is None else AccountCode.CUSTOMER.value
+    remember(d, Delivery(e.transaction_id, e.amount, paid=paid, paid_from=paid_from))
+
+
+def remember(d: Draft[Withdrawal], one: Delivery) -> None:
+    """Dollars are back with the customer."""
+    d.set(return_transaction_id=one.transaction_id, delivered=(*d.now.delivered, one))
 
 
 def _unexpected(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
     """Given back otherwise than asked: from the dollars where they stand, or out of our own pocket."""
     d.take_back()
     if d.now.money_at in {AccountCode.DERIV_OUT, AccountCode.CUSTOMER}:
-        source = AccountCode(d.now.money_at)
-        d.post(d.books.returned_otherwise(d.now.send, e.amount, d.now.returns, source=source))
-        d.set(money_at="gone")
-        set_aside(d, d.now.send.minor - e.amount.minor)
+        source, times, undone = AccountCode(d.now.money_at), d.now.returns, d.now.undone
+        d.post(d.books.returned_otherwise(d.now.send, e.amount, times, source=source, undone=undone))
+        _delivered(d, e, paid=d.now.send)
+        all_gone(d, d.now.send.minor - e.amount.minor)
     else:
         d.post(d.books.unasked(e.transaction_id, e.amount, asset=AccountCode.DERIV_AGENT))
+        _delivered(d, e, paid=None)
 
 
 def return_paid_another(d: Draft[Withdrawal], e: ev.ReturnPaidAnother) -> None:
-    """Somebody else got the dollars."""
+    """Somebody else got the dollars. Those of another return the customer has all the same."""
 
     def absent() -> None:
         back_absent(d, ANOTHER_RECIPIENT, attempts_closed=e.attempt)
 
-    paid_another(d, e, held=d.now.back, amount=d.now.send, absent=absent, question=CONTRADICTING_RETURN)
+    claimed = claims_payout(d.now)
+    paid_another(
+        d,
+        e,
+        held=d.now.back,
+        amount=d.now.send,
+        absent=absent,
+        not_theirs=partial(not_theirs, d),
+        question=CONTRADICTING_RETURN,
+    )
+    d.set(return_transaction_id=newest_of(d.now.delivered))
+    _still_claimed(d, claimed=claimed)
 
 
-def set_aside(d: Draft[Withdrawal], minor: int) -> None:
-    """Remember dollars in suspense beside where the rest stands; nothing or less is no money."""
-    known = d.now.set_aside.minor if d.now.set_aside is not None else 0
-    if minor > 0:
-        d.set(set_aside=usd(known + minor))
+def _still_claimed(d: Draft[Withdrawal], *, claimed: bool) -> None:
+    """Whether shillings left is judged first, whatever became of the dollars meanwhile."""
+    if claimed:
+        d.set(failure_code=CONTRADICTING_PAYOUT)
 
 
 def return_refused(d: Draft[Withdrawal], e: ev.ReturnRefused) -> None:
@@ -160,29 +186,9 @@ def back_absent(d: Draft[Withdrawal], proof: str, *, attempts_closed: int | None
     """It is over, and did nothing: the dollars are the customer's again, here."""
     d.operation("back", _O.REFUSED, code=proof[:64], attempts_closed=attempts_closed)
     if d.now.money_at == "deriv_out":
-        _not_returned(d)
-
-
-def _not_returned(d: Draft[Withdrawal]) -> None:
-    """The dollars stand here again. If shillings were paid out meanwhile, they are what pays for them."""
-    now = d.now
-    d.post(d.books.return_void(now.send, now.returns))
-    if now.receipt:
-        split = exchange(kes_minor=now.receive.minor, usd_minor=now.send.minor, rate=now.rate)
-        d.post(d.books.payout_covered(split, payout_fee(now.receive)))
-    d.set(money_at="gone" if now.receipt else "customer")
+        not_returned(d)
 
 
 def return_ambiguous(d: Draft[Withdrawal], e: ev.ReturnAmbiguous) -> None:
     """Nobody guesses about money."""
     d.to_review("return_ambiguous", "OPS", "more than one statement row could be this return", {"proof": e.proof})
-
-
-def give_back(d: Draft[Withdrawal]) -> None:
-    """What was held for an intent that was taken back, or for a payout that is known to have failed, is free again."""
-    now, gone = d.now, _O.WITHDRAWN
-    if now.money_at == "b2c_out" and now.payout is not None and now.payout.state in {gone, _O.REFUSED}:
-        d.post(d.books.payout_void(now.send, now.payouts))
-        d.set(money_at="customer")
-    if now.money_at == "deriv_out" and now.back is not None and now.back.state is gone:
-        _not_returned(d)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from penpay.domain.deliveries import Delivery, packed_deliveries, unpacked_deliveries
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.json_text import read_json
 from penpay.domain.money import usd
@@ -42,7 +43,7 @@ _PACKING = Packing(
         "misdirected_transaction_id",
     ),
     times=("debited_at", "failed_at", "declined_at", "state_since"),
-    counts=("payouts", "returns", "polls"),
+    counts=("payouts", "returns", "undone", "polls"),
     flags=(),
     lists=("earlier_transaction_ids",),
     operations=OPERATIONS,
@@ -59,11 +60,17 @@ def to_row(withdrawal: Withdrawal, base: TransactionRow) -> TransactionRow:
         version=withdrawal.version,
         counts=withdrawal.state is not State.FAILED,
         failure_code=withdrawal.failure_code,
-        data=packed(withdrawal, _PACKING, **aside),
+        data=packed(withdrawal, _PACKING, **aside, **packed_deliveries(withdrawal.delivered)),
         next_wake_at=withdrawal.next_wake_at,
         updated_at=withdrawal.updated_at,
         completed_at=withdrawal.completed_at,
     )
+
+
+def _deliveries(row: TransactionRow, data: Mapping[str, Any]) -> tuple[Delivery, ...]:
+    """Before there was a list of them, a row knew only the id of the newest."""
+    newest = [[data["return_transaction_id"], row.send.minor]] if "return_transaction_id" in data else []
+    return unpacked_deliveries(data.get("delivered", newest), usd)
 
 
 def from_row(row: TransactionRow) -> Withdrawal:
@@ -86,6 +93,7 @@ def from_row(row: TransactionRow) -> Withdrawal:
         next_wake_at=row.next_wake_at,
         failure_code=row.failure_code,
         completed_at=row.completed_at,
+        delivered=_deliveries(row, data),
         set_aside=usd(data["set_aside_minor"]) if "set_aside_minor" in data else None,
         **unpacked(data, _PACKING),
     )

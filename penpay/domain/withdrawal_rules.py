@@ -12,6 +12,7 @@ from penpay.domain.draft import Draft
 from penpay.domain.rules import Rules
 from penpay.domain.unit import OVER
 from penpay.domain.withdrawal import OPERATIONS, TRANSITIONS, Withdrawal
+from penpay.domain.withdrawal_standing import give_back
 from penpay.domain.withdrawal_waiting import woke
 
 
@@ -30,7 +31,7 @@ def decide(
     ):
         if isinstance(event, kinds) and (operation is None or (operation.state in OVER and not _speaks_anew(event))):
             return Ignored("no such operation, or it is over")
-    draft = Draft(withdrawal, event, occasion, rules, slots=OPERATIONS, give_back=back.give_back, same_id="payout")
+    draft = Draft(withdrawal, event, occasion, rules, slots=OPERATIONS, give_back=give_back, same_id="payout")
     HANDLERS[type(event)](draft, event)
     assert not draft.steps or draft.now.state in allowed, (
         f"{withdrawal.state} --{type(event).__name__}--> {draft.now.state} is not in the table"

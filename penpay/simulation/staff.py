@@ -9,7 +9,7 @@ from penpay.domain.review import Action, approval_of, closing
 from penpay.domain.review_kinds import HOLDING, WITNESS_LATE
 from penpay.domain.strays import CREDIT
 from penpay.domain.unit import TransactionRow
-from penpay.domain.withdrawal_payout import CONTRADICTING_PAYOUT
+from penpay.domain.withdrawal_standing import CONTRADICTING_PAYOUT
 from penpay.messages import CommitUnit, ResolveReview, ledger_of, saga_of
 from penpay.simulation.store.rows import ReviewRow, StoredOperation
 from penpay.simulation.verdict import effects_of

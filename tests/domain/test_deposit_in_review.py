@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from penpay.domain import deposit_events as ev
-from penpay.domain.deposit import TRANSITIONS, Delivery, State
+from penpay.domain.deliveries import Delivery
+from penpay.domain.deposit import TRANSITIONS, State
 from tests.domain.books import RECEIVE, SEND, T0, Story
 from tests.domain.test_deposit_rules import accepted, callback, confirmed, paid, started, to_another
 

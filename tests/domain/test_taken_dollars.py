@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Ignored
-from penpay.domain.deposit import FINAL, Delivery, State
+from penpay.domain.deliveries import Delivery
+from penpay.domain.deposit import FINAL, State
 from penpay.domain.deposit_row import from_row, to_row
 from penpay.domain.money import Money, kes, usd
 from tests.domain.books import RECEIVE, SEND, Story, base_row, tells_its_end
