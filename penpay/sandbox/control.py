@@ -93,7 +93,8 @@ POST /control/deriv/script           {"steps"?: [DERIV_STEP], "knobs"?: {…}, "
                     late_reply: executed now, answered after fault_delay_s; slow: both after fault_delay_s
                     no_reply: executed, the socket stays; duplicate_reply; garbage_reply
                     refuse (error_code, error_message); other_amount (amount: "9.00")
-                    other_recipient (loginid): a transfer that somebody else gets, and the reply says so
+                    other_recipient (loginid): a transfer that somebody else gets, and the reply says so; a loginid does
+                    the same beside executed, late_reply, no_reply, duplicate_reply and garbage_reply
   knobs             latency_s, idle_close_s, statement_lag_s, longcode_carries_description, amounts_unsigned,
                     payments_are_transfers (rows of that action, with from and to), transfer_min_minor,
                     transfer_max_minor, transfers_per_day, calls_per_min, code_ttl_s, bad_code_error, zombie,

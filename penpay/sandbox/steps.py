@@ -102,7 +102,8 @@ class ResultStep(Step):
 class DerivStep(Step):
     """What becomes of one WebSocket call.
 
-    `amount` is the sum moved by the fault `other_amount`, `loginid` who gets it by the fault `other_recipient`.
+    `amount` is the sum moved by the fault `other_amount`, `loginid` who gets it by the fault `other_recipient`, and
+    by any other that executes where one is named.
     """
 
     error_code: str = "PaymentAgentTransferError"

@@ -18,7 +18,7 @@ from penpay.domain.board import FloatSnapshot, RailHealth
 from penpay.domain.errors import Unavailable
 from penpay.domain.ids import uuid_text
 from penpay.domain.money import Money, usd
-from penpay.domain.rail_end import ABANDONED, Outcome, RailEnd, encode_rail_end
+from penpay.domain.rail_end import ABANDONED, ANOTHER_RECIPIENT, Outcome, RailEnd, encode_rail_end
 from penpay.domain.review import Approval
 from penpay.domain.rules import Rules
 from penpay.domain.unit import TransactionRow
@@ -38,6 +38,7 @@ from penpay.messages import (
 from penpay.messages_rails import (
     DARAJA_GATE,
     DERIV_CREDITS,
+    DERIV_TRANSFERS,
     DERIV_WITHDRAWALS,
     ProbePayout,
     ProbeWitness,
@@ -469,3 +470,47 @@ async def test_staff_may_give_back_what_a_frozen_customer_withdrew(house: House,
     done = await saga.aask(ResolveReview(item_id="i", action="return", approval=APPROVAL))
     assert isinstance(done, TransactionRow)
     assert done.state == "RETURN_SENDING"
+
+
+def took(house: House) -> dict[str, int]:
+    """What this one transaction has on each account of dollars."""
+    found: dict[str, int] = {}
+    for unit in house.units.values():
+        for entry in (entry for posting in unit.postings for entry in posting.entries):
+            if entry.account.currency == "USD":
+                name = str(entry.account.code)
+                found[name] = found.get(name, 0) + entry.amount_minor
+    return {name: minor for name, minor in found.items() if minor}
+
+
+@pytest.mark.parametrize("reply_first", [False, True], ids=["statement first", "reply first"])
+async def test_a_return_that_somebody_else_got_is_made_once_more_whichever_is_told_first(
+    house: House, saga: AsyncioActorRef, *, reply_first: bool
+) -> None:
+    await to_payout(house, saga)
+    await settle(saga, rail(house, "B2C", Outcome.CONFIRMED, facts={}), result(house, 2040))
+    house.clock.turn(601)
+    await settle(saga, status(house, "Declined"))
+    await settle(saga, rail(house, "DERIV_RETURN", Outcome.UNKNOWN, code="timed_out"))
+    first = operation(house, "DERIV_RETURN")
+    shown = ProbeAnswered(
+        probe="transfer", operation_id=first, outcome="CONFIRMED", reference="r1", amount=SEND, proof="reference"
+    )
+    facts = {"client_to_loginid": "CR2"}
+    late = rail(house, "DERIV_RETURN", Outcome.CONFIRMED, code=ANOTHER_RECIPIENT, provider_ref="r1", facts=facts)
+    told = [late, shown] if reply_first else [shown, late]
+    await settle(saga, *told, *told)
+    assert (row_of(house).state, house.reviews) == ("IN_REVIEW", ["contradicting_return"])
+    assert took(house) == {"customer": -2000, "write_off": 2000}
+    assert isinstance(await saga.aask(ResolveReview(item_id="i", action="close", approval=APPROVAL)), Refusal)
+
+    assert isinstance(await saga.aask(ResolveReview(item_id="i", action="return", approval=APPROVAL)), TransactionRow)
+    second = operation(house, "DERIV_RETURN")
+    submitted = [one for one in house.told_to(DERIV_TRANSFERS) if isinstance(one, Submit)]
+    assert second != first
+    assert (submitted[-1].operation_id, submitted[-1].loginid) == (second, "CR100")
+    await settle(saga, rail(house, "DERIV_RETURN", Outcome.CONFIRMED, provider_ref="r2"))
+    assert (row_of(house).state, took(house)) == ("REVERSED", {"deriv_agent": -2000, "write_off": 2000})
+    assert json.loads(row_of(house).data)["return_transaction_id"] == "r2"
+    refused = await saga.aask(ResolveReview(item_id="i", action="return", approval=APPROVAL))
+    assert isinstance(refused, Refusal), "exactly once"

@@ -1,5 +1,6 @@
 """F55: Deriv says that it was done, for another recipient or another amount than was asked."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -16,10 +17,14 @@ from penpay.domain.movements import decode_movement, movement_unit
 from penpay.domain.rail_end import ANOTHER_RECIPIENT, Outcome, RailEnd, encode_rail_end
 from penpay.domain.strays import ALREADY_KNOWN
 from penpay.messages import InboxRow, ProbeAnswered, UnitRejected
+from penpay.stack import ProcessFailed
 from tests.actors.house import House
 from tests.actors.test_saga import accepted, evidence, operation, paid_body, rail, row_of, settle
 from tests.actors.test_strays import sweep
 from tests.domain.test_withdrawal_rules import failed_twice
+from tests.faults.stage import Stage
+from tests.faults.test_F078_refund_asked_twice import question
+from tests.faults.withdrawing import BALANCE_MINOR, held, operations, withdrawer
 from tests.rails.conftest import dialer, sandbox_rails  # noqa: F401 - fixtures
 from tests.rails.fakes import Sandbox
 from tests.rails.test_deriv import Rail, agent  # noqa: F401 - the agent is a fixture
@@ -82,6 +87,51 @@ def test_another_recipient_stops_the_return_of_a_withdrawal() -> None:
     )
     story.happens(event_of(story.saga, row))
     assert (str(story.state), story.reviews) == ("IN_REVIEW", ["contradicting_return"])
+
+
+SOMEBODY = "CRB755"
+LATE = {"fault": "late_reply", "fault_delay_s": 3.0, "loginid": SOMEBODY}
+"""Behind the call's time: the statement is read meanwhile, and does not say who got what."""
+
+
+async def decided(stage: Stage, transaction_id: str, action: str) -> None:
+    """Two people decide about the only question."""
+    item = await question(stage, transaction_id)
+    words = ("--action", action, "--by", "Achieng", "--second", "Brian", "--evidence", f"ticket {item[-6:]}", "--yes")
+    await asyncio.to_thread(stage.installation.run, "review", "resolve", item, *words)
+
+
+async def test_a_return_that_the_statement_showed_and_somebody_else_got_is_made_once_more(stage: Stage) -> None:
+    who = await withdrawer(stage)
+    withdrawal = await who.withdraw(b2c={"result_code": "2040"}, **LATE)
+    await stage.reaches(withdrawal, "REVERSED", within_s=60)
+    await stage.reaches(withdrawal, "IN_REVIEW")
+    assert stage.reviews(withdrawal) == ["contradicting_return"]
+    assert stage.postings(withdrawal)[-2:] == ["return_done", "undone"]
+    assert held(stage, withdrawal) == {"customer": -who.amount_minor}
+    with pytest.raises(ProcessFailed):
+        await decided(stage, withdrawal, "close")
+    assert stage.state(withdrawal) == "IN_REVIEW", "nobody has the dollars"
+    await decided(stage, withdrawal, "return")
+    await stage.reaches(withdrawal, "REVERSED", within_s=60)
+    assert operations(stage, withdrawal, "DERIV_RETURN") == [("CONFIRMED", 1), ("CONFIRMED", 1)]
+    assert stage.postings(withdrawal)[-2:] == ["return_hold:2", "return_done:2"]
+    assert ((await who.told()).counts, await who.balance_minor()) == ((1, 0, 1), BALANCE_MINOR)
+    assert (held(stage, withdrawal), stage.reviews(withdrawal)) == ({}, [])
+
+
+async def test_a_transfer_that_the_statement_showed_and_somebody_else_got_is_given_back(stage: Stage) -> None:
+    who = stage.customer()
+    deposit = await stage.deposit(who, deriv=LATE)
+    await stage.reaches(deposit, "COMPLETED")
+    await stage.reaches(deposit, "IN_REVIEW")
+    assert stage.reviews(deposit) == ["contradicting_transfer"]
+    assert stage.postings(deposit) == ["paid", "hold", "done", "undone"]
+    await decided(stage, deposit, "refund")
+    await stage.reaches(deposit, "REVERSED", within_s=40)
+    assert stage.postings(deposit)[-2:] == ["refund_hold", "refund_done"]
+    told = await stage.told(who)
+    assert (told.counts, [bool(one["reversed_by"]) for one in told.payments]) == ((1, 1, 0), [True])
 
 
 @pytest.mark.parametrize("minor", [965, 967, 1])

@@ -212,7 +212,7 @@ class Session:
             return
         if fault == "other_amount":
             exact = {**exact, "amount": Decimal(step.amount)}
-        if fault == "other_recipient":
+        if fault == "other_recipient" or step.loginid:
             exact = {**exact, "transfer_to": step.loginid}
         self._answer(fault, step, name, request, exact, loginid)
 
