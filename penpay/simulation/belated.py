@@ -1,6 +1,6 @@
-"""What Deriv does hours late: credits that nobody sees in time, and transfers that it executes after all.
+"""What Deriv does or says late: credits that nobody sees, transfers that it executes after all, and whom it had paid.
 
-Both are against its word, so nobody can prevent them: the books have to follow, and people have to be asked.
+All of it is against its word, so nobody can prevent it: the books have to follow, and people have to be asked.
 """
 
 import random
@@ -17,7 +17,7 @@ Hung = tuple[ServerEnd, dict[str, Any]]
 """Whom a transfer came from, and what it asks for."""
 SOMEBODY = "CR100099"
 """Who gets what goes astray."""
-BROKEN_WORD = ("deriv.credits_late", "deriv.executes_after_all")
+BROKEN_WORD = ("deriv.credits_late", "deriv.executes_after_all", "deriv.pays_another")
 MISSED_S = scaled(5_000.0)
 """A credit that is shown as late as this finds people looking at its withdrawal."""
 ELSEWHERE_S = 100.0
@@ -45,6 +45,8 @@ class Belated:
         self._awaited: list[tuple[Transfer, float]] = []
         self._kept: dict[str, list[Hung]] = {}
         """Transfers that hang, by description."""
+        self._unsaid: dict[str, tuple[ServerEnd, str]] = {}
+        """Replies of transfers that somebody else got, by description."""
 
     def shows(self, movement: int) -> bool:
         """Whether it was made and is hidden from nobody."""
@@ -54,6 +56,11 @@ class Belated:
     def keeps_any(self) -> bool:
         """Whether a transfer hangs."""
         return bool(self._kept)
+
+    @property
+    def keeps_words(self) -> bool:
+        """Whether a reply does."""
+        return bool(self._unsaid)
 
     # --- credits --------------------------------------------------------------------------------------------------
 
@@ -100,3 +107,13 @@ class Belated:
             for hung in self._kept.pop(description):
                 astray = self._dice.random() < ASTRAY
                 yield scaled(40.0) * self._dice.random(), hung, SOMEBODY if astray else hung[1]["transfer_to"]
+
+    def unsaid(self, description: str, end: ServerEnd, reply: str) -> None:
+        """A reply for later, when its transfer has been taken for what was asked, or people are asked."""
+        self._unsaid[description] = end, reply
+
+    def says(self, descriptions: set[str]) -> None:
+        """Now, where somebody still hears it."""
+        for description in [one for one in self._unsaid if one in descriptions]:
+            end, reply = self._unsaid.pop(description)
+            self._post.send(scaled(20.0) * self._dice.random(), end.say, reply)

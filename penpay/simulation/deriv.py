@@ -7,32 +7,22 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
 
-from penpay.simulation.belated import Belated
+from penpay.simulation.belated import SOMEBODY, Belated
 from penpay.simulation.clock import BEGAN_AT
+from penpay.simulation.deriv_frames import Fault, Members, frame, refusal
 from penpay.simulation.deriv_socket import ServerEnd
 from penpay.simulation.odds import Odds
 from penpay.simulation.post import Post
 from penpay.simulation.scale import AGENT, scaled
 from penpay.simulation.truth import Account, Movement, Transfer, Truth
 
-Members = dict[str, Any]
 SETTLES_S = scaled(600.0)
 """What Deriv has received it executes within this, or not at all."""
 ODD_MINOR = 100
 TICK_S = 0.000_001
 """Just before."""
 _MONEY = {"paymentagent_transfer", "paymentagent_withdraw"}
-
-
-class Fault(Exception):
-    """An error reply: nothing was executed."""
-
-    def __init__(self, code: str, message: str = "") -> None:
-        super().__init__(code, message)
-        self.code = code
-        self.message = message
 
 
 class Deriv:
@@ -113,16 +103,18 @@ class Deriv:
         elif odds.hits("deriv.silent"):
             return
         elif odds.hits("deriv.rate_limit"):
-            end.say(_error(name, request, Fault("RateLimit")))
+            end.say(refusal(name, request, Fault("RateLimit")))
         elif odds.hits("deriv.refuses") or (again and odds.hits("deriv.refuses_after_silence")):
             code = "PaymentAgentTransferError" if name == "paymentagent_transfer" else "PaymentAgentWithdrawError"
-            end.say(_error(name, request, Fault(code, "not allowed")))
+            end.say(refusal(name, request, Fault(code, "not allowed")))
         elif name == "paymentagent_transfer" and odds.hits("deriv.agent_short"):
-            end.say(_error(name, request, Fault("PaymentAgentTransferError", "Your balance is insufficient.")))
+            end.say(refusal(name, request, Fault("PaymentAgentTransferError", "Your balance is insufficient.")))
         elif not odds.knows("deriv.hides_reference") and odds.hits("deriv.moves_another_amount"):
             self._play_oddly(end, name, request)
         elif name == "paymentagent_transfer" and self.belated.keeps(end, request):
             return  # until it is given up
+        elif name == "paymentagent_transfer" and odds.hits("deriv.pays_another", heals=False):
+            self._pay_another(end, name, request)
         else:
             self._reply_somehow(end, self._answer(end, name, request), call_s)
 
@@ -138,6 +130,16 @@ class Deriv:
             end.drop()
         else:
             end.say(reply)
+
+    def _pay_another(self, end: ServerEnd, name: str, request: Members) -> None:
+        """Somebody else gets it. The statement shows it at once, and its reply comes last."""
+        self._truth.accounts.setdefault(SOMEBODY, Account(SOMEBODY, "", 0))
+        before = len(self._truth.transfers)
+        reply = self._answer(end, name, {**request, "transfer_to": SOMEBODY})
+        if len(self._truth.transfers) == before:
+            end.say(reply)
+        else:
+            self.belated.unsaid(request["description"], end, reply)
 
     def _reply_somehow(self, end: ServerEnd, reply: str, call_s: float) -> None:
         odds = self._odds
@@ -158,8 +160,8 @@ class Deriv:
         try:
             members = self._calls[name](end, request)
         except Fault as fault:
-            return _error(name, request, fault)
-        return _frame(name, request, members)
+            return refusal(name, request, fault)
+        return frame(name, request, members)
 
     # --- reads ----------------------------------------------------------------------------------------------------
 
@@ -312,7 +314,7 @@ class Deriv:
         moved = self._move(agent, self._truth.accounts.setdefault(loginid, Account(loginid, "", 0)), request)
         moved.after_all = True
         told = {"paymentagent_transfer": 1, "transaction_id": moved.id, "client_to_loginid": loginid}
-        end.say(_frame("paymentagent_transfer", request, told))
+        end.say(frame("paymentagent_transfer", request, told))
 
     def _may_stand_still(self) -> None:
         """Statements show this movement, and all that follow, only well behind the settle window; balances show it now.
@@ -358,7 +360,7 @@ class Deriv:
         for name, members in (("transaction", movement), ("balance", self._told_balance(account))):
             request = end.streams.get(name)
             if request is not None and (name == "balance" or self.belated.shows(row.id)):
-                end.say(_frame(name, request, {name: members, "subscription": {"id": name[0]}}))
+                end.say(frame(name, request, {name: members, "subscription": {"id": name[0]}}))
 
     def gone(self, end: ServerEnd) -> None:
         """A socket is closed."""
@@ -381,16 +383,8 @@ class Deriv:
         for end in list(self._watchers):
             request = end.streams.get("website_status")
             if request is not None:
-                end.say(_frame("website_status", request, {"website_status": {"site_status": status}}))
+                end.say(frame("website_status", request, {"website_status": {"site_status": status}}))
 
     def _drop_all(self) -> None:
         for end in list(self._watchers):
             end.drop()
-
-
-def _frame(name: str, request: Members, members: Members) -> str:
-    return json.dumps({"msg_type": name, "req_id": request.get("req_id"), **members})
-
-
-def _error(name: str, request: Members, fault: Fault) -> str:
-    return _frame(name, request, {"error": {"code": fault.code, "message": fault.message}})

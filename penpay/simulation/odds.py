@@ -103,6 +103,7 @@ FAULTS: Mapping[str, float] = {
     "actor.breaks_too_often": 0.5,
     "deriv.credits_late": 0.25,
     "deriv.executes_after_all": 0.3,
+    "deriv.pays_another": 0.2,
     "reversal.refused_untold": 0.5,
     "reversal.unheard": 0.4,
 }
@@ -123,6 +124,7 @@ LATEST = frozenset(
         "actor.breaks_too_often",
         "deriv.credits_late",
         "deriv.executes_after_all",
+        "deriv.pays_another",
         "deriv.statement_stands_still",
         "node.pause_before_call",
         "reversal.refused_untold",

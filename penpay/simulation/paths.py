@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from penpay.domain.fx import Direction
 from penpay.domain.review_kinds import WITNESS_LATE
 from penpay.domain.statement import description
 from penpay.domain.strays import CLAIMED
+from penpay.domain.unit import TransactionRow
 from penpay.simulation.store.rows import ReferenceRow, ReviewRow, StoredTransaction
 
 if TYPE_CHECKING:
@@ -25,17 +27,23 @@ PATHS = frozenset(
         "path.dollars_after_all",
         "path.dollars_after_all_twice",
         "path.dollars_after_all_astray",
+        "path.transfer_undone",
+        "path.return_undone",
+        "path.return_made_again",
     }
 )
 """A credit told to a withdrawal that people look at; one that they take out of suspense for it, from another shard, and
-with a crash before it is booked there; questions about a payout and a Reversal of which no result tells; and dollars
-that leave for a deposit when its shillings are on their way back."""
+with a crash before it is booked there; questions about a payout and a Reversal of which no result tells; dollars that
+leave for a deposit when its shillings are on their way back; and dollars of a deposit and of a return that a statement
+showed and somebody else got, with a return that is made once more."""
 _QUESTIONS = {
     ("payout_unknown", "the status of the payout"): "path.payout_declined_without_result",
     ("refund_overdue", "the status of the Reversal"): "path.refund_declined_without_result",
     ("refund_overdue", "Safaricom neither acknowledged"): "path.refund_untold",
 }
 INTERRUPTED = 0.6
+_TOLD = frozenset({"COMPLETED", "REVERSED", "IN_REVIEW"})
+"""Where a transfer has been believed, or people are asked about it: whatever is said now comes behind that."""
 
 
 class Paths:
@@ -77,9 +85,14 @@ class Paths:
         if row.state == "REFUND_SENDING" and world.deriv.belated.keeps_any:
             sent = {one.reference for one in world.server.schema.provider_operations if one.transaction_id == row.id}
             world.deriv.give_up({description(reference) for reference in sent})
+        if row.state in _TOLD and world.deriv.belated.keeps_words:
+            sent = {one.reference for one in world.server.schema.provider_operations if one.transaction_id == row.id}
+            world.deriv.belated.says({description(reference) for reference in sent})
         if not isinstance(before, StoredTransaction) or before.row.data == row.data:
             return
         for path in _told(row.data) - _told(before.row.data):
+            world.odds.saw(path)
+        for path in _undone(row) - _undone(before.row):
             world.odds.saw(path)
 
 
@@ -102,3 +115,13 @@ def _told(data: str) -> set[str]:
     if told.get("misdirected_transaction_id"):
         found.add("path.dollars_after_all_astray")
     return found
+
+
+def _undone(row: TransactionRow) -> set[str]:
+    """What it knows of dollars that had been taken for the customer's."""
+    if '"undone"' not in row.data:
+        return set()
+    if row.type == Direction.DEPOSIT:
+        return {"path.transfer_undone"}
+    again = row.state == "REVERSED" and json.loads(row.data)["returns"] > 1
+    return {"path.return_undone", "path.return_made_again"} if again else {"path.return_undone"}

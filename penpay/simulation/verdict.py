@@ -1,5 +1,6 @@
 """What must be true when a world has come to rest: truth and books say the same, and nobody was lied to."""
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from penpay.domain.ids import ulid_from_bytes
 from penpay.domain.review_kinds import HOLDING
 from penpay.domain.statement import description
 from penpay.domain.unit import TransactionRow
+from penpay.simulation.belated import SOMEBODY
 from penpay.simulation.books.sagas import holds
 from penpay.simulation.books.sweep import sweep
 from penpay.simulation.lookout import Failure
@@ -77,18 +79,27 @@ def _operation_of(originator_id: str) -> str:
     return ulid_from_bytes(bytes.fromhex(originator_id.replace("-", "")))
 
 
+def _theirs(row: TransactionRow, did: Effects) -> Sequence[Transfer]:
+    """Dollars that the customer got, as far as anybody was told: not those that a reply gave to somebody else."""
+    data = json.loads(row.data)
+    believed = {str(one[0]) for one in data.get("delivered", ())}
+    told = {data.get("misdirected_transaction_id", ""), *data.get("earlier_transaction_ids", ())} - believed
+    return [one for one in did.transfers if one.payee != SOMEBODY or str(one.id) not in told]
+
+
 def too_much(row: TransactionRow, did: Effects) -> Iterator[str]:
     """What must never have happened, whatever is still open."""
-    sent = [one for one in did.transfers if not one.after_all]
+    theirs = _theirs(row, did)
+    sent = [one for one in theirs if not one.after_all]
     if row.type == Direction.DEPOSIT:
         if len(sent) > len(did.payments):
             yield f"{row.id} was credited {len(sent)} times for {len(did.payments)} payments"
         if sent and did.given_back:
             yield f"{row.id} was credited and given back"
-    elif len(did.payouts_minor) + len(did.transfers) > len(did.debits):
+    elif len(did.payouts_minor) + len(theirs) > len(did.debits):
         yield f"{row.id}: {did}"
-    amount_minor = row.receive.minor if row.type == Direction.DEPOSIT else row.send.minor
-    wrong = [one for one in sent if (one.payee, one.asked_minor) != (row.deriv_loginid, amount_minor)]
+    asked = (row.deriv_loginid, (row.receive if row.type == Direction.DEPOSIT else row.send).minor)
+    wrong = [one for one in sent if one.payee != SOMEBODY and (one.payee, one.asked_minor) != asked]
     if wrong:
         yield f"{row.id} sent {wrong[0]}"
     odd = [one for one in (*did.transfers, *did.debits) if one.is_odd]
@@ -111,16 +122,16 @@ def ends(row: TransactionRow, did: Effects) -> Iterator[str]:
     """A final state says exactly what happened."""
     if any(one.after_all for one in did.transfers):
         return  # no state tells of both ways, and people were asked
-    expected = _ENDS.get((row.type, row.state))
+    expected, theirs = _ENDS.get((row.type, row.state)), _theirs(row, did)
     happened = (
         len(did.payments),
         did.given_back,
         len(did.debits),
-        len(did.transfers),
+        len(theirs),
         len(did.payouts_minor),
     )
     if expected is not None and happened != expected:
-        yield f"{row.id} is {row.state}, the rails say {did}"
+        yield f"{row.id} is {row.state}, the rails say {did}, {len(theirs)} of the transfers to its customer"
 
 
 def denied(world: "World", transaction_id: str, did: Effects) -> Iterator[str]:
