@@ -669,7 +669,12 @@ things: st.SearchStrategy[Any] = st.one_of(
     st.builds(ev.PayoutClaimed),
     st.builds(ev.PayoutNotCompleted, status=st.just("Declined"), at=times),
     st.builds(ev.ReturnConfirmed, transaction_id=st.sampled_from(["r1", "r2"]), amount=amounts, proof=st.just("reply")),
-    st.builds(ev.ReturnPaidAnother, transaction_id=st.just("r1"), loginid=st.just("CR2"), attempt=attempts),
+    st.builds(
+        ev.ReturnPaidAnother,
+        transaction_id=st.sampled_from(["r1", "r2", "H1"]),
+        loginid=st.just("CR2"),
+        attempt=attempts,
+    ),
     st.builds(ev.ReturnRefused, code=st.just("x"), attempt=attempts, hold=st.booleans()),
     st.builds(ev.ReturnNotSent, code=st.just("x"), attempt=attempts),
     st.builds(ev.ReturnOutcomeUnknown, code=st.just("x"), attempt=attempts),
