@@ -86,6 +86,7 @@ class Timers:
         timer.handle = self._cell.loop.call_later(delay_s, self._fire, timer)
 
     def _fire(self, timer: Timer) -> None:
+        timer.handle = None  # it holds the timer: a ring, which only the collector would free
         if self._armed.get(timer.key) is timer:
             cell = self._cell
             letter = Stamped(timer.message, cell.loop.time(), self._incarnation, timer)

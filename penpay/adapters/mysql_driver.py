@@ -93,7 +93,10 @@ class Session(asyncio.Protocol):
         finally:
             self._answered = self._reading = None
         if reading.refused is not None:
-            raise reading.refused
+            try:
+                raise reading.refused
+            finally:
+                del reading  # the error holds this frame: a ring
 
     def _look(self) -> None:
         """The timer: it is set for the statement that ran when it was set, and moves on to the one that runs now."""

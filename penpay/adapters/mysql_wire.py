@@ -67,7 +67,8 @@ class Reading:
         self._columns_left = 0
         self._meanings: list[Meaning] = []
         self._rows: list[Row] = []
-        self._step: Callable[[bytes], bool] = self._first
+        # A function of the class: a method of this object would make a ring, which only the collector would free.
+        self._step: Callable[[Reading, bytes], bool] = Reading._first
 
     def feed(self, data: bytes) -> bool:
         """Take bytes as they came; True once the last answer is whole.
@@ -98,7 +99,7 @@ class Reading:
                 if length == WHOLE:
                     continue
                 payload, self._part = self._part, b""
-            done = self._step(payload)
+            done = self._step(self, payload)
         if at < size:
             if done:
                 raise InternalError("more than the answer")
@@ -126,20 +127,20 @@ class Reading:
             raise InternalError("the server asks for a file")
         self._columns_left, _ = _number(payload, 0)
         self._meanings, self._rows = [], []
-        self._step = self._column
+        self._step = Reading._column
         return False
 
     def _column(self, payload: bytes) -> bool:
         self._meanings.append(meaning(payload))
         self._columns_left -= 1
         if not self._columns_left:
-            self._step = self._columns_end
+            self._step = Reading._columns_end
         return False
 
     def _columns_end(self, payload: bytes) -> bool:
         if payload[0] != _EOF:
             raise InternalError("no end of the columns")
-        self._step = self._row
+        self._step = Reading._row
         return False
 
     def _row(self, payload: bytes) -> bool:
@@ -153,14 +154,14 @@ class Reading:
         return False
 
     def _ended(self, status: int) -> bool:
-        self._step = self._first
+        self._step = Reading._first
         return not status & SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 
     def _failed(self, payload: bytes) -> bool:
         try:
             MysqlPacket(payload, _CODEC).raise_for_error()
         except MySQLError as error:
-            self.refused = error
+            self.refused = error.with_traceback(None)  # whose frames hold this reading
         return True
 
 

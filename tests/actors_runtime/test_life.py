@@ -6,6 +6,8 @@ from contextvars import ContextVar
 import pytest
 
 from actors.base import AsyncioActor, EntityActor, StartFailed, Terminated, Unavailable
+from actors.runtime.timers import Timer
+from tests.harness.rings import rings
 
 
 class Recorder:
@@ -171,6 +173,17 @@ async def test_a_timer_fires_once(kind, log):
     await ref.aask(("timer", "a", 0.001))
     await until(lambda: "timer a" in log)
     assert len(ref._cell.actor.timers) == 0
+    await ref.shutdown()
+
+
+async def test_a_timer_that_fired_is_freed_without_the_collector(kind, log):
+    ref = kind.start(log)
+    with rings() as left:
+        await ref.aask(("timer", "a", 0.001))
+        await ref.aask(("every", "b", 0.001))
+        await until(lambda: "timer a" in log and log.count("tick b") > 2)
+        await ref.aask(("cancel", "b"))
+    assert not [one for one in left if isinstance(one, Timer | asyncio.TimerHandle)]
     await ref.shutdown()
 
 

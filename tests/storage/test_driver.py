@@ -13,7 +13,8 @@ from pymysql.err import DataError, InterfaceError, InternalError, MySQLError, Op
 
 from penpay.adapters import mysql_driver, mysql_wire
 from penpay.adapters.mysql import Dsn
-from penpay.adapters.mysql_wire import Reading
+from penpay.adapters.mysql_wire import Answer, Reading
+from tests.harness.rings import rings
 from tests.harness.wire import Wire
 
 STATEMENTS = [
@@ -157,6 +158,14 @@ async def test_an_idle_session_is_not_ended_by_the_time_of_its_last_statement(bo
     await ours.run(b"SELECT 1", [], timeout_s=0.05)
     await asyncio.sleep(0.1)
     assert await ours_says(ours, "SELECT 2") == [(1, ((2,),))]
+
+
+async def test_an_answer_is_freed_without_the_collector(both):
+    ours, _ = both
+    with rings() as left:
+        for text in ("SELECT 1; DO 0; SELECT 'a' UNION SELECT 'b'", "SELECT nothing FROM nowhere"):
+            await ours_says(ours, text)
+    assert not [one for one in left if isinstance(one, Reading | Answer)]
 
 
 # --- the bytes ---
