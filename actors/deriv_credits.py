@@ -14,9 +14,8 @@ from typing import Any
 import structlog
 
 from actors.base import AsyncioActor
+from actors.deriv_credit_parts import CreditParts
 from actors.deriv_resolver import CREDIT_KIND
-from actors.deriv_statement import AgentStatement
-from actors.rail_lease import LeaseHolder
 from actors.saga_bell import tell_saga
 from penpay.domain.credits import (
     Awaited,
@@ -31,50 +30,19 @@ from penpay.domain.credits import (
 from penpay.domain.debit_proof import is_unmarked, marks_from_text
 from penpay.domain.errors import BadInput, NotSent, StoreError
 from penpay.domain.statement import CLOCK_MARGIN, StatementRow, sent_at
-from penpay.messages import InboxRow, ProbeAnswered
+from penpay.messages import ProbeAnswered
 from penpay.messages_rails import ProbeWitness
-from penpay.ports import Addresses, AttemptStore, Clock, Ids, InboxStore, OperationRow, SentAttempt
-from penpay.ports_rails import RailReads
+from penpay.ports import OperationRow, SentAttempt
 
 log = structlog.get_logger("penpay.rails")
 
 ACCOUNT = "deriv_agent"
-REVIEW_SHARD = 0
 KIND = "credit"
 """Kind of the inbox row; its body is an `UnmatchedCredit`."""
 _WAITING_MAX = 5000
 _OFFERED_KEPT = 10_000
 _CLOCKS_APART = timedelta(hours=2)
 """By how much the clock of a node that recorded a debit may have been behind: only how far rows are read back."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreditSettings:
-    """Seconds. Deriv may still be executing a debit that it received `settle_s` ago.
-
-    A credit is nobody's when it is `unclaimed_s` old. The first look after a start reaches back `reach_s`.
-    """
-
-    settle_s: float = 600.0
-    unclaimed_s: float = 1800.0
-    look_every_s: float = 60.0
-    balance_every_s: float = 60.0
-    reach_s: float = 86_400.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreditParts:
-    """What the actor works with."""
-
-    lease: LeaseHolder
-    statement: AgentStatement
-    attempts: AttemptStore
-    reads: RailReads
-    inbox: InboxStore
-    addresses: Addresses
-    clock: Clock
-    ids: Ids
-    settings: CreditSettings = CreditSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +170,7 @@ class DerivCreditsActor(AsyncioActor):
         amounts = {debit.amount for debit in debits}
         known = {*(debit.operation_id for debit in debits), *self._offered.values()}
         open_ = await self._parts.attempts.unwitnessed(since - settle - _CLOCKS_APART)
-        others = await self._debits([row for row in open_ if row.amount in amounts and row.id not in known])
+        others = await self._debits([row for row in open_.waiting if row.amount in amounts and row.id not in known])
         return [*debits, *(debit for debit in others if debit.until + CLOCK_MARGIN >= since)]
 
     async def _listed(self, since: datetime) -> tuple[Sequence[StatementRow], bool]:
@@ -288,17 +256,22 @@ class DerivCreditsActor(AsyncioActor):
         now = self._parts.statement.witness.server_now()
         until, reach = now - timedelta(seconds=settings.unclaimed_s), now - timedelta(seconds=settings.reach_s)
         booked = await self._parts.reads.booked_since(ACCOUNT)
-        reviewed = await attempts.unwitnessed_in_review(max(booked, reach))
-        looked = [self._looked_until or reach, *(debit.created_at for debit in reviewed)]
-        since = max(booked, min(looked) - CLOCK_MARGIN)
-        if since >= until and not reviewed:
+        missed_since = max(booked, reach)
+        missed = {debit.id: debit.created_at for debit in (await attempts.unwitnessed(missed_since)).in_review}
+        since = max(booked, min([self._looked_until or reach, *missed.values()]) - CLOCK_MARGIN)
+        if since >= until and not missed:
             return until
         read = await self._parts.statement.read(since)
         rows = [row for row in credits_of(read.rows) if booked < row.at and str(row.id) not in self._filed]
         if not rows:
             return until
-        # By rows, not by questions: after an outage all credits are old, and few sagas have asked.
-        open_ = await attempts.unwitnessed(since - timedelta(seconds=settings.settle_s) - _CLOCKS_APART)
+        # By rows, not by questions: after an outage all credits are old, and few sagas have asked. And behind the
+        # statement, or a debit that is younger than this look would lose its credit to one in review.
+        debits = await attempts.unwitnessed(since - timedelta(seconds=settings.settle_s) - _CLOCKS_APART)
+        reviewed = [debit for debit in debits.in_review if debit.id in missed]
+        # What came before people since may have an older credit than was read: it is left for the next look.
+        came = [one for one in debits.in_review if one.id not in missed and one.created_at >= missed_since]
+        open_ = [*debits.waiting, *came]
         # Behind the debits that wait: what is recorded in between is then found used.
         owners = await attempts.used_references(CREDIT_KIND, [str(row.id) for row in rows])
         unused = [row for row in rows if str(row.id) not in owners]
@@ -341,16 +314,7 @@ class DerivCreditsActor(AsyncioActor):
 
     async def _file(self, row: StatementRow) -> None:
         credit = UnmatchedCredit(transaction_id=str(row.id), amount=row.amount, at=row.at, longcode=row.longcode)
-        evidence = InboxRow(
-            id=self._parts.ids.ulid(),
-            shard=REVIEW_SHARD,
-            kind=KIND,
-            operation_id="",
-            body=encode_credit(credit),
-            trusted_source=True,
-            received_at=self._parts.clock.now(),
-        )
-        new = await self._parts.inbox.add(evidence, dedupe_key=f"{KIND}:{row.id}", source="deriv")
+        new = await self._parts.put_aside(KIND, encode_credit(credit), dedupe_key=f"{KIND}:{row.id}")
         self._filed.add(str(row.id))
         if new:
             log.error("dollars arrived that nobody claims", rail="deriv", transaction=row.id, amount=row.amount.text())

@@ -127,6 +127,14 @@ class OperationRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwitnessed:
+    """Debits of which our side was not seen: withdrawals that wait for it, and those before people, at one moment."""
+
+    waiting: Sequence[OperationRow]
+    in_review: Sequence[OperationRow]
+
+
+@dataclass(frozen=True, slots=True)
 class SagaRows:
     """Everything a saga needs after a restart: its row, its operations, its unconsumed evidence in order."""
 
@@ -306,15 +314,8 @@ class AttemptStore(Protocol):
         """
         ...
 
-    async def unwitnessed(self, since: datetime) -> Sequence[OperationRow]:
-        """Debits that were executed, or may have been, and whose withdrawals still wait for the agent's side of them.
-
-        Of those recorded at `since` or later, oldest first.
-        """
-        ...
-
-    async def unwitnessed_in_review(self, since: datetime) -> Sequence[OperationRow]:
-        """Executed debits at whose withdrawals people look before the agent's side of them was seen; as above."""
+    async def unwitnessed(self, since: datetime) -> Unwitnessed:
+        """Of the debits recorded at `since` or later, oldest first."""
         ...
 
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:

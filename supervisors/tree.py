@@ -13,7 +13,8 @@ from actors.base import Blueprint
 from actors.daraja_gate import DarajaGateActor, GateParts
 from actors.daraja_pollers import DarajaPollersActor, PollerParts
 from actors.deriv_agent import AgentWitness
-from actors.deriv_credits import CreditParts, DerivCreditsActor
+from actors.deriv_credit_parts import CreditParts
+from actors.deriv_credits import DerivCreditsActor
 from actors.deriv_customers import CustomersParts, DerivCustomersActor
 from actors.deriv_resolver import DerivResolverActor, ResolverParts
 from actors.deriv_session import DerivSessionActor

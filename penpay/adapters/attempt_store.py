@@ -21,7 +21,7 @@ from penpay.domain.json_text import canonical_json
 from penpay.domain.rail_end import MOVED_BY
 from penpay.domain.unit import OperationState
 from penpay.messages import InboxRow
-from penpay.ports import Attempt, AttemptEnd, Clock, Ids, OperationRow, Sealer, SentAttempt
+from penpay.ports import Attempt, AttemptEnd, Clock, Ids, OperationRow, Sealer, SentAttempt, Unwitnessed
 
 BATCH_MAX = 64
 WAITING_MAX = 4096
@@ -152,12 +152,11 @@ class MySqlAttemptStore:
     async def unresolved(self, kind: str) -> Sequence[OperationRow]:
         return list(map(operation_row, await self._database.rows(self._queries("unresolved", kind=kind))))
 
-    async def unwitnessed(self, since: datetime) -> Sequence[OperationRow]:
-        return list(map(operation_row, await self._database.rows(self._queries("unwitnessed", since=since))))
-
-    async def unwitnessed_in_review(self, since: datetime) -> Sequence[OperationRow]:
-        query = self._queries("unwitnessed_in_review", since=since)
-        return list(map(operation_row, await self._database.rows(query)))
+    async def unwitnessed(self, since: datetime) -> Unwitnessed:
+        found: dict[bool, list[OperationRow]] = {False: [], True: []}
+        for *columns, in_review in await self._database.rows(self._queries("unwitnessed", since=since)):
+            found[bool(in_review)].append(operation_row(tuple(columns)))
+        return Unwitnessed(waiting=found[False], in_review=found[True])
 
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
         rows = await self._database.rows(self._queries("newest", ids=operation_ids))

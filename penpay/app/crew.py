@@ -9,7 +9,7 @@ import structlog
 from actors.daraja_gate import GateParts, GateSettings
 from actors.daraja_pollers import PollerParts, PollerSettings
 from actors.deriv_agent import Agent, AgentWitness
-from actors.deriv_credits import CreditParts, CreditSettings
+from actors.deriv_credit_parts import CreditParts, CreditSettings
 from actors.deriv_customers import CustomersParts
 from actors.deriv_resolver import ResolverParts, ResolverSettings
 from actors.deriv_session_parts import SessionParts, SessionSettings

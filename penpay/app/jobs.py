@@ -8,7 +8,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from actors.anchors import AnchorParts
-from actors.deriv_credits import CreditParts
+from actors.deriv_credit_parts import CreditParts
 from actors.periodic import Job
 from penpay import invariants
 from penpay.adapters.anchor_files import AnchorFiles

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from actors.deriv_credits import CreditParts
+from actors.deriv_credit_parts import CreditParts
 from actors.deriv_statement import AgentStatement
 from actors.periodic import Job
 from penpay.adapters.agent_account import AgentReading
@@ -19,8 +19,6 @@ from penpay.app.outside import Connected, lists_of
 from penpay.domain.errors import GatewayError
 from penpay.domain.movements import KIND, encode_movement, movement_of
 from penpay.domain.reconciliation import Finding, Remedy, Verdict
-from penpay.domain.strays import SHARD
-from penpay.messages import InboxRow
 from penpay.provider_lists import ACCOUNTS, AGENT, Lists, kind_of
 
 log = structlog.get_logger()
@@ -90,16 +88,7 @@ class AgentReconciliation:
         assert finding.amount is not None
         movement = movement_of(kind_of(AGENT, finding.amount), finding)
         assert movement is not None
-        evidence = InboxRow(
-            id=self._agent.ids.ulid(),
-            shard=SHARD,
-            kind=KIND,
-            operation_id="",
-            body=encode_movement(movement),
-            trusted_source=True,
-            received_at=self._lists.clock.now(),
-        )
         key = f"{KIND}:{finding.remedy.name.lower()}:{finding.ref}"
-        if await self._agent.inbox.add(evidence, dedupe_key=key, source="deriv"):
+        if await self._agent.put_aside(KIND, encode_movement(movement), dedupe_key=key):
             amount = finding.amount.text()
             log.error("the agent's statement differs", ref=finding.ref, amount=amount, found=finding.words)

@@ -108,13 +108,15 @@ WHERE n.attempts > o.attempts_closed
 ORDER BY o.created_at;
 
 -- name: unwitnessed
--- Debits that were executed, or may have been, and whose withdrawals still wait for the agent's side.
+-- Debits of which our side was not seen: those that were executed, or may have been, and whose withdrawals wait for it,
+-- and those that were executed, and whose withdrawals people look at. In one look: a debit may go from here to there.
 SELECT
   o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
   o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request,
   (SELECT COUNT(*) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id) AS attempts,
   EXISTS (SELECT 1 FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id AND a.outcome = '') AS under_way,
-  k.wrapped
+  k.wrapped,
+  o.state = 'CONFIRMED' AND t.state = 'IN_REVIEW' AS in_review
 FROM {ledger}.provider_operations o
 JOIN {ledger}.transactions t ON t.id = o.transaction_id
 LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
@@ -122,33 +124,16 @@ WHERE o.kind = 'DERIV_WITHDRAW'
   AND o.state IN ('INTENT', 'SENT', 'UNKNOWN', 'CONFIRMED')
   AND o.created_at >= :since
   AND CASE
-    WHEN o.state = 'CONFIRMED' THEN t.state = 'DEBITED'
-    ELSE EXISTS (
+    WHEN o.state <> 'CONFIRMED' THEN EXISTS (
       SELECT 1 FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id AND a.attempt > o.attempts_closed
     )
+    WHEN t.state = 'IN_REVIEW' THEN NOT EXISTS (
+      SELECT 1
+      FROM {ledger}.provider_references r
+      WHERE r.operation_id = o.id AND r.kind IN ('deriv_credit', 'deriv_credit_claimed')
+    )
+    ELSE t.state = 'DEBITED'
   END
-ORDER BY o.created_at;
-
--- name: unwitnessed_in_review
--- Debits that were executed, and whose withdrawals people look at before the agent's side of them was seen.
-SELECT
-  o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
-  o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request,
-  (SELECT COUNT(*) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id) AS attempts,
-  EXISTS (SELECT 1 FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id AND a.outcome = '') AS under_way,
-  k.wrapped
-FROM {ledger}.provider_operations o
-JOIN {ledger}.transactions t ON t.id = o.transaction_id
-LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
-WHERE o.kind = 'DERIV_WITHDRAW'
-  AND o.state = 'CONFIRMED'
-  AND o.created_at >= :since
-  AND t.state = 'IN_REVIEW'
-  AND NOT EXISTS (
-    SELECT 1
-    FROM {ledger}.provider_references r
-    WHERE r.operation_id = o.id AND r.kind IN ('deriv_credit', 'deriv_credit_claimed')
-  )
 ORDER BY o.created_at;
 
 -- name: newest

@@ -19,7 +19,7 @@ from penpay.domain.rail_end import MOVED_BY, Outcome, RailEnd, decode_rail_end, 
 from penpay.domain.unit import OperationKind
 from penpay.messages import EvidenceArrived, InboxRow
 from penpay.messages_rails import Submit
-from penpay.ports import Attempt, AttemptEnd, Lease, OperationRow, SentAttempt
+from penpay.ports import Attempt, AttemptEnd, Lease, OperationRow, SentAttempt, Unwitnessed
 from penpay.sandbox.house import House
 
 TRANSACTION = "01J9ZK3W00000000000000000T"
@@ -264,7 +264,7 @@ class MemoryAttempts:
             and row.state in {"INTENT", "UNKNOWN"}
         ]
 
-    async def unwitnessed(self, since: datetime) -> Sequence[OperationRow]:
+    async def unwitnessed(self, since: datetime) -> Unwitnessed:
         taken = set(self.references.values())
         confirmed = [
             row
@@ -272,12 +272,12 @@ class MemoryAttempts:
             if (row.kind, row.state) == ("DERIV_WITHDRAW", "CONFIRMED") and row.id not in taken | self.reviewed
         ]
         open_ = [*confirmed, *await self.unresolved("DERIV_WITHDRAW")]
-        return sorted((row for row in open_ if row.created_at >= since), key=lambda row: row.created_at)
-
-    async def unwitnessed_in_review(self, since: datetime) -> Sequence[OperationRow]:
-        taken = set(self.references.values())
-        found = [row for row in self.operations.values() if row.id in self.reviewed and row.id not in taken]
-        return sorted((row for row in found if row.created_at >= since), key=lambda row: row.created_at)
+        missed = [row for row in self.operations.values() if row.id in self.reviewed and row.id not in taken]
+        waiting, in_review = (
+            sorted((row for row in rows if row.created_at >= since), key=lambda row: row.created_at)
+            for rows in (open_, missed)
+        )
+        return Unwitnessed(waiting=waiting, in_review=in_review)
 
     async def newest(self, operation_ids: Sequence[str]) -> Mapping[str, SentAttempt]:
         if self.away:

@@ -13,7 +13,8 @@ import pytest
 from actors.base import AsyncioActorRef
 from actors.deriv_agent import Agent, AgentWitness
 from actors.deriv_calls import Call, CallEnd
-from actors.deriv_credits import CreditParts, CreditSettings, DerivCreditsActor
+from actors.deriv_credit_parts import CreditParts, CreditSettings
+from actors.deriv_credits import DerivCreditsActor
 from actors.deriv_equals import Equals
 from actors.deriv_greeting import Greeting
 from actors.deriv_resolver import DerivResolverActor, ResolverParts, ResolverSettings

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from actors.deriv_credit_parts import CreditSettings
 from actors.deriv_customer_session import ANOTHER_ACCOUNT, NO_PAYMENTS_SCOPE
+from actors.deriv_statement import AgentStatement, StatementRead
 from actors.deriv_withdrawals import (
     ANOTHER_AGENT,
     CODE_MALFORMED,
@@ -862,6 +866,62 @@ async def test_a_credit_that_two_debits_in_review_can_have_made_is_told_to_none_
         await until(lambda: rail.filed.rows)
     assert len(rail.filed.rows) == 1
     assert rail.post.kept[SAGA].empty()
+
+
+@dataclass
+class HappensMeanwhile:
+    """A statement, and what happens before it is read."""
+
+    real: AgentStatement
+    happens: Callable[[], Awaitable[object]]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    async def read(self, since: datetime) -> StatementRead:
+        await self.happens()
+        return await self.real.read(since)
+
+
+async def test_a_credit_of_a_debit_that_goes_before_people_while_the_statement_is_read_is_not_filed(rail):
+    """It waits no more, and was not in review yet: whoever asks for the two apart may meet it in neither."""
+    rail.dialer = Reworded(rail.dialer, nameless)
+    rail.credits = CreditSettings(look_every_s=3600.0)
+
+    async def before_people() -> None:
+        rail.attempts.reviewed |= rail.attempts.operations.keys()
+
+    rail.statement = HappensMeanwhile(rail.statement, before_people)
+    async with rail.running():
+        submit, _ = await debited(rail, await customer(rail))
+        rail.clock.turn(1801)
+        credits_actor = inside(rail.post.bound[DERIV_CREDITS])
+        await credits_actor._file_unmatched()
+        assert rail.filed.rows == []
+        await credits_actor._file_unmatched()
+        told = await rail.post.next()
+    assert (told.operation_id, told.outcome) == (submit.operation_id, "CONFIRMED")
+    assert rail.filed.rows == []
+
+
+async def test_a_debit_in_review_is_not_told_the_credit_of_one_that_is_made_while_the_statement_is_read(rail):
+    rail.dialer = Reworded(rail.dialer, nameless)
+    rail.credits = CreditSettings(look_every_s=3600.0)
+    made: list[str] = []
+
+    async def another() -> None:
+        submit, _ = await debited(rail, await customer(rail, "CR502"))
+        made.append(submit.operation_id)
+
+    rail.statement = HappensMeanwhile(rail.statement, another)
+    async with rail.running():
+        await in_review(rail, await customer(rail))
+        (moved,) = await withdrawn(rail)
+        rail.attempts.references[str(moved["other_transaction_id"])] = "somebody else's: ours never came"
+        await inside(rail.post.bound[DERIV_CREDITS])._file_unmatched()
+    assert len(made) == 1
+    assert rail.post.kept[SAGA].empty()
+    assert rail.filed.rows == []
 
 
 async def test_what_was_told_to_a_debit_that_waits_no_more_is_filed(rail):

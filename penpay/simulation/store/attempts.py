@@ -9,7 +9,7 @@ from penpay.domain.errors import Conflict
 from penpay.domain.rail_end import MOVED_BY, Outcome, RailEnd, encode_rail_end
 from penpay.domain.unit import OVER, OperationKind, OperationState
 from penpay.messages import InboxRow
-from penpay.ports import Attempt, AttemptEnd, OperationRow, SentAttempt
+from penpay.ports import Attempt, AttemptEnd, OperationRow, SentAttempt, Unwitnessed
 from penpay.simulation.store.inbox import checked, put_once
 from penpay.simulation.store.ledger import fence_lock, operation_locks
 from penpay.simulation.store.node import MemoryNode
@@ -96,9 +96,13 @@ class MemoryAttemptStore:
         found = (operation_row(self._node.server, stored) for stored in open_operations(self._node.server, (kind,)))
         return [operation for operation in found if operation.attempts > operation.attempts_closed]
 
-    async def unwitnessed(self, since: datetime) -> Sequence[OperationRow]:
+    async def unwitnessed(self, since: datetime) -> Unwitnessed:
         await self._node.look("attempts.unwitnessed")
-        return [debit for debit in self._debits(since) if self._awaits_witness(debit)]
+        debits = self._debits(since)
+        return Unwitnessed(
+            waiting=[debit for debit in debits if self._awaits_witness(debit)],
+            in_review=[debit for debit in debits if self._is_missed(debit)],
+        )
 
     def _debits(self, since: datetime) -> Sequence[OperationRow]:
         return [
@@ -114,10 +118,6 @@ class MemoryAttemptStore:
 
     def _stage(self, debit: OperationRow) -> str:
         return self._schema.transactions.rows[debit.transaction_id].row.state
-
-    async def unwitnessed_in_review(self, since: datetime) -> Sequence[OperationRow]:
-        await self._node.look("attempts.unwitnessed_in_review")
-        return [debit for debit in self._debits(since) if self._is_missed(debit)]
 
     def _is_missed(self, debit: OperationRow) -> bool:
         if debit.state != OperationState.CONFIRMED or self._stage(debit) != "IN_REVIEW":

@@ -40,7 +40,6 @@ _READS = (
     *("users.load", "users.answer", "users.quote", "users.newest_code"),
     *("inbox.waiting", "inbox.transactions_of"),
     *("attempts.abandoned", "attempts.intents", "attempts.unresolved", "attempts.unwitnessed"),
-    "attempts.unwitnessed_in_review",
     *("attempts.newest", "attempts.used_references"),
     *("outbox.after", "outbox.cursor", "outbox.newest"),
     *("rail_reads.operations", "rail_reads.reserved_payouts_minor", "rail_reads.booked_since"),

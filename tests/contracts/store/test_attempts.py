@@ -20,7 +20,7 @@ from penpay.domain.unit import (
     TransactionEvent,
 )
 from penpay.messages import UnitRejected
-from penpay.ports import AttemptEnd
+from penpay.ports import AttemptEnd, Unwitnessed
 from tests.contracts.store.ledgers import ledger
 from tests.contracts.store.units import begun, cancelled, confirmed, debited, status_changed, withdrawal
 from tests.ledger.house import fresh_id, paid, stepped, stk
@@ -382,12 +382,13 @@ async def test_debits_that_wait_for_our_side_of_them_are_unwitnessed(rail):
     await rail.commit(replace(waiting, transaction=replace(waiting.transaction, events=steps)))
     await rail.commit(debited(seen))
     await rail.begin(begun_.new_operations[0].id)
-    rows = await rail.process.attempts.unwitnessed(begun_.at - timedelta(hours=1))
-    assert {(row.id, row.state, row.attempts) for row in rows} == {
+    found = await rail.process.attempts.unwitnessed(begun_.at - timedelta(hours=1))
+    assert {(row.id, row.state, row.attempts) for row in found.waiting} == {
         (first.new_operations[0].id, "CONFIRMED", 0),
         (begun_.new_operations[0].id, "INTENT", 1),
     }
-    assert await rail.process.attempts.unwitnessed(begun_.at + timedelta(hours=1)) == []
+    assert found.in_review == []
+    assert await rail.process.attempts.unwitnessed(begun_.at + timedelta(hours=1)) == Unwitnessed([], [])
 
 
 def in_review(first, **changes):
@@ -406,9 +407,10 @@ async def test_executed_debits_in_review_are_known_until_our_side_of_them_is(rai
     await rail.commit(in_review(missed))
     await rail.commit(in_review(seen, references=(reference,)))
     await rail.commit(debited(other))
-    rows = await rail.process.attempts.unwitnessed_in_review(missed.at - timedelta(hours=1))
-    assert [(row.id, row.state) for row in rows] == [(missed.new_operations[0].id, "CONFIRMED")]
-    assert await rail.process.attempts.unwitnessed_in_review(missed.at + timedelta(hours=1)) == []
+    found = await rail.process.attempts.unwitnessed(missed.at - timedelta(hours=1))
+    assert [(row.id, row.state) for row in found.in_review] == [(missed.new_operations[0].id, "CONFIRMED")]
+    assert found.waiting == []
+    assert await rail.process.attempts.unwitnessed(missed.at + timedelta(hours=1)) == Unwitnessed([], [])
 
 
 async def test_the_newest_attempt_and_used_references_are_known(rail):
