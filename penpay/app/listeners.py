@@ -261,9 +261,11 @@ def _desks(house: NodeHouse, bells: Bells) -> tuple[ReviewDesk, ReconcileDesk, C
     staff_log = MySqlSysAudit(database)
     kyc = MySqlKyc(database, outside.sealer)
     four_eyes = FourEyes(MySqlApprovals(database), staff_log)
+    lists = lists_of(outside)
     review = ReviewDesk(
         reviews=MySqlReviews(database),
         four_eyes=four_eyes,
+        movements=lists,
         names=kyc,
         ids=outside.ids,
         addresses=house.addresses,
@@ -277,7 +279,7 @@ def _desks(house: NodeHouse, bells: Bells) -> tuple[ReviewDesk, ReconcileDesk, C
         ids=outside.ids,
         staff_log=staff_log,
         reads=outside.stores.rail_reads,
-        movements=lists_of(outside),
+        movements=lists,
         floats=lambda: house.board.floats,
         closed=house.gate.closed,
         ask_s=ask_s,

@@ -88,7 +88,6 @@ class AgentReconciliation:
         assert finding.amount is not None
         movement = movement_of(kind_of(AGENT, finding.amount), finding)
         assert movement is not None
-        key = f"{KIND}:{finding.remedy.name.lower()}:{finding.ref}"
-        if await self._agent.put_aside(KIND, encode_movement(movement), dedupe_key=key):
+        if await self._agent.put_aside(KIND, encode_movement(movement), dedupe_key=f"{KIND}:{movement.key}"):
             amount = finding.amount.text()
             log.error("the agent's statement differs", ref=finding.ref, amount=amount, found=finding.words)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 ACTIONS = (
     "credit, pay: send it on. refund, return: send it back. executed, absent: how an unknown operation ended. settle: "
     "all was given back by hand; surplus: what was set aside of it was. own: the house's own top-up or withdrawal; "
-    "lost: dollars that are gone. approve: another name on Deriv. close: nothing is left to be done."
+    "lost: dollars that are gone. correct: the books follow what the provider lists. approve: another name on Deriv. "
+    "close: nothing is left to be done."
 )
 EVIDENCE = (
     "What it rests on; for `executed`, `settle` and `surplus` the provider's id. It carries one decision; one that is "

@@ -33,6 +33,18 @@ class Contradiction:
     transaction_id: str = ""
     """The customer's transaction that it is booked for, if any."""
 
+    @property
+    def key(self) -> str:
+        """Other amounts are another question."""
+        return f"differs:{self.ref}:{self.booked.minor}:{self.listed.minor}"
+
+    @property
+    def kind(self) -> str:
+        """What it would be called if nothing of ours explained it."""
+        if self.listed.currency is Currency.KES:
+            return "payment"
+        return "credit" if self.listed.minor > 0 else "debit"
+
 
 Movement = Stray | Contradiction
 
@@ -77,7 +89,7 @@ def movement_unit(movement: Movement, *, review_id: str, now: datetime, actor: s
         evidence=told,
     )
     return UnitOfWork(
-        unit_id=f"differs:{movement.ref}",
+        unit_id=movement.key,
         shard=SHARD,
         at=now,
         reviews=(review,),

@@ -187,6 +187,15 @@ class Books:
         """What a movement that nothing explained turned out to be."""
         return self._move(f"{action}:{ref[:24]}", Phase.POSTED, debit=debit, credit=credit, amount=amount)
 
+    def movement_corrected(self, ref: str, gap: Money, *, asset: AccountCode) -> Posting:
+        """A provider moved another amount than is booked; `gap` is what we have beyond the books, below zero: lost."""
+        legs = [
+            (self._of(asset, gap.currency), gap.minor),
+            (self._of(_C.SUSPENSE, gap.currency), -max(gap.minor, 0)),
+            (self._of(_C.WRITE_OFF, gap.currency), max(-gap.minor, 0)),
+        ]
+        return _posting(f"correct:{ref[:24]}", Phase.POSTED, legs)
+
     def settled_by_hand(self, ref: str, amount: Money, source: AccountCode, *, aside: bool = False) -> Posting:
         """Given back outside of this system; `ref` is the provider's id of it.
 

@@ -31,7 +31,8 @@ class Action(StrEnum):
     EXECUTED and ABSENT say how an operation ended whose outcome nobody could prove; SETTLE, that all the money was
     given back by hand, or by Deriv itself if it never arrived here, and SURPLUS, what was set aside of it. OWN and LOST
     belong to movements that nothing of ours explains: a top-up or withdrawal of the house, or dollars that are gone.
-    APPROVE belongs to a name that is another on Deriv. The evidence of EXECUTED, SETTLE and SURPLUS is the provider's
+    CORRECT belongs to a movement of another amount than is booked: the books follow its provider. APPROVE belongs to a
+    name that is another on Deriv. The evidence of EXECUTED, SETTLE and SURPLUS is the provider's
     own id.
     """
 
@@ -45,6 +46,7 @@ class Action(StrEnum):
     SURPLUS = "surplus"
     OWN = "own"
     LOST = "lost"
+    CORRECT = "correct"
     APPROVE = "approve"
     CLOSE = "close"
 

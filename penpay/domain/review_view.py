@@ -17,8 +17,9 @@ from penpay.domain.money import Money
 from penpay.domain.presentation import time_text
 from penpay.domain.readable import UNREADABLE, Unreadable, saga_of
 from penpay.domain.review import Action, Approval, Attempted, ReviewItem, staff_event, undecidable
+from penpay.domain.review_alone import answered, exit_problem
 from penpay.domain.rules import Rules
-from penpay.domain.strays import CREDIT, SHARD, Stray, claimed, ended, exit_problem, stray_of
+from penpay.domain.strays import CREDIT, SHARD, Stray, claimed, stray_of
 from penpay.domain.unit import NewOperation, TransactionRow, UnitOfWork
 
 NOBODY = Approval("", "", "preview")
@@ -153,7 +154,7 @@ def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, 
     if refusal:
         return Preview(item=item, action=action, approval=text, refusal=refusal)
     if row is None or not item.holds:
-        entries = _settling(item, action, approval, occasion.at)
+        entries = _entries(answered(item, action, approval, new_id=occasion.fresh_ids[0], at=occasion.at).postings)
         return Preview(item=item, action=action, approval=text, stages=("closed",), entries=entries)
     try:
         saga = saga_of(row)
@@ -172,15 +173,6 @@ def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, 
         operations=decided.new_operations,
         version=row.version,
     )
-
-
-def _settling(item: ReviewItem, action: str, approval: Approval, at: datetime) -> tuple[Entry, ...]:
-    stray = stray_of(item)
-    if stray is None:
-        return ()
-    bare = UnitOfWork(unit_id=item.id, shard=item.shard, at=at)
-    unit = ended(bare, stray, action, item_id=item.id, reference=approval.evidence, actor="preview")
-    return _entries(unit.postings)
 
 
 def _entries(postings: Iterable[Posting]) -> tuple[Entry, ...]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from penpay.domain.ledger import AccountCode
-from penpay.domain.money import Money, parse_amount
+from penpay.domain.money import Currency, Money, parse_amount
 from penpay.domain.mpesa_callbacks import may_be_of
 from penpay.domain.postings import Books
-from penpay.domain.review import NAME_MISMATCH, Action, ReviewItem
+from penpay.domain.review import Action, ReviewItem
 from penpay.domain.review_kinds import RECEIPT_MISSING, WITNESS_MISSING
 from penpay.domain.unit import AuditRecord, ProviderReference, RejectCode, ReviewOpened, UnitOfWork
 
@@ -27,6 +27,9 @@ PAYMENT = f"payment{_UNMATCHED}"
 """The question about shillings that nothing of ours explains."""
 CREDIT = f"credit{_UNMATCHED}"
 """The same about dollars."""
+SURPLUS = {Currency.KES: "payment_surplus", Currency.USD: "credit_surplus"}
+"""What we have beyond the books since those were corrected: set aside, it ends as money of nobody does."""
+_SUFFIXES = (_UNMATCHED, "_surplus")
 CLAIMED = "deriv_credit_claimed"
 """Kind of reference by which a credit belongs to the debit that people found it to be of, once it had been nobody's."""
 MAY_BE_THE_SAME = (PAYMENT, RECEIPT_MISSING, CREDIT, WITNESS_MISSING)
@@ -56,6 +59,11 @@ class Stray:
     at: str
     phone_tail: str = ""
 
+    @property
+    def key(self) -> str:
+        """One provider's id, one movement."""
+        return f"ref:{self.ref}"
+
 
 def shown_tail(phone_tail: str) -> str:
     """Of the digits that a provider shows of a payer as many as staff are shown of any customer."""
@@ -78,7 +86,7 @@ def stray_unit(stray: Stray, *, review_id: str, now: datetime, actor: str) -> Un
         evidence={**told, **payer},
     )
     return UnitOfWork(
-        unit_id=f"ref:{stray.ref}",
+        unit_id=stray.key,
         shard=SHARD,
         at=now,
         postings=() if stray.kind == "debit" else (Books(SHARD, "").suspense(amount),),
@@ -90,8 +98,9 @@ def stray_unit(stray: Stray, *, review_id: str, now: datetime, actor: str) -> Un
 
 def stray_of(item: ReviewItem) -> Stray | None:
     """The movement that a question is about; None when it is about something else."""
-    kind, told = item.kind.removesuffix(_UNMATCHED), item.evidence
-    if item.kind == kind or kind not in EXITS:
+    suffix = next((one for one in _SUFFIXES if item.kind.endswith(one)), "")
+    kind, told = item.kind.removesuffix(suffix), item.evidence
+    if not suffix or kind not in EXITS:
         return None
     amount = parse_amount(told["amount"], told["currency"])
     return Stray(kind=kind, ref=told["ref"], amount=amount, at=told["at"], phone_tail=told.get("phone_tail", ""))
@@ -127,21 +136,6 @@ def _may_be_paid_by(missing: ReviewItem, listed: ReviewItem) -> bool:
     pushed_at, paid_at = datetime.fromisoformat(told["pushed_at"]), datetime.fromisoformat(stray.at)
     in_time = pushed_at - _CLOCKS <= paid_at <= missing.opened_at + _CLOCKS
     return in_time and told["amount"] == stray.amount.text() and may_be_of(stray.phone_tail, told["payer"])
-
-
-def exit_problem(item: ReviewItem, action: str) -> str:
-    """Why a question that holds no saga has no such exit, or an empty string. Money never stays behind an answer."""
-    if item.kind == NAME_MISMATCH:
-        decides = action in {Action.APPROVE, Action.CLOSE}
-        return "" if decides else "a name is approved, or the question closed and the link forgotten"
-    stray = stray_of(item)
-    if stray is None:
-        alone = "its transaction does not wait for it" if item.transaction_id else "the item belongs to no transaction"
-        return "" if action == Action.CLOSE else f"{alone}: it can only be closed"
-    exits = EXITS[stray.kind]
-    if action in exits:
-        return ""
-    return f"a {stray.kind} that nothing explains ends as {' or '.join(sorted(exits))}, so that the books follow it"
 
 
 def ended(unit: UnitOfWork, stray: Stray, action: str, *, item_id: str, reference: str, actor: str) -> UnitOfWork:

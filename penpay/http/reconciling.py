@@ -6,19 +6,20 @@ Source: decisions.md parts 3 and 5, faults.md S16. Every call may be repeated: u
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from penpay.domain.board import FloatSnapshot
-from penpay.domain.errors import BadInput, GatewayError
+from penpay.domain.errors import BadInput
 from penpay.domain.movements import movement_of, movement_unit
 from penpay.domain.presentation import time_text
 from penpay.domain.reconciliation import Finding, Verdict
 from penpay.domain.strays import ALREADY_KNOWN, SHARD
 from penpay.domain.unit import AuditRecord, OperationKind
 from penpay.http.approvals import StaffLog
+from penpay.http.differences import Movements, looked_up
 from penpay.http.dispatch import read_bytes
 from penpay.http.json_body import MalformedJson, parse_object
 from penpay.http.quotes import refused
@@ -42,14 +43,6 @@ from penpay.ports_rails import RailReads
 _CLOCKS = timedelta(seconds=60)
 """How far a provider's clock may be ahead of ours."""
 Body = TypeVar("Body", bound=BaseModel)
-
-
-class Movements(Protocol):
-    """What the providers list, beside what the books know."""
-
-    async def judged(self, kind: str, ref: str, *, at: datetime) -> Finding | None:
-        """One movement that is said to have happened then. None: it is not listed so. Raises `GatewayError`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +99,7 @@ class ReconcileDesk:
         at = _time(found.at)
         if at > self.clock.now() + _CLOCKS:
             raise invalid_field(BadInput("at", "lies in the future"))
-        try:
-            finding = await self.movements.judged(found.kind, found.ref, at=at)
-        except GatewayError as error:
-            raise Stop("rail_down", f"The list could not be read: {error.code}.", retry_after_s=30) from None
+        finding = await looked_up(self.movements, found.kind, found.ref, at=at)
         if finding is None:
             raise Stop("not_found", "The provider's list does not show it.")
         return finding

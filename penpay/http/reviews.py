@@ -1,7 +1,8 @@
 """Staff decisions about reviews, on the internal listener: two names, an evidence reference, and a trace first.
 
 The saga decides whether its rules have such an exit; a question that no saga waits for, be it about a transaction or
-not, is closed by its ledger, and money of nobody that was given back by hand leaves suspense with it.
+not, is closed by its ledger, and money of nobody that was given back by hand leaves suspense with it. So do books that
+are corrected: its provider's list is read again before.
 """
 
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from pydantic import ValidationError
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import is_ulid
 from penpay.domain.presentation import evidence_of, render_transaction
-from penpay.domain.review import NAME_MISMATCH, PAYEE_NAME, Approval, ReviewItem, approval_of, closing, used_already
-from penpay.domain.strays import ended, exit_problem, stray_of
+from penpay.domain.review import NAME_MISMATCH, PAYEE_NAME, Approval, ReviewItem, approval_of, used_already
+from penpay.domain.review_alone import answered, exit_problem
 from penpay.domain.unit import RejectCode, TransactionRow
 from penpay.http.approvals import FourEyes, decided
+from penpay.http.differences import Movements, check_difference
 from penpay.http.dispatch import read_bytes, require_json
 from penpay.http.json_body import MalformedJson, parse_object
 from penpay.http.names import NameRecords, decide_name
@@ -45,6 +47,7 @@ class ReviewDesk:
 
     reviews: Reviews
     four_eyes: FourEyes
+    movements: Movements
     names: NameRecords
     ids: Ids
     addresses: Addresses
@@ -58,6 +61,7 @@ class ReviewDesk:
         item = await self._open_item(request.match_info["id"])
         if not item.holds and (problem := exit_problem(item, decision.action)):
             raise Stop("review_not_resolvable", f"{problem[0].upper()}{problem[1:]}.")
+        await check_difference(self.movements, item, decision.action)
         at = self.clock.now()
         await self._log(item, decision.action, approval, at)
         try:
@@ -115,14 +119,9 @@ class ReviewDesk:
         return {"item": item.id, "transaction": render_transaction(reply, evidence_of(reply))}
 
     async def _by_ledger(self, item: ReviewItem, action: str, approval: Approval) -> dict[str, Any]:
-        stray = stray_of(item)
         if item.kind == NAME_MISMATCH:
             await self._decide_name(item, action, approval)
-        unit = closing(item, approval, at=self.clock.now())
-        if stray is not None:
-            unit = ended(
-                unit, stray, action, item_id=item.id, reference=approval.evidence, actor=f"staff:{approval.by}"
-            )
+        unit = answered(item, action, approval, new_id=self.ids.ulid(), at=self.clock.now())
         reply = await self.addresses.ask(ledger_of(item.shard), CommitUnit(unit), timeout_s=self.ask_s)
         if not isinstance(reply, Committed):
             told_used = reply.code is RejectCode.DUPLICATE_REFERENCE

@@ -99,6 +99,7 @@ class ReviewDecision(Request):
         "surplus",
         "own",
         "lost",
+        "correct",
         "approve",
         "close",
     ]

@@ -1,7 +1,8 @@
 -- name: booked
 -- Ids of providers that the books used up: the asked ones, and all that were recorded since then. The amount is what the
 -- unit moved on the provider's account, or what people later booked of what left without a reason. A receipt that was
--- attached later, or that corrected what a query was believed about, counts as all that was booked for the payment.
+-- attached later, or that corrected what a query was believed about, counts as all that was booked for the payment. With
+-- what people corrected when the provider had moved another amount.
 SELECT
   r.ref, r.created_at, o.kind, o.transaction_id, t.data,
   (SELECT MAX(a.sent_at) FROM {ledger}.rail_attempts a WHERE a.operation_id = o.id) AS sent_at,
@@ -34,6 +35,15 @@ SELECT
         AND p.posting_key IN ('paid', 'suspense', 'corrected')
         AND c.code = :account
     )
+  ) + COALESCE(
+    (
+      SELECT SUM(e.amount_minor)
+      FROM {ledger}.postings p
+      JOIN {ledger}.ledger_entries e ON e.posting_id = p.id
+      JOIN {ledger}.accounts c ON c.id = e.account_id
+      WHERE p.transaction_id IS NULL AND p.posting_key = CONCAT('correct:', LEFT(r.ref, 24)) AND c.code = :account
+    ),
+    0
   ) AS moved_minor
 FROM {ledger}.provider_references r
 LEFT JOIN {ledger}.provider_operations o ON o.id = r.operation_id

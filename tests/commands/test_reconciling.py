@@ -42,17 +42,30 @@ def installation():
         yield running
 
 
-def reconciled(installation: PrivateInstallation, *options: str) -> tuple[int, dict]:
-    done = subprocess.run(
-        [sys.executable, "-m", "penpay", "reconcile", "--json", *options],
+def penpay(installation: PrivateInstallation, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "penpay", *words],
         env={**installation.environment, **installation.node.env},
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
+
+
+def reconciled(installation: PrivateInstallation, *options: str) -> tuple[int, dict]:
+    done = penpay(installation, "reconcile", "--json", *options)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
+
+
+def decided(installation: PrivateInstallation, item: str, action: str, evidence: str, *yes: str):
+    names = ("--by", "Achieng", "--second", "Brian", "--evidence", evidence)
+    return penpay(installation, "review", "resolve", item, "--action", action, *names, *yes)
+
+
+def questions(installation: PrivateInstallation) -> dict[str, dict]:
+    return {one["kind"]: one for one in json.loads(installation.run("review", "list", "--json"))}
 
 
 def until_clean(installation: PrivateInstallation) -> dict:
@@ -326,6 +339,63 @@ def test_the_node_itself_finds_another_amount_than_booked_and_dollars_that_left(
     assert "invariants hold" in installation.run("check")
 
 
+def shown_by_agent(installation: PrivateInstallation) -> list[dict]:
+    """What the agent's statement shows and our books do not; nothing is booked."""
+    return [one for one in reconciled(installation, "--dry-run")[1]["findings"] if one["source"] == "agent"]
+
+
+def close_the_gate(installation: PrivateInstallation) -> None:
+    """As after a restore: the database is behind what the node has witnessed."""
+    installation.node.stop()
+    (witness,) = Path(installation.environment["PENPAY_NODE__STATE_DIR"]).rglob("witness.json")
+    before = json.loads(witness.read_text())
+    lost = {**before, "units": {shard: seq + 5 for shard, seq in before["units"].items()}}
+    witness.write_text(json.dumps(lost))
+    installation.node.start()
+
+
+@pytest.mark.parametrize(
+    ("moved", "posted", "rest"),
+    [("1.00", {"deriv_agent:USD": 1, "suspense:USD": -1}, True), ("20.00", {"write_off:USD": 1}, False)],
+)
+def test_people_correct_another_amount_than_booked_and_the_gate_opens(make_installation, moved: str, posted, rest):
+    """F55. Fewer dollars moved than booked: the rest is set aside. More: they are our loss."""
+    installation = make_installation(settings=SETTINGS)
+    installation.start()
+    until_clean(installation)
+    step = {"op": "paymentagent_transfer", "fault": "other_amount", "amount": moved, "times": 1}
+    asyncio.run(control(installation, "/deriv/script", {"steps": [step]}))
+    asyncio.run(deposit(installation, 10_000_601))
+    differing(installation)
+    close_the_gate(installation)
+    differing(installation)
+    item = questions(installation)["movement_differs"]
+    assert "correct" in item["actions"]
+    stays = decided(installation, item["id"], "close", "ticket 1", "--yes")
+    assert (stays.returncode, "still" in stays.stderr) == (1, True), stays.stderr
+    shown = json.loads(decided(installation, item["id"], "correct", "ticket 2", "--json").stdout)
+    legs = {f"{one['account']}:{one['currency']}": one["amount_minor"] for one in shown["postings"]}
+    gap = abs(legs["deriv_agent:USD"])
+    assert legs.items() >= {name: sign * gap for name, sign in posted.items()}.items()
+    assert "movement_differs" in questions(installation), "only shown"
+    done = decided(installation, item["id"], "correct", "ticket 2", "--yes")
+    assert (done.returncode, "done" in done.stdout) == (0, True), done.stderr
+    again = decided(installation, item["id"], "correct", "ticket 3", "--yes")
+    assert (again.returncode, "was closed" in again.stdout) == (1, True), again.stderr
+    report = until_clean(installation)
+    assert report["opened_shards"] == [0, 1, 2, 3]
+    assert "invariants hold" in installation.run("check")
+    left = questions(installation)
+    assert left.keys() == ({"credit_surplus"} if rest else set())
+    for one in left.values():
+        # People give it back from Deriv's own page; what that left in the statement is what they name.
+        asyncio.run(control(installation, "/funds", {"account": "agent", "delta_minor": -gap}))
+        by_hand = next(found for _ in range(10) for found in shown_by_agent(installation))
+        assert "done" in decided(installation, one["id"], "settle", by_hand["ref"], "--yes").stdout
+    assert until_clean(installation)["findings"] == []
+    assert "invariants hold" in installation.run("check")
+
+
 def test_shillings_missing_from_the_paying_account_are_found_by_their_balance(make_installation):
     installation = make_installation(settings=SETTINGS)
     installation.start()
@@ -350,12 +420,7 @@ def test_a_gate_that_a_lost_commit_closed_is_opened_by_a_clean_comparison(make_i
     installation.start()
     asyncio.run(deposit(installation, 10_000_301))
     until_clean(installation)
-    installation.node.stop()
-    (witness,) = Path(installation.environment["PENPAY_NODE__STATE_DIR"]).rglob("witness.json")
-    before = json.loads(witness.read_text())
-    lost = {**before, "units": {shard: seq + 5 for shard, seq in before["units"].items()}}
-    witness.write_text(json.dumps(lost))
-    installation.node.start()
+    close_the_gate(installation)
     report = until_clean(installation)
     assert report["opened_shards"] == [0, 1, 2, 3]
     assert until_clean(installation)["opened_shards"] == []

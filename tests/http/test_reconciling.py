@@ -165,7 +165,12 @@ async def test_another_amount_than_booked_is_asked_about_and_books_nothing(node:
     assert await node.call("POST", "/movements", body) == (200, {"ref": "72", "result": "booked"})
     ((address, asked),) = node.actors.asked
     unit = asked.unit
-    assert (address, unit.unit_id, unit.postings, unit.references) == ("shards/0/ledger", "differs:72", (), ())
+    assert (address, unit.unit_id, unit.postings, unit.references) == (
+        "shards/0/ledger",
+        "differs:72:-694:-100",
+        (),
+        (),
+    )
     (review,) = unit.reviews
     assert (review.kind, review.owner_role, review.transaction_id) == ("movement_differs", "FINANCE", "")
     assert review.evidence == {

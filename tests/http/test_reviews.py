@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -17,6 +17,7 @@ from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.staff_store import MySqlApprovals
 from penpay.adapters.system import RandomUlids
 from penpay.domain.errors import Unavailable
+from penpay.domain.reconciliation import Finding
 from penpay.domain.review import Approval
 from penpay.domain.unit import RejectCode
 from penpay.http.approvals import FourEyes
@@ -36,6 +37,15 @@ class Desk:
     actors: Actors
     base: str
     session: aiohttp.ClientSession
+    found: Finding | Exception | None = None
+    """What a look at the provider's list comes to."""
+    looks: list[tuple[str, str, datetime]] = field(default_factory=list)
+
+    async def judged(self, kind: str, ref: str, *, at: datetime) -> Finding | None:
+        self.looks.append((kind, ref, at))
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
 
     async def resolve(self, item: str, body: object = None, **more: object) -> tuple[int, dict]:
         url = f"{self.base}/admin/v1/reviews/{item}/resolve"
@@ -48,7 +58,7 @@ class Desk:
 async def desk(stores, sealer, module_database) -> AsyncIterator[Desk]:
     # Every test may name the same ticket.
     module_database.rows("DELETE FROM {users}.approvals")
-    actors, metrics = Actors(), Metrics()
+    made, metrics = Desk(Actors(), "", None), Metrics()
     parts = InternalParts(
         readiness=None,
         operations=None,
@@ -60,9 +70,10 @@ async def desk(stores, sealer, module_database) -> AsyncIterator[Desk]:
         desk=ReviewDesk(
             reviews=MySqlReviews(stores),
             four_eyes=FourEyes(MySqlApprovals(stores), MySqlSysAudit(stores)),
+            movements=made,
             names=MySqlKyc(stores, sealer),
             ids=RandomUlids(),
-            addresses=actors,
+            addresses=made.actors,
             clock=MovedClock(),
             lost_answers=(LostAnswer,),
         ),
@@ -70,7 +81,8 @@ async def desk(stores, sealer, module_database) -> AsyncIterator[Desk]:
     site = Site("internal", lambda: internal_app(parts), host="127.0.0.1", port=0, close_s=0.2)
     await site.open()
     async with aiohttp.ClientSession() as session:
-        yield Desk(actors, f"http://127.0.0.1:{site.port}", session)
+        made.session, made.base = session, f"http://127.0.0.1:{site.port}"
+        yield made
     await site.close()
 
 

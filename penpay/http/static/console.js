@@ -17,6 +17,7 @@ const EXITS = {
   surplus: "Surplus settled: what was set aside was given back by hand (evidence: the provider's id)",
   own: "Ours: a top-up or withdrawal of the house",
   lost: "Lost: the dollars are gone",
+  correct: "Correct: the books follow what the provider lists",
   approve: "Approve: the account is the customer's",
   close: "Close: nothing remains to be done",
 };

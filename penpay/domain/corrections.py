@@ -1,0 +1,82 @@
+"""Our books follow a provider that moved another amount than they hold, when two people say so. Source: faults.md F55.
+
+The difference goes where it goes in every saga: what we have beyond the books is set aside, and people are asked whose
+it is; what is missing is our loss.
+"""
+
+from dataclasses import replace
+
+from penpay.domain.ledger import AccountCode
+from penpay.domain.money import Currency, Money, parse_amount
+from penpay.domain.movements import DIFFERS, Contradiction
+from penpay.domain.postings import Books
+from penpay.domain.reconciliation import Finding, Remedy, Verdict
+from penpay.domain.review import Action, ReviewItem
+from penpay.domain.strays import DUE, SURPLUS
+from penpay.domain.unit import AuditRecord, ReviewOpened, UnitOfWork
+
+_ASSETS = {Currency.KES: AccountCode.MPESA_PAYBILL, Currency.USD: AccountCode.DERIV_AGENT}
+
+
+def contradiction_of(item: ReviewItem) -> Contradiction | None:
+    """The two amounts that a question is about; None when it is about something else."""
+    if item.kind != DIFFERS:
+        return None
+    told = item.evidence
+    return Contradiction(
+        ref=told["ref"],
+        listed=_signed(told["listed"]),
+        booked=_signed(told["booked"]),
+        at=told["at"],
+        transaction_id=told.get("transaction", ""),
+    )
+
+
+def _signed(text: str) -> Money:
+    amount, _, currency = text.partition(" ")
+    size = parse_amount(amount.removeprefix("-"), currency)
+    return Money(-size.minor if amount.startswith("-") else size.minor, size.currency)
+
+
+def corrected(unit: UnitOfWork, told: Contradiction, *, rest_id: str, reference: str, actor: str) -> UnitOfWork:
+    """The unit that closes the question, with what makes the books say what the provider lists.
+
+    It is booked beside the transaction, whose customer was told of an end. `rest_id`: of the question about a surplus.
+    """
+    gap = Money(told.listed.minor - told.booked.minor, told.listed.currency)
+    detail = {"ref": told.ref, "listed": told.listed.text(), "booked": told.booked.text(), "evidence": reference}
+    posting = Books(unit.shard, "").movement_corrected(told.ref, gap, asset=_ASSETS[gap.currency])
+    return replace(
+        unit,
+        postings=(posting,),
+        reviews=(_about_rest(told, gap, unit, rest_id),) if gap.minor > 0 else (),
+        audit=(AuditRecord(actor=actor, action=f"ledger.{Action.CORRECT}", subject=told.ref, detail=detail),),
+    )
+
+
+def _about_rest(told: Contradiction, rest: Money, unit: UnitOfWork, id_: str) -> ReviewOpened:
+    evidence = {"ref": told.ref, "amount": rest.text(), "currency": rest.currency.value, "at": told.at}
+    if told.transaction_id:
+        evidence["transaction"] = told.transaction_id
+    return ReviewOpened(
+        id=id_,
+        transaction_id="",
+        operation_id="",
+        kind=SURPLUS[rest.currency],
+        reason=f"{rest.text()} {rest.currency} beyond what was booked of {told.ref}: given back, or our own?",
+        owner_role="FINANCE",
+        due_at=unit.at + DUE,
+        evidence=evidence,
+    )
+
+
+def stands(told: Contradiction, found: Finding | None) -> bool:
+    """Whether the provider's list and our books still say what people were asked about.
+
+    None: it is not listed. Safaricom lists two days, so of a payment that says nothing.
+    """
+    if found is None:
+        return told.listed.currency is Currency.KES
+    mine = found.mine.amount if found.mine is not None else None
+    differs = found.verdict is Verdict.DIFFERS and found.remedy is Remedy.OTHER_AMOUNT
+    return differs and (found.amount, mine) == (told.listed, told.booked)

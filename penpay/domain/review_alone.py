@@ -1,0 +1,40 @@
+"""Questions that no saga waits for: which answers each takes, and the unit that an answer is.
+
+Money never stays behind an answer: what a question is about is booked with it.
+"""
+
+from datetime import datetime
+
+from penpay.domain.corrections import contradiction_of, corrected
+from penpay.domain.review import NAME_MISMATCH, Action, Approval, ReviewItem, closing
+from penpay.domain.strays import EXITS, ended, stray_of
+from penpay.domain.unit import UnitOfWork
+
+
+def exit_problem(item: ReviewItem, action: str) -> str:
+    """Why such a question has no such exit, or an empty string."""
+    if item.kind == NAME_MISMATCH:
+        decides = action in {Action.APPROVE, Action.CLOSE}
+        return "" if decides else "a name is approved, or the question closed and the link forgotten"
+    if contradiction_of(item) is not None:
+        decides = action in {Action.CORRECT, Action.CLOSE}
+        return "" if decides else "the books are corrected, or the question closed when both sides agree"
+    stray = stray_of(item)
+    if stray is None:
+        alone = "its transaction does not wait for it" if item.transaction_id else "the item belongs to no transaction"
+        return "" if action == Action.CLOSE else f"{alone}: it can only be closed"
+    exits = EXITS[stray.kind]
+    if action in exits:
+        return ""
+    return f"a {stray.kind} that nothing explains ends as {' or '.join(sorted(exits))}, so that the books follow it"
+
+
+def answered(item: ReviewItem, action: str, approval: Approval, *, new_id: str, at: datetime) -> UnitOfWork:
+    """The unit that closes it, with all that the answer books. `new_id`: of a question that follows."""
+    unit, actor = closing(item, approval, at=at), f"staff:{approval.by}"
+    stray, contradiction = stray_of(item), contradiction_of(item)
+    if stray is not None:
+        return ended(unit, stray, action, item_id=item.id, reference=approval.evidence, actor=actor)
+    if contradiction is not None and action == Action.CORRECT:
+        return corrected(unit, contradiction, rest_id=new_id, reference=approval.evidence, actor=actor)
+    return unit
