@@ -13,10 +13,10 @@ from penpay.app.outside import opened_sealer
 from penpay.app.rules import edge_settings_of
 from penpay.domain.accounts import TimelineStep
 from penpay.domain.presentation import time_text
-from penpay.domain.review import ReviewItem
-from penpay.domain.review_view import actions_of, same_money_words
+from penpay.domain.review_view import Subject, actions_of, same_money_words
 from penpay.domain.story import Leg, Story
 from penpay.domain.timeline import Deadlines, without_repeats
+from penpay.review import NO_EXIT
 
 
 async def story_of(settings: Settings, transaction_id: str) -> Story | None:
@@ -44,13 +44,14 @@ def show(console: Console, story: Story, deadlines: Deadlines) -> None:
     console.print(_steps(without_repeats(story.steps)))
     console.print(_operations(story))
     console.print(_legs(story.legs))
-    for question in story.questions:
-        _question(console, question, row.type)
+    for subject in story.subjects():
+        _question(console, subject)
     if story.unconsumed:
         console.print(f"[yellow]{story.unconsumed} pieces of evidence are stored and not consumed yet[/]")
 
 
-def _question(console: Console, question: ReviewItem, type_: str) -> None:
+def _question(console: Console, subject: Subject) -> None:
+    question = subject.item
     console.print(f"review {question.kind}: {escape(question.reason)}", highlight=False)
     if question.closed_at is not None:
         console.print(f"  closed: {question.resolution}", highlight=False, markup=False)
@@ -58,8 +59,10 @@ def _question(console: Console, question: ReviewItem, type_: str) -> None:
     console.print(f"  [red]open[/], {question.owner_role} until {time_text(question.due_at)}", highlight=False)
     if question.same_money:
         console.print(f"  [red]{same_money_words(question)}[/]", highlight=False, soft_wrap=True)
-    actions = " or ".join(actions_of(question, type_))
-    console.print(f"  penpay review resolve {question.id} --action {actions}", highlight=False)
+    if actions := " or ".join(actions_of(subject)):
+        console.print(f"  penpay review resolve {question.id} --action {actions}", highlight=False)
+    else:
+        console.print(f"  {NO_EXIT}", highlight=False)
 
 
 def _steps(steps: Sequence[TimelineStep]) -> Table:

@@ -13,27 +13,26 @@ from rich.table import Column, Table
 
 from config.sections import Settings
 from penpay.adapters.database import Database
-from penpay.adapters.review_store import MySqlReviews
-from penpay.adapters.story_store import MySqlStories
+from penpay.adapters.subject_store import MySqlSubjects
 from penpay.adapters.system import RandomUlids, SystemClock
-from penpay.app.outside import opened_sealer
 from penpay.app.rules import rules_of
 from penpay.domain.decision import Occasion
 from penpay.domain.presentation import time_text
 from penpay.domain.review import Approval, ReviewItem
-from penpay.domain.review_view import OpenItem, Preview, actions_of, preview, same_money_words
+from penpay.domain.review_view import Preview, Subject, actions_of, preview, same_money_words
 
 ITEMS_MAX = 1000
+NO_EXIT = "nothing can be decided about it as it stands now"
 
 
-async def open_items(settings: Settings) -> Sequence[OpenItem]:
+async def open_items(settings: Settings) -> Sequence[Subject]:
     """The questions that wait, the most urgent first; one more than `ITEMS_MAX` when there are more.
 
     Raises `Unavailable`.
     """
     database = Database(settings.database.url.get_secret_value(), prefix=settings.database.prefix)
     try:
-        return await MySqlReviews(database).open_items(limit=ITEMS_MAX + 1)
+        return await MySqlSubjects(database).open_items(limit=ITEMS_MAX + 1)
     finally:
         database.close()
 
@@ -42,7 +41,7 @@ async def preview_of(settings: Settings, item_id: str, action: str, approval: Ap
     """What the decision would do now; None when there is no such item. Raises `Unavailable`."""
     database = Database(settings.database.url.get_secret_value(), prefix=settings.database.prefix)
     try:
-        subject = await MySqlStories(database, await opened_sealer(settings, database)).subject(item_id)
+        subject = await MySqlSubjects(database).subject(item_id)
         if subject is None:
             return None
         ids = RandomUlids()
@@ -52,19 +51,18 @@ async def preview_of(settings: Settings, item_id: str, action: str, approval: Ap
         database.close()
 
 
-def show_items(console: Console, items: Sequence[OpenItem], now: datetime) -> None:
+def show_items(console: Console, items: Sequence[Subject], now: datetime) -> None:
     """The list for a person; what is overdue is red."""
     title = f"{len(items)} open review items"
     # On 80 columns, where what people copy has to stand whole: the two ids below each other, and the times.
     columns = Column("item", no_wrap=True), Column("due", no_wrap=True), Column("question")
     table = Table(*columns, title=title, show_lines=True)
     for one in items:
-        item, about = one.item, ""
-        if one.send is not None:
-            about = f"{one.type} {one.state} {one.send.text()} {one.send.currency}\n"
+        item, row = one.item, one.row
+        about = f"{row.type} {row.state} {row.send.text()} {row.send.currency}\n" if row is not None else ""
         due = time_text(item.due_at)
         due = f"[red]{due}[/]" if item.due_at < now else due
-        asked = escape(f"{about}{item.kind}: {item.reason}\n{', '.join(actions_of(item, one.type))}")
+        asked = escape(f"{about}{item.kind}: {item.reason}\n{', '.join(actions_of(one)) or NO_EXIT}")
         table.add_row(
             f"{item.id}\n{item.transaction_id}".strip(),
             f"{due}\n{item.owner_role}, {_age(now - item.opened_at)} old",

@@ -6,9 +6,7 @@ from dataclasses import replace
 
 from penpay.adapters.database import Database
 from penpay.adapters.mysql_wire import Row
-from penpay.domain.money import Currency, Money
 from penpay.domain.review import ReviewItem
-from penpay.domain.review_view import OpenItem
 from penpay.domain.strays import MAY_BE_THE_SAME, same_money
 
 _LIKE_MAX = 5_000
@@ -31,14 +29,10 @@ class MySqlReviews:
         rows = await self._database.rows(self._queries("about", transaction_id=transaction_id))
         return await self._beside_their_like([review_item(row) for row in rows])
 
-    async def open_items(self, *, limit: int, after_id: str = "") -> Sequence[OpenItem]:
+    async def open_items(self, *, limit: int, after_id: str = "") -> Sequence[ReviewItem]:
         """The most urgent first; the page after an item, also when that was closed meanwhile."""
         rows = await self._database.rows(self._queries("open_items", limit=limit, after_id=after_id))
-        items = await self._beside_their_like([review_item(row[:-4]) for row in rows])
-        return [
-            OpenItem(item, type_, state, Money(minor, Currency(currency)) if currency else None)
-            for item, (*_, type_, state, minor, currency) in zip(items, rows, strict=True)
-        ]
+        return await self._beside_their_like([review_item(row) for row in rows])
 
     async def _beside_their_like(self, items: list[ReviewItem]) -> list[ReviewItem]:
         """Open ones with the others that may be about the same money."""

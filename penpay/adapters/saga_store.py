@@ -21,10 +21,10 @@ class MySqlSagaStore:
     async def load(self, transaction_id: str) -> SagaRows | None:
         """Row, operations and evidence. Evidence that arrives between the reads comes with its bell."""
         async with self._database.reading() as connection:
-            found = await connection.rows(self._queries("transaction", id=transaction_id))
+            found = await connection.rows(self._queries("transactions", ids=[transaction_id]))
             if not found:
                 return None
-            rows = await connection.rows(self._queries("operations", transaction_id=transaction_id))
+            rows = await connection.rows(self._queries("operations", transaction_ids=[transaction_id]))
             operations = tuple(map(operation_row, rows))
             operation_ids = [operation.id for operation in operations]
             evidence = await connection.rows(self._queries("evidence", operation_ids=operation_ids))

@@ -1,10 +1,9 @@
-"""Reads everything about one transaction or one question, for staff."""
+"""Reads everything about one transaction, for staff."""
 
 from penpay.adapters.database import Database
 from penpay.adapters.http_reads import MySqlReads
 from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.saga_store import MySqlSagaStore
-from penpay.domain.review_view import Subject
 from penpay.domain.story import KnownReference, Leg, Story
 from penpay.ports import Sealer
 
@@ -38,11 +37,3 @@ class MySqlStories:
         """What an id that a provider gave belongs to, as it was typed or in capitals."""
         rows = await self._database.rows(self._queries("known_reference", refs=[ref, ref.upper()]))
         return [KnownReference(kind, found, transaction or "", at) for kind, found, transaction, at in rows]
-
-    async def subject(self, item_id: str) -> Subject | None:
-        """What a decision about a question would rest on; None when there is no such question."""
-        item = await self._reviews.item(item_id)
-        if item is None:
-            return None
-        rows = await self._sagas.load(item.transaction_id) if item.transaction_id else None
-        return Subject(item=item) if rows is None else Subject(item=item, row=rows.row, operations=rows.operations)

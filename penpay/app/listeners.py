@@ -27,6 +27,7 @@ from penpay.adapters.staff_store import MySqlApprovals, MySqlCustomerRecords
 from penpay.adapters.statement_pdf import FpdfStatements
 from penpay.adapters.story_store import MySqlStories
 from penpay.adapters.stream_reader import StreamReader, blocking_client
+from penpay.adapters.subject_store import MySqlSubjects
 from penpay.adapters.tokens import EdDsaTokens
 from penpay.app.outside import NodeHouse, lists_of, token_seeds
 from penpay.app.rules import edge_settings_of, rules_of
@@ -245,7 +246,7 @@ def _console(house: NodeHouse, readiness: NodeReadiness, last_check: Callable[[]
         board=house.board,
         last_check=last_check,
         reads=MySqlOverview(database),
-        items=MySqlReviews(database),
+        items=MySqlSubjects(database),
         stories=MySqlStories(database, outside.sealer),
         rules=rules_of(outside.settings),
         deadlines=edge_settings_of(outside.settings).deadlines,

@@ -13,7 +13,6 @@ from penpay.domain.decision import Act, Decision, Ignored, Occasion, Rejected
 from penpay.domain.fx import Direction
 from penpay.domain.identity import mask_phones_in
 from penpay.domain.ledger import Entry, Posting
-from penpay.domain.money import Money
 from penpay.domain.presentation import time_text
 from penpay.domain.readable import UNREADABLE, Unreadable, saga_of
 from penpay.domain.review import Action, Approval, Attempted, ReviewItem, staff_event, undecidable
@@ -24,15 +23,12 @@ from penpay.domain.unit import NewOperation, TransactionRow, UnitOfWork
 
 NOBODY = Approval("", "", "preview")
 """Stands in while an exit is only looked at."""
-
-
-def actions_of(item: ReviewItem, type_: str) -> tuple[Action, ...]:
-    """What may be decided about it. Where a saga waits, its rules have the last word: ask for a preview."""
-    if item.closed_at is not None:
-        return ()
-    if item.holds:
-        return tuple(action for action in Action if staff_event(type_, action, NOBODY) is not None)
-    return tuple(action for action in Action if not exit_problem(item, action))
+BREAKS = "the rules break over its row, and so would its saga"
+"""Told of that one: whoever looks at all questions is to see the others."""
+_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+_NO_IDS = ("", "", "")
+_RULES = Rules()
+"""Times say when something happens next, and never whether people may decide."""
 
 
 def same_money_of(item: ReviewItem) -> list[dict[str, Any]]:
@@ -56,49 +52,34 @@ def same_money_words(item: ReviewItem) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class OpenItem:
-    """A question and, if it is about a transaction, what that is and where it stands."""
-
-    item: ReviewItem
-    type: str
-    state: str
-    send: Money | None
-
-    def rendered(self, now: datetime) -> dict[str, Any]:
-        """For machines. What a payer wrote may be a phone number: it is masked."""
-        item = self.item
-        return {
-            "id": item.id,
-            "kind": item.kind,
-            "reason": item.reason,
-            "owner_role": item.owner_role,
-            "actions": list(actions_of(item, self.type)),
-            "opened_at": time_text(item.opened_at),
-            "due_at": time_text(item.due_at),
-            "age_s": int((now - item.opened_at).total_seconds()),
-            "overdue": item.closed_at is None and item.due_at < now,
-            "transaction": item.transaction_id or None,
-            "type": self.type or None,
-            "stage": self.state or None,
-            "send": self.send.wire() if self.send is not None else None,
-            "same_money": same_money_of(item),
-            "evidence": {name: mask_phones_in(str(value)) for name, value in item.evidence.items()},
-        }
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a preview is made from: the question, and the transaction with its operations if it is about one."""
+    """What a decision rests on: the question, and the transaction with its operations if it is about one."""
 
     item: ReviewItem
     row: TransactionRow | None = None
     operations: Sequence[Attempted] = ()
 
-    def listed(self) -> OpenItem:
-        """The question as it stands in the list."""
-        row = self.row
-        return OpenItem(self.item, row.type if row else "", row.state if row else "", row.send if row else None)
+    def rendered(self, now: datetime) -> dict[str, Any]:
+        """The question for machines. What a payer wrote may be a phone number: it is masked."""
+        item, row = self.item, self.row
+        return {
+            "id": item.id,
+            "kind": item.kind,
+            "reason": item.reason,
+            "owner_role": item.owner_role,
+            "actions": list(actions_of(self)),
+            "opened_at": time_text(item.opened_at),
+            "due_at": time_text(item.due_at),
+            "age_s": int((now - item.opened_at).total_seconds()),
+            "overdue": item.closed_at is None and item.due_at < now,
+            "transaction": item.transaction_id or None,
+            "type": row.type if row else None,
+            "stage": row.state if row else None,
+            "send": row.send.wire() if row else None,
+            "same_money": same_money_of(item),
+            "evidence": {name: mask_phones_in(str(value)) for name, value in item.evidence.items()},
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +122,16 @@ def _entry(entry: Entry) -> Mapping[str, Any]:
     return {"account": account.code.value, "currency": account.currency.value, "amount_minor": entry.amount_minor}
 
 
+def actions_of(subject: Subject) -> tuple[Action, ...]:
+    """What may be decided about it as it stands now: what a preview does not refuse."""
+    item, row = subject.item, subject.row
+    occasion = Occasion(row.updated_at if row is not None else item.opened_at, _NO_IDS)
+    # Only those that its type has at all: a page of a hundred questions is looked at on the loop.
+    asked = [one for one in Action if row is None or not item.holds or staff_event(row.type, one, NOBODY) is not None]
+    seen = (preview(subject, action, NOBODY, rules=_RULES, occasion=occasion) for action in asked)
+    return tuple(Action(one.action) for one in seen if not one.refusal)
+
+
 def previews(subject: Subject, *, rules: Rules, occasion: Occasion) -> tuple[Preview, ...]:
     """Every exit, without anybody's name: what it would do, or why there is none."""
     return tuple(preview(subject, action, NOBODY, rules=rules, occasion=occasion) for action in Action)
@@ -161,7 +152,10 @@ def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, 
     except Unreadable:
         return Preview(item=item, action=action, approval=text, refusal=UNREADABLE)
     claim = _claim_of(item, action, approval)
-    decided = _decided(saga, row, action, approval, rules, occasion, claim)
+    try:
+        decided = _decided(saga, row, action, approval, rules, occasion, claim)
+    except _BUGS:
+        return Preview(item=item, action=action, approval=text, refusal=BREAKS)
     if not isinstance(decided, Decision):
         return Preview(item=item, action=action, approval=text, refusal=_no_exit(saga, row, action))
     return Preview(

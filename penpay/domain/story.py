@@ -9,7 +9,7 @@ from penpay.domain.accounts import TimelineStep
 from penpay.domain.presentation import evidence_of, render_transaction, time_text
 from penpay.domain.readable import UNREADABLE, shown
 from penpay.domain.review import Attempted, ReviewItem
-from penpay.domain.review_view import actions_of, same_money_of
+from penpay.domain.review_view import Subject, actions_of, same_money_of
 from penpay.domain.timeline import Deadlines, outlook, without_repeats
 from penpay.domain.unit import TransactionRow
 
@@ -72,6 +72,10 @@ class Story:
         """Where it stands in one sentence; of a row that nobody can read, just that."""
         return outlook(self.row, deadlines) if shown(self.row) is self.row else _REPAIR
 
+    def subjects(self) -> list[Subject]:
+        """Its questions with what a decision about each would rest on."""
+        return [Subject(item=one, row=self.row, operations=self.operations) for one in self.questions]
+
     def rendered(self, deadlines: Deadlines) -> dict[str, Any]:
         """For machines: the API's objects, and what only staff may see."""
         row = shown(self.row)
@@ -81,7 +85,7 @@ class Story:
             "timeline": [_step(step) for step in without_repeats(self.steps)],
             "operations": [_operation(one) for one in self.operations],
             "postings": [_leg(leg) for leg in self.legs],
-            "reviews": [_question(one, self.row.type) for one in self.questions],
+            "reviews": [_question(one) for one in self.subjects()],
             "unconsumed_evidence": self.unconsumed,
         }
 
@@ -117,13 +121,14 @@ def _leg(leg: Leg) -> Mapping[str, Any]:
     }
 
 
-def _question(one: ReviewItem, type_: str) -> Mapping[str, Any]:
+def _question(subject: Subject) -> Mapping[str, Any]:
+    one = subject.item
     return {
         "id": one.id,
         "kind": one.kind,
         "reason": one.reason,
         "owner_role": one.owner_role,
-        "actions": list(actions_of(one, type_)),
+        "actions": list(actions_of(subject)),
         "due_at": time_text(one.due_at),
         "closed_at": time_text(one.closed_at) if one.closed_at else None,
         "resolution": one.resolution or None,

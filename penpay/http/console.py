@@ -21,7 +21,7 @@ from penpay.domain.errors import BadInput, Unavailable
 from penpay.domain.ids import is_ulid
 from penpay.domain.overview import LATE_MAX, NOTHING_KNOWN, Check, Unfinished, render_board
 from penpay.domain.presentation import time_text
-from penpay.domain.review_view import OpenItem, Subject, preview, previews
+from penpay.domain.review_view import Subject, preview, previews
 from penpay.domain.rules import Rules
 from penpay.domain.story import KnownReference, Story
 from penpay.domain.timeline import Deadlines
@@ -42,17 +42,17 @@ class UnfinishedReads(Protocol):
     async def unfinished(self, *, at: datetime, late_max: int) -> Unfinished: ...
 
 
-class OpenItems(Protocol):
-    """Open questions, the most urgent first. Raises `Unavailable`."""
+class Questions(Protocol):
+    """Questions with what a decision would rest on; the open ones, the most urgent first. Raises `Unavailable`."""
 
-    async def open_items(self, *, limit: int, after_id: str = "") -> Sequence[OpenItem]: ...
+    async def open_items(self, *, limit: int, after_id: str = "") -> Sequence[Subject]: ...
+    async def subject(self, item_id: str) -> Subject | None: ...
 
 
 class Stories(Protocol):
-    """One transaction, one question with what a decision would rest on, one receipt. Raises `Unavailable`."""
+    """One transaction, one receipt. Raises `Unavailable`."""
 
     async def story(self, transaction_id: str) -> Story | None: ...
-    async def subject(self, item_id: str) -> Subject | None: ...
     async def known(self, ref: str) -> Sequence[KnownReference]: ...
 
 
@@ -68,7 +68,7 @@ class ConsoleDesk:
     board: Board
     last_check: Callable[[], Check | None]
     reads: UnfinishedReads
-    items: OpenItems
+    items: Questions
     stories: Stories
     rules: Rules
     deadlines: Deadlines
@@ -138,7 +138,7 @@ class ConsoleDesk:
         exits = previews(subject, rules=self.rules, occasion=self._occasion())
         return json_response(
             {
-                **subject.listed().rendered(self.clock.now()),
+                **subject.rendered(self.clock.now()),
                 "closed_at": time_text(item.closed_at) if item.closed_at else None,
                 "resolution": item.resolution or None,
                 "exits": [one.rendered() for one in exits],
@@ -170,7 +170,7 @@ class ConsoleDesk:
 
     async def _subject(self, request: web.Request) -> Subject:
         id_ = request.match_info["id"]
-        subject = await self.stories.subject(id_) if is_ulid(id_) else None
+        subject = await self.items.subject(id_) if is_ulid(id_) else None
         if subject is None:
             raise Stop("not_found")
         return subject

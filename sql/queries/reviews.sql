@@ -1,10 +1,9 @@
 -- name: open_items
--- Open questions, the most urgent first, with the transactions that they are about. A page begins after an item.
+-- Open questions, the most urgent first. A page begins after an item.
 SELECT
   r.id, r.shard, r.transaction_id, r.operation_id, r.kind, r.reason, r.owner_role, r.opened_at, r.due_at, r.closed_at,
-  r.resolution, r.evidence, COALESCE(t.type, ''), COALESCE(t.state, ''), t.send_minor, t.send_currency
+  r.resolution, r.evidence
 FROM {ledger}.review_items r
-LEFT JOIN {ledger}.transactions t ON t.id = r.transaction_id
 LEFT JOIN {ledger}.review_items passed ON passed.id = :after_id
 WHERE r.closed_at IS NULL
   AND (:after_id = '' OR r.due_at > passed.due_at OR (r.due_at = passed.due_at AND r.id > passed.id))

@@ -1,14 +1,14 @@
--- name: transaction
--- The row that is the truth about a transaction.
+-- name: transactions
+-- The rows that are the truth about transactions.
 SELECT
   id, shard, user_id, type, state, status, version, send_minor, send_currency, receive_minor, receive_currency,
   quote_id, mid_rate_e6, spread_e6, phone_mask, deriv_loginid, route, key_hash, eat_day, limit_usd_minor, counts,
   failure_code, data, next_wake_at, created_at, updated_at, completed_at
 FROM {ledger}.transactions
-WHERE id = :id;
+WHERE id IN (:ids);
 
 -- name: operations
--- Its provider operations with what the rails did, and still do, about each. The data key belongs to the user and opens the payee.
+-- Their provider operations with what the rails did, and still do, about each. The data key belongs to the user and opens the payee.
 SELECT
   o.id, o.transaction_id, o.shard, o.user_id, o.kind, o.state, o.amount_minor, o.currency, o.recipient, o.reference,
   o.request, o.provider_ref, o.code, o.attempts_closed, o.created_at, o.sealed_request,
@@ -17,7 +17,7 @@ SELECT
   k.wrapped
 FROM {ledger}.provider_operations o
 LEFT JOIN {users}.data_keys k ON k.user_id = o.user_id
-WHERE o.transaction_id = :transaction_id
+WHERE o.transaction_id IN (:transaction_ids)
 ORDER BY o.created_at, o.id;
 
 -- name: evidence

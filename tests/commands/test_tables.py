@@ -9,17 +9,17 @@ import pytest
 from rich.console import Console
 
 from penpay.domain.accounts import TimelineStep
-from penpay.domain.money import kes, usd
+from penpay.domain.money import usd
 from penpay.domain.reconciliation import Finding, Verdict
 from penpay.domain.review import Action, Approval, ReviewItem
-from penpay.domain.review_view import Preview
+from penpay.domain.review_view import Preview, Subject
 from penpay.domain.story import Story
 from penpay.domain.timeline import Deadlines
 from penpay.explain import show as show_story
 from penpay.operator import show_tree
 from penpay.reconcile import Report
 from penpay.reconcile import show as show_report
-from penpay.review import OpenItem, show_items, show_preview
+from penpay.review import show_items, show_preview
 from tests.commands.test_reviewing import TRANSACTION, operation, rows
 
 AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -52,8 +52,8 @@ def on_paper(width: int = 300) -> tuple[Console, io.StringIO]:
     return Console(file=text, width=width), text
 
 
-def open_item(reason: str = REASON) -> OpenItem:
-    return OpenItem(item=item(reason), type="DEPOSIT", state="IN_REVIEW", send=kes(130_000))
+def open_item(reason: str = REASON) -> Subject:
+    return Subject(item=item(reason), row=rows().row)
 
 
 def test_nothing_of_an_open_item_is_cut() -> None:
@@ -73,7 +73,7 @@ def test_an_amount_that_differs_is_not_cut() -> None:
 
 
 def same_money_shown(console: Console, item_: ReviewItem) -> None:
-    show_items(console, [OpenItem(item_, "", "", None)], AT)
+    show_items(console, [Subject(item=item_)], AT)
     show_preview(console, Preview(item=item_, action="settle", approval="A B and C D"))
     show_preview(console, Preview(item=item_, action="settle", approval="A B and C D", refusal="no"))
     show_story(console, story(questions=[item_]), SOON)

@@ -17,10 +17,11 @@ from penpay.adapters.inbox_store import MySqlInboxStore
 from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.saga_store import MySqlSagaStore
 from penpay.adapters.story_store import MySqlStories
+from penpay.adapters.subject_store import MySqlSubjects
 from penpay.domain.decision import Occasion
 from penpay.domain.errors import Unavailable
 from penpay.domain.review import Approval
-from penpay.domain.review_view import previews
+from penpay.domain.review_view import actions_of, previews
 from penpay.domain.rules import Rules
 from penpay.domain.timeline import Deadlines
 from penpay.explain import show
@@ -183,7 +184,7 @@ async def test_people_are_told_why_there_is_no_exit_from_a_row_that_nobody_can_r
     transaction_id = await damaged(ledger, database, "a state of a later version")
     await park(transaction_id, ValueError("unreadable"), parts)
     (item,) = await MySqlReviews(ledger.database).about(transaction_id)
-    subject = await MySqlStories(ledger.database, sealer()).subject(item.id)
+    subject = await MySqlSubjects(ledger.database).subject(item.id)
     assert subject is not None
     occasion = Occasion(SystemClock().now(), (fresh_id(), fresh_id(), fresh_id()))
     exits = previews(subject, rules=Rules(), occasion=occasion)
@@ -192,6 +193,7 @@ async def test_people_are_told_why_there_is_no_exit_from_a_row_that_nobody_can_r
     exits = previews(held, rules=Rules(), occasion=occasion)
     assert {one.refusal for one in exits} >= {"its row cannot be read"}
     assert all(one.refusal for one in exits)
+    assert (actions_of(subject), actions_of(held)) == (("close",), ())
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

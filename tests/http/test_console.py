@@ -16,14 +16,15 @@ from rich.console import Console as Terminal
 from penpay import explain, review
 from penpay.adapters.metrics import Metrics
 from penpay.adapters.overview import MySqlOverview
-from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.story_store import MySqlStories
+from penpay.adapters.subject_store import MySqlSubjects
 from penpay.adapters.system import RandomUlids
 from penpay.domain.board import Board, FloatSnapshot, FxSnapshot, RailHealth
 from penpay.domain.errors import Unavailable
 from penpay.domain.overview import Check
 from penpay.domain.presentation import time_text
 from penpay.domain.review import Action, approval_of
+from penpay.domain.review_view import actions_of
 from penpay.domain.rules import Rules
 from penpay.domain.timeline import Deadlines
 from penpay.http.console import ConsoleDesk
@@ -99,7 +100,7 @@ async def console(stores, sealer, module_database, ops_token: str) -> AsyncItera
         board=board,
         last_check=lambda: Check(AT, {"I1": 0, "I2": 3}),
         reads=MySqlOverview(stores),
-        items=MySqlReviews(stores),
+        items=MySqlSubjects(stores),
         stories=MySqlStories(stores, sealer),
         rules=Rules(),
         deadlines=Deadlines(),
@@ -271,6 +272,37 @@ async def test_a_question_comes_with_every_exit_and_why_there_is_none(
     assert exits["credit"]["approval"] is None
 
 
+async def test_the_list_offers_what_the_exits_of_each_question_accept(
+    console: Console, customer: Customer, module_database, settings
+):
+    """On a page, on the command line and in its transaction's story alike. With its operations: one is unproven."""
+    free, going, asked = (add_transaction(module_database, customer, **IN_REVIEW) for _ in range(3))
+    module_database.rows("UPDATE {ledger}.transactions SET state = 'DERIV_SENDING' WHERE id = %s", (going,))
+    module_database.rows(
+        "INSERT INTO {ledger}.provider_operations VALUES (%s, %s, 0, %s, 'DERIV_TRANSFER', 'UNKNOWN', 966, 'USD',"
+        " '', '', '{}', '', '', '', 0, 0, NOW(6), NOW(6))",
+        (RandomUlids().ulid(), asked, customer.id),
+    )
+    told = {"ref": "72", "listed": "-1.00 USD", "booked": "-6.94 USD", "at": "2026-11-20T09:00:00.000Z"}
+    expected = {
+        add_item(module_database, free): ["credit", "refund", "settle"],
+        add_item(module_database, free, kind="receipt_missing"): ["close"],
+        add_item(module_database, going): [],
+        add_item(module_database, asked): [],
+        add_item(module_database, kind="movement_differs", evidence=told): ["correct", "close"],
+        add_item(module_database): ["close"],
+    }
+    listed = (await console.get("/admin/v1/reviews"))["items"]
+    assert {one["id"]: one["actions"] for one in listed} == expected
+    assert {one.item.id: list(actions_of(one)) for one in await review.open_items(settings)} == expected
+    for item, actions in expected.items():
+        exits = (await console.get(f"/admin/v1/reviews/{item}"))["exits"]
+        assert [one["action"] for one in exits if not one["refusal"]] == actions
+    for transaction in (free, going, asked):
+        for one in (await console.get(f"/admin/v1/transactions/{transaction}"))["reviews"]:
+            assert one["actions"] == expected[one["id"]]
+
+
 async def test_what_a_payer_wrote_is_shown_without_phone_numbers(console: Console, module_database):
     told = {"ref": "QK7", "amount": "250.00", "currency": "KES", "at": "2026-11-20T09:00:00.000Z"}
     evidence = {**told, "reference": "for 0712345678 please"}
@@ -369,7 +401,7 @@ async def test_page_and_command_line_tell_the_same_story(
     assert [step["event"] for step in page["timeline"]] == ["Created", "MpesaPaid"]
     actions = {one["id"]: one["actions"] for one in page["reviews"]}
     assert actions == {
-        item: ["credit", "refund", "executed", "absent", "settle", "surplus", "close"],
+        item: ["credit", "refund", "settle"],
         beside: ["close"],
     }
     assert "our team is looking at it" in page["outlook"].lower()
