@@ -4,6 +4,7 @@ Labels are few and closed: never an id, a phone or an address.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
@@ -39,6 +40,7 @@ class Metrics:
         self._requests_open = Gauge("penpay_http_requests_in_progress", "Requests being answered", registry=registry)
         self._streams_open = Gauge("penpay_event_streams", "Open Server-Sent Event streams", registry=registry)
         self._money()
+        self._providers()
         self._actors()
 
     def _money(self) -> None:
@@ -69,6 +71,12 @@ class Metrics:
         self._oldest = Gauge(
             "penpay_saga_oldest_seconds", "Age of the oldest open transaction", ("type", "stage"), registry=registry
         )
+        self._violations = Gauge(
+            "penpay_invariant_violations", "Rows that break an invariant", ("name",), registry=registry
+        )
+
+    def _providers(self) -> None:
+        registry = self.registry
         self._provider = Histogram(
             "penpay_provider_request_duration_seconds",
             "Time of one call to a provider",
@@ -79,11 +87,13 @@ class Metrics:
         self._deriv_connected = Gauge(
             "penpay_deriv_connected", "1 while the agent's session takes money calls", registry=registry
         )
+        self._agent_compared = Gauge(
+            "penpay_agent_compared_timestamp_seconds",
+            "When the agent's statement was last compared with the books; 0 before the first time",
+            registry=registry,
+        )
         self._unknown = Gauge(
             "penpay_unknown_outcomes", "Operations whose outcome is not proven", ("provider",), registry=registry
-        )
-        self._violations = Gauge(
-            "penpay_invariant_violations", "Rows that break an invariant", ("name",), registry=registry
         )
         self._float = Gauge(
             "penpay_float_minor",
@@ -190,6 +200,10 @@ class Metrics:
     def deriv_connected(self, *, connected: bool) -> None:
         """Whether the agent's session takes money calls."""
         self._deriv_connected.set(int(connected))
+
+    def agent_compared(self, at: datetime) -> None:
+        """The agent's statement was read and compared with the books."""
+        self._agent_compared.set(at.timestamp())
 
     def unknown_outcomes(self, provider: str, count: int) -> None:
         """Operations of a provider whose outcome is not proven."""

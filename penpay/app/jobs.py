@@ -57,7 +57,7 @@ class Jobs:
         return [
             ("invariants", self.check_invariants, outside.settings.timing.invariants_s),
             ("gauges", self.gauges, GAUGES_S),
-            reconciliation(agent, outside),
+            reconciliation(agent, self._house),
             *identity.periodic(),
             ("names", names.put, NAME_QUESTIONS_S),
             *PayeeNames(outside.database, outside.sealer, self._house.addresses, outside.clock).periodic(),

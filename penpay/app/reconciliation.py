@@ -6,6 +6,7 @@ What is older than the window is for `penpay reconcile`.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,7 +16,7 @@ from actors.deriv_credit_parts import CreditParts
 from actors.deriv_statement import AgentStatement
 from actors.periodic import Job
 from penpay.adapters.agent_account import AgentReading
-from penpay.app.outside import Connected, lists_of
+from penpay.app.outside import NodeHouse, lists_of
 from penpay.domain.errors import GatewayError
 from penpay.domain.movements import KIND, encode_movement, movement_of
 from penpay.domain.reconciliation import Finding, Remedy, Verdict
@@ -45,18 +46,24 @@ class SessionAccount:
         return AgentReading(read.rows, self.statement.witness.balance, read.complete)
 
 
-def reconciliation(agent: CreditParts, outside: Connected) -> tuple[str, Job, float]:
+def reconciliation(agent: CreditParts, house: NodeHouse) -> tuple[str, Job, float]:
     """Name, job, pause."""
+    outside = house.outside
     pause_s = max(PAUSE_MIN_S, EVERY * outside.settings.timing.pull_every_s)
-    return "reconciliation", AgentReconciliation(lists_of(outside), agent).compare, pause_s
+    job = AgentReconciliation(lists_of(outside), agent, house.metrics.agent_compared)
+    return "reconciliation", job.compare, pause_s
 
 
 class AgentReconciliation:
-    """The job of one node. Whatever it finds is filed once, by the provider's id: over runs, nodes and restarts."""
+    """The job of one node. Whatever it finds is filed once, by the provider's id: over runs, nodes and restarts.
 
-    def __init__(self, lists: Lists, agent: CreditParts) -> None:
+    `compared` is told of each look that went through: one that never does leaves the movements of its window to people.
+    """
+
+    def __init__(self, lists: Lists, agent: CreditParts, compared: Callable[[datetime], None]) -> None:
         self._lists = replace(lists, agent=SessionAccount(agent.statement))
         self._agent = agent
+        self._compared = compared
 
     async def compare(self) -> str:
         """One look. Raises `Unavailable` when the books cannot be read."""
@@ -75,6 +82,7 @@ class AgentReconciliation:
         for one in found:
             if one.remedy in _FILED:
                 await self._file(one)
+        self._compared(now)
         differ = [one.ref for one in found if one.verdict is Verdict.DIFFERS]
         return f"{len(found)} compared, {len(differ)} differ"
 

@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+import urllib.request
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -336,6 +337,9 @@ def test_the_node_itself_finds_another_amount_than_booked_and_dollars_that_left(
     assert found[differs["evidence"]["ref"]]["remedy"] == "a review of both amounts is open"
     assert len(json.loads(installation.run("review", "list", "--json"))) == len(wanted)
     assert "reconciliation" in installation.run("tree")
+    with urllib.request.urlopen(f"{installation.node.internal_url}/metrics") as told:
+        (line,) = [one for one in told.read().decode().splitlines() if one.startswith("penpay_agent_compared")]
+    assert abs(datetime.now(UTC).timestamp() - float(line.split()[1])) < 600
     assert "invariants hold" in installation.run("check")
 
 

@@ -1,5 +1,6 @@
 """The agent's statement against our books, by the node that has the agent's session."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -50,11 +51,11 @@ class Opened:
         return self.at
 
 
-def job(rail: Rail, books: OurBooks) -> AgentReconciliation:
+def job(rail: Rail, books: OurBooks, compared: Callable[[datetime], None] = lambda _: None) -> AgentReconciliation:
     """As after a start: it remembers nothing."""
     opened = Opened(rail.clock.now() - timedelta(days=1))
     lists = Lists(payments=None, agent=None, books=books, reads=opened, clock=rail.clock, settle_s=SETTLE_S)
-    return AgentReconciliation(lists, rail.watching())
+    return AgentReconciliation(lists, rail.watching(), compared)
 
 
 async def transferred(rail: Rail, **step: str) -> str:
@@ -147,6 +148,21 @@ async def test_a_look_that_meets_another_waits_for_its_turn(rail: Rail):
         while not rail.statement.wait_s():
             await rail.statement.read(rail.clock.now())
         assert await job(rail, OurBooks()).compare() == "1 compared, 0 differ"
+
+
+async def test_it_is_told_when_a_look_went_through_and_only_then(rail: Rail):
+    went: list[datetime] = []
+    async with rail.running():
+        await transferred(rail)
+        await rail.box.deriv_step("statement", fault="refuse", error_code="RateLimit")
+        looking = job(rail, OurBooks(), went.append)
+        assert (await looking.compare()).startswith("not read: ")
+        with pytest.raises(Unavailable):
+            await job(rail, OurBooks(away=True), went.append).compare()
+        assert went == []
+        at = rail.clock.now()
+        await looking.compare()
+    assert [abs(one - at) < timedelta(minutes=1) for one in went] == [True]
 
 
 async def test_a_statement_that_cannot_be_read_and_books_that_are_away_postpone_a_look(rail: Rail):
