@@ -9,13 +9,14 @@ import structlog
 
 from actors.base import AsyncioActor, MailboxFull
 from actors.daraja_payouts import spoils_credential
-from actors.payment_watch import BEYOND_THE_LIST, PULL_REACH, UNREADABLE_ROWS, Look, PaymentWatch, WatchParts
+from actors.payment_watch import BEYOND_THE_LIST, UNREADABLE_ROWS, Look, PaymentWatch, WatchParts
 from actors.rail_lease import LeaseHolder
 from actors.saga_bell import tell_saga
 from penpay.domain.board import Board, FloatSnapshot
 from penpay.domain.errors import BadInput, GatewayError, StoreError
 from penpay.domain.mpesa_callbacks import account_balances, parse_result
 from penpay.domain.payments import PullRow, payment_for
+from penpay.domain.reconciliation import REACH
 from penpay.messages import ProbeAnswered
 from penpay.messages_rails import DARAJA_GATE, ProbePull, ResumePayouts, StopPayouts
 from penpay.ports import Addresses, CallbackTokens, Clock, Ids, InboxStore
@@ -225,7 +226,7 @@ class DarajaPollersActor(AsyncioActor):
         self._pulling = True
         until = self._parts.clock.now()
         since = min(probe.since - _PULL_MARGIN for probe in self._waiting.values())
-        self.spawn(self._pull(max(since, until - PULL_REACH), until), name="pull")
+        self.spawn(self._pull(max(since, until - REACH), until), name="pull")
         self._asked, self._waiting = self._waiting, {}
 
     async def _pull(self, since: datetime, until: datetime) -> None:

@@ -15,6 +15,7 @@ import structlog
 
 from penpay.domain.errors import GatewayError
 from penpay.domain.payments import KIND, REFERENCE, PullRow, encode_payment, payment_for
+from penpay.domain.reconciliation import REACH
 from penpay.domain.strays import SHARD
 from penpay.domain.unit import OVER
 from penpay.messages import InboxRow
@@ -29,8 +30,6 @@ CURSOR = "payments_filed"
 AGAIN = "payments_filed_again"
 """Up to when the list was read a second time, a day later."""
 DAY_S = 86_400.0
-PULL_REACH = timedelta(hours=47)
-"""Safaricom lists 48 hours; an hour for clocks."""
 UNREADABLE_ROWS = "unreadable_rows"
 BEYOND_THE_LIST = "beyond_the_list"
 _CLOCKS = timedelta(minutes=5)
@@ -93,7 +92,7 @@ class PaymentWatch:
         cursors = await parts.books.cursors()
         # A clock that was ahead, and was set back, hides nothing.
         cursor = min(cursors.get(CURSOR, booked_since), now)
-        listed_since = now - PULL_REACH
+        listed_since = now - REACH
         # Clocks differ: a payment of our first push may bear a time before our books began.
         overlap = timedelta(seconds=settings.overlap_s * self._part[CURSOR])
         since = max(cursor - overlap, booked_since - _CLOCKS, listed_since)
@@ -113,7 +112,7 @@ class PaymentWatch:
 
     async def _look_again(self, cursor: datetime, *, booked_since: datetime, now: datetime) -> bool:
         """A whole piece of the day before: what was listed later than the overlap reaches, or told to nobody."""
-        since = max(cursor - _CLOCKS, booked_since - _CLOCKS, now - PULL_REACH)
+        since = max(cursor - _CLOCKS, booked_since - _CLOCKS, now - REACH)
         until = max(cursor, since) + self._step(AGAIN)
         if until > now - timedelta(seconds=self._parts.settings.again_s):
             return True

@@ -10,14 +10,12 @@ from typing import Protocol
 from penpay.adapters.agent_account import AgentReading
 from penpay.adapters.reconcile_store import MySqlReconciliation
 from penpay.domain.money import Currency, Money
-from penpay.domain.reconciliation import Finding, Listed, Verdict, Window, compare, not_told
+from penpay.domain.reconciliation import REACH, Finding, Listed, Verdict, Window, compare, not_told
 from penpay.ports import Clock
 from penpay.ports_rails import PullList, RailReads
 
 PAYMENTS, AGENT = "payments", "agent"
 ACCOUNTS = {PAYMENTS: "mpesa_paybill", AGENT: "deriv_agent"}
-REACH = timedelta(hours=47)
-"""Safaricom lists 48 hours; an hour for clocks."""
 CLOCKS = timedelta(seconds=60)
 
 

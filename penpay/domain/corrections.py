@@ -5,12 +5,13 @@ it is; what is missing is our loss.
 """
 
 from dataclasses import replace
+from datetime import datetime
 
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Currency, Money, parse_amount
 from penpay.domain.movements import DIFFERS, Contradiction
 from penpay.domain.postings import Books
-from penpay.domain.reconciliation import Finding, Remedy, Verdict
+from penpay.domain.reconciliation import REACH, Finding, Remedy, Verdict
 from penpay.domain.review import Action, ReviewItem
 from penpay.domain.strays import DUE, SURPLUS
 from penpay.domain.unit import AuditRecord, ReviewOpened, UnitOfWork
@@ -70,13 +71,13 @@ def _about_rest(told: Contradiction, rest: Money, unit: UnitOfWork, id_: str) ->
     )
 
 
-def stands(told: Contradiction, found: Finding | None) -> bool:
+def stands(told: Contradiction, found: Finding | None, *, now: datetime) -> bool:
     """Whether the provider's list and our books still say what people were asked about.
 
-    None: it is not listed. Safaricom lists two days, so of a payment that says nothing.
+    None: it is not listed. Of a payment that Safaricom's list reaches no more that says nothing.
     """
     if found is None:
-        return told.listed.currency is Currency.KES
+        return told.listed.currency is Currency.KES and datetime.fromisoformat(told.at) < now - REACH
     mine = found.mine.amount if found.mine is not None else None
     differs = found.verdict is Verdict.DIFFERS and found.remedy is Remedy.OTHER_AMOUNT
     return differs and (found.amount, mine) == (told.listed, told.booked)

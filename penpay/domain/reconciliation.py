@@ -6,10 +6,13 @@ is too young to be judged is neither: it is on its way.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from penpay.domain.money import Money
+
+REACH = timedelta(hours=47)
+"""How far back Safaricom's list is read: it lists 48 hours; an hour for clocks."""
 
 
 class Verdict(StrEnum):

@@ -18,7 +18,7 @@ class Movements(Protocol):
         ...
 
 
-async def check_difference(movements: Movements, item: ReviewItem, action: str) -> None:
+async def check_difference(movements: Movements, item: ReviewItem, action: str, *, now: datetime) -> None:
     """Raises `Stop` when a question about two amounts cannot be answered so: corrected if they stand, else closed."""
     told = contradiction_of(item)
     if told is None:
@@ -26,7 +26,7 @@ async def check_difference(movements: Movements, item: ReviewItem, action: str) 
     found = await looked_up(movements, told.kind, told.ref, at=datetime.fromisoformat(told.at))
     if found is not None and found.verdict is Verdict.NOT_TOLD:
         raise Stop("rail_down", f"The list could not be read: {found.words}.", retry_after_s=30)
-    if stands(told, found) == (action == Action.CORRECT):
+    if stands(told, found, now=now) == (action == Action.CORRECT):
         return
     if action == Action.CORRECT:
         raise Stop("review_not_resolvable", "Its provider and our books do not differ so any more: close it.")

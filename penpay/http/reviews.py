@@ -61,8 +61,8 @@ class ReviewDesk:
         item = await self._open_item(request.match_info["id"])
         if not item.holds and (problem := exit_problem(item, decision.action)):
             raise Stop("review_not_resolvable", f"{problem[0].upper()}{problem[1:]}.")
-        await check_difference(self.movements, item, decision.action)
         at = self.clock.now()
+        await check_difference(self.movements, item, decision.action, now=at)
         await self._log(item, decision.action, approval, at)
         try:
             if item.holds:

@@ -1,13 +1,14 @@
 """Two people make the books follow a provider that moved another amount, after its list was read once more."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from penpay.domain.errors import NotSent
 from penpay.domain.money import Money, kes, usd
 from penpay.domain.movements import Contradiction, movement_unit
+from penpay.domain.presentation import time_text
 from penpay.domain.reconciliation import Booked, Finding, Remedy, Verdict
 from penpay.domain.unit import UnitOfWork
 from penpay.messages import Committed, CommitUnit
@@ -17,9 +18,9 @@ SEEN = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 AT = "2026-11-20T09:00:00.000Z"
 
 
-def question(database, listed: Money, booked: Money) -> str:
+def question(database, listed: Money, booked: Money, at: str = AT) -> str:
     """As it is put by whoever finds it."""
-    told = Contradiction(ref="72", listed=listed, booked=booked, at=AT, transaction_id="T1")
+    told = Contradiction(ref="72", listed=listed, booked=booked, at=at, transaction_id="T1")
     (review,) = movement_unit(told, review_id="", now=SEEN, actor="inbox").reviews
     return add_item(database, shard=0, kind=review.kind, evidence=dict(review.evidence))
 
@@ -122,9 +123,12 @@ async def test_what_the_list_says_by_now_decides_and_a_refusal_leaves_the_refere
 
 async def test_a_payment_that_is_listed_no_more_is_corrected_as_it_was_found(desk: Desk, module_database):  # noqa: F811
     """Safaricom lists two days, and people may need more."""
-    item = question(module_database, kes(100_000), kes(130_000))
+    item = question(module_database, kes(100_000), kes(130_000), time_text(datetime.now(UTC) - timedelta(hours=48)))
     assert (await answer(desk, item, "close"))[0] == 409
     assert (await answer(desk, item, "correct"))[0] == 200
+    young = question(module_database, kes(100_000), kes(130_000), time_text(datetime.now(UTC) - timedelta(hours=46)))
+    assert (await answer(desk, young, "correct"))[0] == 409
+    assert (await answer(desk, young, "close"))[0] == 200
 
 
 @pytest.mark.parametrize("kind", ["credit_surplus", "payment_surplus"])
