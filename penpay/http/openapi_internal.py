@@ -111,7 +111,7 @@ CALLS: Sequence[Told] = (
         "Reviews",
         _with(item=_TEXT, transaction=_maybe(_ANY)),
         body=ReviewDecision,
-        problems=(*_STAFF, "not_found", "review_not_resolvable", "approval_reused", "outcome_unknown"),
+        problems=(*_STAFF, "not_found", "review_not_resolvable", "approval_reused", "outcome_unknown", "rail_down"),
     ),
     _post(
         "/admin/v1/reviews/{id}/preview",
