@@ -85,9 +85,22 @@ class LedgerCache:
     frozen: Memory[str, bool]
 
     @classmethod
-    def of_size(cls, size: int) -> "LedgerCache":
-        """Empty. The size is per kind and generation: at most twice as many are held."""
-        return cls(*(Memory(size) for _ in range(8)))
+    def of_size(cls, size: int, *, guarded: int | None = None) -> "LedgerCache":
+        """Empty. The size is per kind and generation: at most twice as many are held.
+
+        `guarded`: that of what unique keys of the database guard anyway, and nobody needs for judging anything else.
+        """
+        brief = size if guarded is None else guarded
+        return cls(
+            accounts=Memory(size),
+            transactions=Memory(size),
+            operations=Memory(size),
+            units=Memory(brief),
+            references=Memory(brief),
+            keys=Memory(brief),
+            quotes=Memory(brief),
+            frozen=Memory(size),
+        )
 
     def over(self, changes: Changes) -> "LedgerCache":
         """This with changes on top, to look at only."""

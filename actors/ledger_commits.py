@@ -13,7 +13,7 @@ import structlog
 
 from actors.ledger_cache import LedgerCache
 from actors.ledger_plan import REPLAYED, Plan, wanted_by
-from config.limits import LEDGER_BUILD_S
+from config.limits import LEDGER_BUILD_S, LEDGER_MAILBOX_MAX
 from penpay.domain.gate import RecoveryGate
 from penpay.domain.incoming import Incoming
 from penpay.domain.unit import RejectCode
@@ -23,6 +23,8 @@ from penpay.ports_ledger import Fence, Found, Heads, LedgerBatch, LedgerStore, L
 log = structlog.get_logger()
 
 CACHE_SIZE = 50_000
+GUARDED_SIZE = LEDGER_MAILBOX_MAX
+"""Units, keys, quotes and references come again when an answer was lost: soon, and no more than can have waited."""
 LOOK_AT_CLOCK_EVERY = 32
 
 Verdict = UnitRejected | str
@@ -31,6 +33,10 @@ Verdict = UnitRejected | str
 
 class LeaseLost(Exception):
     """The fence names another owner or epoch: this incarnation may write nothing more."""
+
+
+def _empty_cache() -> LedgerCache:
+    return LedgerCache.of_size(CACHE_SIZE, guarded=GUARDED_SIZE)
 
 
 @dataclass(slots=True)
@@ -60,7 +66,7 @@ class Commits:
         self._shard = shard
         self._store = store
         self._gate = gate
-        self._cache = LedgerCache.of_size(CACHE_SIZE)
+        self._cache = _empty_cache()
         self._acknowledged = fence.heads.unit_seq
         self._under_way: Judged | None = None
         self._ahead: Judged | None = None
@@ -114,7 +120,7 @@ class Commits:
 
     def forget(self) -> None:
         """Nobody knows what the last COMMIT did: everything is read again."""
-        self._cache = LedgerCache.of_size(CACHE_SIZE)
+        self._cache = _empty_cache()
 
     def check(self, fence: Fence) -> None:
         """For other writes under the fence. Raises `LeaseLost`."""
@@ -172,6 +178,6 @@ class Commits:
             self._gate.close(self._shard, "the database is another server")
         if fence.heads == mine.heads:
             return True
-        self._cache = LedgerCache.of_size(CACHE_SIZE)
+        self._cache = _empty_cache()
         self._acknowledged = fence.heads.unit_seq
         return False

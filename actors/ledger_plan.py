@@ -11,6 +11,7 @@ from penpay.domain.ledger import Phase
 from penpay.domain.unit import OperationState, RejectCode, TransactionRow
 from penpay.messages import UnitRejected
 from penpay.ports_ledger import (
+    NO_KEYS,
     Found,
     Heads,
     LedgerBatch,
@@ -151,12 +152,12 @@ class Plan:
         assert unit.transaction is not None
         row = unit.transaction.row
         events = (head.event_count if head is not None else 0) + len(unit.transaction.events)
-        keys = head.posting_keys if head is not None else frozenset()
-        pending = head.pending if head is not None else frozenset()
+        keys = head.posting_keys if head is not None else NO_KEYS
+        pending = head.pending if head is not None else NO_KEYS
         if unit.postings:
             keys |= {posting.key for posting in unit.postings}
             pending |= {posting.key for posting in unit.postings if posting.phase is Phase.PENDING}
-            pending -= {posting.resolves for posting in unit.postings}
+            pending = pending - {posting.resolves for posting in unit.postings} or NO_KEYS
         self._view.transactions[row.id] = TransactionHead(row.version, events, keys, pending)
         into = self._inserted if head is None or row.id in self._inserted else self._changed
         into[row.id] = (row, events)

@@ -41,14 +41,18 @@ class Fence:
     """Which server this is: it changes when another one answers under the same address."""
 
 
+NO_KEYS: frozenset[str] = frozenset()
+"""The empty set of them. Python makes a new one of 216 bytes each time that it is asked, and most heads have two."""
+
+
 @dataclass(frozen=True, slots=True)
 class TransactionHead:
     """What the ledger must know of a transaction. Postings as (key, phase, key that it resolves)."""
 
     version: int
     event_count: int
-    posting_keys: frozenset[str] = frozenset()
-    pending: frozenset[str] = frozenset()
+    posting_keys: frozenset[str] = NO_KEYS
+    pending: frozenset[str] = NO_KEYS
     """Keys of pending postings that nothing has resolved yet."""
 
 

@@ -14,6 +14,7 @@ from penpay.domain.incoming import Incoming
 from penpay.domain.ledger import Phase
 from penpay.domain.suspicion import IN_HAND, SUSPECT
 from penpay.ports_ledger import (
+    NO_KEYS,
     DeadUnit,
     Fence,
     Found,
@@ -179,6 +180,8 @@ def _transaction_heads(rows: tuple[Row, ...], postings: tuple[Row, ...]) -> dict
         if phase == Phase.PENDING:
             pending[id_].add(key)
     return {
-        id_: TransactionHead(version, events, frozenset(keys[id_]), frozenset(pending[id_] - resolved[id_]))
+        id_: TransactionHead(
+            version, events, frozenset(keys[id_]) or NO_KEYS, frozenset(pending[id_] - resolved[id_]) or NO_KEYS
+        )
         for id_, version, events in rows
     }

@@ -13,7 +13,7 @@ from penpay.domain.money import kes
 from penpay.domain.postings import Books
 from penpay.domain.unit import UnitOfWork
 from penpay.messages import UnitRejected
-from penpay.ports_ledger import Found, Heads
+from penpay.ports_ledger import NO_KEYS, Found, Heads
 from tests.ledger.house import SHARD, admitted, fresh_id, paid, plain, stepped
 
 USERS = [fresh_id() for _ in range(3)]
@@ -112,6 +112,41 @@ def test_a_memory_never_holds_more_than_two_generations_nor_anything_false(size,
         assert found is None or found.isdigit()
         assert memory[key] == str(key)
         assert len(memory) + len(memory._older) <= 2 * size + 2
+
+
+def test_deposits_without_money_share_one_empty_set_of_keys():
+    """Python 3.11 makes a new one of 216 bytes each time: two of them were a third of what the ledger held of each."""
+    made = [admitted() for _ in range(3)]
+    _, _, cache = run(made, [])
+    heads = [cache.transactions[unit.transaction.row.id] for unit in made]
+    assert all(not head.posting_keys and not head.pending for head in heads)
+    assert len({id(held) for head in heads for held in (head.posting_keys, head.pending)}) == 1
+
+
+def test_what_a_deposit_has_pending_no_more_is_the_same_empty_set():
+    first = admitted()
+    payment = paid(first)
+    void = Books(SHARD, first.user_id).deposit_void(kes(130_000))
+    _, _, cache = run([first, payment, stepped(payment, state="FAILED", postings=(void,))], [])
+    head = cache.transactions[first.transaction.row.id]
+    assert head.posting_keys
+    assert head.pending is NO_KEYS
+
+
+def test_what_the_database_guards_by_itself_is_remembered_for_a_short_while():
+    cache = LedgerCache.of_size(1_000, guarded=10)
+    heads = Heads()
+    made = [admitted() for _ in range(100)]
+    for unit in made:
+        plan = Plan(cache, Found(), heads, shard=SHARD, epoch=1)
+        assert plan.add(taken_in(unit)) == ""
+        heads = plan.batch().heads
+        cache.take(plan.changes())
+    assert len(cache.transactions) == len(cache.operations) == 100
+    assert all(len(one) + len(one._older) <= 21 for one in (cache.units, cache.keys, cache.quotes, cache.references))
+    newest, oldest = taken_in(made[-1]), taken_in(made[0])
+    assert cache.units[newest.unit.unit_id] == newest.content_hash
+    assert wanted_by([oldest], cache, careful=True).units == {oldest.unit.unit_id}
 
 
 def test_every_field_of_a_unit_is_under_its_hash():

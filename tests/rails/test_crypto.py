@@ -61,6 +61,15 @@ def test_a_users_field_opens_with_that_users_key_only(sealer):
         sealer.open(sealed, aad="t|c|1", user_id="u2", data_key=mine)
 
 
+def test_the_opened_keys_of_few_customers_are_held(sealer):
+    """Each takes 3 KB, most of them outside of Python's sight: for thousands who only wait that was 10 MiB."""
+    wrapped = {f"u{number}": sealer.new_data_key(f"u{number}") for number in range(600)}
+    sealed = {user: sealer.seal(b"phone", aad="p", user_id=user, data_key=key) for user, key in wrapped.items()}
+    assert len(sealer._opened) <= 512
+    opened = {sealer.open(sealed[user], aad="p", user_id=user, data_key=key) for user, key in wrapped.items()}
+    assert opened == {b"phone"}
+
+
 def test_a_retired_key_still_opens_and_a_removed_one_does_not(sealer):
     sealed = sealer.seal(b"x", aad="p")
     wrapped = sealer.new_data_key("u")
