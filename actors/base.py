@@ -38,6 +38,7 @@ from actors.runtime.mailbox import Mailbox
 from actors.runtime.observer import NobodyObserves, RuntimeObserver
 from actors.runtime.ref import AsyncioActorRef
 from actors.runtime.replies import DEFER, DeferredReply
+from actors.runtime.sending import ask, tell
 from actors.runtime.states import State, StoppedFlag
 from actors.runtime.system import BARE, ActorSystem, home_loop, use_loop
 from actors.runtime.timers import Timers
@@ -79,9 +80,11 @@ __all__ = [
     "Timers",
     "Unavailable",
     "WouldBlockLoop",
+    "ask",
     "current_context",
     "exits",
     "home_loop",
+    "tell",
     "use_loop",
     "with_context",
 ]

@@ -70,12 +70,12 @@ class Child:
 
     def new_cell(self, owner: "Owner", recipe: Recipe, surroundings: Surroundings) -> Cell:
         """A fresh mailbox and reference; the earlier cell of this child has ended."""
-        first = [recipe()]  # its class shapes the mailbox; the first incarnation is made of the same answer
+        first = [recipe(self.name)]  # its class shapes the mailbox; the first incarnation is made of the same answer
         return Cell(
             first[0][0],
             system=surroundings.system,
             loop=asyncio.get_running_loop(),
-            recipe=lambda: first.pop() if first else recipe(),
+            recipe=lambda name: first.pop() if first else recipe(name),
             owner=owner,
             name=self.name,
             mailbox_max=self.spec.mailbox_max if isinstance(self.spec, ChildSpec) else None,

@@ -4,7 +4,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from functools import partial
 from typing import Any
 
 import structlog
@@ -120,14 +119,13 @@ class EntityHost(AsyncioActor):
         return self.reach(entity_id)
 
     def _activate(self, entity_id: str) -> Cell:
-        recipe = partial(self._spec.factory, entity_id)
         if self._entity_class is None:
-            self._entity_class = recipe()[0]
+            self._entity_class = self._spec.factory(entity_id)[0]
         cell = Cell(
             self._entity_class,
             system=self._surroundings.system,
             loop=self._cell.loop,
-            recipe=recipe,
+            recipe=self._spec.factory,
             owner=self,
             name=entity_id,
         )

@@ -2,7 +2,18 @@
 
 from typing import Any, Protocol
 
-from actors.base import ActorGone, ActorSystem, Cell, DeadLetter, EntityHeld, EntityParked, NoSuchActor, home_loop
+from actors.base import (
+    ActorGone,
+    ActorSystem,
+    Cell,
+    DeadLetter,
+    EntityHeld,
+    EntityParked,
+    NoSuchActor,
+    ask,
+    home_loop,
+    tell,
+)
 
 
 class Host(Protocol):
@@ -31,7 +42,7 @@ class Registry:
     def tell(self, address: str, message: object) -> None:
         """Queue and forget. Nobody there, parked or held: a dead letter. Raises only `MailboxFull`."""
         try:
-            self._find(address).ref.tell(message)
+            tell(self._find(address), message)
         except EntityParked:
             self._dead(address, message, "parked")
         except EntityHeld:
@@ -45,7 +56,7 @@ class Registry:
         Raises `NoSuchActor`, `EntityParked`, `EntityHeld`, `MailboxFull` and what `aask` raises.
         """
         cell = self._find(address, frees=getattr(message, "FREES_PARKED", False))
-        return await cell.ref.aask(message, timeout_s)
+        return await ask(cell, message, timeout_s)
 
     def _find(self, address: str, *, frees: bool = False) -> Cell:
         cell = self._cells.get(address)

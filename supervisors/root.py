@@ -62,7 +62,7 @@ class SupervisionTree:
             Supervisor,
             system=self.system,
             loop=loop,
-            recipe=lambda: (Supervisor, (self.spec, self._surroundings)),
+            recipe=lambda _: (Supervisor, (self.spec, self._surroundings)),
             owner=self,
         )
         self._root.launch()

@@ -343,7 +343,7 @@ def recipe_of(spec: AnySpec, surroundings: Surroundings) -> Recipe:
     from supervisors.dynamic import DynamicSupervisor  # noqa: PLC0415 - both are supervisors, and each may hold the other
     from supervisors.entity_host import EntityHost  # noqa: PLC0415 - as above
 
-    def blueprint() -> Blueprint:
+    def blueprint(_: str) -> Blueprint:
         match spec:
             case ChildSpec():
                 return spec.factory()

@@ -3,7 +3,7 @@
     NEW ──launch──▶ STARTING ──on_start──▶ RUNNING ──▶ WAITING ──launch──▶ STARTING …
                         └──────── failed ────────────────▶ │ ──finish──▶ ENDED
 
-Everything here happens on the loop's thread, except `notify` and `deliver`.
+Everything here happens on the loop's thread, except `post` and `notify`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from pykka.messages import _ActorStop
 from actors.runtime import incarnation as life
 from actors.runtime.context import Context
 from actors.runtime.deathwatch import announce
-from actors.runtime.envelope import Letter, Question, Reply, Shutdown, Stamped
+from actors.runtime.envelope import Letter, Reply, Shutdown, Stamped
 from actors.runtime.errors import ActorGone, ActorKilled, MailboxFull, StartFailed
 from actors.runtime.exits import CRASH, KILLED, PASSIVATED, SHUTDOWN, START_FAILED, Exit, Owner
 from actors.runtime.mailbox import ACCEPTED, FULL, Mailbox
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Arguments = Sequence[Any] | Mapping[str, Any]
 Blueprint = tuple[type["RuntimeActor"], Arguments]
 """Class and constructor arguments (positional, or by keyword) of one incarnation."""
-Recipe = Callable[[], Blueprint]
+Recipe = Callable[[str], Blueprint]  # by the actor's name, so that a host has one for all of its entities
 
 KILL_GRACE_S = 5.0
 """How long a cancelled actor may take to let go before it is abandoned with an error in the log."""
@@ -45,9 +45,9 @@ class Cell:
     """One actor across its incarnations."""
 
     __slots__ = (
-        "_urn", "actor", "actor_class", "bound", "busy_since_s", "current", "exit_wanted", "handled",
+        "_ref", "_urn", "actor", "actor_class", "bound", "busy_since_s", "current", "exit_wanted", "handled",
         "incarnation", "kill_reason", "last_active_s", "last_exit", "loop", "mailbox", "name", "open_replies",
-        "over_waiters", "owner", "ready_at_s", "ready_waiters", "recipe", "ref", "refusing", "state",
+        "over_waiters", "owner", "ready_at_s", "ready_waiters", "recipe", "refusing", "state",
         "stop_event", "stop_reply", "stopped", "system", "task", "tasks", "waiter", "wake_posted", "watchers",
     )  # fmt: skip
 
@@ -74,7 +74,6 @@ class Cell:
         self.mailbox.owner = self
         self.stopped = False
         self.stop_event: threading.Event | None = None
-        self.ref = AsyncioActorRef(self)
         self.actor: RuntimeActor | None = None
         self.state = NEW
         self.incarnation = 0
@@ -98,6 +97,14 @@ class Cell:
         self.stop_reply: Reply | None = None
         self.refusing = False
         self._urn: str | None = None
+        self._ref: AsyncioActorRef | None = None
+
+    @property
+    def ref(self) -> AsyncioActorRef:
+        """Made when somebody asks for it: two that hold each other wait for the collector in the end."""
+        if self._ref is None:
+            self._ref = AsyncioActorRef(self)
+        return self._ref
 
     @property
     def urn(self) -> str:
@@ -162,7 +169,7 @@ class Cell:
 
     def _build(self) -> None:
         assert self.recipe is not None, "a bare actor has one incarnation"
-        self.actor_class, arguments = self.recipe()
+        self.actor_class, arguments = self.recipe(self.name)
         if isinstance(arguments, Mapping):
             self.make((), arguments)
         else:
@@ -243,9 +250,9 @@ class Cell:
         self.last_exit = ending
         self.mark_stopped()
         killed = ActorKilled(self.crash_id) if ending.reason == KILLED else None
-        error = refusal or killed or ActorGone(f"{self.ref} stopped before handling the message")
+        error = refusal or killed or ActorGone(f"{self} stopped before handling the message")
         settle(self, self.mailbox.close(), lambda _: error, reason=reason)
-        self.actor = self.recipe = None
+        self.actor = self.recipe = self.mailbox.owner = None
 
     def abandon_mailbox(self) -> None:
         """Answer what waits, and while `refusing` what comes, with the class's `on_abandoned`; tells are recorded.
@@ -364,12 +371,7 @@ class Cell:
                 self.system.observer.shed(self.actor_class.KIND)
             raise MailboxFull(str(self), self.mailbox.mailbox_max)
         else:
-            raise ActorGone(f"{self.ref} not found")
-
-    def deliver(self, message: Any, reply: Reply | None) -> None:
-        """Queue a message that has no context. Any thread."""
-        now = self.loop.time()
-        self.post(Letter(message, None, now) if reply is None else Question(message, None, now, reply, None))
+            raise ActorGone(f"{self} not found")
 
     def notify(self) -> None:
         """Something was queued, perhaps by a thread: one write to the loop's pipe per wake-up, not per message."""

@@ -93,7 +93,7 @@ async def _serve(cell: "Cell") -> Exit | None:
         if letter is None:
             if not resident:
                 # No await between the empty look and this: whoever queues next sees no task and starts one.
-                cell.task = None
+                cell.task = cell.bound = None
                 mailbox.trim()
                 cell.last_active_s = cell.loop.time()
                 return None
@@ -268,7 +268,7 @@ def _left_behind(cell: "Cell", ending: Exit) -> BaseException:
     if ending.reason == CRASH:
         return ActorCrashed(cell.crash_id, ending.error)
     if ending.clean:
-        return ActorGone(f"{cell.ref} stopped before answering")
+        return ActorGone(f"{cell} stopped before answering")
     return ActorKilled(cell.crash_id)
 
 

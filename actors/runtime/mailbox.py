@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pykka.messages import _ActorStop
 
 from actors.runtime.envelope import ForeignReply, Letter
+from actors.runtime.errors import ActorGone
+from actors.runtime.sending import deliver
 
 if TYPE_CHECKING:
     from actors.runtime.cell import Cell
@@ -54,6 +56,7 @@ class Mailbox:
         self._closed = False
         self.mailbox_max = mailbox_max
         self.owner: Cell | None = None
+        """None once its actor has ended for good."""
 
     def offer(self, letter: Letter, *, beyond_bound: bool = False) -> Offer:
         """Queue a letter. Only stop requests and timers, which are few by construction, may go beyond the bound.
@@ -147,8 +150,9 @@ class Mailbox:
 
     def put(self, envelope: Any, /) -> None:
         """Deliver one of Pykka's own envelopes, made by code that knows only Pykka."""
-        assert self.owner is not None
-        self.owner.deliver(envelope.message, None if envelope.reply_to is None else ForeignReply(envelope.reply_to))
+        if self.owner is None:
+            raise ActorGone("stopped")
+        deliver(self.owner, envelope.message, None if envelope.reply_to is None else ForeignReply(envelope.reply_to))
 
     def get(self) -> Letter | None:
         """The next letter. Pykka's loop would block here; ours waits elsewhere and never calls it."""

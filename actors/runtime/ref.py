@@ -1,25 +1,20 @@
 """References: the only way to reach an actor. Pykka's interface, plus what an event loop needs."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import pykka
 from pykka.messages import _ActorStop
 
-from actors.runtime.chain import chain_to
-from actors.runtime.context import current_context
-from actors.runtime.deadlines import deadlines_on
-from actors.runtime.envelope import Letter, Question
-from actors.runtime.errors import ActorGone, AskTimeout, WouldBlockLoop
-from actors.runtime.future import AsyncioFuture, LoopReply
+from actors.runtime.errors import WouldBlockLoop
+from actors.runtime.sending import DEFAULT_ASK_S, ask, question, tell
 from actors.runtime.states import StoppedFlag
 
 if TYPE_CHECKING:
     from actors.base import RuntimeActor
     from actors.runtime.cell import Cell
     from actors.runtime.mailbox import Mailbox
-
-DEFAULT_ASK_S = 5.0
 
 
 class AsyncioActorRef(pykka.ActorRef[Any]):
@@ -72,43 +67,11 @@ class AsyncioActorRef(pykka.ActorRef[Any]):
 
     def tell(self, message: Any) -> None:
         """Queue and forget. Raises `MailboxFull` or `ActorGone` at once; never blocks."""
-        cell = self._cell
-        if cell.stopped:
-            raise ActorGone(f"{self} not found")
-        cell.post(Letter(message, current_context(), cell.loop.time()))
+        tell(self._cell, message)
 
-    async def aask(self, message: Any, timeout_s: float = DEFAULT_ASK_S) -> Any:
-        """Ask and wait for the answer without blocking the loop.
-
-        Raises what the receiver raised, `AskTimeout` (the message is not executed if it had not begun), `MailboxFull`,
-        `ActorGone`, `ActorCrashed`, `AskCycle`.
-        """
-        cell = self._cell
-        loop = cell.loop
-        if asyncio._get_running_loop() is not loop:  # noqa: SLF001 - does not raise, unlike the public form
-            return await self._ask_from_another_loop(message, timeout_s)
-        chain = chain_to(cell)
-        if cell.stopped:
-            raise ActorGone(f"{self} not found")
-        now = loop.time()
-        reply = LoopReply(loop=loop)
-        cell.post(Question(message, current_context(), now, reply, now + timeout_s, chain))
-        due = deadlines_on(loop).of(now + timeout_s, loop)
-        due[reply] = (cell, message, timeout_s)
-        try:
-            return await reply
-        finally:
-            due.pop(reply, None)
-
-    async def _ask_from_another_loop(self, message: Any, timeout_s: float) -> Any:
-        future = self._question(message, timeout_s)
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await future
-        except TimeoutError as error:
-            if future.done():
-                raise
-            raise AskTimeout(f"{type(message).__name__} to {self}: no answer in {timeout_s} s") from error
+    def aask(self, message: Any, timeout_s: float = DEFAULT_ASK_S) -> Coroutine[Any, Any, Any]:
+        """Ask and await the answer; see `sending.ask`."""
+        return ask(self._cell, message, timeout_s)
 
     @overload
     def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> pykka.Future[Any]: ...
@@ -120,22 +83,8 @@ class AsyncioActorRef(pykka.ActorRef[Any]):
         """See pykka.ActorRef. With `block` on a running loop it raises `WouldBlockLoop` and sends nothing."""
         if block and asyncio._get_running_loop() is not None:  # noqa: SLF001 - as above
             raise WouldBlockLoop("ask() on the event loop; await aask() instead")
-        future = self._question(message, timeout if block else None)
+        future = question(self._cell, message, timeout if block else None)
         return future.get(timeout=timeout) if block else future
-
-    def _question(self, message: Any, timeout_s: float | None) -> AsyncioFuture:
-        cell = self._cell
-        future = AsyncioFuture()
-        if cell.stopped:
-            future.refuse(ActorGone(f"{self} not found"))
-            return future
-        now = cell.loop.time()
-        deadline_s = None if timeout_s is None else now + timeout_s
-        try:
-            cell.post(Question(message, current_context(), now, future, deadline_s))
-        except ActorGone as error:
-            future.refuse(error)
-        return future
 
     # --- ending ---
 
@@ -149,7 +98,7 @@ class AsyncioActorRef(pykka.ActorRef[Any]):
         """See pykka.ActorRef: what was sent before is handled first. The future may be awaited."""
         if block and asyncio._get_running_loop() is not None:  # noqa: SLF001 - as above
             raise WouldBlockLoop("stop() on the event loop; await shutdown() or stop(block=False) instead")
-        asked = self._question(_ActorStop(), None)
+        asked = question(self._cell, _ActorStop(), None)
 
         def stopped(timeout: float | None) -> bool:
             try:

@@ -55,7 +55,7 @@ class Owner:
             kind,
             system=ActorSystem(),
             loop=asyncio.get_running_loop(),
-            recipe=lambda: (kind, arguments),
+            recipe=lambda _: (kind, arguments),
             owner=self,
             name="a",
         )

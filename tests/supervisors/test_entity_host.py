@@ -1,10 +1,20 @@
 """Entities: started by their first message, restarted each on its own account, parked, held back in a storm, let go."""
 
 import asyncio
+import gc
 
 import pytest
 
-from actors.base import EntityHeld, EntityParked, MailboxFull, NoSuchActor, Unavailable
+from actors.base import (
+    Cell,
+    Context,
+    EntityHeld,
+    EntityParked,
+    MailboxFull,
+    NoSuchActor,
+    Unavailable,
+    with_context,
+)
 from supervisors.specs import StormPolicy
 from tests.supervisors.told import Quiet, Thing
 
@@ -179,6 +189,30 @@ async def test_idle_entities_leave_memory_and_come_back_with_a_message(house, ho
     await until(lambda: not host.entities)
     assert await house.ask("sagas/s1", "memory") == []
     assert house.take()[:3] == ["+s1", "-s1", "+s1"]
+
+
+async def test_who_left_memory_leaves_nothing_for_the_collector(house, hosted, until):
+    """It looks at the young often and at the old hardly ever: thousands of dead cells had waited for it."""
+    host = await hosted(sweep_s=0.001)
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(20):
+            await house.ask(f"sagas/s{number}", "hello")
+            house.tell(f"sagas/s{number}", "hello")
+        await until(lambda: not host.entities)
+        assert [one for one in gc.get_objects() if type(one) is Cell and one.owner is host] == []
+    finally:
+        gc.enable()
+
+
+async def test_an_idle_entity_holds_no_context_of_what_it_did(house, hosted):
+    host = await hosted()
+    with with_context(Context(transaction_id="t1")):
+        await house.ask("sagas/s1", "hello")
+    await asyncio.sleep(0)
+    assert host.entities["s1"].idle
+    assert host.entities["s1"].bound is None
 
 
 async def test_an_entity_that_has_work_is_not_passivated(house, hosted, until):
