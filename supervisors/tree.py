@@ -105,6 +105,7 @@ def saga_host(parts: SagaParts) -> EntityHostSpec:
         crashes_max=limits.SAGA_CRASHES_MAX,
         hopeless=(Unreadable,),
         recovery_limit=limits.RECOVERIES_MAX,
+        sweep_s=SagaActor.IDLE_S,
     )
 
 

@@ -44,6 +44,7 @@ from penpay.messages_rails import (
     ResolveTransfer,
     Submit,
 )
+from supervisors.tree import saga_host
 from tests.actors.house import House, PlainSealer, customer
 from tests.domain.books import new_deposit
 
@@ -569,3 +570,8 @@ def test_a_reversal_is_asked_about_by_both_of_its_ids_in_turns() -> None:
         DEPOSIT.message(replace(deposit, polls=polls), Effect("probe_reversal", refund.id))[1] for polls in (1, 2, 3)
     ]
     assert [probe.originator_conversation_id for probe in asked] == ["", "12345-1", ""]
+
+
+async def test_a_saga_that_only_waits_is_out_of_memory_after_twice_its_time(house: House):
+    """Looked for every 15 s it had stayed for 20: at 500 deposits a second that is all of the 10,000 which may wait."""
+    assert saga_host(parts_of(house)).sweep_s <= SagaActor.IDLE_S
