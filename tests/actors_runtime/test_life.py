@@ -1,7 +1,6 @@
 """Start, end, timers, child tasks and death watch of bare actors."""
 
 import asyncio
-import gc
 from contextvars import ContextVar
 
 import pytest
