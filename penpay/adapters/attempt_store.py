@@ -25,8 +25,10 @@ from penpay.ports import Attempt, AttemptEnd, Clock, Ids, OperationRow, Sealer, 
 
 BATCH_MAX = 64
 WAITING_MAX = 4096
-GATHER_S = 0.01
-"""Before a provider is called and after it has answered; the call itself takes a hundred times as long."""
+GATHER_S = 0.025
+"""Before a provider is called and after it has answered; the call itself takes forty times as long. What comes out of
+a batch goes on together: at 100 deposits a second one of them took 7.4 round trips of the database at 10 ms, and 4.0 at
+25 (counted), since the ledger's groups, which wait for nobody, are larger then as well."""
 KINDS_OF = {
     "rail/daraja": ("STK", "REVERSAL", "B2C"),
     "rail/deriv": ("DERIV_TRANSFER", "DERIV_WITHDRAW", "DERIV_RETURN"),
