@@ -140,6 +140,10 @@ class Session(asyncio.Protocol):
             if whole:
                 self._answered.set_result(None)
 
+    def eof_received(self) -> None:
+        """The server says no more. The transport closes by itself, but only in the loop's next step."""
+        self.closed = True
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The server ended it, or we did."""
         self.closed = True

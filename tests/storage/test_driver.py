@@ -124,6 +124,13 @@ async def test_an_idle_session_that_the_server_ends_is_closed(both):
         await ours.run(b"SELECT 1", [], timeout_s=20)
 
 
+async def test_a_session_is_closed_from_the_end_of_the_stream_on(both):
+    ours, _ = both
+    ours.eof_received()  # the transport tells that it is closed in a later step of the loop
+    with pytest.raises(InterfaceError):
+        await ours.run(b"SELECT 1", [], timeout_s=20)
+
+
 async def test_several_statements_are_refused_unless_they_were_asked_for(where):
     session = await mysql_driver.connect(several=False, **where)
     (refused,) = await ours_says(session, "SELECT 1; SELECT 2")
