@@ -61,7 +61,7 @@ def nested(
             raise SettingsError(_unknown(name, known))
         if target in wanted:
             section, field = known[target]
-            values[section][field] = environ[name] if target == name else _content(name, Path(environ[name]))
+            values[section][field] = environ[name] if target == name else _content(name, environ[name])
     return values
 
 
@@ -78,9 +78,11 @@ def _is_ours(name: str) -> bool:
     return name.upper().startswith(PREFIX)
 
 
-def _content(name: str, path: Path) -> str:
+def _content(name: str, path: str) -> str:
+    if not path:
+        raise SettingsError(f"{name}: is empty")
     try:
-        return path.read_text().rstrip("\r\n")
+        return Path(path).read_text().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else "not text"
         raise SettingsError(f"{name}: cannot read the file: {reason}") from None

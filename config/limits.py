@@ -78,6 +78,9 @@ BALANCES_FOLLOWED_MAX: Final = 150
 BALANCE_EVERY_S: Final = 60.0
 """How often an event stream asks, which is what keeps the session open."""
 
+FORBIDDEN_IN_URLS: Final = ("mpesa", "m-pesa", "safaricom", "exe", "cmd", "sql", "query")
+"""Words for which Safaricom refuses a callback URL, in any case."""
+
 # --- hashing and watchdog ----------------------------------------------------------------------------------------
 ARGON2_MEMORY_KIB: Final = 19 * 1024
 ARGON2_PASSES: Final = 2

@@ -5,14 +5,16 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from email.utils import parseaddr
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes, SecretStr, model_validator
 
 from config.environment import RELAXED
 from config.keys import VersionedKey, decode_key, decode_keyring
+from config.limits import FORBIDDEN_IN_URLS
 from config.tuning import LimitSettings, Section, TimingSettings
 
 Environment = Literal["development", "testing", "staging", "production"]
@@ -71,11 +73,50 @@ def _url(*schemes: str) -> AfterValidator:
             _ = parts.port
         except ValueError:
             raise ValueError("is a URL whose host or port cannot be read") from None
-        if parts.scheme not in schemes or not (parts.netloc or parts.path):
+        by_socket = parts.scheme in _BY_SOCKET and parts.path
+        if parts.scheme not in schemes or not (parts.hostname or by_socket):
             raise ValueError(f"must be a URL that begins with {' or '.join(scheme + '://' for scheme in schemes)}")
         return value
 
     return AfterValidator(check)
+
+
+_BY_SOCKET = frozenset({"mysql", "unix"})
+
+
+def _before_callbacks(value: str) -> str:
+    """The paths of callbacks are put behind it, and the provider must like the whole."""
+    parts = urlsplit(value)
+    if parts.username is not None:
+        raise ValueError("must not name a user: it is told to providers")
+    if "?" in value or "#" in value:
+        raise ValueError("must end with its host or path")
+    if word := next((word for word in FORBIDDEN_IN_URLS if word in value.lower()), ""):
+        raise ValueError(f"contains {word!r}: Safaricom refuses such callback URLs")
+    return value
+
+
+def _numbered(value: SecretStr) -> SecretStr:
+    """The client would take another database for a number that it cannot read."""
+    parts = urlsplit(value.get_secret_value())
+    path = "" if parts.scheme in _BY_SOCKET else parts.path.removeprefix("/")
+    numbers = [*([path] if path else []), *parse_qs(parts.query, keep_blank_values=True).get("db", [])]
+    if not all(number.isascii() and number.isdigit() for number in numbers):
+        raise ValueError("must name its database by a number, or not at all")
+    return value
+
+
+def _is_sender(value: str) -> bool:
+    address = parseaddr(value)[1]
+    local, _, domain = address.rpartition("@")
+    # Who reads addresses forgives much: what was read must be what stands there.
+    return bool(local and domain) and value.isprintable() and (value == address or value.endswith(f"<{address}>"))
+
+
+def _place(value: object) -> object:
+    if value == "":
+        raise ValueError("is empty")
+    return value
 
 
 def _not_empty(value: SecretStr) -> SecretStr:
@@ -93,6 +134,9 @@ def _fits_a_header(value: SecretStr) -> SecretStr:
 Text = Annotated[str, Field(min_length=1)]
 Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
 HttpUrl = Annotated[str, _url("http", "https")]
+PublicUrl = Annotated[HttpUrl, AfterValidator(_before_callbacks)]
+Place = Annotated[Path, BeforeValidator(_place)]
+"""A file or folder. An empty text would be the working directory."""
 ListenerBind = Annotated[Bind, BeforeValidator(_bind)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
 DatabaseUrl = Annotated[SecretStr, _url("mysql")]
@@ -109,7 +153,7 @@ class NodeSettings(Section):
         default_factory=lambda: socket.gethostname()[:40]
     )
     shards: Annotated[int, Field(ge=1, le=256)] = 16
-    state_dir: Path = Path("~/.local/state/penpay").expanduser()
+    state_dir: Place = Path("~/.local/state/penpay").expanduser()
     """Anchors, witness and drawn keys; by default the user's state directory of the environment."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -125,7 +169,7 @@ class HttpSettings(InternalListener):
     """`PENPAY_HTTP__…`: the two listeners, and how providers reach the public one."""
 
     public_bind: ListenerBind = Bind("127.0.0.1", 8080)
-    public_url: HttpUrl
+    public_url: PublicUrl
     trusted_proxies: Networks = ()
 
 
@@ -145,7 +189,7 @@ class DatabaseSettings(Section):
 class RedisSettings(Section):
     """`PENPAY_REDIS__…`."""
 
-    url: Annotated[SecretStr, _url("redis", "rediss", "unix")]
+    url: Annotated[SecretStr, _url("redis", "rediss", "unix"), AfterValidator(_numbered)]
 
 
 class DerivSettings(Section):
@@ -169,7 +213,7 @@ class DarajaSettings(Section):
     b2c_shortcode: Annotated[str, Field(pattern=r"^(\d{5,7})?$")] = ""
     initiator_name: Text
     initiator_password: Secret
-    certificate: Path
+    certificate: Place
     callback_allowlist: Networks = ()
     allowlist_mode: Literal["enforce", "observe"] = "enforce"
 
@@ -210,6 +254,12 @@ class SmtpSettings(Section):
     password: SecretStr = SecretStr("")
     sender: Annotated[str, Field(alias="from")] = ""
 
+    @model_validator(mode="after")
+    def _sendable(self) -> Self:
+        if self.host and not _is_sender(self.sender):
+            raise ValueError("FROM must be an address, or a name with one: PenPay <no-reply@example.com>")
+        return self
+
 
 class OperatorAccess(Section):
     """The part of `PENPAY_SECURITY__…` that lets an operator in."""
@@ -234,7 +284,7 @@ class SecuritySettings(OperatorAccess):
 class AuditSettings(Section):
     """`PENPAY_AUDIT__…`: where anchors leave the database; by default below the state directory."""
 
-    anchor_dir: Path | None = None
+    anchor_dir: Place | None = None
 
 
 class Settings(Section):

@@ -87,6 +87,8 @@ def _state_dir(environ: Mapping[str, str]) -> Path:
 
 def _keys_of(values: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
     """The drawn keys of this installation: they belong to the database whose fields they seal."""
+    if not values["node"]["state_dir"]:
+        raise SettingsError(f"{variable('node', 'state_dir')}: is empty")
     folder = Path(values["node"]["state_dir"])
     database = values["database"]
     place = f"{database['url'].rpartition('@')[2]}|{database.get('prefix', '')}"

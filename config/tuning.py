@@ -198,8 +198,12 @@ class TimingSettings(Section):
             raise ValueError("DERIV_PONG_S is above DERIV_PING_S")
         if self.unknown_until_s <= self.deriv_settle_s + 2 * self.deriv_read_every_s:
             raise ValueError("UNKNOWN_UNTIL_S leaves no time to prove an absence (DERIV_SETTLE_S, DERIV_READ_EVERY_S)")
-        if self.stk_grace_s > self.stk_unknown_s:
-            raise ValueError("STK_GRACE_S is above STK_UNKNOWN_S")
+        if self.stk_grace_s >= self.stk_unknown_s:
+            raise ValueError("STK_GRACE_S must be below STK_UNKNOWN_S")
+        if self.stk_unknown_s >= self.stk_poll_until_s:
+            raise ValueError("STK_UNKNOWN_S must be below STK_POLL_UNTIL_S")
+        if list(self.stk_poll_ladder_s) != sorted(self.stk_poll_ladder_s):
+            raise ValueError("STK_POLL_LADDER_S must climb")
         return self
 
     @property
