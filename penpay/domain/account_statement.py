@@ -57,8 +57,8 @@ def _midnight(day: date) -> datetime:
 def period_of(first: str | None, last: str | None, *, now: datetime, days_max: int) -> Period:
     """The asked days, of which none lies behind today; by default this month. Raises `BadInput`."""
     today = now.astimezone(NAIROBI).date()
-    until = min(today, _day(last, "to")) if last else today
-    since = _day(first, "from") if first else until.replace(day=1)
+    until = min(today, _day(last, "to")) if last is not None else today
+    since = _day(first, "from") if first is not None else until.replace(day=1)
     if since > until:
         raise BadInput("from", "must not lie behind `to` or today")
     if (until - since).days >= days_max:

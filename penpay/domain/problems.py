@@ -15,7 +15,10 @@ TYPE_BASE = "/problems"
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """One kind of refusal. `retryable`: the very same request may succeed later. `next_action` is for the customer."""
+    """One kind of refusal. `next_action` is for the customer.
+
+    `retryable`: the same may succeed later, under its Idempotency-Key unless the refusal is kept there.
+    """
 
     code: str
     status: int
@@ -122,7 +125,7 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
             "stk_open",
             "A payment prompt is still open on this phone",
             True,
-            "Answer the prompt on the phone, or wait and try again.",
+            "Answer the prompt on the phone, or wait and try again with a new Idempotency-Key.",
         ),
         ("code_amount_mismatch", "The code was asked for another amount", False, "Ask for a code for this amount."),
         (
@@ -138,7 +141,12 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
             "Name a reference of its own: each carries one decision, for a day; one that was refused leaves it free.",
         ),
         ("money_open", "Money of this customer is still open", True, "Wait until it has ended, or decide its review."),
-        ("withdrawal_open", "Another withdrawal is still open", True, "Wait until it has ended."),
+        (
+            "withdrawal_open",
+            "Another withdrawal is still open",
+            True,
+            "Wait until it has ended, and try again with a new Idempotency-Key.",
+        ),
         ("request_in_progress", "The first request with this key is still running", True, _SAME_KEY),
         (
             "receipt_not_ready",

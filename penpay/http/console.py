@@ -12,12 +12,11 @@ from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from pydantic import ValidationError
 
-from config.limits import PAGE_DEFAULT, PAGE_MAX
+from config.limits import PAGE_DEFAULT
 from penpay.domain.board import Board
 from penpay.domain.decision import Occasion
-from penpay.domain.errors import BadInput, Unavailable
+from penpay.domain.errors import Unavailable
 from penpay.domain.ids import is_ulid
 from penpay.domain.overview import LATE_MAX, NOTHING_KNOWN, Check, Unfinished, render_board
 from penpay.domain.presentation import time_text
@@ -26,7 +25,7 @@ from penpay.domain.rules import Rules
 from penpay.domain.story import KnownReference, Story
 from penpay.domain.timeline import Deadlines
 from penpay.http.readiness import Readiness, told
-from penpay.http.replies import Stop, invalid_field, invalid_fields, json_response
+from penpay.http.replies import Stop, json_response, query_of
 from penpay.http.reviews import decision_of
 from penpay.http.schemas_staff import ReviewsQuery
 from penpay.ports import Clock, Ids
@@ -118,10 +117,8 @@ class ConsoleDesk:
 
     async def reviews(self, request: web.Request) -> web.Response:
         """A page of the open questions."""
-        query = _query(request)
+        query = query_of(request.query, ReviewsQuery)
         limit = int(query.limit or PAGE_DEFAULT)
-        if limit > PAGE_MAX:
-            raise invalid_field(BadInput("limit", f"must be 1 to {PAGE_MAX}"))
         found, now = await self.items.open_items(limit=limit + 1, after_id=query.cursor or ""), self.clock.now()
         page, items = found[:limit], []
         for one in page:
@@ -180,12 +177,3 @@ class ConsoleDesk:
 
     def _occasion(self) -> Occasion:
         return Occasion(self.clock.now(), (self.ids.ulid(), self.ids.ulid(), self.ids.ulid()))
-
-
-def _query(request: web.Request) -> ReviewsQuery:
-    if len(set(request.query)) != len(request.query):
-        raise Stop("invalid_request", "A parameter is named twice.")
-    try:
-        return ReviewsQuery.model_validate(dict(request.query))
-    except ValidationError as error:
-        raise invalid_fields(error) from None

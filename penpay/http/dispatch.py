@@ -22,7 +22,7 @@ from penpay.http.edge import Edge
 from penpay.http.json_body import MalformedJson, parse_object
 from penpay.http.peers import limited_as, peer_address
 from penpay.http.rates import RateRules
-from penpay.http.replies import REQUEST_ID, Stop, invalid_fields
+from penpay.http.replies import REQUEST_ID, Stop, invalid_fields, query_of, refuse_fields
 from penpay.messages import Customer
 
 _VISIBLE_ASCII = re.compile(rf"[!-~]{{1,{limits.IDEMPOTENCY_KEY_MAX}}}")
@@ -159,7 +159,9 @@ def bound(edge: Edge, route: Route) -> Callable[[web.Request], Awaitable[web.Str
         elif request.can_read_body:
             await _refuse_body(call)
         if route.query is not None:
-            _read_query(call, route.query)
+            call.query = query_of(request.query, route.query)
+        elif route.shown_query is None:
+            refuse_fields(dict.fromkeys(request.query))
         if call.claims is not None:
             await _admit(call, call.claims)
         try:
@@ -173,7 +175,9 @@ def bound(edge: Edge, route: Route) -> Callable[[web.Request], Awaitable[web.Str
 
 
 def _claims(edge: Edge, request: web.Request) -> Claims:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    given = request.headers.getall("Authorization", ())
+    # Of two, whoever stands between may have looked at the other.
+    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     claims = edge.tokens.read(token.strip(), at=edge.clock.now()) if scheme.lower() == "bearer" else None
     if claims is None:
         raise Stop("unauthorized")
@@ -208,9 +212,7 @@ async def _refuse_body(call: Call) -> None:
         unknown = parse_object(raw) if raw.strip() else {}
     except MalformedJson:
         raise Stop("malformed_json", "This call takes no body.") from None
-    if unknown:
-        said = [{"field": name[:80], "message": "is not a field of this request"} for name in unknown]
-        raise Stop("invalid_request", errors=said)
+    refuse_fields(unknown)
 
 
 async def _bytes_of(call: Call) -> bytes:
@@ -252,16 +254,6 @@ async def read_bytes(request: web.Request, bytes_max: int) -> bytes:
     if len(raw) > bytes_max:
         raise Stop("payload_too_large")
     return raw
-
-
-def _read_query(call: Call, model: type[BaseModel]) -> None:
-    query = call.request.query
-    if len(set(query)) != len(query):
-        raise Stop("invalid_request", "A parameter is named twice.")
-    try:
-        call.query = model.model_validate(dict(query))
-    except ValidationError as error:
-        raise invalid_fields(error) from None
 
 
 async def _admit(call: Call, claims: Claims) -> None:

@@ -204,7 +204,9 @@ def _refusals(codes: Sequence[str], schemas: Mapping[type[BaseModel], Any], *, p
 
 
 def _example_of(code: str) -> Json:
-    errors = [{"field": "amount.amount", "message": "does not have the documented form"}]
+    errors = [
+        {"field": "amount.amount", "message": "must be an amount with two digits behind the point, such as 1300.00"}
+    ]
     wait_s = 2 if PROBLEMS[code].status in {429, 503} else 0
     return problem(code, retry_after_s=wait_s, errors=errors if code == "invalid_request" else ())
 

@@ -2,20 +2,24 @@
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from config.limits import PAGE_MAX
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import ulid
 from penpay.domain.json_text import json_bytes
 from penpay.domain.problems import CONTENT_TYPE as PROBLEM_TYPE
 from penpay.domain.problems import PROBLEMS, problem
+from penpay.http.schemas import AMOUNT_PATTERN, PAGE_SIZE_PATTERN, SIX_DIGITS
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 _JSON = "application/json"
+Asked = TypeVar("Asked", bound=BaseModel)
 
 
 class Stop(Exception):
@@ -77,16 +81,49 @@ def invalid_fields(error: ValidationError) -> Stop:
     )
 
 
+NO_FIELD = "is not a field of this request"
 _SAID = {
-    "extra_forbidden": "is not a field of this request",
+    "extra_forbidden": NO_FIELD,
     "missing": "is required",
     "string_type": "must be a string",
     "string_pattern_mismatch": "does not have the documented form",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "literal_error": "must be {expected}",
+    "bool_type": "must be true or false",
+    "model_type": "must be an object",
+}
+"""The library's own words name our classes."""
+
+
+_FORMS = {
+    AMOUNT_PATTERN: "must be an amount with two digits behind the point, such as 1300.00",
+    SIX_DIGITS: "must be six digits",
+    PAGE_SIZE_PATTERN: f"must be 1 to {PAGE_MAX}",
 }
 
 
 def _said(error: dict[str, Any]) -> str:
-    return _SAID.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
+    about = error.get("ctx", {})
+    known = _FORMS.get(about.get("pattern", "")) or _SAID.get(error["type"])
+    return known.format_map(about) if known else str(error["msg"]).removeprefix("Value error, ")
+
+
+def query_of(query: Mapping[str, str], model: type[Asked]) -> Asked:
+    """The parameters of a call; a 400 that names what they may not be."""
+    times = Counter(name for name, _ in query.items())
+    if twice := [{"field": name[:80], "message": "is named twice"} for name, many in times.items() if many > 1]:
+        raise Stop("invalid_request", errors=twice)
+    try:
+        return model.model_validate(dict(query))
+    except ValidationError as error:
+        raise invalid_fields(error) from None
+
+
+def refuse_fields(names: Iterable[str]) -> None:
+    """A 400 for these, if there are any: the call takes none."""
+    if said := [{"field": name[:80], "message": NO_FIELD} for name in names]:
+        raise Stop("invalid_request", errors=said)
 
 
 def invalid_field(error: BadInput) -> Stop:

@@ -7,10 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from config.limits import PAGE_MAX
 from penpay.domain.review import STAFF_NAME_MAX, STAFF_NAME_PATTERN
 
 AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,11})\.[0-9]{2}$"
 ULID_PATTERN = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
+SIX_DIGITS = r"^[0-9]{6}$"
+PAGE_SIZE_PATTERN = r"^([1-9][0-9]?|100)$"
+assert PAGE_MAX == 100, "the pattern says so"
 
 Ulid = Annotated[str, Field(pattern=ULID_PATTERN, examples=["01KAF0Z3T9V5N5W6H3C8Q2YB7D"])]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-20T12:00:00.000Z"])]
@@ -23,7 +27,7 @@ PastTime = Annotated[
     ),
 ]
 PhoneText = Annotated[str, Field(min_length=9, max_length=20, examples=["254712345678"])]
-CodeText = Annotated[str, Field(pattern=r"^[0-9]{6}$", examples=["123456"])]
+CodeText = Annotated[str, Field(pattern=SIX_DIGITS, examples=["123456"])]
 StaffName = Annotated[str, Field(max_length=STAFF_NAME_MAX, pattern=STAFF_NAME_PATTERN, examples=["Achieng"])]
 DerivCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{6,128}$", examples=["h7Kq2VbN"])]
 
@@ -163,7 +167,7 @@ class TransactionsQuery(Request):
     from_: Annotated[str | None, Field(alias="from", max_length=40)] = None
     to: Annotated[str | None, Field(max_length=40)] = None
     cursor: Ulid | None = None
-    limit: Annotated[str | None, Field(pattern=r"^[1-9][0-9]{0,2}$", description="1 to 100, default 20")] = None
+    limit: Annotated[str | None, Field(pattern=PAGE_SIZE_PATTERN, description="1 to 100, default 20")] = None
 
 
 class DerivReturn(BaseModel):

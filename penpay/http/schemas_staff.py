@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from penpay.domain.identity import NO_PHONE, holds_phone
-from penpay.http.schemas import Request, Ulid
+from penpay.http.schemas import PAGE_SIZE_PATTERN, Request, Ulid
 
 
 def _without_phone(text: str) -> str:
@@ -46,4 +46,4 @@ class ReviewsQuery(Request):
     """A page of the open questions; `cursor` is the last item of the page before."""
 
     cursor: Ulid | None = None
-    limit: Annotated[str | None, Field(pattern=r"^[1-9][0-9]{0,2}$")] = None
+    limit: Annotated[str | None, Field(pattern=PAGE_SIZE_PATTERN)] = None

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from aiohttp import web
 
-from config.limits import PAGE_DEFAULT, PAGE_MAX
+from config.limits import PAGE_DEFAULT
 from penpay.domain.errors import BadInput, Unavailable
 from penpay.domain.failures import LANGUAGES, language_of
 from penpay.domain.presentation import evidence_of, render_transaction
@@ -28,13 +28,14 @@ async def listed(call: Call) -> web.Response:
     """One page of the history."""
     query: TransactionsQuery = call.query
     limit = int(query.limit or PAGE_DEFAULT)
-    if limit > PAGE_MAX:
-        raise BadInput("limit", f"must be 1 to {PAGE_MAX}")
+    from_at, to_at = _time(query.from_, "from"), _time(query.to, "to")
+    if from_at is not None and to_at is not None and from_at > to_at:
+        raise BadInput("from", "must not lie behind `to`")
     which = HistoryFilter(
         type=query.type or "",
         status=query.status or "",
-        from_at=_time(query.from_, "from"),
-        to_at=_time(query.to, "to"),
+        from_at=from_at,
+        to_at=to_at,
         before_id=query.cursor or "",
         limit=limit + 1,
     )
@@ -112,7 +113,7 @@ def _spoken(language: str) -> dict[str, str]:
 
 
 def _time(text: str | None, field: str) -> datetime | None:
-    if not text:
+    if text is None:
         return None
     try:
         at = datetime.fromisoformat(text) if _RFC_3339.fullmatch(text) else None
