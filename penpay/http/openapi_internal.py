@@ -135,6 +135,7 @@ CALLS: Sequence[Told] = (
         "Reviews",
         _with(items=_LIST, next_cursor=_maybe(_TEXT)),
         query=ReviewsQuery,
+        problems=("unauthorized", "forbidden", "invalid_request", "rate_limited", "unavailable"),
     ),
     _get("/admin/v1/reviews/{id}", "One question, with what each exit would do", "Reviews", _ITEM),
     _post(

@@ -47,6 +47,13 @@ async def test_a_decision_asks_for_what_is_documented(stage: Stage, call: Told):
     assert (status, {error["field"] for error in said["errors"]}) == (400, needed)
 
 
+@pytest.mark.parametrize("call", [call for call in CALLS if call.query is not None], ids=lambda call: call.path)
+async def test_that_a_parameter_may_be_refused_is_documented(stage: Stage, call: Told):
+    status, _, said = await asked(stage, call, params={"nope": "1"})
+    assert (status, [error["field"] for error in said["errors"]]) == (400, ["nope"])
+    assert said["code"] in call.problems
+
+
 async def test_a_transaction_and_a_receipt_are_found(stage: Stage):
     deposit = await stage.deposit(stage.customer())
     await stage.reaches(deposit, "COMPLETED")
