@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -13,11 +14,13 @@ from penpay.client import Client
 from penpay.demo.play import Stage, device_of, sign_up
 from penpay.demo.rails import SandboxControl
 from penpay.stack.installation import PrivateInstallation
+from penpay.stack.process import ChildProcess
 
 NUMBER = 700_000_001
 PIN = "274913"
 SETTINGS = {"PENPAY_TIMING__SPEED": "1", "PENPAY_NODE__LOG_LEVEL": "info"}
 ANSWER_S = 20.0
+LOOK_S = 0.5
 _PICK = """python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])'"""
 
 
@@ -54,7 +57,7 @@ class Ready:
 
 
 def run(console: Console | None = None) -> int:
-    """Start, print, wait for Ctrl-C, stop what was started."""
+    """Start, print, wait for Ctrl-C or for a part that ends, stop what was started."""
     console = console or Console(soft_wrap=True)
     done = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -65,9 +68,21 @@ def run(console: Console | None = None) -> int:
         installation.start()
         ready = asyncio.run(prepare(installation))
         show(console, ready)
-        done.wait()
-        console.print("stopping")
-    return 0
+        return attend(installation.parts, done, console)
+
+
+def attend(parts: Sequence[ChildProcess], done: threading.Event, console: Console) -> int:
+    """Wait until `done`, or until a part has ended: what is left would only look as if it were up."""
+    while not done.wait(LOOK_S):
+        for part in parts:
+            if (code := part.exit_code) is not None:
+                console.print(f"{part.name} has ended with {code}")
+                if code:
+                    console.print(part.log_tail(), markup=False, highlight=False)
+                done.set()
+                break
+    console.print("stopping")
+    return int(any(part.exit_code for part in parts))
 
 
 async def prepare(installation: PrivateInstallation) -> Ready:

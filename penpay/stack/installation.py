@@ -97,6 +97,11 @@ class PrivateInstallation:
         return self.nodes[0]
 
     @property
+    def parts(self) -> tuple[ChildProcess, ...]:
+        """Its processes, those first that others need."""
+        return (self.mariadb, self.redis, self.sandbox, *self.nodes)
+
+    @property
     def control_url(self) -> str:
         """Where the sandbox takes scripts and tells its truth."""
         return str(self.sandbox.ready_report()["control_url"])
@@ -163,7 +168,7 @@ class PrivateInstallation:
 
     def stop(self) -> None:
         """End everything in reverse order and remove the folders. Harmless when called again."""
-        for child in (*reversed(self.nodes), self.sandbox, self.redis, self.mariadb):
+        for child in reversed(self.parts):
             child.stop()
         self._run_folder.remove()
         if self._data_folder:

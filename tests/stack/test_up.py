@@ -1,7 +1,16 @@
 """What `up` says is there to be read while it runs, also by a program behind a pipe."""
 
+import io
 import subprocess
 import sys
+import threading
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from penpay.demo.up import attend
+from penpay.stack.process import ChildProcess
 
 SHOWING = """
 import sys
@@ -29,3 +38,30 @@ def test_the_three_lines_come_before_it_ends():
     showing.stdin.close()
     assert showing.wait(timeout=10) == 0
     showing.stdout.close()
+
+
+@pytest.mark.parametrize(("ends_with", "expected"), [(0, 0), (70, 1)])
+def test_a_part_that_ends_is_told_and_ends_the_whole(tmp_path: Path, ends_with: int, expected: int):
+    """A node that was drained, or gave up, left a stack that went on saying that it is up."""
+    lives = ChildProcess("lives", ["sleep", "60"], folder=tmp_path)
+    leaves = ChildProcess("leaves", ["sh", "-c", f"echo its last words >&2; exit {ends_with}"], folder=tmp_path)
+    for part in (lives, leaves):
+        part.spawn()
+    console = Console(record=True, file=io.StringIO())
+    try:
+        assert attend((lives, leaves), threading.Event(), console) == expected
+    finally:
+        lives.kill()
+    said = console.export_text()
+    assert f"leaves has ended with {ends_with}" in said
+    assert ("its last words" in said) == (ends_with != 0)
+
+
+def test_nothing_is_told_of_what_runs(tmp_path: Path):
+    part = ChildProcess("lives", ["sleep", "60"], folder=tmp_path)
+    part.spawn()
+    done, console = threading.Event(), Console(record=True, file=io.StringIO())
+    done.set()
+    assert attend((part,), done, console) == 0
+    assert console.export_text() == "stopping\n"
+    part.kill()
