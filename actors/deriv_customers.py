@@ -26,8 +26,8 @@ log = structlog.get_logger("penpay.rails")
 
 _LAST_KNOWN_MAX = 10_000
 _AUTHORIZE, _BALANCE, _PING = 1, 2, 3
-_UNREACHABLE = Refusal("rail_down", "Deriv cannot be reached", retry_after_s=10)
-_RELINK = Refusal("deriv_not_linked", "Deriv no longer accepts the stored authorization: link the account again")
+_UNREACHABLE = Refusal("rail_down", "Deriv cannot be reached now.", retry_after_s=10)
+_RELINK = Refusal("deriv_not_linked", "Deriv no longer accepts the stored authorization: link the account again.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

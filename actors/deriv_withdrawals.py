@@ -40,10 +40,10 @@ CODE_MALFORMED = "code_malformed"
 ANOTHER_AGENT = "another_agent"
 """Refused by ourselves: the intent names an agent that we are not. Its dollars would be out of our sight."""
 NOT_PREPARED = "not_prepared"
-_UNREACHABLE = Refusal("rail_down", "Deriv cannot be reached", retry_after_s=10, untouched=True)
-_UNCERTAIN = Refusal("rail_down", "Deriv did not say whether it sent a code", retry_after_s=60)
-_RELINK = Refusal("deriv_not_linked", "Deriv does not accept the stored authorization: link the account again")
-_BUSY = Refusal("overloaded", "too many codes are being asked for", retry_after_s=5, untouched=True)
+_UNREACHABLE = Refusal("rail_down", "Deriv cannot be reached now.", retry_after_s=10, untouched=True)
+_UNCERTAIN = Refusal("rail_down", "Deriv did not say whether it sent a code.", retry_after_s=60)
+_RELINK = Refusal("deriv_not_linked", "Deriv does not accept the stored authorization: link the account again.")
+_BUSY = Refusal("overloaded", "Too many codes are being asked for.", retry_after_s=5, untouched=True)
 _WAIT_S = 60
 """After a rate limit that names no time."""
 _WAIT_MAX_S = 86_400
@@ -278,10 +278,10 @@ class DerivWithdrawalsActor(RailSender):
             again_at = deriv.may_ask_again_at(frame)
             left_s = (again_at - self.parts.clock.now()).total_seconds() if again_at else _WAIT_S
             wait_s = min(_WAIT_MAX_S, max(1, round(left_s)))
-            return Refusal("rate_limited", "Deriv sends no further code yet", retry_after_s=wait_s)
+            return Refusal("rate_limited", "Deriv sends no further code yet.", retry_after_s=wait_s)
         if frame.error_code or not deriv.mailed(frame):
             log.warning("deriv mails no code", rail=self.RAIL, code=frame.error_code)
-            return Refusal("rail_down", "Deriv did not send a code", retry_after_s=_WAIT_S)
+            return Refusal("rail_down", "Deriv did not send a code.", retry_after_s=_WAIT_S)
         return CodeSent()
 
 

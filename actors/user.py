@@ -145,7 +145,7 @@ class UserActor(EntityActor):
             return self._made(direction, amount)
         found = await self._parts.store.quote(quote_id, self._id)
         if found is None or found[0].direction is not direction:
-            return adm.No("quote_unknown", f"no such quote of yours for a {direction.lower()}")
+            return adm.No("quote_unknown", f"There is no such quote of yours for a {direction.lower()}.")
         quote, used = found
         if used:
             return adm.No("quote_used")
@@ -239,7 +239,7 @@ class UserActor(EntityActor):
         except MailboxFull:
             # Nothing was queued: no doubt, and no reason to begin it later behind its asker's back.
             self._doubtful = None
-            return await refuse(self._parts, asked, adm.No("overloaded", "the ledger takes no more for now", 1))
+            return await refuse(self._parts, asked, adm.No("overloaded", retry_after_s=1))
         self._doubtful = None
         if not isinstance(answer, Committed):
             return await self._race_lost(asked, answer.code)

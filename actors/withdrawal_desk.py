@@ -50,7 +50,7 @@ async def code_problem(parts: UserParts, asked: AcceptWithdrawal, quote: Quote) 
     code = await parts.store.newest_code(asked.customer.user_id)
     payee = parts.sealer.blind_index(asked.customer.phone)
     if code is None or code.amount != quote.send or code.payee != payee:
-        return adm.No("code_amount_mismatch", "ask for a code for this amount first")
+        return adm.No("code_amount_mismatch", "Ask for a code for this amount first.")
     return None
 
 

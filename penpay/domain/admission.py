@@ -8,6 +8,7 @@ from penpay.domain.board import Board
 from penpay.domain.fx import Direction, LockedRate, asked_kes, credited_usd, disbursed_kes
 from penpay.domain.kyc import Tier, day_limit_minor
 from penpay.domain.money import Currency, Money
+from penpay.domain.presentation import time_text
 
 NAIROBI = timezone(timedelta(hours=3), "EAT")
 """East Africa Time; Kenya has no summer time."""
@@ -63,6 +64,14 @@ class Limits:
         )
 
 
+_NAMES = {"daraja": "M-Pesa", "deriv": "Deriv"}
+_DOWN = {
+    **{rail: f"{name} cannot be reached now." for rail, name in _NAMES.items()},
+    "b2c": "M-Pesa takes no payouts now.",
+}
+"""What customers are told. The reason may name our tokens, nodes and accounts: `/readyz` has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class No:
     """Refused: a code of the problem catalogue."""
@@ -101,16 +110,16 @@ def terms(direction: Direction, amount: Money, *, board: Board, limits: Limits, 
     """Convert at the rate of this moment. A deposit takes either currency, a withdrawal dollars only."""
     fx = board.fx
     if fx is None or fx.problem or (now - fx.as_of_at).total_seconds() > limits.fx_max_age_s:
-        return No("rates_unavailable", fx.problem if fx else "no rate yet", 5)
+        return No("rates_unavailable", retry_after_s=5)
     rate = LockedRate(direction, fx.mid_e6, limits.spread_e6)
     if direction is Direction.WITHDRAWAL:
         if amount.currency is not Currency.USD:
-            return No("amount_out_of_range", "a withdrawal is asked for in USD")
+            return No("amount_out_of_range", "A withdrawal is asked for in USD.")
         return Terms(amount, disbursed_kes(amount, rate), rate)
     if amount.currency is Currency.USD:
         return Terms(asked_kes(amount, rate), amount, rate)
     if not amount.whole:
-        return No("amount_not_whole", "M-Pesa moves whole shillings")
+        return No("amount_not_whole", "M-Pesa moves whole shillings.")
     return Terms(amount, credited_usd(amount, rate), rate)
 
 
@@ -130,10 +139,8 @@ def amount_problem(direction: Direction, of: Terms, limits: Limits) -> No | None
     )
     for money, (low, high) in ((dollars, usd_range), (shillings, kes_range)):
         if not low <= money.minor <= high:
-            return No(
-                "amount_out_of_range",
-                f"{money.currency} from {Money(low, money.currency).text()} to {Money(high, money.currency).text()}",
-            )
+            bounds = f"{Money(low, money.currency).text()} to {Money(high, money.currency).text()}"
+            return No("amount_out_of_range", f"It must be {bounds} {money.currency}.")
     return None
 
 
@@ -160,9 +167,9 @@ def withdrawal_refusal(of: Terms, standing: Standing, *, board: Board, limits: L
     if (no := _who(standing)) is not None:
         return no
     if held_until is not None and held_until > now:
-        return No("withdrawals_held", f"withdrawals are held until {held_until:%Y-%m-%d %H:%M} UTC")
+        return No("withdrawals_held", f"Withdrawals are held until {time_text(held_until)}.")
     if standing.withdrawal_open:
-        return No("withdrawal_open", "one withdrawal at a time")
+        return No("withdrawal_open", "One withdrawal at a time.")
     return (
         amount_problem(Direction.WITHDRAWAL, of, limits)
         or _daily(of.send, standing.withdrawn_today_usd_minor, limits.withdrawal_daily_usd_minor)
@@ -172,16 +179,16 @@ def withdrawal_refusal(of: Terms, standing: Standing, *, board: Board, limits: L
 
 def _who(standing: Standing) -> No | None:
     if standing.status != "ACTIVE":
-        return No("account_frozen", "this account is under review")
+        return No("account_frozen", "This account is under review.")
     if not standing.phone_verified:
-        return No("phone_not_verified", "verify the phone number first")
-    return None if standing.deriv_loginid else No("deriv_not_linked", "link a Deriv USD account first")
+        return No("phone_not_verified", "Verify the phone number first.")
+    return None if standing.deriv_loginid else No("deriv_not_linked", "Link a Deriv USD account first.")
 
 
 def _daily(dollars: Money, used_minor: int, limit_minor: int) -> No | None:
     if used_minor + dollars.minor > limit_minor:
         left = max(0, limit_minor - used_minor)
-        return No("daily_limit_exceeded", f"{Money(left, Currency.USD).text()} USD are left today (Nairobi time)")
+        return No("daily_limit_exceeded", f"{Money(left, Currency.USD).text()} USD are left today (Nairobi time).")
     return None
 
 
@@ -192,10 +199,10 @@ def _payout_rails(of: Terms, board: Board) -> No | None:
             continue
         health = board.rail(name)
         if not health.up:
-            return No("rail_down", f"{name}: {health.reason}", health.retry_after_s)
+            return No("rail_down", _DOWN[name], health.retry_after_s)
     utility = board.floats.get("mpesa_utility")
     if utility is not None and utility.balance_minor - utility.reserved_minor < of.receive.minor:
-        return No("float_low", "withdrawals are paused until our account is topped up", 60)
+        return No("float_low", "Withdrawals are paused until our account is topped up.", 60)
     return None
 
 
@@ -212,20 +219,20 @@ def _push(standing: Standing, limits: Limits, now: datetime) -> No | None:
     if not waits:
         return None
     left_s = max(seconds - (now - since).total_seconds() for since, seconds in waits)
-    return No("stk_open", "a payment prompt for this phone is open or was sent a moment ago", int(left_s) + 1)
+    return No("stk_open", "A payment prompt for this phone is open or was sent a moment ago.", int(left_s) + 1)
 
 
 def _rails(of: Terms, board: Board, limits: Limits) -> No | None:
     for name in ("daraja", "deriv"):
         health = board.rail(name)
         if not health.up:
-            return No("rail_down", f"{name}: {health.reason}", health.retry_after_s)
+            return No("rail_down", _DOWN[name], health.retry_after_s)
         if (backlog_s := board.backlogs.get(name, 0.0)) >= limits.stk_max_age_s:
             # Its prompt would come too late to be sent: better to say so at once.
-            return No("overloaded", f"{name} takes no more for now", ceil(backlog_s / 4))
+            return No("overloaded", f"{_NAMES[name]} takes no more for now.", ceil(backlog_s / 4))
     agent = board.floats.get("deriv_agent")
     if agent is not None and agent.balance_minor - agent.reserved_minor < of.receive.minor:
-        return No("float_low", "deposits are paused until our account is topped up", 60)
+        return No("float_low", "Deposits are paused until our account is topped up.", 60)
     return None
 
 

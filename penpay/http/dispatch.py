@@ -231,7 +231,7 @@ def require_json(request: web.Request) -> None:
     if request.content_type != "application/json":
         raise Stop("unsupported_media_type")
     if (request.charset or "utf-8").lower().replace("_", "-") not in {"utf-8", "utf8"}:
-        raise Stop("unsupported_media_type", "send UTF-8")
+        raise Stop("unsupported_media_type", "Send UTF-8.")
 
 
 async def read_bytes(request: web.Request, bytes_max: int) -> bytes:

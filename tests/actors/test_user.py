@@ -159,6 +159,21 @@ async def test_a_deposit_whose_prompt_would_come_too_late_is_refused_at_once(
     assert (first.status, code(first), first.retry_after_s, again.status) == (503, "overloaded", 30, 202)
 
 
+@pytest.mark.parametrize(
+    ("rail", "told"), [("daraja", "M-Pesa cannot be reached now."), ("deriv", "Deriv cannot be reached now.")]
+)
+async def test_why_a_rail_is_down_is_for_operators_only(
+    house: House, user: AsyncioActorRef, rail: str, told: str
+) -> None:
+    house.board.rails[rail] = RailHealth(up=False, reason="InvalidToken: another node runs this rail")
+    assert json.loads((await user.aask(asked())).body)["detail"] == told
+
+
+async def test_a_rate_that_is_missing_does_not_tell_of_its_source(house: House, user: AsyncioActorRef) -> None:
+    house.board.fx = FxSnapshot(0, house.clock.now(), "http_500")
+    assert json.loads((await user.aask(asked())).body)["detail"] == "There is no reliable exchange rate now."
+
+
 async def test_a_rail_that_is_down_is_not_remembered_under_the_key(house: House, user: AsyncioActorRef) -> None:
     house.board.rails["deriv"] = RailHealth(up=False, reason="closed", retry_after_s=7)
     first = await user.aask(asked())

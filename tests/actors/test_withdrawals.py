@@ -144,7 +144,8 @@ async def test_what_cannot_be_paid_out_is_refused_before_the_dollars_move(house:
     assert code(await user.aask(asked())) == "float_low"
     house.board.floats.clear()
     house.board.rails["b2c"] = RailHealth(up=False, reason="initiator")
-    assert code(await user.aask(asked())) == "rail_down"
+    refused = await user.aask(asked())
+    assert (code(refused), json.loads(refused.body)["detail"]) == ("rail_down", "M-Pesa takes no payouts now.")
     assert code(await user.aask(code_for())) == "rail_down"
 
 
