@@ -96,6 +96,12 @@ def _before_callbacks(value: str) -> str:
     return value
 
 
+def _socket_only(value: SecretStr) -> SecretStr:
+    if set(parse_qs(urlsplit(value.get_secret_value()).query, keep_blank_values=True)) - {"unix_socket"}:
+        raise ValueError("takes no option but unix_socket")
+    return value
+
+
 def _numbered(value: SecretStr) -> SecretStr:
     """The client would take another database for a number that it cannot read."""
     parts = urlsplit(value.get_secret_value())
@@ -139,7 +145,7 @@ Place = Annotated[Path, BeforeValidator(_place)]
 """A file or folder. An empty text would be the working directory."""
 ListenerBind = Annotated[Bind, BeforeValidator(_bind)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
-DatabaseUrl = Annotated[SecretStr, _url("mysql")]
+DatabaseUrl = Annotated[SecretStr, _url("mysql"), AfterValidator(_socket_only)]
 Key = Annotated[SecretBytes, BeforeValidator(lambda value: decode_key(value) if isinstance(value, str) else value)]
 KeyRing = Annotated[
     tuple[VersionedKey, ...], BeforeValidator(lambda value: decode_keyring(value) if isinstance(value, str) else value)

@@ -59,6 +59,14 @@ def test_redis_needs_no_number(development: dict[str, str], value: str):
     assert load(development | {"PENPAY_REDIS__URL": value}).redis.url.get_secret_value() == value
 
 
+@pytest.mark.parametrize("option", ["unix_sock=/run/x", "ssl_ca=/etc/ca.pem", "unix_socket=/run/x&charset=utf8"])
+def test_what_the_database_is_not_asked_is_not_silently_forgotten(development: dict[str, str], option: str):
+    """Whoever asked for TLS would have got none, and whoever misspelt the socket another server."""
+    for name in ("PENPAY_DATABASE__URL", "PENPAY_DATABASE__ADMIN_URL"):
+        line = refusal(development | {name: f"mysql://app:word@localhost/?{option}"})
+        assert line == f"{name}: takes no option but unix_socket"
+
+
 @pytest.mark.parametrize(
     "value", ["", "x", "a@b c", "PenPay", "PenPay <>", "\r\nx@y.z", "a@b.example\nBcc: c@d.example"]
 )
