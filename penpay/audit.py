@@ -43,7 +43,7 @@ class Verdict:
         """For a person."""
         if self.holds:
             return f"{self.chain}: {self.rows} rows, {self.anchors} anchors, whole"
-        return f"{self.chain}: row {self.bad_seq}: {self.problem}"
+        return f"{self.chain}: row {self.bad_seq}: {self.problem}" if self.bad_seq else f"{self.chain}: {self.problem}"
 
 
 async def verify(database: Database, book: AnchorBook) -> Sequence[Verdict]:
@@ -53,7 +53,7 @@ async def verify(database: Database, book: AnchorBook) -> Sequence[Verdict]:
     chains = MySqlChains(database)
     try:
         anchors = standing(await book.anchors(sighting.installation_id))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return [Verdict("anchors", 0, 0, 0, str(error))]
     verdicts = []
     for head in sighting.heads:
@@ -72,6 +72,13 @@ async def verify(database: Database, book: AnchorBook) -> Sequence[Verdict]:
     if stray is not None:
         verdicts.append(Verdict("ledger_entries", 0, 0, stray, "belongs to no posting"))
     return verdicts
+
+
+def unanchored(verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
+    """What is missing when rows stand and no anchor does: whoever writes all rows anew writes their heads as well."""
+    if any(one.anchors or not one.holds for one in verdicts) or not any(one.rows for one in verdicts):
+        return ()
+    return (Verdict("anchors", 0, 0, 0, "there are none, so that nothing speaks for what was written"),)
 
 
 async def _chain(head: ChainHead, links: AsyncIterator[Link], anchors: Sequence[Anchor]) -> Verdict:

@@ -36,6 +36,7 @@ async def verdicts_by(public_key: str, database: DatabaseSettings, anchor_dir: P
 async def _verdicts(settings: DatabaseSettings, book: AnchorFiles) -> Sequence[audit.Verdict]:
     database = Database(settings.url.get_secret_value(), prefix=settings.prefix)
     try:
-        return await audit.verify(database, book)
+        verdicts = await audit.verify(database, book)
+        return [*verdicts, *audit.unanchored(verdicts)]
     finally:
         database.close()

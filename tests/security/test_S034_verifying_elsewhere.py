@@ -50,6 +50,17 @@ def test_it_verifies_and_finds_what_was_changed(books: Books, elsewhere, public_
     assert (ran.status, ": row 2: was edited" in ran.said) == (1, True), ran.said
 
 
+@pytest.mark.parametrize("place", ["", "misspelt", "file"])
+def test_without_any_anchor_nothing_is_called_whole(
+    books: Books, elsewhere, public_key: str, tmp_path: Path, place: str
+):
+    """Rows that were cut off or all written anew are seen by anchors only."""
+    (tmp_path / "file").write_text("")
+    wrong = {**elsewhere, "PENPAY_AUDIT__ANCHOR_DIR": str(tmp_path / place)}
+    ran = books.penpay("audit", "verify", "--public-key", public_key, environment=wrong)
+    assert (ran.status, "anchors: there are none" in ran.said) == (1, True), ran.said
+
+
 def test_anchors_of_another_key_prove_nothing(books: Books, elsewhere):
     other = public_key_hex(b"another installation's own seed!")
     ran = books.penpay("audit", "verify", "--public-key", other, environment=elsewhere)
