@@ -12,10 +12,9 @@ REFUSED = 1
 COLLECT_AFTER = (5_000, 10, 1_000)
 """Of the collector: objects until it looks at the youngest, such looks until one at the middle-aged too, and at all.
 
-Everybody waits while it looks, about a microsecond per object. At 50,000 that was 40 to 130 ms every few seconds: the
-slowest hundredth of all requests. At 5,000 it is 6 to 12 ms, and a look at the middle-aged at most 28 (measured at 100
-deposits a second). All objects are next to never looked at: a deposit leaves 7 in rings (counted), and the sagas of
-10,000 payers are half a million that live.
+Everybody waits while it looks, about a microsecond per object. At 50,000 that was 40 to 130 ms every few seconds; at
+5,000 it is 6 to 12 ms, and a look at the middle-aged at most 28 (measured at 100 deposits a second). All objects are
+next to never looked at: a deposit leaves few in rings (7, counted).
 """
 
 

@@ -21,6 +21,7 @@ from penpay.adapters.database import GENERAL, LANES, Database
 from penpay.adapters.lease_store import MySqlLeaseStore
 from penpay.adapters.ledger_store import MySqlLedgerStore
 from penpay.adapters.migrations import migrate
+from penpay.app.serve import COLLECT_AFTER
 from penpay.bench.rowlocks import CONNECTIONS, RowLocks
 from penpay.bench.units import SHARD, deposits, fresh_id, transfers
 from penpay.domain.gate import RecoveryGate
@@ -223,8 +224,7 @@ def run(*, senders: Sequence[int] = SENDERS, progress: Callable[[str], None] = l
         server = PrivateMariaDB(data / "bench", socket_folder=sockets, name="bench", buffer_pool_mb=512, log_mb=512)
         server.start()
         try:
-            # As a node does: full collections are rare, because they stop everything.
-            gc.set_threshold(50_000, 20, 100)
+            gc.set_threshold(*COLLECT_AFTER)  # as a node does
             users = [fresh_id() for _ in range(USERS)]
             for kind in ("plain", "full"):
                 for number in senders:
