@@ -28,6 +28,8 @@ _BODY_MAX = 1 << 20
 _REFERENCE_MAX = 12
 _TOKEN_MARGIN_S = 300
 _PULL_PAGES_MAX = 200
+_PULL_PAUSE_S = 0.02
+"""Between pages: a long list read in one go would take a core for a second, and payments wait."""
 _CONNECT_S = 5.0
 _KEEPALIVE_S = 1.0
 """Shorter than servers commonly keep an idle connection (2 to 75 s): one that they close just as a push leaves on it
@@ -182,6 +184,7 @@ class HttpDaraja:
                     tuple(found.values()), complete=certain and not unreadable, unreadable=tuple(sorted(unreadable))
                 )
             offset, before = offset + received, page
+            await asyncio.sleep(_PULL_PAUSE_S)
         # A list that we did not read to its end proves nothing about what is missing from it.
         raise OutcomeUnknown(TOO_MANY_PAGES)
 

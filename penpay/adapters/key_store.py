@@ -47,15 +47,16 @@ class MySqlKeys:
 
     async def rewrap(self, *, batches_max: int) -> Rewrapped:
         """Wrap a bounded number of keys anew. Several nodes may do it at once; every key changes once."""
-        after, done, unreadable = "", 0, 0
+        after, done, unreadable = b"", 0, 0
         header = self._sealer.wrapping
+        behind = (int.from_bytes(header) + 1).to_bytes(len(header))
         for _ in range(batches_max):
             found = await self._database.rows(
-                self._queries("outdated", after=after, header=header, header_bytes=len(header), limit=BATCH)
+                self._queries("outdated", after=after, header=header, behind=behind, limit=BATCH)
             )
             if not found:
                 break
-            after = found[-1][0]
+            after = found[-1][1]
             changed = []
             for user_id, wrapped in found:
                 try:

@@ -7,6 +7,7 @@ from penpay.adapters.database import Database
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Currency, Money
 from penpay.domain.overview import Backlog, Desk, Late, Unfinished
+from penpay.domain.unit import OperationKind
 
 PROVIDER_OF = {"STK": "daraja", "REVERSAL": "daraja", "B2C": "daraja"}
 """Which rail runs an operation; the others are Deriv's."""
@@ -43,14 +44,15 @@ class MySqlOverview:
 
     async def waiting(self) -> Waiting:
         """Ages and counts for the gauges."""
-        oldest = await self._database.rows(self._queries("oldest_open"))
+        oldest = await self._database.rows(self._queries("oldest_open", shards=await self._shards()))
         ages = {(str(type_), str(state)): since for type_, state, since in oldest}
         return Waiting(ages, await self._unknown(), await self._outbox_since())
 
     async def unfinished(self, *, at: datetime, late_max: int) -> Unfinished:
         """Everything that has not ended, for people: what waits by itself and what waits for them."""
-        backlog = await self._database.rows(self._queries("backlog"))
-        late = await self._database.rows(self._queries("late", limit=late_max))
+        shards = await self._shards()
+        backlog = await self._database.rows(self._queries("backlog", shards=shards))
+        late = await self._database.rows(self._queries("late", shards=shards, limit=late_max))
         desks = await self._database.rows(self._queries("desks", at=at))
         return Unfinished(
             backlog=[Backlog(type_, state, int(count), since) for type_, state, count, since in backlog],
@@ -63,9 +65,13 @@ class MySqlOverview:
             outbox_since=await self._outbox_since(),
         )
 
+    async def _shards(self) -> list[int]:
+        return [int(shard) for (shard,) in await self._database.rows(self._queries("shards"))]
+
     async def _unknown(self) -> dict[str, int]:
         unknown = {"daraja": 0, "deriv": 0}
-        for kind, count in await self._database.rows(self._queries("unknown_operations")):
+        asked = self._queries("unknown_operations", kinds=list(OperationKind))
+        for kind, count in await self._database.rows(asked):
             unknown[PROVIDER_OF.get(str(kind), "deriv")] += int(count)
         return unknown
 

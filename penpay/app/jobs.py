@@ -1,4 +1,4 @@
-"""What a node does beside its business: probes, gauges, invariants, and the checks before it starts."""
+"""What a node does beside its business: probes, gauges, proofs, and the checks before it starts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -10,7 +10,6 @@ from redis.exceptions import RedisError
 from actors.anchors import AnchorParts
 from actors.deriv_credit_parts import CreditParts
 from actors.periodic import Job
-from penpay import invariants
 from penpay.adapters.anchor_files import AnchorFiles
 from penpay.adapters.audit_store import MySqlHeads
 from penpay.adapters.kyc_store import MySqlKyc
@@ -18,6 +17,7 @@ from penpay.adapters.migrations import schema_problem
 from penpay.adapters.overview import MySqlOverview
 from penpay.adapters.server_check import login_problems, server_advice, server_problems
 from penpay.app.identity_jobs import IdentityJobs
+from penpay.app.invariant_jobs import InvariantJobs
 from penpay.app.mail_jobs import MailJobs
 from penpay.app.name_questions import NAME_QUESTIONS_S, NameQuestions
 from penpay.app.outside import NodeHouse
@@ -26,7 +26,6 @@ from penpay.app.reconciliation import reconciliation
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Currency
-from penpay.domain.overview import Check
 from penpay.http.event_hub import EventHub, balance_event
 from penpay.messages_rails import DerivBalance
 from supervisors.introspection import Census
@@ -34,8 +33,6 @@ from supervisors.introspection import Census
 log = structlog.get_logger()
 
 GAUGES_S = 10.0
-SPREAD_S = 15.0
-"""Over which one round of invariants is spread; well below the time after which an actor counts as stalled."""
 
 
 class Jobs:
@@ -45,7 +42,12 @@ class Jobs:
         self._house = house
         self._events = events
         self._overview = MySqlOverview(house.outside.database)
-        self.last_check: Check | None = None
+        self.invariants = InvariantJobs(
+            house.outside.database,
+            house.outside.clock,
+            house.metrics,
+            every_s=house.outside.settings.timing.invariants_s,
+        )
 
     def periodic(self, agent: CreditParts) -> Sequence[tuple[str, Job, float]]:
         """Name, job, pause. `agent`: how this node reads the agent's statement."""
@@ -55,7 +57,7 @@ class Jobs:
             MySqlKyc(outside.database, outside.sealer), self._house.addresses, outside.ids, outside.clock
         )
         return [
-            ("invariants", self.check_invariants, outside.settings.timing.invariants_s),
+            *self.invariants.periodic(),
             ("gauges", self.gauges, GAUGES_S),
             reconciliation(agent, self._house),
             *identity.periodic(),
@@ -141,18 +143,6 @@ class Jobs:
     async def in_the_books(self, code: AccountCode, currency: Currency) -> int:
         """Minor units on an account of ours, over all shards."""
         return await self._overview.account_minor(code, currency)
-
-    async def check_invariants(self) -> str:
-        """Every invariant; a violation is an error in the log and a gauge above zero."""
-        within_s = min(SPREAD_S, self._house.outside.settings.timing.invariants_s / 2)
-        found = await invariants.check(self._house.outside.database, within_s=within_s)
-        counts = {name: len(rows) for name, rows in found.items()}
-        self.last_check = Check(self._house.outside.clock.now(), counts)
-        self._house.metrics.violations(counts)
-        broken = sorted(name for name, count in counts.items() if count)
-        if broken:
-            log.error("invariants_broken", names=broken)
-        return f"broken: {', '.join(broken)}" if broken else f"{len(counts)} hold"
 
     async def gauges(self) -> str:
         """Ages and counts that only the database knows."""

@@ -154,7 +154,7 @@ class Node:
             operations=_Operations(self),
             drain=self._leaving.set,
             before_scrape=self._before_scrape,
-            last_check=lambda: self._jobs.last_check,
+            last_check=lambda: self._jobs.invariants.last_check,
             bells=bells,
         )
         return Crew(

@@ -9,11 +9,12 @@ ON DUPLICATE KEY UPDATE user_id = VALUES(user_id);
 SELECT wrapped FROM {users}.data_keys WHERE user_id = :user_id;
 
 -- name: outdated
--- Keys that are not wrapped under the field key in use, in the order of their owners.
+-- Keys that are not wrapped under the field key in use, in the order of their index. Those that are begin with `header`,
+-- and stand between it and `behind`.
 SELECT user_id, wrapped
 FROM {users}.data_keys
-WHERE user_id > :after AND LEFT(wrapped, :header_bytes) <> :header
-ORDER BY user_id
+WHERE wrapped > :after AND (wrapped < :header OR wrapped >= :behind)
+ORDER BY wrapped
 LIMIT :limit;
 
 -- name: rewrap

@@ -12,11 +12,15 @@ WHERE code = :code AND currency = :currency AND user_id = '';
 -- Whether the database answers.
 SELECT 1;
 
+-- name: shards
+-- All there are: the index of open transactions begins with them.
+SELECT shard FROM {ledger}.outbox_cursors;
+
 -- name: oldest_open
 -- Since when the oldest transaction of each stage waits. What has failed is over, though it may be looked at once more.
 SELECT type, state, MIN(created_at)
 FROM {ledger}.transactions
-WHERE next_wake_at IS NOT NULL AND state <> 'FAILED'
+WHERE shard IN (:shards) AND next_wake_at > '1970-01-01' AND state <> 'FAILED'
 GROUP BY type, state;
 
 -- name: backlog
@@ -24,7 +28,7 @@ GROUP BY type, state;
 -- wait for a person.
 SELECT type, state, COUNT(*), MIN(created_at)
 FROM {ledger}.transactions
-WHERE next_wake_at IS NOT NULL AND state <> 'FAILED'
+WHERE shard IN (:shards) AND next_wake_at > '1970-01-01' AND state <> 'FAILED'
 GROUP BY type, state
 UNION ALL
 SELECT t.type, t.state, COUNT(DISTINCT t.id), MIN(t.created_at)
@@ -39,7 +43,7 @@ GROUP BY t.type, t.state;
 -- The oldest transactions that still wait for something to happen by itself.
 SELECT id, type, state, send_minor, send_currency, created_at, updated_at
 FROM {ledger}.transactions
-WHERE next_wake_at IS NOT NULL AND state <> 'FAILED'
+WHERE shard IN (:shards) AND next_wake_at > '1970-01-01' AND state <> 'FAILED'
 ORDER BY created_at, id
 LIMIT :limit;
 
@@ -52,18 +56,17 @@ GROUP BY owner_role
 ORDER BY owner_role;
 
 -- name: unknown_operations
--- How many operations of each kind may or may not have been executed.
+-- How many operations of each kind may or may not have been executed. The index begins with the kind.
 SELECT kind, COUNT(*)
 FROM {ledger}.provider_operations
-WHERE state = 'UNKNOWN'
+WHERE kind IN (:kinds) AND state = 'UNKNOWN'
 GROUP BY kind;
 
 -- name: outbox_waiting
 -- When the oldest event was written that no relay has recorded as sent.
 SELECT MIN(outbox.created_at)
-FROM {ledger}.outbox AS outbox
-LEFT JOIN {ledger}.outbox_cursors AS cursors ON cursors.shard = outbox.shard
-WHERE outbox.seq > COALESCE(cursors.seq, 0);
+FROM {ledger}.outbox_cursors AS cursors
+LEFT JOIN {ledger}.outbox AS outbox ON outbox.shard = cursors.shard AND outbox.seq = cursors.seq + 1;
 
 -- name: postings_of
 -- What a transaction booked, leg by leg, in the order of its chain.

@@ -14,7 +14,7 @@ from penpay.ports_audit import Anchor
 from tests.ledger.house import admitted, opened, paid
 
 SEED = b"s" * 32
-TABLES = ("units", "postings", "ledger_entries", "transaction_events")
+TABLES = ("units", "postings", "ledger_entries", "transaction_events", "outbox")
 ROWS = 12
 
 

@@ -171,14 +171,20 @@ def _revived(schema: Schema, transaction_id: str) -> bool:
     return any(e.from_state == "FAILED" for e in schema.transaction_events.under("transaction", transaction_id))
 
 
-def nobody_wakes(schema: Schema, row: TransactionRow, now: datetime | None) -> bool:
-    """An open transaction without a time to wake or a person it waits for. Without `now` a late time is no matter."""
-    if row.state in FINAL:
-        return False
+def nobody_wakes(schema: Schema, row: TransactionRow) -> bool:
+    """An open transaction without a time to wake or a person it waits for."""
+    return row.next_wake_at is None and _waits_for_nobody(schema, row)
+
+
+def woken_late(schema: Schema, row: TransactionRow, now: datetime) -> bool:
+    """An open transaction that waits for no person and was to wake long ago."""
     wake_at = row.next_wake_at
-    if wake_at is not None and (now is None or wake_at >= now - WAKE_GRACE):
-        return False
-    return not any(holds(item) for item in schema.review_items.under("transaction", row.id))
+    return wake_at is not None and wake_at < now - WAKE_GRACE and _waits_for_nobody(schema, row)
+
+
+def _waits_for_nobody(schema: Schema, row: TransactionRow) -> bool:
+    asked = schema.review_items.under("transaction", row.id)
+    return row.state not in FINAL and not any(holds(item) for item in asked)
 
 
 def holds(item: ReviewRow) -> bool:

@@ -6,8 +6,16 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from penpay.domain.review_kinds import WATCHED
-from penpay.simulation.books.journal import ASSETS, of_account, of_audit, of_entry, of_heads, of_posting
-from penpay.simulation.books.sagas import holds, nobody_wakes, of_operation, of_transaction
+from penpay.simulation.books.journal import (
+    ASSETS,
+    of_account,
+    of_audit,
+    of_entry,
+    of_heads,
+    of_posting,
+    stands_at_last_entry,
+)
+from penpay.simulation.books.sagas import holds, nobody_wakes, of_operation, of_transaction, woken_late
 from penpay.simulation.store.schema import Schema
 from penpay.simulation.store.server import MemoryServer
 
@@ -36,6 +44,8 @@ def _rows(schema: Schema) -> Found:
         yield from ((name, (entry.posting_id, entry.line)) for name in of_entry(schema, entry))
     for account in schema.accounts:
         yield from ((name, account.id) for name in of_account(account))
+        if not stands_at_last_entry(schema, account):
+            yield "i21_account_differs", account.id
     for record in schema.audit_log:
         yield from ((name, (record.chain, record.seq)) for name in of_audit(schema, record))
     for fence in schema.fences:
@@ -80,8 +90,10 @@ def _heads(schema: Schema) -> Found:
 
 def _waits(schema: Schema, now: datetime) -> Found:
     for stored in schema.transactions:
-        if nobody_wakes(schema, stored.row, now):
+        if nobody_wakes(schema, stored.row):
             yield "i12_nobody_wakes", stored.row.id
+        if woken_late(schema, stored.row, now):
+            yield "i12_woken_late", stored.row.id
     looked_at = {item.operation_id for item in schema.review_items if item.kind in WATCHED}
     looked_at |= {item.transaction_id for item in schema.review_items if holds(item)}
     for operation in schema.provider_operations:
@@ -101,8 +113,7 @@ def _phones(schema: Schema) -> Found:
     texts: list[tuple[object, Sequence[str]]] = [(stored.row.id, (stored.row.data,)) for stored in schema.transactions]
     texts += [(event.transaction_id, (event.data,)) for event in schema.transaction_events]
     texts += [(row.id, (row.recipient, row.request)) for row in schema.provider_operations]
-    texts += [(entry.event_id, (entry.body,)) for entry in schema.outbox]
-    texts += [((record.chain, record.seq), (record.detail,)) for record in schema.audit_log]
-    for key, found in texts:
-        if any(map(_PHONE.search, found)):
-            yield "i31_phone_in_clear", key
+    told: list[tuple[object, Sequence[str]]] = [(entry.event_id, (entry.body,)) for entry in schema.outbox]
+    told += [((record.chain, record.seq), (record.detail,)) for record in schema.audit_log]
+    for name, rows in (("i31_phone_in_clear", texts), ("i31_phone_told_in_clear", told)):
+        yield from ((name, key) for key, found in rows if any(map(_PHONE.search, found)))

@@ -79,7 +79,7 @@ class Watch:
             stored = self._schema.transactions.get(id_)
             if stored is not None:
                 yield from ((rule, id_) for rule in of_transaction(self._schema, stored))
-                if nobody_wakes(self._schema, stored.row, None):
+                if nobody_wakes(self._schema, stored.row):
                     yield "i12_nobody_wakes", id_
         for id_ in operations:
             operation: StoredOperation | None = self._schema.provider_operations.get(id_)
@@ -101,7 +101,7 @@ class Watch:
         self._move(change.before, change.after)
         yield from of_account(change.after)
         if not stands_at_last_entry(self._schema, change.after):
-            yield "i21_balance_differs"
+            yield "i21_account_differs"
 
     def _move(self, before: AccountRow | None, after: AccountRow) -> None:
         by = after.balance_minor - (before.balance_minor if before is not None else 0)

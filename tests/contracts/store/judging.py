@@ -23,6 +23,27 @@ def sql_verdict(server: MemoryServer, database: MigratedDatabase, *, stored: boo
     return found
 
 
+def news_verdict(server: MemoryServer, database: MigratedDatabase) -> set[str]:
+    """The same where every row is new and every transaction was touched."""
+    with _late(server, database) as cursor:
+        for statement in statements(server, database.prefix):
+            cursor.execute(statement)
+        heads = [
+            invariants.Head(fence.name, fence.chain_seq, fence.audit_seq, 99)
+            for fence in server.schema.fences
+            if fence.name.startswith("shard/")
+        ]
+        spans = [(invariants.Head(head.chain, 0, 0, 0), head) for head in heads]
+        ids = [stored.row.id for stored in server.schema.transactions]
+        asked = [
+            *invariants.of_chains(database.prefix, spans, commits=True),
+            *invariants.of_transactions(database.prefix, ids),
+        ]
+        found = {name for name, query in asked if cursor.execute(query)}
+        cursor.execute("ROLLBACK")
+    return found
+
+
 @contextmanager
 def _late(server: MemoryServer, database: MigratedDatabase) -> Iterator[Any]:
     with database.server.connect() as connection, connection.cursor() as cursor:

@@ -1,0 +1,83 @@
+"""A running node asks the invariants: of what is new every few seconds, of everything without payments noticing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import structlog
+
+from actors.periodic import Job
+from penpay import invariant_rounds, invariants
+from penpay.adapters.database import Database
+from penpay.adapters.metrics import Metrics
+from penpay.domain.overview import Check
+from penpay.ports import Clock
+
+log = structlog.get_logger()
+
+NEWS_S = 5.0
+SHARE = 0.01
+"""Of the time goes into questions about everything: they cost what the books have grown to, and payments wait."""
+TURN_S = 50.0
+"""After which a round over everything goes on in the next call: a job that never ends looks like one that hangs."""
+
+
+class InvariantJobs:
+    """What both kinds of rounds found, together: a rule is broken as long as either says so."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        every_s: float,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`every_s`: between the beginnings of rounds over everything, where they do not take longer."""
+        self._database = database
+        self._clock = clock
+        self._metrics = metrics
+        self._every_s = every_s
+        self._sleep = sleep
+        self._news = invariant_rounds.News(database)
+        self._round: invariant_rounds.Round | None = None
+        self._of_news: Mapping[str, int] = {}
+        self._of_all: dict[str, int] = {}
+        self.last_check: Check | None = None
+
+    def periodic(self) -> Sequence[tuple[str, Job, float]]:
+        """Name, job, pause."""
+        return [("invariants", self.of_all, self._every_s), ("invariants_of_news", self.of_news, NEWS_S)]
+
+    async def of_all(self) -> str:
+        """Every invariant over everything, in pieces with pauses. A round that takes long goes on in the next call."""
+        self._round = self._round or invariant_rounds.Round(self._database)
+        end_s = self._clock.monotonic_s() + min(TURN_S, self._every_s)
+        while (began_s := self._clock.monotonic_s()) < end_s:
+            if not await self._round.step():
+                self._of_all, self._round = _counts(self._round.broken), None
+                return self._report(self._of_all)
+            await self._sleep((self._clock.monotonic_s() - began_s) * (1 / SHARE - 1))
+        # What was found is told at once; that the rest holds is known when the round ends.
+        self._of_all = self._of_all | {name: count for name, count in _counts(self._round.broken).items() if count}
+        return f"going on; {self._report(self._of_all)}"
+
+    async def of_news(self) -> str:
+        """Every invariant that can be, over what was done since the last round that found nothing."""
+        self._of_news = _counts(await self._news.look(within_s=NEWS_S / 2))
+        return self._report(self._of_news)
+
+    def _report(self, found: Mapping[str, int]) -> str:
+        """A violation is an error in the log and a gauge above zero."""
+        names = {*self._of_all, *self._of_news}
+        counts = {name: max(self._of_all.get(name, 0), self._of_news.get(name, 0)) for name in names}
+        self.last_check = Check(self._clock.now(), counts)
+        self._metrics.violations(counts)
+        broken = sorted(name for name, count in found.items() if count)
+        if broken:
+            log.error("invariants_broken", names=broken)
+        return f"broken: {', '.join(broken)}" if broken else f"{len(found)} hold"
+
+
+def _counts(found: invariants.Broken) -> dict[str, int]:
+    return {name: len(rows) for name, rows in found.items()}

@@ -1,0 +1,100 @@
+"""How a running node asks the invariants: of what is new, and of everything in pieces that payments do not notice."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+
+from penpay import invariants
+from penpay.adapters.database import PROOFS, Database
+from penpay.domain.ids import is_ulid
+from penpay.invariants import OF_ALL, OF_THE_CLOCK, ROWS_MAX, Broken, Head
+
+IDS_MAX = 1_000
+"""Transactions that one statement names."""
+ROWS_OF_A_PIECE = 4_000
+"""Postings, audit records and messages of each chain."""
+
+
+class News:
+    """Asks what was added or touched since the last look that found nothing. The first look notes where that begins.
+
+    It costs what was done since, whatever the books have grown to. As long as new rows break a rule it looks at them
+    again, and at those behind them, so that what was found stays found.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queries = database.queries("invariants")
+        self._seen: Mapping[str, Head] = {}
+
+    async def look(self, *, within_s: float = 0.0) -> Broken:
+        """Broken rows by name, empty where it holds. Raises `Unavailable`; then the next look begins where this did.
+
+        `within_s` spreads the questions over about that time, so that payments do not wait for all at once.
+        """
+        prefix = self._database.prefix
+        heads = {head.chain: head for head in await _heads(self._database)}
+        self._seen = self._seen or heads
+        spans = [(self._seen.get(chain, Head(chain, 0, 0, 0)), head) for chain, head in heads.items()]
+        touched = await self._database.rows(invariants.about(self._queries("touched"), prefix, spans), lane=PROOFS)
+        ids = sorted(id_ for (id_,) in touched if is_ulid(id_))
+        asked = [*invariants.of_chains(prefix, spans, commits=True)]
+        for first in range(0, len(ids), IDS_MAX):
+            asked += invariants.of_transactions(prefix, ids[first : first + IDS_MAX])
+        broken = _nothing(invariants.queries(prefix).keys() - OF_ALL)
+        for name, query in asked:
+            await asyncio.sleep(within_s / len(asked))
+            broken[name] = [*broken[name], *await invariants.rows(self._database, query)][:ROWS_MAX]
+        if not any(found and name not in OF_THE_CLOCK for name, found in broken.items()):
+            self._seen = heads
+        return broken
+
+
+class Round:
+    """One round over everything: question by question, none of which takes long but those that no key finds."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queries = database.queries("invariants")
+        self._questions: Iterator[tuple[str, str]] = iter(())
+        self._next: tuple[str, str] | None = None
+        self._after: str | None = None
+        """The last transaction that is asked about; None before the chains were."""
+        self.broken = _nothing(invariants.queries(database.prefix))
+        """By name, with what was found so far."""
+
+    async def step(self) -> bool:
+        """Ask the next question; False when none is left. Raises `Unavailable`; then it is asked again."""
+        self._next = self._next or next(self._questions, None) or await self._more()
+        if self._next is None:
+            return False
+        name, query = self._next
+        self.broken[name] = [*self.broken[name], *await invariants.rows(self._database, query)][:ROWS_MAX]
+        self._next = None
+        return True
+
+    async def _more(self) -> tuple[str, str] | None:
+        """The first of the next questions: what the chains hold, then page by page the transactions."""
+        if self._after is None:
+            self._questions, self._after = _everything_else(await _heads(self._database), self._database.prefix), ""
+        else:
+            page = self._queries("transactions_behind", after=self._after, limit=IDS_MAX)
+            ids = [id_ for (id_,) in await self._database.rows(page, lane=PROOFS)]
+            if not ids:
+                return None
+            self._questions, self._after = iter(invariants.of_transactions(self._database.prefix, ids)), ids[-1]
+        return next(self._questions)
+
+
+def _everything_else(heads: Sequence[Head], prefix: str) -> Iterator[tuple[str, str]]:
+    yield from invariants.at_once(prefix)
+    for seen in range(0, max((max(head[1:]) for head in heads), default=0), ROWS_OF_A_PIECE):
+        spans = [(head.until(seen), head.until(seen + ROWS_OF_A_PIECE)) for head in heads]
+        yield from invariants.of_chains(prefix, spans, commits=False)
+
+
+async def _heads(database: Database) -> Sequence[Head]:
+    return [Head(*row) for row in await database.rows(database.queries("invariants")("heads"), lane=PROOFS)]
+
+
+def _nothing(names: Sequence[str] | set[str] | Mapping[str, str]) -> dict[str, Sequence[tuple[object, ...]]]:
+    return dict.fromkeys(names, ())

@@ -1,0 +1,141 @@
+"""How much of the time a running node asks about everything, and what it says when either kind found a rule broken."""
+
+import pytest
+
+from penpay import invariant_rounds
+from penpay.app.invariant_jobs import NEWS_S, SHARE, TURN_S, InvariantJobs
+from penpay.domain.errors import Unavailable
+from tests.ledger.test_anchors import StandingClock
+
+EVERY_S = 60.0
+QUESTIONS = 40
+
+
+class Books:
+    """What a question costs, and what either kind finds. Counts the rounds, and the time that went into questions."""
+
+    def __init__(self):
+        self.clock = StandingClock()
+        self.cost_s = 0.0
+        self.of_all, self.of_news = {}, {}
+        self.rounds, self.asked_s = 0, 0.0
+
+    async def sleep(self, pause_s):
+        self.clock.now_s += pause_s
+
+
+class Round:
+    """Finds what is wrong with its last question."""
+
+    def __init__(self, books):
+        self._books = books
+        self._asked = 0
+        self.broken = {"sums": (), "chains": ()}
+
+    async def step(self):
+        if self._asked == QUESTIONS:
+            self._books.rounds += 1
+            return False
+        self._asked += 1
+        self._books.clock.now_s += self._books.cost_s
+        self._books.asked_s += self._books.cost_s
+        if self._asked == QUESTIONS:
+            self.broken |= self._books.of_all
+        return True
+
+
+class News:
+    def __init__(self, books):
+        self._books = books
+
+    async def look(self, *, within_s):
+        assert within_s < NEWS_S
+        return {"chains": (), **self._books.of_news}
+
+
+class Gauges:
+    def __init__(self):
+        self.shown = {}
+
+    def violations(self, counts):
+        self.shown = dict(counts)
+
+
+@pytest.fixture
+def house(monkeypatch):
+    books = Books()
+    monkeypatch.setattr(invariant_rounds, "Round", lambda _database: Round(books))
+    monkeypatch.setattr(invariant_rounds, "News", lambda _database: News(books))
+    gauges = Gauges()
+    return books, InvariantJobs(None, books.clock, gauges, every_s=EVERY_S, sleep=books.sleep), gauges
+
+
+async def run(books, jobs, *, for_s: float) -> None:
+    """Call the job at its pause for so long."""
+    end_s = books.clock.now_s + for_s
+    while books.clock.now_s < end_s:
+        began_s = books.clock.now_s
+        await jobs.of_all()
+        books.clock.now_s = max(began_s + EVERY_S, books.clock.now_s)
+
+
+async def test_small_books_are_read_every_minute(house):
+    books, jobs, _ = house
+    books.cost_s = SHARE * TURN_S / QUESTIONS / 2
+    await run(books, jobs, for_s=3600)
+    assert books.rounds == 60
+
+
+@pytest.mark.parametrize("cost_s", [0.05, 0.4, 20.0])
+async def test_large_books_take_a_hundredth_of_the_time_and_are_read_to_their_end(house, cost_s):
+    books, jobs, _ = house
+    books.cost_s = cost_s
+    for_s = 4 * QUESTIONS * cost_s / SHARE
+    await run(books, jobs, for_s=for_s)
+    assert books.rounds >= 2
+    assert books.asked_s <= SHARE * books.clock.now_s * 1.01
+
+
+async def test_what_one_kind_of_round_found_is_not_taken_back_by_the_other(house):
+    books, jobs, gauges = house
+    books.of_all = {"sums": [("KES", 1)]}
+    assert await jobs.of_all() == "broken: sums"
+    assert await jobs.of_news() == "1 hold"
+    assert gauges.shown == {"sums": 1, "chains": 0}
+    books.of_news = {"chains": [(0, 7), (0, 8)]}
+    assert await jobs.of_news() == "broken: chains"
+    assert gauges.shown == jobs.last_check.counts == {"sums": 1, "chains": 2}
+    books.of_all = books.of_news = {}
+    await jobs.of_all()
+    await jobs.of_news()
+    assert gauges.shown == {"sums": 0, "chains": 0}
+
+
+async def test_what_is_found_is_told_before_the_round_is_over_and_holds_until_one_is(house):
+    books, jobs, gauges = house
+    books.of_all = {"sums": [("KES", 1)]}
+    books.cost_s = SHARE * TURN_S / QUESTIONS * 1.01
+    assert await jobs.of_all() == "going on; broken: sums"
+    assert gauges.shown == {"sums": 1}
+    assert await jobs.of_all() == "broken: sums"
+    books.of_all = {}
+    assert await jobs.of_all() == "going on; broken: sums"
+    assert await jobs.of_all() == "2 hold"
+    assert gauges.shown == {"sums": 0, "chains": 0}
+
+
+async def test_a_round_goes_on_where_the_database_went_away(house, monkeypatch):
+    books, jobs, _ = house
+    monkeypatch.setattr(invariant_rounds, "Round", lambda _database: lost)
+    lost = Round(books)
+    step = lost.step
+
+    async def away():
+        raise Unavailable("database")
+
+    lost.step = away
+    with pytest.raises(Unavailable):
+        await jobs.of_all()
+    lost.step = step
+    assert await jobs.of_all() == "2 hold"
+    assert books.rounds == 1

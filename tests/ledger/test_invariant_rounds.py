@@ -1,0 +1,166 @@
+"""What a running node asks of what is new, and of everything in pieces, on the real database: nothing is missed."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import pytest
+
+from penpay import invariant_rounds, invariants
+from penpay.domain.errors import Unavailable
+from penpay.invariant_rounds import News, Round
+from tests.contracts.store.units import begun
+from tests.ledger.house import opened, paid
+from tests.ledger.test_audit import as_root
+
+
+@pytest.fixture
+async def ledger(database):
+    async with opened(database.url, prefix=database.prefix) as ledger:
+        yield ledger
+
+
+async def deposits(ledger, count: int):
+    """Paid ones; their first units."""
+    firsts = [begun() for _ in range(count)]
+    await asyncio.gather(*map(ledger.commit, firsts))
+    await asyncio.gather(*(ledger.commit(paid(first)) for first in firsts))
+    return firsts
+
+
+async def found(asked) -> set[str]:
+    return {name for name, rows in (await asked).items() if rows}
+
+
+OLD, NEW = 0, -1
+HISTORY = "UPDATE {{ledger}}.transaction_events SET to_state = 'FAILED' WHERE transaction_id = '{id}' AND seq = 3"
+
+
+async def test_new_rows_that_break_a_rule_are_found_until_they_do_not(ledger, database):
+    news = News(ledger.database)
+    await deposits(ledger, 2)
+    assert await found(news.look()) == set()
+    first = (await deposits(ledger, 2))[NEW]
+    as_root(database, HISTORY.format(id=first.transaction.row.id))
+    broken = {"i14_illegal_step", "i15_row_differs_from_history"}
+    assert await found(news.look()) == broken
+    await deposits(ledger, 1)
+    assert await found(news.look()) == broken
+    as_root(database, HISTORY.format(id=first.transaction.row.id).replace("FAILED", paid(first).transaction.row.state))
+    assert await found(news.look()) == set()
+
+
+async def test_a_transaction_of_long_ago_is_looked_at_when_it_moves(ledger, database):
+    news = News(ledger.database)
+    old = begun()
+    await ledger.commit(old)
+    assert await found(news.look()) == set()
+    as_root(
+        database,
+        f"UPDATE {{ledger}}.transactions SET mid_rate_e6 = 2 * mid_rate_e6 WHERE id = '{old.transaction.row.id}'",
+    )
+    assert await found(news.look()) == set()
+    assert "i28_rate_not_honoured" in await found(invariants.check(ledger.database))
+    await ledger.commit(paid(old))
+    assert "i28_rate_not_honoured" in await found(news.look())
+
+
+async def test_old_rows_are_asked_about_with_everything(ledger, database):
+    news = News(ledger.database)
+    await deposits(ledger, 2)
+    assert await found(news.look()) == set()
+    as_root(database, "UPDATE {ledger}.postings SET prev_hash = REPEAT('x', 32) WHERE seq = 2")
+    await deposits(ledger, 1)
+    assert await found(news.look()) == set()
+    assert await found(invariants.check(ledger.database)) == {"i22_chain_broken"}
+
+
+async def test_however_many_transactions_moved_each_is_looked_at(ledger, database, monkeypatch):
+    monkeypatch.setattr(invariant_rounds, "IDS_MAX", 2)
+    news = News(ledger.database)
+    await news.look()
+    for first in await deposits(ledger, 5):
+        as_root(database, HISTORY.format(id=first.transaction.row.id))
+    looked = await news.look()
+    assert len(looked["i15_row_differs_from_history"]) == 5
+    assert not looked["i01_posting_unbalanced"]
+
+
+async def test_what_the_clock_breaks_is_found_whenever_it_was_written(ledger, database):
+    news = News(ledger.database)
+    first = (await deposits(ledger, 1))[OLD]
+    assert await found(news.look()) == set()
+    late = "UPDATE {{ledger}}.transactions SET next_wake_at = '2020-01-01' WHERE id = '{id}'"
+    as_root(database, late.format(id=first.transaction.row.id))
+    assert await found(news.look()) == {"i12_woken_late"}
+
+
+async def all_of(round_: Round) -> Mapping[str, Sequence[object]]:
+    while await round_.step():
+        pass
+    return round_.broken
+
+
+async def test_a_round_in_small_pieces_finds_what_one_look_at_everything_finds(ledger, database, monkeypatch):
+    monkeypatch.setattr(invariant_rounds, "IDS_MAX", 2)
+    monkeypatch.setattr(invariant_rounds, "ROWS_OF_A_PIECE", 3)
+    firsts = await deposits(ledger, 5)
+    assert {name for name, rows in (await all_of(Round(ledger.database))).items() if rows} == set()
+    first = firsts[NEW].transaction.row
+    as_root(
+        database,
+        HISTORY.format(id=first.id),
+        "UPDATE {ledger}.postings SET prev_hash = REPEAT('x', 32) WHERE seq = 7",
+        "UPDATE {ledger}.ledger_entries SET balance_after_minor = 5 WHERE posting_id = 3 AND line = 1",
+        "UPDATE {audit}.audit_log SET unit_id = 'x' WHERE chain = 'shard/0' AND seq = 8",
+        'UPDATE {ledger}.outbox SET body = \'{{"phone":"254712345678"}}\' WHERE seq = 9',
+        f"UPDATE {{ledger}}.transactions SET next_wake_at = '2020-01-01' WHERE id = '{first.id}'",
+    )
+    at_once = await invariants.check(ledger.database)
+    assert {name: len(rows) for name, rows in (await all_of(Round(ledger.database))).items()} == {
+        name: len(rows) for name, rows in at_once.items()
+    }
+    assert len([name for name, rows in at_once.items() if rows]) >= 6
+
+
+async def test_a_question_that_the_database_did_not_answer_is_asked_again(ledger, monkeypatch):
+    await deposits(ledger, 1)
+    round_, asked = Round(ledger.database), []
+    answer = invariants.rows
+
+    async def sometimes(database, query):
+        asked.append(query)
+        if len(asked) % 2:
+            raise Unavailable("database")
+        return await answer(database, query)
+
+    monkeypatch.setattr(invariants, "rows", sometimes)
+    is_over = False
+    while not is_over:
+        with suppress(Unavailable):
+            is_over = not await round_.step()
+    assert asked[::2] == asked[1::2]
+    assert len(asked) >= 2 * len(invariants.queries(""))
+
+
+async def rows_read(ledger, query: str) -> int:
+    """How many rows the server touches for it."""
+    touched = "SHOW SESSION STATUS WHERE Variable_name LIKE 'Handler_read%'"
+    async with ledger.database.reading() as session:
+        await session.rows(query)  # the first time the server looks at its own tables, too
+        before = sum(int(count) for _, count in await session.rows(touched))
+        await session.rows(query)
+        return sum(int(count) for _, count in await session.rows(touched)) - before
+
+
+async def test_what_is_asked_of_what_is_new_costs_the_same_in_larger_books(ledger, database):
+    prefix, costs = ledger.database.prefix, []
+    for _ in range(2):
+        await deposits(ledger, 400)
+        before = await invariant_rounds._heads(ledger.database)
+        ids = [first.transaction.row.id for first in await deposits(ledger, 4)]
+        spans = list(zip(before, await invariant_rounds._heads(ledger.database), strict=True))
+        database.rows("ANALYZE TABLE {ledger}.transactions, {ledger}.provider_operations, {ledger}.ledger_entries")
+        asked = [*invariants.of_chains(prefix, spans, commits=True), *invariants.of_transactions(prefix, ids)]
+        costs.append({name: await rows_read(ledger, query) for name, query in asked})
+    assert costs[0] == costs[1]
