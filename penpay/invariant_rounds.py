@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 from penpay import invariants
 from penpay.adapters.database import PROOFS, Database
 from penpay.domain.ids import is_ulid
-from penpay.invariants import OF_ALL, OF_THE_CLOCK, ROWS_MAX, Broken, Head
+from penpay.invariants import OF_ALL, OF_THE_CLOCK, Broken, Head, Span
 
-IDS_MAX = 1_000
-"""Transactions that one statement names."""
-ROWS_OF_A_PIECE = 4_000
-"""Postings, audit records and messages of each chain."""
+IDS_MAX = 200
+"""Transactions that one statement names. Pieces are small: a payment waits for the core that reads them."""
+ROWS_MAX = 1_000
+"""Postings, audit records and messages of each chain that one statement reads."""
 
 
 class News:
@@ -34,16 +35,16 @@ class News:
         prefix = self._database.prefix
         heads = {head.chain: head for head in await _heads(self._database)}
         self._seen = self._seen or heads
-        spans = [(self._seen.get(chain, Head(chain, 0, 0, 0)), head) for chain, head in heads.items()]
+        spans = [(self._seen.get(name, Head(name, 0, 0, 0)), head) for name, head in heads.items()]
         touched = await self._database.rows(invariants.about(self._queries("touched"), prefix, spans), lane=PROOFS)
         ids = sorted(id_ for (id_,) in touched if is_ulid(id_))
-        asked = [*invariants.of_chains(prefix, spans, commits=True)]
+        asked = [*invariants.of_commits(prefix, spans), *_of_chains(prefix, spans)]
         for first in range(0, len(ids), IDS_MAX):
             asked += invariants.of_transactions(prefix, ids[first : first + IDS_MAX])
         broken = _nothing(invariants.queries(prefix).keys() - OF_ALL)
         for name, query in asked:
             await asyncio.sleep(within_s / len(asked))
-            broken[name] = [*broken[name], *await invariants.rows(self._database, query)][:ROWS_MAX]
+            broken[name] = [*broken[name], *await invariants.rows(self._database, query)][: invariants.ROWS_MAX]
         if not any(found and name not in OF_THE_CLOCK for name, found in broken.items()):
             self._seen = heads
         return broken
@@ -68,14 +69,16 @@ class Round:
         if self._next is None:
             return False
         name, query = self._next
-        self.broken[name] = [*self.broken[name], *await invariants.rows(self._database, query)][:ROWS_MAX]
+        self.broken[name] = [*self.broken[name], *await invariants.rows(self._database, query)][: invariants.ROWS_MAX]
         self._next = None
         return True
 
     async def _more(self) -> tuple[str, str] | None:
         """The first of the next questions: what the chains hold, then page by page the transactions."""
         if self._after is None:
-            self._questions, self._after = _everything_else(await _heads(self._database), self._database.prefix), ""
+            prefix = self._database.prefix
+            whole = [(Head(head.chain, 0, 0, 0), head) for head in await _heads(self._database)]
+            self._questions, self._after = chain(invariants.at_once(prefix), _of_chains(prefix, whole)), ""
         else:
             page = self._queries("transactions_behind", after=self._after, limit=IDS_MAX)
             ids = [id_ for (id_,) in await self._database.rows(page, lane=PROOFS)]
@@ -85,11 +88,12 @@ class Round:
         return next(self._questions)
 
 
-def _everything_else(heads: Sequence[Head], prefix: str) -> Iterator[tuple[str, str]]:
-    yield from invariants.at_once(prefix)
-    for seen in range(0, max((max(head[1:]) for head in heads), default=0), ROWS_OF_A_PIECE):
-        spans = [(head.until(seen), head.until(seen + ROWS_OF_A_PIECE)) for head in heads]
-        yield from invariants.of_chains(prefix, spans, commits=False)
+def _of_chains(prefix: str, spans: Sequence[Span]) -> Iterator[tuple[str, str]]:
+    """Piece by piece, all chains side by side."""
+    longest = max((new - old for begin, end in spans for old, new in zip(begin[1:], end[1:], strict=True)), default=0)
+    for done in range(0, longest, ROWS_MAX):
+        piece = [(begin.towards(end, done), begin.towards(end, done + ROWS_MAX)) for begin, end in spans]
+        yield from invariants.of_chains(prefix, piece)
 
 
 async def _heads(database: Database) -> Sequence[Head]:

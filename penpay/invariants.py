@@ -61,9 +61,9 @@ class Head(NamedTuple):
         _, found, number = self.chain.partition("shard/")
         return int(number) if found else -1
 
-    def until(self, seq: int) -> "Head":
-        """Where each of its rows is at most the one with this number."""
-        return Head(self.chain, *(min(seq, newest) for newest in self[1:]))
+    def towards(self, end: "Head", rows: int) -> "Head":
+        """So many rows further of each sort, but not beyond the end."""
+        return Head(self.chain, *(min(seen + rows, newest) for seen, newest in zip(self[1:], end[1:], strict=True)))
 
 
 Span = tuple[Head, Head]
@@ -92,9 +92,15 @@ def at_once(prefix: str) -> Sequence[tuple[str, str]]:
     return [(name, query) for name, query in queries(prefix).items() if name in OF_ALL | OF_THE_CLOCK | OF_COMMITS]
 
 
-def of_chains(prefix: str, spans: Sequence[Span], *, commits: bool) -> Sequence[tuple[str, str]]:
-    """Names and queries of these parts of the chains. `commits`: they hold all that each of their commits wrote."""
-    tables, left_out = _in_chains(spans), OF_ALL | (frozenset() if commits else OF_THE_CLOCK | OF_COMMITS)
+def of_commits(prefix: str, spans: Sequence[Span]) -> Sequence[tuple[str, str]]:
+    """Names and queries of what the clock breaks, and of these parts of the chains where they hold whole commits."""
+    tables = _in_chains(spans)
+    return [(name, _of(tables, text, prefix)) for name, text in _texts().items() if name in OF_THE_CLOCK | OF_COMMITS]
+
+
+def of_chains(prefix: str, spans: Sequence[Span]) -> Sequence[tuple[str, str]]:
+    """Names and queries of these parts of the chains, wherever they begin or end."""
+    tables, left_out = _in_chains(spans), OF_ALL | OF_THE_CLOCK | OF_COMMITS
     asked = {name: text for name, text in _texts().items() if name not in left_out and not _of_transactions(text)}
     return [(name, _of(tables, text, prefix)) for name, text in asked.items()]
 

@@ -103,7 +103,7 @@ async def all_of(round_: Round) -> Mapping[str, Sequence[object]]:
 
 async def test_a_round_in_small_pieces_finds_what_one_look_at_everything_finds(ledger, database, monkeypatch):
     monkeypatch.setattr(invariant_rounds, "IDS_MAX", 2)
-    monkeypatch.setattr(invariant_rounds, "ROWS_OF_A_PIECE", 3)
+    monkeypatch.setattr(invariant_rounds, "ROWS_MAX", 3)
     firsts = await deposits(ledger, 5)
     assert {name for name, rows in (await all_of(Round(ledger.database))).items() if rows} == set()
     first = firsts[NEW].transaction.row
@@ -161,6 +161,10 @@ async def test_what_is_asked_of_what_is_new_costs_the_same_in_larger_books(ledge
         ids = [first.transaction.row.id for first in await deposits(ledger, 4)]
         spans = list(zip(before, await invariant_rounds._heads(ledger.database), strict=True))
         database.rows("ANALYZE TABLE {ledger}.transactions, {ledger}.provider_operations, {ledger}.ledger_entries")
-        asked = [*invariants.of_chains(prefix, spans, commits=True), *invariants.of_transactions(prefix, ids)]
+        asked = [
+            *invariants.of_commits(prefix, spans),
+            *invariants.of_chains(prefix, spans),
+            *invariants.of_transactions(prefix, ids),
+        ]
         costs.append({name: await rows_read(ledger, query) for name, query in asked})
     assert costs[0] == costs[1]

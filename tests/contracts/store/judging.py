@@ -36,7 +36,8 @@ def news_verdict(server: MemoryServer, database: MigratedDatabase) -> set[str]:
         spans = [(invariants.Head(head.chain, 0, 0, 0), head) for head in heads]
         ids = [stored.row.id for stored in server.schema.transactions]
         asked = [
-            *invariants.of_chains(database.prefix, spans, commits=True),
+            *invariants.of_commits(database.prefix, spans),
+            *invariants.of_chains(database.prefix, spans),
             *invariants.of_transactions(database.prefix, ids),
         ]
         found = {name for name, query in asked if cursor.execute(query)}
