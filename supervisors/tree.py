@@ -26,7 +26,7 @@ from actors.fx_feed import FxFeedActor, FxParts
 from actors.listener import ListenerActor
 from actors.mail import MailActor
 from actors.parking import park
-from actors.periodic import Job, PeriodicActor
+from actors.periodic import Job, PeriodicActor, ReadingActor
 from actors.rail_lease import LeaseHolder, RailLeaseActor
 from actors.rail_parts import SenderParts
 from actors.saga import SagaActor, SagaParts
@@ -93,6 +93,7 @@ class Crew:
     replan_s: float
     opening: Callable[[], Blueprint]
     jobs: Sequence[tuple[str, Job, float]]
+    proofs: Sequence[tuple[str, Job, float]]
 
 
 def saga_host(parts: SagaParts) -> EntityHostSpec:
@@ -236,7 +237,9 @@ def _shards(crew: Crew) -> DynamicSpec:
 
 def _jobs(crew: Crew) -> SupervisorSpec:
     children: list[AnySpec] = [ChildSpec(name="opening", factory=crew.opening)]
-    return _branch("jobs", [*children, *(_job(name, job, every_s) for name, job, every_s in crew.jobs)])
+    proofs = [_child(name, (ReadingActor, (name, job, every_s))) for name, job, every_s in crew.proofs]
+    jobs = [_job(name, job, every_s) for name, job, every_s in crew.jobs]
+    return _branch("jobs", [*children, *proofs, *jobs])
 
 
 def _edge(crew: Crew) -> SupervisorSpec:

@@ -57,7 +57,6 @@ class Jobs:
             MySqlKyc(outside.database, outside.sealer), self._house.addresses, outside.ids, outside.clock
         )
         return [
-            *self.invariants.periodic(),
             ("gauges", self.gauges, GAUGES_S),
             reconciliation(agent, self._house),
             *identity.periodic(),

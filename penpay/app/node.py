@@ -186,6 +186,7 @@ class Node:
             replan_s=2.0,
             opening=self._opening,
             jobs=self._jobs.periodic(deriv.credits),
+            proofs=self._jobs.invariants.periodic(),
         )
 
     def _opening(self) -> Blueprint:

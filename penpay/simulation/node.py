@@ -189,6 +189,7 @@ class SimNode:
             replan_s=REPLAN_S,
             opening=self._opening,
             jobs=(),
+            proofs=(),
         )
 
     def _shards(self, plan: ShardPlan) -> Callable[[], Awaitable[Sequence[SupervisorSpec]]]:
