@@ -17,7 +17,7 @@ NEWS_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """An event, and its place in the shard's order. `transaction` is empty when it is about something else."""
+    """An event, and its place in the shard's order. `transaction` is empty when it is none that is followed."""
 
     seq: int
     event_id: str
@@ -26,10 +26,14 @@ class Happened:
 
 
 class MySqlNews:
-    """Cursors over the outbox, claimed by one node at a time. Raises `Unavailable`."""
+    """Cursors over the outbox, claimed by one node at a time. Raises `Unavailable`.
 
-    def __init__(self, database: Database, *, reader: str) -> None:
+    `type_`: of the transactions that are followed, or both. Events of others only carry the cursor along.
+    """
+
+    def __init__(self, database: Database, *, reader: str, type_: str = "") -> None:
         self._database = database
+        self._about = f'%"type":"{type_}"%' if type_ else "%"
         self._reader = reader
         self._queries = database.queries("news")
 
@@ -55,11 +59,10 @@ class MySqlNews:
         seq = await self._database.transact(work)
         if seq is None:
             return None
-        rows = await self._database.rows(self._queries("next", shard=shard, seq=seq, limit=limit))
+        rows = await self._database.rows(self._queries("next", shard=shard, seq=seq, about=self._about, limit=limit))
         return [
-            # Events of other streams only carry the cursor along.
-            Happened(place, event_id, user_id, json.loads(body) if stream == "transactions" else {})
-            for place, stream, event_id, user_id, body in rows
+            Happened(place, event_id, user_id, json.loads(body) if body else {})
+            for place, event_id, user_id, body in rows
         ]
 
     async def told(self, shard: int, seq: int, *, at: datetime) -> None:

@@ -24,7 +24,9 @@ from penpay.ports import Addresses, Clock, Sealer
 log = structlog.get_logger()
 
 NAMES_S = 5.0
-EVENTS_MAX = 1000
+EVENTS_MAX = 250
+PAGES_MAX = 20
+"""Of one look at a shard. Pages are small: the loop has others to serve."""
 DECIDE_WITHIN = timedelta(hours=24)
 ASK_S = 5.0
 
@@ -33,7 +35,7 @@ class PayeeNames:
     """The job of one node; a shard's names are one node's at a time. A question is put before its name is kept."""
 
     def __init__(self, database: Database, sealer: Sealer, addresses: Addresses, clock: Clock) -> None:
-        self._news = MySqlNews(database, reader="names")
+        self._news = MySqlNews(database, reader="names", type_="WITHDRAWAL")
         self._names = MySqlPayeeNames(database, sealer)
         self._addresses = addresses
         self._clock = clock
@@ -46,18 +48,27 @@ class PayeeNames:
         """One look at every shard that has news."""
         kept = 0
         for shard in await self._news.shards_with_news():
-            events = await self._news.claim(shard, at=self._clock.now(), limit=EVENTS_MAX)
-            if events is None:
-                continue
-            settled = events[-1].seq if events else 0
-            for event in events:
-                done = await self._follow(event)
-                if done is None:
-                    settled = event.seq - 1
+            for _ in range(PAGES_MAX):
+                of_page, is_last = await self._page(shard)
+                kept += of_page
+                if is_last:
                     break
-                kept += done
-            await self._news.told(shard, settled, at=self._clock.now())
         return f"{kept} names kept"
+
+    async def _page(self, shard: int) -> tuple[int, bool]:
+        """How many names the next events of a shard led to, and whether there is nothing behind them to follow now."""
+        events = await self._news.claim(shard, at=self._clock.now(), limit=EVENTS_MAX)
+        if events is None:
+            return 0, True
+        kept, settled, is_last = 0, events[-1].seq if events else 0, len(events) < EVENTS_MAX
+        for event in events:
+            done = await self._follow(event)
+            if done is None:
+                settled, is_last = event.seq - 1, True
+                break
+            kept += done
+        await self._news.told(shard, settled, at=self._clock.now())
+        return kept, is_last
 
     async def _follow(self, event: Happened) -> int | None:
         """How many names an event led to; None when its shard cannot be asked now."""

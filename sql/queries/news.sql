@@ -23,8 +23,8 @@ SELECT seq FROM {users}.mail_cursors WHERE reader = :reader AND shard = :shard A
 UPDATE {users}.mail_cursors SET claimed_until = :until WHERE reader = :reader AND shard = :shard;
 
 -- name: next
--- The next events of a shard.
-SELECT seq, stream, event_id, user_id, body
+-- The next events of a shard, with the bodies that the reader follows.
+SELECT seq, event_id, user_id, IF(stream = 'transactions' AND body LIKE :about, body, '')
 FROM {ledger}.outbox
 WHERE shard = :shard AND seq > :seq
 ORDER BY seq

@@ -6,6 +6,9 @@ import pytest
 
 from penpay.adapters.database import Database
 from penpay.adapters.news_store import CLAIM_S, MySqlNews
+from penpay.domain.json_text import json_bytes
+from penpay.domain.presentation import render_transaction
+from tests.ledger.house import transaction_row
 
 AT = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
@@ -22,12 +25,12 @@ async def mails(module_database):
     database.close()
 
 
-def add(module_database, shard: int, seq: int, *, stream: str = "transactions", age_s: int = 0) -> None:
+def add(module_database, shard: int, seq: int, *, stream: str = "transactions", age_s: int = 0, body: str = "") -> None:
     module_database.rows(
         "INSERT INTO {ledger}.outbox VALUES (%s, %s, %s, %s, 't', 'u', %s, %s)",
         (
             *(shard, seq, stream, f"e{shard}-{seq}"),
-            *(f'{{"n":{seq}}}', (AT - timedelta(seconds=age_s)).replace(tzinfo=None)),
+            *(body or f'{{"n":{seq}}}', (AT - timedelta(seconds=age_s)).replace(tzinfo=None)),
         ),
     )
     module_database.rows("UPDATE {ledger}.fences SET outbox_seq = %s WHERE name = %s", (seq, f"shard/{shard}"))
@@ -65,3 +68,16 @@ async def test_a_cursor_never_goes_back(mails, module_database):
     await mails.told(3, 1, at=AT)
     await mails.told(3, 0, at=AT)
     assert await mails.shards_with_news() == []
+
+
+async def test_who_follows_one_direction_is_carried_past_the_other(module_database, mails):
+    names = MySqlNews(mails._database, reader="names", type_="WITHDRAWAL")
+    for seq, type_ in enumerate(("DEPOSIT", "WITHDRAWAL", "DEPOSIT"), start=11):
+        row = transaction_row(type=type_)
+        add(module_database, 0, seq, body=json_bytes(render_transaction(row, {})).decode())
+    events = (await names.claim(0, at=AT, limit=10))[-3:]
+    assert [(event.seq, event.transaction.get("type")) for event in events] == [
+        (11, None),
+        (12, "WITHDRAWAL"),
+        (13, None),
+    ]
