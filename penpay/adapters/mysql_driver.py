@@ -139,6 +139,8 @@ class Session(asyncio.Protocol):
         else:
             if whole:
                 self._answered.set_result(None)
+                if self._reading.unasked:
+                    self.close()
 
     def eof_received(self) -> None:
         """The server says no more. The transport closes by itself, but only in the loop's next step."""

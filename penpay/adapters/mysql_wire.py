@@ -50,16 +50,18 @@ class Reading:
     """Reads the answers to one text of statements, which may be several.
 
     `answers` grows with each statement that succeeded; `refused` is the error of the one that did not, the last then.
+    `unasked`: more came behind the last answer, as when a server says in the same breath why it ends the session.
     """
 
     __slots__ = (
         *("_columns_left", "_held", "_meanings", "_missing", "_next", "_part", "_rows", "_step"),
-        *("answers", "refused"),
+        *("answers", "refused", "unasked"),
     )
 
     def __init__(self, answers: list[Answer]) -> None:
         self.answers = answers
         self.refused: MySQLError | None = None
+        self.unasked = False
         self._held: list[bytes] = []
         self._missing = 0
         self._next = 1
@@ -100,9 +102,9 @@ class Reading:
                     continue
                 payload, self._part = self._part, b""
             done = self._step(self, payload)
-        if at < size:
-            if done:
-                raise InternalError("more than the answer")
+        if done:
+            self.unasked = at < size
+        elif at < size:
             self._held.append(data[at:])
             self._missing = needed - (size - at)
         return done
