@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pymysql.err import InterfaceError, MySQLError
+from pymysql.err import InterfaceError, InternalError, MySQLError
 
 from penpay.adapters.mysql_driver import Session, connect
 from penpay.adapters.mysql_wire import Answer, Row
@@ -34,8 +34,8 @@ DEADLOCK = frozenset({1213})
 LOCK_TIMEOUT = frozenset({1205, 1020, 3572, 1969, 3024, 1317})
 """Lock waits, a record changed since it was read, and statements that the server stopped: roll back and run again."""
 CHECK = frozenset({4025, 3819, 1644})
-LOST = frozenset({2006, 2013, 2055, 1927, 1053, 1152, 1158, 1159, 1160, 1161})
-AWAY = frozenset({2002, 2003, 1040, 1041, 1021, 1114, 1290, 1836, 1203, 1226, 1129, 1037, 1038})
+LOST = frozenset({2006, 2013, 2055, 1927, 1053, 1152, 1158, 1159, 1160, 1161, 3169, 4031})
+AWAY = frozenset({2002, 2003, 1040, 1041, 1021, 1114, 1290, 1836, 1203, 1226, 1129, 1037, 1038, 3032})
 """No server, no room, or a server that may only read: a state that passes."""
 UNKNOWN_VARIABLE = 1193
 INCORRECT_TEXT = 1366
@@ -57,7 +57,9 @@ def translated(error: MySQLError, *, commit_sent: bool = False) -> StoreError:
         return CheckViolated(text)
     if code in AWAY:
         return Unavailable("database")
-    if code in LOST or isinstance(error, InterfaceError):
+    # Without a number it is no word of the server: nobody could read what it said, be it of a COMMIT.
+    unreadable = not code and isinstance(error, InternalError)
+    if code in LOST or isinstance(error, InterfaceError) or (unreadable and commit_sent):
         return ConnectionLost(commit_sent=commit_sent)
     return StoreError(code, text)
 
@@ -150,9 +152,16 @@ class Connection:
         try:
             await self._session.run(encoded, answers, timeout_s=self._timeout_s)
         except MySQLError as error:
-            raise translated(error, commit_sent=commits) from error
+            raise self._judged(error, commits=commits) from error
         except (OSError, TimeoutError) as error:
             raise ConnectionLost(commit_sent=commits) from error
+
+    def _judged(self, error: MySQLError, *, commits: bool) -> StoreError:
+        """A server may say itself that it ends the session; the end of its stream comes later then."""
+        meaning = translated(error, commit_sent=commits)
+        if isinstance(meaning, ConnectionLost):
+            self._session.close()
+        return meaning
 
     @property
     def usable(self) -> bool:
@@ -183,6 +192,7 @@ class Connection:
             await self._run(";\n".join([statement for _, statement in statements]), answers, commits=commits)
         except Duplicate as error:
             raise Duplicate(f"{statements[len(answers)][0]}.{error.key}") from error
+        assert len(answers) == len(statements), "each statement is answered, the COMMIT as well"
         return [rows for _, rows in answers]
 
     async def set_if_known(self, statement: str) -> None:

@@ -14,6 +14,7 @@ from penpay.adapters.database import CALLBACKS, GENERAL, LANES, Database
 from penpay.adapters.mysql import STATEMENT_TIMEOUT_S, Connection, Dsn, translated
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.ports import CheckViolated, ConnectionLost, Deadlock, Duplicate, LockTimeout
+from tests.harness.liar import liar
 from tests.harness.wire import Wire
 
 
@@ -36,10 +37,14 @@ async def store(database):
         (OperationalError(3819, "Check constraint 'ck_x' is violated"), CheckViolated),
         (OperationalError(1644, "units is append-only"), CheckViolated),
         (OperationalError(2013, "Lost connection"), ConnectionLost),
+        (OperationalError(1927, "Connection was killed"), ConnectionLost),
+        (OperationalError(3169, "Session was killed"), ConnectionLost),
+        (OperationalError(4031, "The client was disconnected by the server because of inactivity"), ConnectionLost),
         (InterfaceError("(0, 'Not connected')"), ConnectionLost),
         (OperationalError(2003, "Can't connect"), Unavailable),
         (OperationalError(1290, "read-only"), Unavailable),
         (OperationalError(1021, "Disk full"), Unavailable),
+        (OperationalError(3032, "The server is currently in offline mode"), Unavailable),
         (ProgrammingError(1064, "syntax"), StoreError),
     ],
     ids=lambda value: str(value.args[0]) if isinstance(value, Exception) else value.__name__,
@@ -56,6 +61,48 @@ def test_a_duplicate_names_its_key_on_both_servers(text):
 def test_a_lost_commit_is_told_from_a_lost_statement():
     assert translated(OperationalError(2013, ""), commit_sent=True).commit_sent
     assert not translated(OperationalError(2013, "")).commit_sent
+
+
+@asynccontextmanager
+async def lied_to(database, listen: Path, payload: bytes) -> AsyncIterator[Connection]:
+    """A session that hears one packet, whatever it asks."""
+    dsn = Dsn.parse(database.url)
+    async with liar(dsn.unix_socket, listen, len(payload).to_bytes(3, "little") + b"\1" + payload) as lying:
+        connection = await Connection.open(replace(dsn, unix_socket=str(listen)), several=True)
+        lying.set()
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+@pytest.mark.parametrize("payload", [b"\0", b"\xfbfile", b""], ids=["cut", "asks for a file", "empty"])
+async def test_a_commit_whose_answer_cannot_be_read_may_have_taken_effect(database, tmp_path, payload):
+    async with lied_to(database, tmp_path / "liar", payload) as connection:
+        with pytest.raises(ConnectionLost) as lost:
+            await connection.run_all([("t", "DO 0"), ("", "COMMIT")], commits=True)
+        assert lost.value.commit_sent
+
+
+async def test_a_commit_counts_as_done_only_when_each_statement_was_answered(database, tmp_path):
+    async with lied_to(database, tmp_path / "liar", b"\0\0\0\2\0\0\0") as connection:
+        with pytest.raises(AssertionError):
+            await connection.run_all([("t", "DO 0"), ("", "COMMIT")], commits=True)
+
+
+async def test_a_statement_whose_answer_cannot_be_read_is_a_fault_that_no_new_session_cures(database, tmp_path):
+    async with lied_to(database, tmp_path / "liar", b"\xfbfile") as connection:
+        with pytest.raises(StoreError) as refused:
+            await connection.rows("SELECT 1")
+        assert type(refused.value) is StoreError
+
+
+@pytest.mark.parametrize("code", [1053, 1927, 4031])
+async def test_a_session_that_the_server_ends_with_its_answer_is_not_used_again(database, tmp_path, code):
+    async with lied_to(database, tmp_path / "liar", b"\xff" + code.to_bytes(2, "little") + b"#HY000bye") as connection:
+        with pytest.raises(ConnectionLost):
+            await connection.query("DO 0")
+        assert not connection.usable  # although its end of the stream is still to come
 
 
 @pytest.mark.parametrize("lane", [GENERAL, CALLBACKS])
