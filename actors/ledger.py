@@ -233,9 +233,10 @@ class LedgerActor(AsyncioActor):
             except StoreError as error:
                 if isinstance(error, Duplicate) and error.key in FENCE_KEYS:
                     raise
-                if careful or not isinstance(error, Duplicate):
+                if careful or (len(batch.pending) > 1 and not isinstance(error, Duplicate)):
                     await self._isolate(batch, error)
                     return
+                # Said once, it may be of rows that we remember wrongly, or a fault of the server's that passes.
                 careful = True
                 continue
             self._answer_committed()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from actors.base import ActorGone, AskTimeout
-from penpay.domain.errors import OutcomeUnknown, Unavailable
+from penpay.domain.errors import OutcomeUnknown, StoreError, Unavailable
 from penpay.messages import Committed, CommitUnit
 from penpay.ports import ConnectionLost, Deadlock, LockTimeout
 from tests.ledger.house import admitted, assert_sound, opened, paid, plain, stepped, until
@@ -74,6 +74,17 @@ async def test_a_commit_whose_answer_was_lost_is_found_again(database):
         assert [found.replayed for found in answers] == [True, True, True]
         assert isinstance(await ledger.commit(paid(first)), Committed)
     assert database.rows("SELECT COUNT(*), MAX(seq) FROM {ledger}.units") == [(4, 4)]
+
+
+@pytest.mark.parametrize("when", [False, True], ids=["before the commit", "after it"])
+async def test_a_unit_that_stands_alone_is_not_kept_apart_for_a_refusal_that_passes(database, when):
+    """In company its half is tried again; alone it would be buried for what a fault of the server said once."""
+    meddling = first_times([StoreError(1105, "Unknown error")], after_commit=when)
+    async with opened(database.url, prefix=database.prefix, wrap=lambda store: Meddling(store, meddling)) as ledger:
+        unit = plain()
+        assert await ledger.commit(unit) == Committed(unit.unit_id, replayed=when)
+    assert database.rows("SELECT COUNT(*), MAX(seq) FROM {ledger}.units") == [(1, 1)]
+    assert database.rows("SELECT COUNT(*) FROM {ledger}.dead_letters") == [(0,)]
 
 
 @pytest.mark.parametrize("seed", range(4))
