@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 ACTIONS = (
     "credit, pay: send it on. refund, return: send it back. executed, absent: how an unknown operation ended. settle: "
     "all was given back by hand; surplus: what was set aside of it was. own: the house's own top-up or withdrawal; "
-    "lost: dollars that are gone. correct: the books follow what the provider lists. approve: another name on Deriv. "
+    "lost: dollars that are gone. correct: the books follow what the provider lists; if both agree by now, this only "
+    "closes the question. approve: another name on Deriv. "
     "close: nothing is left to be done."
 )
 EVIDENCE = (
@@ -84,30 +85,34 @@ def resolve(
         raise typer.Exit(CHECK_FAILED)
     if not as_json:
         show_preview(Console(), seen)
+    note = None
     if done := yes and not seen.refusal:
-        _decide(settings, item_id, action, approval, version=seen.version if version is None else version)
+        note = _decide(settings, item_id, action, approval, version=seen.version if version is None else version)
     if as_json:
-        typer.echo(orjson.dumps({**seen.rendered(), "done": done}).decode())
+        typer.echo(orjson.dumps({**seen.rendered(), "done": done, "note": note}).decode())
     elif done:
-        typer.echo("done")
+        typer.echo(f"done. {note}" if note else "done")
     elif not seen.refusal:
         only_this = "" if seen.version is None else f" --version {seen.version}"
         typer.echo(f"nothing was done yet: add --yes{only_this}")
     raise typer.Exit(CHECK_FAILED if seen.refusal else 0)
 
 
-def _decide(settings: "Settings", item_id: str, action: str, approval: "Approval", *, version: int | None) -> None:
+def _decide(
+    settings: "Settings", item_id: str, action: str, approval: "Approval", *, version: int | None
+) -> str | None:
+    """What the node tells besides that it is done."""
     from penpay.operator import Node, NodeUnreachable  # noqa: PLC0415
 
     body = {"action": action, "by": approval.by, "second": approval.second, "evidence": approval.evidence}
     known = {} if version is None else {"version": version}
     try:
-        Node.of(settings.http, settings.security).call(
-            "POST", f"/admin/v1/reviews/{item_id}/resolve", {**body, **known}
-        )
+        path = f"/admin/v1/reviews/{item_id}/resolve"
+        note: str | None = Node.of(settings.http, settings.security).call("POST", path, {**body, **known}).get("note")
     except NodeUnreachable as error:
         sys.stderr.write(f"penpay: {error}\n")
         raise typer.Exit(CHECK_FAILED) from None
+    return note
 
 
 def _review() -> None:

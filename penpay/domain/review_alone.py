@@ -17,8 +17,8 @@ def exit_problem(item: ReviewItem, action: str) -> str:
         decides = action in {Action.APPROVE, Action.CLOSE}
         return "" if decides else "a name is approved, or the question closed and the link forgotten"
     if contradiction_of(item) is not None:
-        decides = action in {Action.CORRECT, Action.CLOSE}
-        return "" if decides else "the books are corrected, or the question closed when both sides agree"
+        alone = "the books follow its provider's list; if both agree by now, that only closes the question"
+        return "" if action == Action.CORRECT else alone
     stray = stray_of(item)
     if stray is None:
         alone = "its transaction does not wait for it" if item.transaction_id else "the item belongs to no transaction"
@@ -29,12 +29,17 @@ def exit_problem(item: ReviewItem, action: str) -> str:
     return f"a {stray.kind} that nothing explains ends as {' or '.join(sorted(exits))}, so that the books follow it"
 
 
-def answered(item: ReviewItem, action: str, approval: Approval, *, new_id: str, at: datetime) -> UnitOfWork:
-    """The unit that closes it, with all that the answer books. `new_id`: of a question that follows."""
+def answered(
+    item: ReviewItem, action: str, approval: Approval, *, new_id: str, at: datetime, stands: bool = True
+) -> UnitOfWork:
+    """The unit that closes it, with all that the answer books. `new_id`: of a question that follows.
+
+    `stands`: whether two amounts still differ as people were shown; if not, there is nothing to be booked.
+    """
     unit, actor = closing(item, approval, at=at), f"staff:{approval.by}"
     stray, contradiction = stray_of(item), contradiction_of(item)
     if stray is not None:
         return ended(unit, stray, action, item_id=item.id, reference=approval.evidence, actor=actor)
-    if contradiction is not None and action == Action.CORRECT:
+    if contradiction is not None and stands:
         return corrected(unit, contradiction, rest_id=new_id, reference=approval.evidence, actor=actor)
     return unit

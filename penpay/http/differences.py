@@ -1,13 +1,23 @@
-"""Before the books follow a provider, or a question about them is dropped, its list is read once more."""
+"""Before the books follow a provider, its list is read once more: they follow what people were shown, or not at all."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from penpay.domain.corrections import contradiction_of, stands
 from penpay.domain.errors import GatewayError
+from penpay.domain.movements import Contradiction, movement_of, movement_unit
 from penpay.domain.reconciliation import Finding, Verdict
-from penpay.domain.review import Action, ReviewItem
+from penpay.domain.review import ReviewItem
+from penpay.domain.unit import UnitOfWork
 from penpay.http.replies import Stop
+
+AGREE_BY_NOW = "Its provider and our books do not differ so any more: the question was closed, and nothing was booked."
+OTHERS_BY_NOW = (
+    "Its provider and our books differ by other amounts by now, which are another question: this one was closed, and"
+    " nothing was booked."
+)
 
 
 class Movements(Protocol):
@@ -18,19 +28,33 @@ class Movements(Protocol):
         ...
 
 
-async def check_difference(movements: Movements, item: ReviewItem, action: str, *, now: datetime) -> None:
-    """Raises `Stop` when a question about two amounts cannot be answered so: corrected if they stand, else closed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a question was found to be when it was decided. `stands`: as people were shown it.
+
+    `before`: units that put what was found instead. `note`: what people are told of that.
+    """
+
+    stands: bool = True
+    note: str = ""
+    before: Sequence[UnitOfWork] = ()
+
+
+async def look_again(movements: Movements, item: ReviewItem, *, new_id: str, now: datetime, actor: str) -> Look:
+    """For a question about two amounts. Raises `Stop` when the list cannot be read now."""
     told = contradiction_of(item)
     if told is None:
-        return
+        return Look()
     found = await looked_up(movements, told.kind, told.ref, at=datetime.fromisoformat(told.at))
     if found is not None and found.verdict is Verdict.NOT_TOLD:
         raise Stop("rail_down", f"The list could not be read: {found.words}.", retry_after_s=30)
-    if stands(told, found, now=now) == (action == Action.CORRECT):
-        return
-    if action == Action.CORRECT:
-        raise Stop("review_not_resolvable", "Its provider and our books do not differ so any more: close it.")
-    raise Stop("review_not_resolvable", "Its provider and our books still differ: correct them.")
+    if stands(told, found, now=now):
+        return Look()
+    instead = movement_of(told.kind, found) if found is not None else None
+    if not isinstance(instead, Contradiction):
+        return Look(stands=False, note=AGREE_BY_NOW)
+    put = movement_unit(instead, review_id=new_id, now=now, actor=actor)
+    return Look(stands=False, note=OTHERS_BY_NOW, before=(put,))
 
 
 async def looked_up(movements: Movements, kind: str, ref: str, *, at: datetime) -> Finding | None:

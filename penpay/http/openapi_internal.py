@@ -109,7 +109,7 @@ CALLS: Sequence[Told] = (
         "/admin/v1/reviews/{id}/resolve",
         "Carry out a decision",
         "Reviews",
-        _with(item=_TEXT, transaction=_maybe(_ANY)),
+        _with(item=_TEXT, transaction=_maybe(_ANY), note=_maybe(_TEXT)),
         body=ReviewDecision,
         problems=(*_STAFF, "not_found", "review_not_resolvable", "approval_reused", "outcome_unknown", "rail_down"),
     ),

@@ -2,7 +2,7 @@
 
 The saga decides whether its rules have such an exit; a question that no saga waits for, be it about a transaction or
 not, is closed by its ledger, and money of nobody that was given back by hand leaves suspense with it. So do books that
-are corrected: its provider's list is read again before.
+are corrected: its provider's list is read again before, and says whether there is anything to correct.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,10 @@ from penpay.domain.ids import is_ulid
 from penpay.domain.presentation import evidence_of, render_transaction
 from penpay.domain.review import NAME_MISMATCH, PAYEE_NAME, Approval, ReviewItem, approval_of, used_already
 from penpay.domain.review_alone import answered, exit_problem
-from penpay.domain.unit import RejectCode, TransactionRow
+from penpay.domain.strays import ALREADY_KNOWN
+from penpay.domain.unit import RejectCode, TransactionRow, UnitOfWork
 from penpay.http.approvals import FourEyes, decided
-from penpay.http.differences import Movements, check_difference
+from penpay.http.differences import Look, Movements, look_again
 from penpay.http.dispatch import read_bytes, require_json
 from penpay.http.json_body import MalformedJson, parse_object
 from penpay.http.names import NameRecords, decide_name
@@ -28,7 +29,7 @@ from penpay.http.quotes import refused
 from penpay.http.replies import Stop, invalid_field, invalid_fields, json_response
 from penpay.http.schemas import ReviewDecision
 from penpay.http.schemas_staff import TwoNames
-from penpay.messages import Committed, CommitUnit, Refusal, ResolveReview, ledger_of, saga_of
+from penpay.messages import Committed, CommitUnit, Refusal, ResolveReview, UnitRejected, ledger_of, saga_of
 from penpay.ports import Addresses, Clock, Ids
 
 DECISION_BYTES_MAX = 2048
@@ -62,12 +63,13 @@ class ReviewDesk:
         if not item.holds and (problem := exit_problem(item, decision.action)):
             raise Stop("review_not_resolvable", f"{problem[0].upper()}{problem[1:]}.")
         at = self.clock.now()
-        await check_difference(self.movements, item, decision.action, now=at)
+        actor = f"staff:{approval.by}"
+        look = await look_again(self.movements, item, new_id=self.ids.ulid(), now=at, actor=actor)
         await self._log(item, decision.action, approval, at)
         try:
             if item.holds:
                 return json_response(await self._by_saga(item, decision, approval))
-            return json_response(await self._by_ledger(item, decision.action, approval))
+            return json_response(await self._by_ledger(item, decision.action, approval, look))
         except _NothingDone as refusal:
             await self.four_eyes.refused(approval, action=_traced(decision.action), subject=item.id, recorded_at=at)
             raise refusal.stop from None
@@ -116,13 +118,17 @@ class ReviewDesk:
             raise _NothingDone(refused(reply))
         if isinstance(reply, Refusal):
             raise refused(reply)
-        return {"item": item.id, "transaction": render_transaction(reply, evidence_of(reply))}
+        return {"item": item.id, "transaction": render_transaction(reply, evidence_of(reply)), "note": None}
 
-    async def _by_ledger(self, item: ReviewItem, action: str, approval: Approval) -> dict[str, Any]:
+    async def _by_ledger(self, item: ReviewItem, action: str, approval: Approval, look: Look) -> dict[str, Any]:
         if item.kind == NAME_MISMATCH:
             await self._decide_name(item, action, approval)
-        unit = answered(item, action, approval, new_id=self.ids.ulid(), at=self.clock.now())
-        reply = await self.addresses.ask(ledger_of(item.shard), CommitUnit(unit), timeout_s=self.ask_s)
+        for put in look.before:
+            said = await self._committed(put)
+            if isinstance(said, UnitRejected) and said.code not in ALREADY_KNOWN:
+                raise _NothingDone(Stop("review_not_resolvable", f"{said.code}: {said.detail}"))
+        unit = answered(item, action, approval, new_id=self.ids.ulid(), at=self.clock.now(), stands=look.stands)
+        reply = await self._committed(unit)
         if not isinstance(reply, Committed):
             told_used = reply.code is RejectCode.DUPLICATE_REFERENCE
             stop = Stop(
@@ -130,7 +136,13 @@ class ReviewDesk:
             )
             # What was decided about a name has been done by now.
             raise stop if item.kind == NAME_MISMATCH else _NothingDone(stop)
-        return {"item": item.id, "transaction": None}
+        return {"item": item.id, "transaction": None, "note": look.note or None}
+
+    async def _committed(self, unit: UnitOfWork) -> Committed | UnitRejected:
+        reply: Committed | UnitRejected = await self.addresses.ask(
+            ledger_of(unit.shard), CommitUnit(unit), timeout_s=self.ask_s
+        )
+        return reply
 
     async def _decide_name(self, item: ReviewItem, action: str, approval: Approval) -> None:
         try:

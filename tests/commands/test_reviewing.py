@@ -212,6 +212,7 @@ class Node(BaseHTTPRequestHandler):
     """Stands where the running node's internal listener is."""
 
     asked: list[tuple[str, dict]]
+    body = b'{"detail":"too late"}'
     status = 200
 
     def do_POST(self) -> None:
@@ -219,7 +220,7 @@ class Node(BaseHTTPRequestHandler):
         self.asked.append((self.path, body))
         self.send_response(self.status)
         self.end_headers()
-        self.wfile.write(b'{"detail":"too late"}')
+        self.wfile.write(self.body)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -329,6 +330,15 @@ def test_with_yes_the_running_node_is_told_who_decided(database, penpay, node):
     assert json.loads(result.stdout)["done"] is True
     body = {"action": "close", "by": "Achieng Otieno", "second": "Brian Kamau", "evidence": "ticket 4711"}
     assert node.asked == [(f"/admin/v1/reviews/{id_}/resolve", body)]
+
+
+def test_what_the_node_tells_besides_is_told(database, penpay, node):
+    """A question about two amounts is closed without a booking when they agree by then."""
+    node.body = b'{"note":"nothing was booked"}'
+    said = penpay("resolve", add_item(database, due=timedelta(hours=1)), *DECISION, "--yes")
+    assert (said.exit_code, said.stdout.splitlines()[-1]) == (0, "done. nothing was booked")
+    told = penpay("resolve", add_item(database, due=timedelta(hours=1)), *DECISION, "--yes", "--json")
+    assert json.loads(told.stdout)["note"] == "nothing was booked"
 
 
 def test_what_the_node_refuses_is_a_failed_command(database, penpay, node):

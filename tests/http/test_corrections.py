@@ -5,11 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from penpay.adapters.database import Database
+from penpay.adapters.subject_store import MySqlSubjects
 from penpay.domain.errors import NotSent
 from penpay.domain.money import Money, kes, usd
 from penpay.domain.movements import Contradiction, movement_unit
 from penpay.domain.presentation import time_text
 from penpay.domain.reconciliation import Booked, Finding, Remedy, Verdict
+from penpay.domain.review import Action
+from penpay.domain.review_view import actions_of
 from penpay.domain.unit import UnitOfWork
 from penpay.messages import Committed, CommitUnit
 from tests.http.test_reviews import DECISION, Desk, add_item, desk, staff_log  # noqa: F401 - the desk is a fixture
@@ -42,7 +46,7 @@ def seen(listed: Money, booked: Money) -> Finding:
 
 async def answer(desk: Desk, item: str, action: str) -> tuple[int, dict]:  # noqa: F811
     desk.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
-    return await desk.resolve(item, {**DECISION, "action": action, "evidence": f"ticket {item}"})
+    return await desk.resolve(item, {**DECISION, "action": action, "evidence": f"ticket-{item}"})
 
 
 def legs(unit: UnitOfWork) -> dict[str, int]:
@@ -83,7 +87,8 @@ async def test_the_books_follow_and_a_surplus_is_asked_about(
     put = [(one.kind, one.evidence["amount"], one.evidence["transaction"]) for one in asked.unit.reviews]
     assert put == ([(surplus, Money(rest, listed.currency).text(), "T1")] if rest > 0 else [])
     (record,) = asked.unit.audit
-    assert (record.action, record.detail["evidence"]) == ("ledger.correct", f"ticket {item}")
+    assert (record.action, record.detail["evidence"]) == ("ledger.correct", f"ticket-{item}")
+    assert body["note"] is None
 
 
 STANDING, AGREEING = seen(usd(-100), usd(-694)), seen(usd(-100), usd(-100))
@@ -91,44 +96,79 @@ LISTED_ANEW = seen(usd(-500), usd(-694))
 IN_PART = replace(STANDING, verdict=Verdict.NOT_TOLD, remedy=Remedy.NONE)
 
 
-@pytest.mark.parametrize(
-    ("found", "action", "code"),
-    [
-        (STANDING, "close", "review_not_resolvable"),
-        (AGREEING, "correct", "review_not_resolvable"),
-        (LISTED_ANEW, "correct", "review_not_resolvable"),
-        (None, "correct", "review_not_resolvable"),
-        *((found, action, "rail_down") for found in (IN_PART, NotSent("timed_out")) for action in ("correct", "close")),
-        (STANDING, "lost", "review_not_resolvable"),
-        *((found, "close", "") for found in (AGREEING, LISTED_ANEW, None)),
-    ],
-)
-async def test_what_the_list_says_by_now_decides_and_a_refusal_leaves_the_reference_free(
+LISTS = {"standing": STANDING, "both agree": AGREEING, "another amount": LISTED_ANEW, "not listed": None}
+
+
+@pytest.mark.parametrize("found", LISTS.values(), ids=LISTS.keys())
+async def test_what_is_offered_about_it_is_what_the_node_takes_whatever_its_provider_lists_by_now(
+    desk: Desk,  # noqa: F811
+    stores: Database,
+    module_database,
+    found: Finding | None,
+):
+    """One exit: the books follow, or the question is closed, as the list says. Nobody is offered what is refused."""
+    desk.found = found
+    taken = []
+    for action in Action:
+        item = question(module_database, usd(-100), usd(-694))
+        status, body = await answer(desk, item, action)
+        assert (status, body.get("code")) in {(200, None), (409, "review_not_resolvable")}
+        if status == 200:
+            taken.append(action)
+        else:
+            assert staff_log(module_database, item) == []
+    subject = await MySqlSubjects(stores).subject(item)
+    assert subject is not None
+    assert (list(actions_of(subject)), taken) == (["correct"], ["correct"])
+
+
+@pytest.mark.parametrize("found", [AGREEING, None], ids=["both agree", "not listed"])
+async def test_what_does_not_stand_any_more_is_closed_and_nothing_is_booked(
     desk: Desk,  # noqa: F811
     module_database,
-    found: Finding | Exception | None,
-    action: str,
-    code: str,
+    found: Finding | None,
 ):
     item = question(module_database, usd(-100), usd(-694))
     desk.found = found
-    status, body = await answer(desk, item, action)
-    if code:
-        assert (body["code"], desk.actors.asked, staff_log(module_database, item)) == (code, [], [])
-        return
-    assert status == 200, body
+    status, body = await answer(desk, item, "correct")
+    assert (status, "nothing was booked" in body["note"]) == (200, True), body
     ((_, asked),) = desk.actors.asked
     assert (asked.unit.postings, asked.unit.reviews) == ((), ())
+    assert [one.item_id for one in asked.unit.reviews_closed] == [item]
+    assert [record.action for record in asked.unit.audit] == ["review.closed"]
+
+
+async def test_other_amounts_than_people_were_shown_are_another_question_and_are_put_before_this_one_is_closed(
+    desk: Desk,  # noqa: F811
+    module_database,
+):
+    item = question(module_database, usd(-100), usd(-694))
+    desk.found = LISTED_ANEW
+    status, body = await answer(desk, item, "correct")
+    assert (status, "other amounts" in body["note"]) == (200, True), body
+    put, closed = (asked.unit for _, asked in desk.actors.asked)
+    assert (put.unit_id, [one.evidence["listed"] for one in put.reviews]) == ("differs:72:-694:-500", ["-5.00 USD"])
+    assert (put.postings, closed.postings, closed.reviews) == ((), (), ())
+    assert [one.item_id for one in closed.reviews_closed] == [item]
+
+
+@pytest.mark.parametrize("found", [IN_PART, NotSent("timed_out")])
+async def test_a_list_that_cannot_be_read_decides_nothing(desk: Desk, module_database, found: object):  # noqa: F811
+    item = question(module_database, usd(-100), usd(-694))
+    desk.found = found
+    status, body = await answer(desk, item, "correct")
+    assert (status, body["code"], desk.actors.asked) == (503, "rail_down", [])
+    assert staff_log(module_database, item) == [], "its reference is free"
 
 
 async def test_a_payment_that_is_listed_no_more_is_corrected_as_it_was_found(desk: Desk, module_database):  # noqa: F811
     """Safaricom lists two days, and people may need more."""
     item = question(module_database, kes(100_000), kes(130_000), time_text(datetime.now(UTC) - timedelta(hours=48)))
-    assert (await answer(desk, item, "close"))[0] == 409
     assert (await answer(desk, item, "correct"))[0] == 200
     young = question(module_database, kes(100_000), kes(130_000), time_text(datetime.now(UTC) - timedelta(hours=46)))
-    assert (await answer(desk, young, "correct"))[0] == 409
-    assert (await answer(desk, young, "close"))[0] == 200
+    assert (await answer(desk, young, "correct"))[0] == 200
+    (old, new) = (asked.unit.postings for _, asked in desk.actors.asked)
+    assert (len(old), new) == (1, ())
 
 
 @pytest.mark.parametrize("kind", ["credit_surplus", "payment_surplus"])

@@ -192,7 +192,7 @@ async def test_an_item_without_a_transaction_is_closed_by_its_ledger(desk: Desk,
     item = add_item(module_database, shard=3)
     desk.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
     status, body = await desk.resolve(item, {**DECISION, "action": "close"})
-    assert (status, body) == (200, {"item": item, "transaction": None})
+    assert (status, body) == (200, {"item": item, "transaction": None, "note": None})
     ((address, asked),) = desk.actors.asked
     assert address == "shards/3/ledger"
     (closed,) = asked.unit.reviews_closed
@@ -209,7 +209,7 @@ async def test_a_question_beside_a_transaction_is_closed_by_its_ledger_and_the_s
     item = add_item(module_database, transaction, shard=2, kind="evidence_unusable")
     desk.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
     status, body = await desk.resolve(item, {**DECISION, "action": "close"})
-    assert (status, body) == (200, {"item": item, "transaction": None})
+    assert (status, body) == (200, {"item": item, "transaction": None, "note": None})
     ((address, asked),) = desk.actors.asked
     assert (address, asked.unit.unit_id) == ("shards/2/ledger", f"review:{item}:closed")
     (closed,) = asked.unit.reviews_closed

@@ -17,7 +17,7 @@ const EXITS = {
   surplus: "Surplus settled: what was set aside was given back by hand (evidence: the provider's id)",
   own: "Ours: a top-up or withdrawal of the house",
   lost: "Lost: the dollars are gone",
-  correct: "Correct: the books follow what the provider lists",
+  correct: "Correct: the books follow what the provider lists; if both agree by now, this only closes the question",
   approve: "Approve: the account is the customer's",
   close: "Close: nothing remains to be done",
 };
@@ -305,9 +305,9 @@ async function decide(form, step) {
       sayBack("", `Registered: ${found.registered}. On Deriv: ${found.deriv}.`);
     } else if (step === "do") {
       const version = form.dataset.version ? { version: Number(form.dataset.version) } : {};
-      await ask(`${path}/resolve`, { ...told, ...version });
+      const answer = await ask(`${path}/resolve`, { ...told, ...version });
       form.dataset.done = "1";
-      sayBack("good", "Done.");
+      sayBack("good", `Done. ${answer.note || ""}`);
       await refresh();
     } else {
       const seen = await ask(`${path}/preview`, told);
