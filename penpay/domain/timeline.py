@@ -11,6 +11,7 @@ from typing import Any
 from penpay.domain.accounts import TimelineStep
 from penpay.domain.fx import Direction
 from penpay.domain.json_text import read_json
+from penpay.domain.money import Money
 from penpay.domain.presentation import time_text
 from penpay.domain.unit import OperationState, TransactionRow
 
@@ -210,12 +211,21 @@ def standing(row: TransactionRow, deadlines: Deadlines) -> Standing | None:
     data: dict[str, Any] = read_json(row.data) if row.data else {}
     return Standing(
         known=wait.known,
-        money=words.places.get(data.get("money_at", ""), _NOBODY_KNOWS),
+        money=_money(words, row, data),
         awaited=wait.awaited,
         next_look_at=row.next_wake_at,
         deadline_at=_deadline(row, wait, data, deadlines),
         then=wait.then,
     )
+
+
+def _money(words: _Words, row: TransactionRow, data: Mapping[str, Any]) -> str:
+    place = data.get("money_at", "")
+    known = words.places.get(place, _NOBODY_KNOWS)
+    if "set_aside_minor" not in data:
+        return known
+    aside = f"{Money(data['set_aside_minor'], row.send.currency).text()} {row.send.currency} are with us, set aside"
+    return aside if place == "gone" else f"{known}, and besides {aside}"
 
 
 def outlook(row: TransactionRow, deadlines: Deadlines) -> str:

@@ -204,6 +204,20 @@ def test_every_place_of_the_money_has_words(type_: str, place: str):
     assert outlook(row(type=type_, state="IN_REVIEW", data=f'{{"money_at":"{place}"}}'), Deadlines())
 
 
+@pytest.mark.parametrize(
+    ("type_", "place", "told"),
+    [
+        ("WITHDRAWAL", "gone", "; 5.00 USD are with us, set aside; awaited"),
+        ("DEPOSIT", "gone", "; 5.00 KES are with us, set aside; awaited"),
+        ("WITHDRAWAL", "customer", "account with us, and besides 5.00 USD are with us, set aside; awaited"),
+    ],
+)
+def test_money_that_stands_aside_is_no_nothing(type_: str, place: str, told: str):
+    data = f'{{"money_at":"{place}","set_aside_minor":500}}'
+    send = usd(2_000) if type_ == "WITHDRAWAL" else kes(130_000)
+    assert told in outlook(row(type=type_, state="IN_REVIEW", send=send, data=data), Deadlines())
+
+
 def test_a_withdrawal_is_told_in_its_own_words():
     data = '{"money_at":"b2c_out","state_since":"2026-11-20T09:00:00+00:00"}'
     waiting = row(type="WITHDRAWAL", state="AWAITING_RESULT", data=data, next_wake_at=AT + timedelta(seconds=600))
