@@ -174,6 +174,16 @@ class Books:
             (self._of(_C.WRITE_OFF, _USD), max(-rest, 0)),
         ]
 
+    def netted(self, aside: Money, times: int) -> Posting:
+        """What was set aside goes against what we lost: its customer has had more than that."""
+        legs = {"debit": _C.SUSPENSE, "credit": _C.WRITE_OFF}
+        return self._move(nth("netted", times), Phase.POSTED, amount=aside, **legs)
+
+    def netting_undone(self, aside: Money, times: int) -> Posting:
+        """Undoes all of those: somebody else had got some of it."""
+        legs = {"debit": _C.WRITE_OFF, "credit": _C.SUSPENSE}
+        return self._move(nth("netting_undone", times), Phase.POSTED, amount=aside, **legs)
+
     def unasked(self, ref: str, left: Money, *, asset: AccountCode, source: AccountCode = _C.WRITE_OFF) -> Posting:
         """Money left by a provider's act that we had given up. Where the customer's does not stand, it is our loss."""
         return self._move(f"unasked:{ref[:24]}", Phase.POSTED, debit=source, credit=asset, amount=left)

@@ -192,6 +192,13 @@ class StaffPaid(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StaffOwned(Event):
+    """Two named people decided: what was set aside is ours, for the customer has had more dollars since."""
+
+    approval: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StaffReturned(Event):
     """Two named people decided: the dollars go back."""
 

@@ -15,6 +15,7 @@ from penpay.domain.review_kinds import code_of_end
 from penpay.domain.sent_dollars import no_longer_newest
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import State, Withdrawal
+from penpay.domain.withdrawal_netting import net, nettable
 from penpay.domain.withdrawal_standing import claims_payout
 
 _S = State
@@ -105,6 +106,14 @@ def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
         d.post(d.books.settled_by_hand(e.reference, d.now.send, AccountCode.CUSTOMER))
         _by_hand(d, e, d.now.send, AccountCode.CUSTOMER)
         _given_back(d, evidence, failure_code=code_of_end(d.now.failure_code, GIVEN_BACK))
+
+
+def staff_owned(d: Draft[Withdrawal], e: ev.StaffOwned) -> None:
+    """What was set aside is ours: the customer has had more dollars since. A claimed payout is judged first."""
+    ours = nettable(d.now)
+    if ours is not None and not claims_payout(d.now):
+        net(d, ours)
+        d.step(_S.IN_REVIEW, {"approval": e.approval, "ours": f"{ours.text()} USD"})
 
 
 def _debit_undone(d: Draft[Withdrawal], e: ev.StaffSettled, evidence: Mapping[str, str]) -> None:

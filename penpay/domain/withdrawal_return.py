@@ -11,6 +11,7 @@ from penpay.domain.rail_end import ANOTHER_RECIPIENT
 from penpay.domain.sent_dollars import no_longer_newest, paid_another
 from penpay.domain.unit import OperationKind, OperationState
 from penpay.domain.withdrawal import State, Withdrawal
+from penpay.domain.withdrawal_netting import nettable, not_netted
 from penpay.domain.withdrawal_standing import CONTRADICTING_PAYOUT, all_gone, claims_payout, not_returned, not_theirs
 
 _S = State
@@ -53,7 +54,7 @@ def return_confirmed(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
     if d.now.money_at != "deriv_out" or e.amount != d.now.send:
         claimed = claims_payout(d.now)
         _unexpected(d, e)
-        d.to_review(CONTRADICTING_RETURN, "FINANCE", f"Deriv executed {e.amount.text()} USD", evidence)
+        d.to_review(CONTRADICTING_RETURN, "FINANCE", f"Deriv executed {e.amount.text()} USD{_ours(d.now)}", evidence)
         _still_claimed(d, claimed=claimed)
         return
     d.post(d.books.return_done(d.now.send, d.now.returns, undone=d.now.undone))
@@ -64,6 +65,11 @@ def return_confirmed(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
     d.step(_S.REVERSED, evidence, money_at="gone", completed_at=d.at, next_wake_at=None)
     d.close_review("*", "returned by evidence")
     d.effect("settled")
+
+
+def _ours(now: Withdrawal) -> str:
+    ours = nettable(now)
+    return f", beyond what was the customer's: of what is set aside {ours.text()} USD are ours" if ours else ""
 
 
 def _delivered(d: Draft[Withdrawal], e: ev.ReturnConfirmed, *, paid: Money | None) -> None:
@@ -97,6 +103,8 @@ def return_paid_another(d: Draft[Withdrawal], e: ev.ReturnPaidAnother) -> None:
         back_absent(d, ANOTHER_RECIPIENT, attempts_closed=e.attempt)
 
     claimed = claims_payout(d.now)
+    if any(one.transaction_id == e.transaction_id for one in d.now.delivered):
+        not_netted(d)
     paid_another(
         d,
         e,

@@ -29,6 +29,7 @@ PAID = ev.StaffPaid(approval="a,b")
 RETURNED = ev.StaffReturned(approval="a,b")
 CLOSED = ev.StaffClosed(approval="a,b")
 SETTLED = ev.StaffSettled(reference="HAND1", approval="a,b")
+OURS = ev.StaffOwned(approval="a,b")
 ABSENT = ev.StaffProved(executed=False, reference="", approval="a,b")
 SHILLINGS = ev.PayoutPaid(receipt="SG1", source="status")
 
@@ -246,7 +247,7 @@ HANDS = (
 TELLING: tuple[ev.Event, ...] = (
     *(told(ref, dollars) for ref in ("r1", "r2") for dollars in (SEND, FEWER, MORE)),
     *(to_another(ref) for ref in ("r1", "r2")),
-    *(RETURNED, PAID, *HANDS, CLOSED, ABSENT, SHILLINGS),
+    *(RETURNED, PAID, *HANDS, OURS, CLOSED, ABSENT, SHILLINGS),
     ev.PayoutPaid(receipt="SG1", source="result"),
     ev.PayoutHeld(code="away", attempt=1),
     ev.ReturnRefused(code="x", attempt=1),
@@ -276,12 +277,16 @@ class Truth:
             case ev.StaffSettled(reference=ref):
                 self.moved[ref] = before[1] - self.story.balance("deriv_agent:USD")
 
+    def dollars(self) -> int:
+        """Those that the customer got."""
+        return sum(minor for ref, minor in self.moved.items() if ref not in self.others)
+
     def is_told(self) -> None:
         story, saga = self.story, self.story.saga
         for currency in ("KES", "USD"):
             assert sum(minor for account, minor in story.balances.items() if account.endswith(currency)) == 0
         assert story.balance("deriv_agent:USD") == SEND.minor - sum(self.moved.values()), "each movement once"
-        dollars = sum(minor for ref, minor in self.moved.items() if ref not in self.others)
+        dollars = self.dollars()
         shillings = SEND.minor if saga.receipt else 0
         held = -sum(story.balance(f"{name}:USD") for name in ("customer", "suspense", "deriv_out", "b2c_out"))
         assert dollars + shillings + held >= SEND.minor, "the customer's dollars are with nobody"
@@ -313,9 +318,12 @@ def test_in_any_order_the_customer_has_their_dollars_or_the_books_hold_them_and_
         truth.is_told()
     assert story.edges <= edges()
     story.attempted = False
+    had = truth.dollars()
     for number in range(4):
         if story.state is State.IN_REVIEW:
-            for decision in (ABSENT, ev.StaffSettled(reference=f"LAST{number}", approval="a,b"), CLOSED):
+            for decision in (ABSENT, OURS, ev.StaffSettled(reference=f"LAST{number}", approval="a,b"), CLOSED):
                 truth.happens(decision)
                 truth.is_told()
     assert story.state is not State.IN_REVIEW, f"people have no exit: {story.saga}"
+    if story.state in FINAL and not story.saga.receipt:
+        assert truth.dollars() == max(had, SEND.minor), "people gave back by hand what was not missing"

@@ -685,6 +685,7 @@ things: st.SearchStrategy[Any] = st.one_of(
     st.builds(ev.Parked, error=st.just("x")),
     st.builds(ev.StaffPaid, approval=st.just("a,b")),
     st.builds(ev.StaffReturned, approval=st.just("a,b")),
+    st.builds(ev.StaffOwned, approval=st.just("a,b")),
     st.builds(
         ev.StaffProved,
         executed=st.booleans(),
