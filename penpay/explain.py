@@ -80,9 +80,14 @@ def _operations(story: Story) -> Table:
     kind = Column("kind", overflow="fold")
     table = Table(operation_id, kind, "state", "attempts", proof, title="Provider operations")
     for operation in story.operations:
-        attempts = f"{operation.attempts} ({operation.attempts_closed} known to have executed nothing)"
+        closed = operation.attempts_closed
+        attempts = f"{operation.attempts} ({closed} known to have executed nothing)" if closed else operation.attempts
         table.add_row(
-            operation.id, operation.kind, operation.state, attempts, escape(operation.provider_ref or operation.code)
+            operation.id,
+            operation.kind,
+            operation.state,
+            str(attempts),
+            escape(operation.provider_ref or operation.code),
         )
     return table
 

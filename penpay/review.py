@@ -19,7 +19,7 @@ from penpay.app.rules import rules_of
 from penpay.domain.decision import Occasion
 from penpay.domain.presentation import time_text
 from penpay.domain.review import Approval, ReviewItem
-from penpay.domain.review_view import Preview, Subject, actions_of, preview, same_money_words
+from penpay.domain.review_view import Preview, Subject, actions_of, known_words, preview, same_money_words
 
 ITEMS_MAX = 1000
 NO_EXIT = "nothing can be decided about it as it stands now"
@@ -62,7 +62,9 @@ def show_items(console: Console, items: Sequence[Subject], now: datetime) -> Non
         about = f"{row.type} {row.state} {row.send.text()} {row.send.currency}\n" if row is not None else ""
         due = time_text(item.due_at)
         due = f"[red]{due}[/]" if item.due_at < now else due
-        asked = escape(f"{about}{item.kind}: {item.reason}\n{', '.join(actions_of(one)) or NO_EXIT}")
+        # Of a transaction `explain` tells all; what stands for itself has nothing else to be found by.
+        known = f"{known_words(item)}\n" if item.evidence and not item.transaction_id else ""
+        asked = escape(f"{about}{item.kind}: {item.reason}\n{known}{', '.join(actions_of(one)) or NO_EXIT}")
         table.add_row(
             f"{item.id}\n{item.transaction_id}".strip(),
             f"{due}\n{item.owner_role}, {_age(now - item.opened_at)} old",
@@ -78,6 +80,8 @@ def show_preview(console: Console, seen: Preview) -> None:
     """What would happen, for a person."""
     item = seen.item
     console.print(f"[bold]{item.kind}[/] {escape(item.reason)} ({item.owner_role}, item {item.id})", highlight=False)
+    if item.evidence:
+        console.print(f"  known    {known_words(item)}", highlight=False, markup=False, soft_wrap=True)
     if item.same_money:
         _same_money(console, item)
     if seen.refusal:

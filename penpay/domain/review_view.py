@@ -52,6 +52,16 @@ def same_money_words(item: ReviewItem) -> str:
     )
 
 
+def known_of(item: ReviewItem) -> dict[str, str]:
+    """The evidence of a question. What a payer wrote may be a phone number: it is masked."""
+    return {name: mask_phones_in(str(value)) for name, value in item.evidence.items()}
+
+
+def known_words(item: ReviewItem) -> str:
+    """The same for a person."""
+    return ", ".join(f"{name} {value}" for name, value in known_of(item).items())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """What a decision rests on: the question, and the transaction with its operations if it is about one."""
@@ -61,7 +71,7 @@ class Subject:
     operations: Sequence[Attempted] = ()
 
     def rendered(self, now: datetime) -> dict[str, Any]:
-        """The question for machines. What a payer wrote may be a phone number: it is masked."""
+        """The question for machines."""
         item, row = self.item, self.row
         return {
             "id": item.id,
@@ -78,7 +88,7 @@ class Subject:
             "stage": row.state if row else None,
             "send": row.send.wire() if row else None,
             "same_money": same_money_of(item),
-            "evidence": {name: mask_phones_in(str(value)) for name, value in item.evidence.items()},
+            "evidence": known_of(item),
         }
 
 

@@ -11,11 +11,12 @@ ORDER BY r.due_at, r.id
 LIMIT :limit;
 
 -- name: about
--- The questions that were put to people about a transaction.
+-- The questions that were put to people about a transaction, and those beside it whose evidence names it.
 SELECT
   id, shard, transaction_id, operation_id, kind, reason, owner_role, opened_at, due_at, closed_at, resolution, evidence
 FROM {ledger}.review_items
 WHERE transaction_id = :transaction_id
+   OR (transaction_id = '' AND evidence LIKE CONCAT('%', :transaction_id, '%'))
 ORDER BY id;
 
 -- name: item

@@ -260,11 +260,18 @@ def penpay(database, node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return lambda *arguments: CliRunner().invoke(app, ["review", *arguments])
 
 
-def add_item(database, *, due: timedelta, transaction: str = "", kind: str = "evidence_unmatched") -> str:
+def add_item(
+    database,
+    *,
+    due: timedelta,
+    transaction: str = "",
+    kind: str = "evidence_unmatched",
+    evidence: dict[str, str] | None = None,
+) -> str:
     id_, now = RandomUlids().ulid(), datetime.now(UTC).replace(tzinfo=None)
     database.rows(
-        "INSERT INTO {ledger}.review_items VALUES (%s, 0, %s, '', %s, 'whose is it', 'OPS', '{}', %s, %s, NULL, '')",
-        (id_, transaction, kind, now + due, now - timedelta(minutes=90)),
+        "INSERT INTO {ledger}.review_items VALUES (%s, 0, %s, '', %s, 'whose is it', 'OPS', %s, %s, %s, NULL, '')",
+        (id_, transaction, kind, json.dumps(evidence or {}), now + due, now - timedelta(minutes=90)),
     )
     return id_
 
@@ -313,6 +320,20 @@ def test_a_question_beside_a_transaction_is_closed_whatever_that_does(database, 
     assert done.exit_code == 0, done.output
     assert "nothing is posted and nothing is sent" in done.stdout
     assert [path for path, _ in node.asked] == [f"/admin/v1/reviews/{id_}/resolve"]
+
+
+def test_a_question_comes_with_what_is_known_of_it(database, penpay):
+    """Whoever looks for it on a provider's page needs its id there; what a payer wrote may be a phone number."""
+    told = {"ref": "150000011", "amount": "7.00", "currency": "USD", "at": "2026-11-20T09:00:00.000Z"}
+    id_ = add_item(database, due=timedelta(hours=1), kind="debit_unmatched", evidence={**told, "note": "+254712345678"})
+    wanted = "ref 150000011, amount 7.00, currency USD, at 2026-11-20T09:00:00.000Z"
+    for said in (
+        penpay("list").stdout,
+        penpay("resolve", id_, "--action", "own", *DECISION[2:]).stdout,
+        penpay("resolve", id_, "--action", "credit", *DECISION[2:]).stdout,
+    ):
+        assert wanted in " ".join(said.replace("│", " ").split())
+        assert "254712345678" not in said
 
 
 def test_nothing_is_decided_without_yes(database, penpay, node):

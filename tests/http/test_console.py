@@ -407,6 +407,24 @@ async def test_page_and_command_line_tell_the_same_story(
     assert "our team is looking at it" in page["outlook"].lower()
 
 
+async def test_what_is_asked_beside_a_transaction_is_told_with_it(
+    console: Console, customer: Customer, module_database, settings
+):
+    """It is over, and its customer calls: another amount moved than both of us were told."""
+    mine, other = (add_transaction(module_database, customer) for _ in range(2))
+    about = {"ref": "72", "listed": "-1.00 USD", "booked": "-6.94 USD", "at": "2026-11-20T09:00:00.000Z"}
+    asked = add_item(module_database, kind="movement_differs", evidence={**about, "transaction": mine})
+    payee = add_item(module_database, kind="payee_name", evidence={"transaction": mine, "score": "16"}, closed=True)
+    add_item(module_database, kind="movement_differs", evidence={**about, "transaction": other})
+    add_item(module_database, kind="movement_differs", evidence=about)
+    page = await console.get(f"/admin/v1/transactions/{mine}")
+    assert {one["id"]: one["actions"] for one in page["reviews"]} == {asked: ["correct"], payee: []}
+    shown = StringIO()
+    deadlines = explain.deadlines_of(settings)
+    explain.show(Terminal(file=shown, width=200), await explain.story_of(settings, mine), deadlines)
+    assert f"penpay review resolve {asked} --action correct" in shown.getvalue()
+
+
 async def test_a_receipt_leads_to_its_transaction_and_money_of_nobody_says_so(
     console: Console, customer: Customer, module_database
 ):
