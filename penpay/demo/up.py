@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import shlex
 import signal
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 from rich.console import Console
@@ -32,6 +35,8 @@ class Ready:
     internal_url: str
     control_url: str
     ops_token: str
+    configured: str
+    """A file that configures the other commands for this installation."""
     email: str
     password: str
 
@@ -98,9 +103,27 @@ async def prepare(installation: PrivateInstallation) -> Ready:
         installation.node.internal_url,
         installation.control_url,
         installation.ops_token,
+        str(configuration(installation.folder, {**installation.environment, **(installation.node.env or {})})),
         who.email,
         who.password,
     )
+
+
+def configuration(folder: Path, environment: Mapping[str, str]) -> Path:
+    """What makes a shell's `penpay` speak of this installation, gone with it. It holds secrets, for nobody else."""
+    programs = shlex.quote(str(Path(sys.executable).parent))
+    lines = [
+        f'export PATH={programs}:"$PATH"\n',
+        *(
+            f"export {name}={shlex.quote(value)}\n"
+            for name, value in sorted(environment.items())
+            if name == "APP_ENV" or name.startswith("PENPAY_")
+        ),
+    ]
+    written = folder / "environment.sh"
+    written.touch(mode=0o600)
+    written.write_text("".join(lines))
+    return written
 
 
 def show(console: Console, ready: Ready) -> None:
@@ -113,6 +136,7 @@ def show(console: Console, ready: Ready) -> None:
         ("metrics", f"{ready.internal_url}/metrics"),
         ("tree", f"{ready.internal_url}/ops/tree   (Authorization: Bearer with the same token)"),
         ("rails", f"{ready.control_url}   (scripts and ground truth of the simulated rails)"),
+        ("commands", f". {ready.configured}   (then `penpay review list`, `penpay explain …`, in that shell)"),
         ("customer", f"{ready.email} / {ready.password}, PIN {PIN}"),
     ):
         console.print(f"  {name:<9} {value}", highlight=False)

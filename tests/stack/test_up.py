@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from penpay.demo.up import attend
+from penpay.demo.up import attend, configuration
 from penpay.stack.process import ChildProcess
 
 SHOWING = """
@@ -38,6 +38,28 @@ def test_the_three_lines_come_before_it_ends():
     showing.stdin.close()
     assert showing.wait(timeout=10) == 0
     showing.stdout.close()
+
+
+def test_the_commands_of_an_operator_find_the_installation(tmp_path: Path):
+    """Their configuration is a file to be read by a shell, whatever its values hold, and by nobody else."""
+    told = {
+        "PENPAY_HTTP__PUBLIC_URL": "http://x",
+        "PENPAY_A": "it's $HOME and more",
+        "APP_ENV": "development",
+        "PATH": "/",
+    }
+    configured = configuration(tmp_path, told)
+    assert configured.stat().st_mode & 0o077 == 0
+    said = subprocess.run(
+        ["sh", "-c", f'. {configured}; printf "%s|%s|%s" "$PENPAY_HTTP__PUBLIC_URL" "$PENPAY_A" "$APP_ENV"; env'],
+        env={"PATH": "/bin:/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert said.startswith("http://x|it's $HOME and more|development")
+    assert "PENPAY_A=it's $HOME and more" in said.splitlines(), "exported"
+    assert f"PATH={Path(sys.executable).parent}:/bin:/usr/bin" in said.splitlines(), "`penpay` is found, too"
 
 
 @pytest.mark.parametrize(("ends_with", "expected"), [(0, 0), (70, 1)])
