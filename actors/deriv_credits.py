@@ -232,9 +232,14 @@ class DerivCreditsActor(AsyncioActor):
 
     def _start_look(self) -> None:
         ours = self._parts.lease.current() is not None and self._parts.statement.witness.ready
-        if ours and not self._looking and not self._parts.statement.wait_s():
-            self._looking = True
-            self.spawn(self._look(), name="look")
+        if not ours or self._looking:
+            return
+        if wait_s := self._parts.statement.wait_s():
+            # Other readers may have the same beat: with the next one there would be no turn either.
+            self.timers.once("turn", wait_s, _Look())
+            return
+        self._looking = True
+        self.spawn(self._look(), name="look")
 
     async def _look(self) -> None:
         until: datetime | None = None

@@ -771,6 +771,33 @@ async def test_a_credit_that_nobody_claims_is_filed_once(rail):
     assert (credit.transaction_id, credit.amount) == (str(moved["other_transaction_id"]), usd(2000))
 
 
+@dataclass
+class TakenAtEachBeat:
+    """A statement whose pace lets nobody read who comes with the beat of a look: another reader comes just before."""
+
+    real: AgentStatement
+    asked_at: float = 0.0
+
+    def wait_s(self) -> float:
+        now = asyncio.get_running_loop().time()
+        waited, self.asked_at = now - self.asked_at < 0.06, now
+        return 0.0 if waited else 0.02
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+async def test_a_look_that_has_no_turn_waits_for_it(rail):
+    """Readers of the same beat: the one that only tried again with the next beat never had a turn."""
+    rail.statement = TakenAtEachBeat(rail.statement)
+    async with rail.running():
+        stranger = await customer(rail, "CR777")
+        await by_hand(rail, stranger, await code_for(rail, stranger))
+        rail.clock.turn(1801)
+        await until(lambda: rail.filed.rows)
+    assert [row.kind for row in rail.filed.rows] == ["credit"]
+
+
 async def test_what_was_there_before_the_books_began_is_nobodys_business(rail):
     async with rail.running():
         stranger = await customer(rail, "CR777")
