@@ -81,7 +81,7 @@ def _operations(story: Story) -> Table:
     table = Table(operation_id, kind, "state", "attempts", proof, title="Provider operations")
     for operation in story.operations:
         closed = operation.attempts_closed
-        attempts = f"{operation.attempts} ({closed} known to have executed nothing)" if closed else operation.attempts
+        attempts = f"{operation.attempts} ({closed} closed)" if closed else operation.attempts
         table.add_row(
             operation.id,
             operation.kind,

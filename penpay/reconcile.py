@@ -65,6 +65,8 @@ class Report:
     since: dict[str, datetime] = field(default_factory=dict)
     """From when on each list was compared: where the books or the list begin, or shortly before what agreed last."""
     opened: tuple[int, ...] = ()
+    acted: bool = True
+    """Whether anything was done about it, or only compared."""
 
     @property
     def differs(self) -> bool:
@@ -102,7 +104,7 @@ async def reconcile(sides: Sides) -> Report:
     lists = sides.lists
     now = lists.clock.now()
     cursors = await lists.books.cursors()
-    report = Report()
+    report = Report(acted=sides.act)
     agent_balance: Money | None = None
     for source in (PAYMENTS, AGENT):
         sides.say(f"comparing {source}")
@@ -218,7 +220,8 @@ def show(console: Console, report: Report) -> None:
     if others:
         # On 80 columns too: amounts stand whole, ids and words go on in the next line.
         item, words = Column("item", min_width=10, overflow="fold"), Column("what is known", overflow="fold")
-        table = Table(item, Column("amount", no_wrap=True), words, "what was done", show_lines=True)
+        done = "what was done" if report.acted else "what would be done"
+        table = Table(item, Column("amount", no_wrap=True), words, done, show_lines=True)
         for one in others:
             amount = f"{one.amount.text()} {one.amount.currency}" if one.amount else "-"
             colour = "yellow" if one.verdict in {Verdict.MOVING, Verdict.NOT_LISTED_YET} else "red"

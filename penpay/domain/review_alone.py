@@ -11,8 +11,8 @@ from penpay.domain.strays import EXITS, ended, stray_of
 from penpay.domain.unit import UnitOfWork
 
 
-def exit_problem(item: ReviewItem, action: str) -> str:
-    """Why such a question has no such exit, or an empty string."""
+def exit_problem(item: ReviewItem, action: str, evidence: str = "") -> str:
+    """Why such a question has no such exit, or an empty string. `evidence`: what two people rest it on, if they do."""
     if item.kind == NAME_MISMATCH:
         decides = action in {Action.APPROVE, Action.CLOSE}
         return "" if decides else "a name is approved, or the question closed and the link forgotten"
@@ -25,7 +25,9 @@ def exit_problem(item: ReviewItem, action: str) -> str:
         return "" if action == Action.CLOSE else f"{alone}: it can only be closed"
     exits = EXITS[stray.kind]
     if action in exits:
-        return ""
+        # A listed payment that was credited already is settled by its own receipt; dollars are claimed for their debit.
+        told_back = stray.kind == "credit" and action == Action.SETTLE and evidence == stray.ref
+        return "its own id says that it came: name the one by which it went back" if told_back else ""
     return f"a {stray.kind} that nothing explains ends as {' or '.join(sorted(exits))}, so that the books follow it"
 
 

@@ -151,7 +151,7 @@ def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, 
     """Ask the rules what they would decide. Nothing is changed by asking."""
     item, row = subject.item, subject.row
     text = approval.text() if approval is not NOBODY else ""
-    refusal = _refusal(subject, action)
+    refusal = _refusal(subject, action, approval)
     if refusal:
         return Preview(item=item, action=action, approval=text, refusal=refusal)
     if row is None or not item.holds:
@@ -196,12 +196,12 @@ def _claiming(claim: Stray | None, item: ReviewItem, at: datetime) -> tuple[Entr
     return _entries(claimed(bare, claim, operation_id=item.operation_id, actor="preview").postings)
 
 
-def _refusal(subject: Subject, action: str) -> str:
+def _refusal(subject: Subject, action: str, approval: Approval) -> str:
     item = subject.item
     if item.closed_at is not None:
         return f"the item was closed at {time_text(item.closed_at)}: {item.resolution}"
     if subject.row is None or not item.holds:
-        return exit_problem(item, action)
+        return exit_problem(item, action, approval.evidence)
     return undecidable(action, subject.operations)
 
 

@@ -60,7 +60,7 @@ class ReviewDesk:
         """Log who decided what, then have it done by the one who owns it."""
         decision, approval = await decision_of(request)
         item = await self._open_item(request.match_info["id"])
-        if not item.holds and (problem := exit_problem(item, decision.action)):
+        if not item.holds and (problem := exit_problem(item, decision.action, approval.evidence)):
             raise Stop("review_not_resolvable", f"{problem[0].upper()}{problem[1:]}.")
         at = self.clock.now()
         actor = f"staff:{approval.by}"

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from penpay.domain.accounts import TimelineStep
 from penpay.domain.money import usd
-from penpay.domain.reconciliation import Finding, Verdict
+from penpay.domain.reconciliation import Finding, Remedy, Verdict
 from penpay.domain.review import Action, Approval, ReviewItem
 from penpay.domain.review_view import Preview, Subject
 from penpay.domain.story import Story
@@ -138,6 +138,13 @@ def told_by_refusal(console: Console) -> None:
 
 def told_by_comparison(console: Console) -> None:
     show_report(console, Report([differing(ref="71", words=MARKS)]))
+
+
+@pytest.mark.parametrize(("acted", "title"), [(True, "what was done"), (False, "what would be done")])
+def test_a_comparison_that_does_nothing_does_not_say_that_it_did(title: str, *, acted: bool) -> None:
+    console, text = on_paper(120)
+    show_report(console, Report([differing(ref="71", words="", remedy=Remedy.SUSPENSE)], acted=acted))
+    assert title in text.getvalue()
 
 
 def told_by_steps(console: Console) -> None:

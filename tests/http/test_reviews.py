@@ -15,10 +15,14 @@ from penpay.adapters.kyc_store import MySqlKyc
 from penpay.adapters.metrics import Metrics
 from penpay.adapters.review_store import MySqlReviews
 from penpay.adapters.staff_store import MySqlApprovals
+from penpay.adapters.subject_store import MySqlSubjects
 from penpay.adapters.system import RandomUlids
+from penpay.domain.decision import Occasion
 from penpay.domain.errors import Unavailable
 from penpay.domain.reconciliation import Finding
 from penpay.domain.review import Approval
+from penpay.domain.review_view import preview
+from penpay.domain.rules import Rules
 from penpay.domain.unit import RejectCode
 from penpay.http.approvals import FourEyes
 from penpay.http.internal import InternalParts, internal_app
@@ -186,6 +190,26 @@ async def test_unknown_and_closed_items_are_not_decided_about(desk: Desk, transa
     status, body = await desk.resolve(add_item(module_database, transaction, closed=True))
     assert (status, body["code"]) == (409, "review_not_resolvable")
     assert desk.actors.asked == []
+
+
+@pytest.mark.parametrize("kind", ["credit_unmatched", "credit_surplus"])
+async def test_the_id_of_dollars_that_came_does_not_say_that_they_went_back(
+    desk: Desk, module_database, stores, kind: str
+):
+    """It is what the question shows: whoever copies it would book a movement that Deriv never made."""
+    told = {"ref": "150000001", "amount": "123.45", "currency": "USD", "at": "2026-11-20T09:00:00.000Z"}
+    item = add_item(module_database, kind=kind, evidence=told)
+    desk.actors.answers[CommitUnit] = lambda asked: Committed(asked.unit.unit_id)
+    mistaken = {**DECISION, "action": "settle", "evidence": "150000001"}
+    status, body = await desk.resolve(item, mistaken)
+    assert (status, body["code"], desk.actors.asked) == (409, "review_not_resolvable", [])
+    assert "own id says that it came" in body["detail"]
+    subject = await MySqlSubjects(stores).subject(item)
+    assert subject is not None
+    occasion = Occasion(subject.item.opened_at, ("", "", ""))
+    approval = Approval("Achieng Otieno", "Brian Kamau", "150000001")
+    assert "its own id" in preview(subject, "settle", approval, rules=Rules(), occasion=occasion).refusal
+    assert (await desk.resolve(item, {**mistaken, "evidence": f"15000009{len(kind)}"}))[0] == 200
 
 
 async def test_an_item_without_a_transaction_is_closed_by_its_ledger(desk: Desk, module_database):
