@@ -13,7 +13,7 @@ from penpay.domain.errors import Unavailable
 from penpay.domain.ledger import AccountCode
 from penpay.domain.review import Approval, closing, used_already
 from penpay.domain.saga_events import Event, StaffProved
-from penpay.domain.strays import Filed, claimed, stray_of
+from penpay.domain.strays import claimed, stray_of
 from penpay.domain.withdrawal import Withdrawal
 from penpay.messages import Committed, Refusal
 from penpay.ports import Addresses, Clock, SagaStore
@@ -45,8 +45,8 @@ async def claim_credit(parts: Claiming, saga: Any, event: Event | None, approval
     proved = replace(event, arrived=stray.amount)
     if found.claimed_by == saga.debit.id:
         return proved
-    if found.item.closed_at is not None:
-        return _no(_ended(found))
+    if problem := found.problem(saga.debit.id):
+        return _no(problem)
     bare = closing(found.item, approval, at=parts.clock.now())
     unit = claimed(bare, stray, operation_id=saga.debit.id, actor=f"staff:{approval.by}")
     try:
@@ -56,13 +56,6 @@ async def claim_credit(parts: Claiming, saga: Any, event: Event | None, approval
     if isinstance(answer, Committed):
         return proved
     return _no(f"{stray.ref} stood in suspense, and somebody has just decided item {found.item.id} about it")
-
-
-def _ended(found: Filed) -> str:
-    item, ref = found.item, found.item.evidence["ref"]
-    if found.claimed_by:
-        return f"{ref} is the credit of another debit, {found.claimed_by}: item {item.id}, {item.resolution}"
-    return f"{ref} was nobody's, and what it was is decided: item {item.id}, {item.resolution}"
 
 
 def _no(detail: str) -> Refusal:

@@ -41,7 +41,7 @@ async def preview_of(settings: Settings, item_id: str, action: str, approval: Ap
     """What the decision would do now; None when there is no such item. Raises `Unavailable`."""
     database = Database(settings.database.url.get_secret_value(), prefix=settings.database.prefix)
     try:
-        subject = await MySqlSubjects(database).subject(item_id)
+        subject = await MySqlSubjects(database).subject(item_id, naming=approval.evidence)
         if subject is None:
             return None
         ids = RandomUlids()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from penpay.adapters.database import Database
 from penpay.adapters.mysql_wire import Row
 from penpay.domain.review import ReviewItem
-from penpay.domain.strays import MAY_BE_THE_SAME, same_money
+from penpay.domain.strays import MAY_BE_THE_SAME, Filed, same_money
 
 _LIKE_MAX = 5_000
 
@@ -41,6 +41,11 @@ class MySqlReviews:
         rows = await self._database.rows(self._queries("open_of_kinds", kinds=MAY_BE_THE_SAME, limit=_LIKE_MAX))
         like = [review_item(row) for row in rows]
         return [replace(item, same_money=same_money(item, like)) if item.closed_at is None else item for item in items]
+
+
+def filed_credit(row: Row) -> Filed:
+    """The question about dollars of nobody, and the debit that people found them to be of."""
+    return Filed(item=review_item(row[:-1]), claimed_by=row[-1])
 
 
 def review_item(row: Row) -> ReviewItem:

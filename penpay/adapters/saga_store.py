@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from penpay.adapters.database import Database
-from penpay.adapters.review_store import review_item
+from penpay.adapters.review_store import filed_credit
 from penpay.adapters.row_shapes import inbox_row, operation_row, transaction_row
 from penpay.domain.strays import Filed
 from penpay.ports import SagaRows, Sealer
@@ -33,7 +33,7 @@ class MySqlSagaStore:
 
     async def filed_credit(self, ref: str) -> Filed | None:
         rows = await self._database.rows(self._queries("filed_credit", ref=ref))
-        return Filed(item=review_item(rows[0][:-1]), claimed_by=rows[0][-1]) if rows else None
+        return filed_credit(rows[0]) if rows else None
 
     async def has_open_question(self, transaction_id: str, kind: str) -> bool:
         return bool(

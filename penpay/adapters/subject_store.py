@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from penpay.adapters.database import Database
-from penpay.adapters.review_store import MySqlReviews
+from penpay.adapters.review_store import MySqlReviews, filed_credit
 from penpay.adapters.row_shapes import operation_row, transaction_row
 from penpay.domain.review import ReviewItem
 from penpay.domain.review_view import Subject
@@ -23,10 +24,14 @@ class MySqlSubjects:
         """The most urgent first; the page after an item, also when that was closed meanwhile."""
         return await self._subjects(await self._reviews.open_items(limit=limit, after_id=after_id))
 
-    async def subject(self, item_id: str) -> Subject | None:
-        """One question, also a closed one; None when there is no such question."""
+    async def subject(self, item_id: str, *, naming: str = "") -> Subject | None:
+        """One question, also a closed one; None when there is no such question. `naming`: a decision's evidence."""
         item = await self._reviews.item(item_id)
-        return (await self._subjects([item]))[0] if item is not None else None
+        if item is None:
+            return None
+        (subject,) = await self._subjects([item])
+        found = await self._database.rows(self._queries("filed_credit", ref=naming)) if naming else ()
+        return replace(subject, named=filed_credit(found[0])) if found else subject
 
     async def _subjects(self, items: Sequence[ReviewItem]) -> Sequence[Subject]:
         ids = sorted({item.transaction_id for item in items if item.transaction_id})

@@ -12,13 +12,13 @@ from penpay.domain import deposit_rules, withdrawal_rules
 from penpay.domain.decision import Act, Decision, Ignored, Occasion, Rejected
 from penpay.domain.fx import Direction
 from penpay.domain.identity import mask_phones_in
-from penpay.domain.ledger import Entry, Posting
+from penpay.domain.ledger import AccountCode, Entry, Posting
 from penpay.domain.presentation import time_text
 from penpay.domain.readable import UNREADABLE, Unreadable, saga_of
 from penpay.domain.review import Action, Approval, Attempted, ReviewItem, staff_event, undecidable
 from penpay.domain.review_alone import answered, exit_problem
 from penpay.domain.rules import Rules
-from penpay.domain.strays import CREDIT, SHARD, Stray, claimed, stray_of
+from penpay.domain.strays import CREDIT, SHARD, Filed, Stray, claimed, stray_of
 from penpay.domain.unit import NewOperation, TransactionRow, UnitOfWork
 
 NOBODY = Approval("", "", "preview")
@@ -69,6 +69,8 @@ class Subject:
     item: ReviewItem
     row: TransactionRow | None = None
     operations: Sequence[Attempted] = ()
+    named: Filed | None = None
+    """The dollars of nobody that a decision names as evidence, if there are such."""
 
     def rendered(self, now: datetime) -> dict[str, Any]:
         """The question for machines."""
@@ -158,12 +160,15 @@ def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, 
         entries = _entries(answered(item, action, approval, new_id=occasion.fresh_ids[0], at=occasion.at).postings)
         return Preview(item=item, action=action, approval=text, stages=("closed",), entries=entries)
     try:
-        saga = saga_of(row)
+        saga: Any = saga_of(row)
     except Unreadable:
         return Preview(item=item, action=action, approval=text, refusal=UNREADABLE)
-    claim = _claim_of(item, action, approval)
+    named = subject.named if _awaits_credit(saga, action) else None
+    if named is not None and (problem := named.problem(saga.debit.id)):
+        return Preview(item=item, action=action, approval=text, refusal=problem)
+    credit = stray_of(named.item) if named is not None else None
     try:
-        decided = _decided(saga, row, action, approval, rules, occasion, claim)
+        decided = _decided(saga, row, action, approval, rules, occasion, credit)
     except _BUGS:
         return Preview(item=item, action=action, approval=text, refusal=BREAKS)
     if not isinstance(decided, Decision):
@@ -173,7 +178,7 @@ def preview(subject: Subject, action: str, approval: Approval, *, rules: Rules, 
         action=action,
         approval=text,
         stages=(row.state, *(step.to_state for step in decided.steps)),
-        entries=(*_claiming(claim, item, occasion.at), *_entries(decided.postings)),
+        entries=(*_claiming(named, item, occasion.at), *_entries(decided.postings)),
         operations=decided.new_operations,
         version=row.version,
     )
@@ -183,17 +188,18 @@ def _entries(postings: Iterable[Posting]) -> tuple[Entry, ...]:
     return tuple(entry for posting in postings for entry in posting.entries)
 
 
-def _claim_of(item: ReviewItem, action: str, approval: Approval) -> Stray | None:
-    """The dollars of nobody that the decision would take out of suspense."""
-    strays = (stray_of(one) for one in item.same_money if action == Action.EXECUTED and one.kind == CREDIT)
-    return next((stray for stray in strays if stray is not None and stray.ref == approval.evidence), None)
+def _awaits_credit(saga: Any, action: str) -> bool:
+    """Whether the id that people name is that of dollars which came for a debit."""
+    return action == Action.EXECUTED and saga.money_at == AccountCode.DERIV_IN
 
 
-def _claiming(claim: Stray | None, item: ReviewItem, at: datetime) -> tuple[Entry, ...]:
-    if claim is None:
+def _claiming(named: Filed | None, item: ReviewItem, at: datetime) -> tuple[Entry, ...]:
+    """What takes the dollars out of suspense, if nobody did that yet."""
+    credit = stray_of(named.item) if named is not None and not named.claimed_by else None
+    if credit is None:
         return ()
     bare = UnitOfWork(unit_id=item.id, shard=SHARD, at=at)
-    return _entries(claimed(bare, claim, operation_id=item.operation_id, actor="preview").postings)
+    return _entries(claimed(bare, credit, operation_id=item.operation_id, actor="preview").postings)
 
 
 def _refusal(subject: Subject, action: str, approval: Approval) -> str:
@@ -212,13 +218,13 @@ def _decided(
     approval: Approval,
     rules: Rules,
     occasion: Occasion,
-    claim: Stray | None,
+    credit: Stray | None,
 ) -> Decision[Any] | Act | Ignored | Rejected:
     event: Any = staff_event(row.type, action, approval)
     if event is None:
         return Ignored("no such exit")
-    if claim is not None:
-        event = replace(event, arrived=claim.amount)
+    if credit is not None:
+        event = replace(event, arrived=credit.amount)
     if row.type == Direction.DEPOSIT:
         return deposit_rules.decide(saga, event, occasion, rules)
     return withdrawal_rules.decide(saga, event, occasion, rules)

@@ -167,6 +167,15 @@ class Filed:
     claimed_by: str = ""
     """The debit's operation."""
 
+    def problem(self, operation_id: str) -> str:
+        """Why it cannot be the credit of this debit; empty when it can, or is already."""
+        item, ref = self.item, self.item.evidence["ref"]
+        if item.closed_at is None or self.claimed_by == operation_id:
+            return ""
+        if self.claimed_by:
+            return f"{ref} is the credit of another debit, {self.claimed_by}: item {item.id}, {item.resolution}"
+        return f"{ref} was nobody's, and what it was is decided: item {item.id}, {item.resolution}"
+
 
 def claimed(unit: UnitOfWork, stray: Stray, *, operation_id: str, actor: str) -> UnitOfWork:
     """The unit that closes the question about a credit and takes it out of suspense, for one debit and once.

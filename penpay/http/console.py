@@ -45,7 +45,7 @@ class Questions(Protocol):
     """Questions with what a decision would rest on; the open ones, the most urgent first. Raises `Unavailable`."""
 
     async def open_items(self, *, limit: int, after_id: str = "") -> Sequence[Subject]: ...
-    async def subject(self, item_id: str) -> Subject | None: ...
+    async def subject(self, item_id: str, *, naming: str = "") -> Subject | None: ...
 
 
 class Stories(Protocol):
@@ -148,7 +148,7 @@ class ConsoleDesk:
     async def previewed(self, request: web.Request) -> web.Response:
         """What a decision with these names would do. Nothing is written down, nothing is done."""
         decision, approval = await decision_of(request)
-        subject = await self._subject(request)
+        subject = await self._subject(request, naming=approval.evidence)
         seen = preview(subject, decision.action, approval, rules=self.rules, occasion=self._occasion())
         return json_response(seen.rendered())
 
@@ -168,9 +168,9 @@ class ConsoleDesk:
             raise Stop("not_found")
         return json_response({"items": [one.rendered() for one in found]})
 
-    async def _subject(self, request: web.Request) -> Subject:
+    async def _subject(self, request: web.Request, *, naming: str = "") -> Subject:
         id_ = request.match_info["id"]
-        subject = await self.items.subject(id_) if is_ulid(id_) else None
+        subject = await self.items.subject(id_, naming=naming) if is_ulid(id_) else None
         if subject is None:
             raise Stop("not_found")
         return subject

@@ -11,9 +11,9 @@ from penpay.domain.decision import Decision, Ignored, Occasion
 from penpay.domain.money import Money, usd
 from penpay.domain.presentation import time_text
 from penpay.domain.review import Approval, ReviewItem, closing
-from penpay.domain.review_view import NOBODY, Subject, preview, same_money_words
+from penpay.domain.review_view import NOBODY, Preview, Subject, preview, same_money_words
 from penpay.domain.rules import Rules
-from penpay.domain.strays import Stray, claimed, same_money, stray_unit
+from penpay.domain.strays import Filed, Stray, claimed, same_money, stray_unit
 from penpay.domain.unit import ReviewOpened
 from penpay.domain.withdrawal import State
 from tests.domain.books import T0, Story, base_row
@@ -174,13 +174,38 @@ def test_dollars_of_nobody_are_shown_beside_the_debit_that_may_have_sent_them(st
     assert ("decide executed about the withdrawal" in words) is same
 
 
-@pytest.mark.parametrize(("ref", "leaves"), [("77001", 1), ("77002", 0)])
-def test_whoever_looks_before_deciding_sees_what_would_leave_suspense(ref: str, leaves: int) -> None:
+def looked_at(named: Filed | None, ref: str = "77001") -> Preview:
     story = never_arrived()
     row = replace(story.there(story.saga, base_row(story.saga)), type="WITHDRAWAL")
-    subject = Subject(item=replace(missing(), same_money=(listed(),)), row=row)
+    subject = Subject(item=missing(), row=row, named=named)
     occasion = Occasion(story.at, ("1", "2", "3"))
-    seen = preview(subject, "executed", Approval("a", "b", ref), rules=Rules(), occasion=occasion)
-    posted = [(entry.account.code.value, entry.amount_minor) for entry in seen.entries]
+    return preview(subject, "executed", Approval("a", "b", ref), rules=Rules(), occasion=occasion)
+
+
+def shown(seen: Preview) -> list[tuple[str, int]]:
+    return [(entry.account.code.value, entry.amount_minor) for entry in seen.entries]
+
+
+@pytest.mark.parametrize(("named", "leaves"), [(Filed(item=listed()), 1), (None, 0)])
+def test_whoever_looks_before_deciding_sees_what_would_leave_suspense(named: Filed | None, leaves: int) -> None:
     out = [("suspense", SEND.minor), ("deriv_agent", -SEND.minor)]
-    assert posted == [*out * leaves, ("deriv_agent", SEND.minor), ("deriv_in", -SEND.minor)]
+    assert shown(looked_at(named)) == [*out * leaves, ("deriv_agent", SEND.minor), ("deriv_in", -SEND.minor)]
+
+
+def test_dollars_of_another_amount_are_shown_as_they_would_be_booked() -> None:
+    """They are not listed beside the debit, and people may name them all the same."""
+    fewer = Filed(item=listed(replace(STRAY, amount=usd(1_900))))
+    assert shown(looked_at(fewer)) == [
+        *(("suspense", 1_900), ("deriv_agent", -1_900)),
+        *(("deriv_agent", 1_900), ("deriv_in", -2_000), ("write_off", 100)),
+    ]
+
+
+def test_dollars_that_were_decided_about_are_refused_before_the_decision() -> None:
+    over = replace(listed(), closed_at=T0, resolution="A and B, ticket")
+    assert "is decided: item S, A and B, ticket" in looked_at(Filed(item=over)).refusal
+    assert "the credit of another debit, op-9" in looked_at(Filed(item=over, claimed_by="op-9")).refusal
+    mine = never_arrived().saga.debit.id
+    assert shown(looked_at(Filed(item=over, claimed_by=mine))) == [
+        *(("deriv_agent", SEND.minor), ("deriv_in", -SEND.minor)),
+    ], "the same decision told again: it has left suspense"

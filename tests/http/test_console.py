@@ -330,6 +330,29 @@ async def test_page_and_command_line_show_the_same_effect(
     assert shown == {**page, "approval": None}
 
 
+async def test_dollars_of_nobody_that_are_named_for_a_debit_are_previewed_as_what_they_are(
+    console: Console, customer: Customer, module_database, settings
+):
+    """19.00 stand in suspense; 20.00 were debited."""
+    data = {"money_at": "deriv_in", "debit_transaction_id": "21"}
+    debited = {**IN_REVIEW, "data": {**data, "debit": ["01KAF0Z3T9V5N5W6H3C8Q2YB7E", "CONFIRMED", 0, 0, 0]}}
+    money = {"send_minor": 2_000, "send_currency": "USD", "receive_minor": 249_000, "receive_currency": "KES"}
+    transaction = add_transaction(module_database, customer, type="WITHDRAWAL", **debited, **money)
+    item = add_item(module_database, transaction, kind="witness_missing")
+    told = {"ref": "150000022", "amount": "19.00", "currency": "USD", "at": "2026-11-20T09:00:00.000Z"}
+    add_item(module_database, kind="credit_unmatched", evidence=told)
+    decision = {**DECISION, "action": "executed", "evidence": "150000022"}
+    _, page, _ = await console.call("POST", f"/admin/v1/reviews/{item}/preview", json=decision)
+    legs = [(one["account"], one["amount_minor"]) for one in page["postings"]]
+    assert legs == [
+        *(("suspense", 1_900), ("deriv_agent", -1_900)),
+        *(("deriv_agent", 1_900), ("deriv_in", -2_000), ("write_off", 100)),
+    ]
+    seen = await review.preview_of(settings, item, "executed", approval_of(**decision))
+    assert seen is not None
+    assert seen.rendered() == page
+
+
 async def test_a_preview_wants_what_a_decision_wants_and_writes_nothing(
     console: Console, customer: Customer, module_database
 ):
