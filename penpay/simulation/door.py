@@ -30,6 +30,7 @@ from penpay.messages import (
     saga_of,
     user_of,
 )
+from penpay.simulation.mail import ForcedCrash
 from penpay.simulation.people import Person, Told
 
 if TYPE_CHECKING:
@@ -223,6 +224,8 @@ class Door:
             told = AWAY
         except LOST:
             told = AWAY
+        except ForcedCrash:
+            told = BROKEN  # of the actor that was asked: only its own host is to hear of it
         if self._open.pop(reply, None) is not None:
             reply.set_result(told)
 

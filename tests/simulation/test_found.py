@@ -133,6 +133,15 @@ FOUND = (
         },
     ),
     Found(
+        was="the simulation: a customer cancelled just when their saga was made to break, and their request broke, too",
+        seeds=(920564,),
+        pinned_by={
+            "tests/simulation/test_healing.py": [
+                "test_whoever_asks_a_saga_that_the_dice_break_meanwhile_has_no_answer_and_broke_nothing",
+            ],
+        },
+    ),
+    Found(
         was="the tail of a payout's UUID had twelve decimal digits and was taken for a phone that anybody may read",
         seeds=(817024,),
         pinned_by={

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from penpay.messages_rails import DARAJA_GATE, StopPayouts
+from penpay.simulation.door import BROKEN
+from penpay.simulation.mail import ForcedCrash
 from penpay.simulation.play import BOOT_S
 from penpay.simulation.store.rows import StoredTransaction
 from penpay.simulation.store.tables import Change
@@ -25,6 +27,18 @@ def test_a_deposit_that_failed_and_still_asks_about_a_claim_of_payment_is_waited
         table = world.server.schema.transactions
         world.lookout.committed([Change(table, row.id, None, StoredTransaction(row, 1))])
         assert world.lookout.settled is rests
+
+
+def test_whoever_asks_a_saga_that_the_dice_break_meanwhile_has_no_answer_and_broke_nothing(world):
+    node = world.boot("a")
+    assert world.run(BOOT_S, until=lambda: node.ready)
+
+    async def serve(_node):
+        raise ForcedCrash("shards/0/sagas/X")
+
+    asked = node.loop.create_task(world.door._any_request(serve))
+    assert world.run(1.0, until=asked.done)
+    assert asked.result() is BROKEN
 
 
 def test_somebody_is_on_call_whenever_a_late_result_stops_payouts(world):
