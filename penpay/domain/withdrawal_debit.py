@@ -133,6 +133,15 @@ def witness_told(d: Draft[Withdrawal], e: ev.WitnessSeen) -> None:
     d.set(failure_code=WITNESS_LATE if e.amount == d.now.send else WITNESS_MISMATCH)
 
 
+def witness_found(d: Draft[Withdrawal], e: ev.WitnessSeen, *, was_nobodys: bool) -> None:
+    """By people. Of another amount than was debited they are asked something else than before; else how to go on."""
+    asked = d.now.failure_code == WITNESS_MISSING
+    witness_seen(d, e, was_nobodys=was_nobodys)
+    if asked and d.now.money_at != "deriv_in" and e.amount != d.now.send:
+        d.close_review(WITNESS_MISSING, "people found the dollars")
+        d.set(failure_code=WITNESS_MISMATCH)
+
+
 def witness_seen(d: Draft[Withdrawal], e: ev.WitnessSeen, *, was_nobodys: bool = False) -> None:
     """P1b, and the payout. Another amount than was debited is looked at.
 

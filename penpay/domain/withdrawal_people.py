@@ -64,7 +64,7 @@ def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
     match slot, e.executed:
         case "witness", _:
             seen = ev.WitnessSeen(transaction_id=e.reference, amount=e.arrived or d.now.send)
-            debit.witness_seen(d, seen, was_nobodys=e.arrived is not None)
+            debit.witness_found(d, seen, was_nobodys=e.arrived is not None)
         case "debit", True:
             confirmed = ev.DebitConfirmed(transaction_id=e.reference, amount=d.now.send, proof="staff")
             debit.debit_confirmed(d, confirmed)
