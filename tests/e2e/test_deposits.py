@@ -223,7 +223,9 @@ async def test_the_lines_of_up_work_as_they_are_printed(desk: Desk, run_folder: 
 
 
 async def test_up_prints_where_the_console_is(desk: Desk) -> None:
-    ready = up.Ready("http://127.0.0.1:1", desk.installation.node.internal_url, "", desk.installation.ops_token, "", "")
+    ready = up.Ready(
+        "http://127.0.0.1:1", desk.installation.node.internal_url, "", desk.installation.ops_token, "", "", ""
+    )
     printed = io.StringIO()
     up.show(Console(file=printed, soft_wrap=True), ready)
     (line,) = [line for line in printed.getvalue().splitlines() if line.split()[:1] == ["console"]]
