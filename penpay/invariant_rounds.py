@@ -1,6 +1,7 @@
 """How a running node asks the invariants: of what is new, and of everything in pieces that payments do not notice."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
@@ -13,19 +14,24 @@ IDS_MAX = 200
 """Transactions that one statement names. Pieces are small: a payment waits for the core that reads them."""
 ROWS_MAX = 1_000
 """Postings, audit records and messages of each chain that one statement reads."""
+AGAIN_MAX = 20
+"""Questions of one rule that found something and are asked again: what breaks it everywhere is one fault."""
+Question = tuple[str, str]
+"""The name of a rule, and a statement that answers rows which break it."""
 
 
 class News:
-    """Asks what was added or touched since the last look that found nothing. The first look notes where that begins.
+    """Asks what was added or touched since the last look. The first look notes where that begins.
 
-    It costs what was done since, whatever the books have grown to. As long as new rows break a rule it looks at them
-    again, and at those behind them, so that what was found stays found.
+    It costs what was done since, whatever the books have grown to, and however long a rule has been broken: a question
+    that found rows is asked again until it finds none, so that what was found stays found, but nothing behind it is.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries = database.queries("invariants")
         self._seen: Mapping[str, Head] = {}
+        self._again: Sequence[Question] = ()
 
     async def look(self, *, within_s: float = 0.0) -> Broken:
         """Broken rows by name, empty where it holds. Raises `Unavailable`; then the next look begins where this did.
@@ -38,28 +44,37 @@ class News:
         spans = [(self._seen.get(name, Head(name, 0, 0, 0)), head) for name, head in heads.items()]
         touched = await self._database.rows(invariants.about(self._queries("touched"), prefix, spans), lane=PROOFS)
         ids = sorted(id_ for (id_,) in touched if is_ulid(id_))
-        asked = [*invariants.of_commits(prefix, spans), *_of_chains(prefix, spans)]
+        asked = [*self._again, *invariants.of_commits(prefix, spans), *_of_chains(prefix, spans)]
         for first in range(0, len(ids), IDS_MAX):
             asked += invariants.of_transactions(prefix, ids[first : first + IDS_MAX])
         broken = _nothing(invariants.queries(prefix).keys() - OF_ALL)
+        again: defaultdict[str, list[Question]] = defaultdict(list)
         for name, query in asked:
             await asyncio.sleep(within_s / len(asked))
-            broken[name] = [*broken[name], *await invariants.rows(self._database, query)][: invariants.ROWS_MAX]
-        if not any(found and name not in OF_THE_CLOCK for name, found in broken.items()):
-            self._seen = heads
+            found = await invariants.rows(self._database, query)
+            if found and name not in OF_THE_CLOCK:
+                again[name].append((name, query))
+            broken[name] = list(dict.fromkeys([*broken[name], *found]))[: invariants.ROWS_MAX]
+        self._seen = heads
+        self._again = [question for some in again.values() for question in some[:AGAIN_MAX]]
         return broken
 
 
 class Round:
-    """One round over everything: question by question, none of which takes long but those that no key finds."""
+    """One round over everything that is there when it begins: it ends, however fast more is written.
+
+    Question by question, none of which takes long but those that no key finds.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries = database.queries("invariants")
-        self._questions: Iterator[tuple[str, str]] = iter(())
-        self._next: tuple[str, str] | None = None
+        self._questions: Iterator[Question] = iter(())
+        self._next: Question | None = None
         self._after: str | None = None
         """The last transaction that is asked about; None before the chains were."""
+        self._newest = ""
+        """The last one of the round."""
         self.broken = _nothing(invariants.queries(database.prefix))
         """By name, with what was found so far."""
 
@@ -73,14 +88,16 @@ class Round:
         self._next = None
         return True
 
-    async def _more(self) -> tuple[str, str] | None:
+    async def _more(self) -> Question | None:
         """The first of the next questions: what the chains hold, then page by page the transactions."""
         if self._after is None:
             prefix = self._database.prefix
             whole = [(Head(head.chain, 0, 0, 0), head) for head in await _heads(self._database)]
+            newest = await self._database.rows(self._queries("newest_transaction"), lane=PROOFS)
+            self._newest = "".join(id_ for (id_,) in newest)
             self._questions, self._after = chain(invariants.at_once(prefix), _of_chains(prefix, whole)), ""
         else:
-            page = self._queries("transactions_behind", after=self._after, limit=IDS_MAX)
+            page = self._queries("transactions_behind", after=self._after, newest=self._newest, limit=IDS_MAX)
             ids = [id_ for (id_,) in await self._database.rows(page, lane=PROOFS)]
             if not ids:
                 return None
@@ -88,7 +105,7 @@ class Round:
         return next(self._questions)
 
 
-def _of_chains(prefix: str, spans: Sequence[Span]) -> Iterator[tuple[str, str]]:
+def _of_chains(prefix: str, spans: Sequence[Span]) -> Iterator[Question]:
     """Piece by piece, all chains side by side."""
     longest = max((new - old for begin, end in spans for old, new in zip(begin[1:], end[1:], strict=True)), default=0)
     for done in range(0, longest, ROWS_MAX):

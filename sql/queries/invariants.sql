@@ -12,6 +12,10 @@ SELECT p.transaction_id FROM {postings} p WHERE p.transaction_id IS NOT NULL
 UNION
 SELECT i.transaction_id FROM {ledger}.review_items i WHERE i.closed_at > UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE;
 
+-- name: newest_transaction
+-- Where a round over all of them ends.
+SELECT id FROM {ledger}.transactions ORDER BY id DESC LIMIT 1;
+
 -- name: transactions_behind
 -- A page of them, the oldest first.
-SELECT id FROM {ledger}.transactions WHERE id > :after ORDER BY id LIMIT :limit;
+SELECT id FROM {ledger}.transactions WHERE id > :after AND id <= :newest ORDER BY id LIMIT :limit;

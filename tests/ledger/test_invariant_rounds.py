@@ -50,6 +50,50 @@ async def test_new_rows_that_break_a_rule_are_found_until_they_do_not(ledger, da
     assert await found(news.look()) == set()
 
 
+@pytest.fixture
+def asked(monkeypatch):
+    """The questions, as they are asked."""
+    queries, answer = [], invariants.rows
+
+    async def counting(database, query):
+        queries.append(query)
+        return await answer(database, query)
+
+    monkeypatch.setattr(invariants, "rows", counting)
+    return queries
+
+
+async def test_a_look_costs_no_more_the_longer_a_rule_is_broken(ledger, database, asked, monkeypatch):
+    monkeypatch.setattr(invariant_rounds, "IDS_MAX", 1)
+    news, costs = News(ledger.database), []
+    await news.look()
+    first = (await deposits(ledger, 1))[OLD]
+    as_root(database, HISTORY.format(id=first.transaction.row.id))
+    for _ in range(4):
+        asked.clear()
+        assert "i14_illegal_step" in await found(news.look())
+        costs.append(len(asked))
+        await deposits(ledger, 1)
+    assert costs[1:] == [costs[1]] * 3
+
+
+async def test_what_breaks_behind_what_is_broken_is_found_and_either_until_it_holds(ledger, database):
+    news = News(ledger.database)
+    await news.look()
+    first = (await deposits(ledger, 1))[OLD]
+    as_root(database, HISTORY.format(id=first.transaction.row.id))
+    assert "i14_illegal_step" in await found(news.look())
+    second = (await deposits(ledger, 1))[OLD]
+    rate = "UPDATE {{ledger}}.transactions SET mid_rate_e6 = mid_rate_e6 {by} WHERE id = '{id}'"
+    as_root(database, rate.format(by="* 2", id=second.transaction.row.id))
+    both = {"i14_illegal_step", "i15_row_differs_from_history", "i28_rate_not_honoured"}
+    assert await found(news.look()) == await found(news.look()) == both
+    as_root(database, HISTORY.format(id=first.transaction.row.id).replace("FAILED", paid(first).transaction.row.state))
+    assert await found(news.look()) == {"i28_rate_not_honoured"}
+    as_root(database, rate.format(by="DIV 2", id=second.transaction.row.id))
+    assert await found(news.look()) == set()
+
+
 async def test_a_transaction_of_long_ago_is_looked_at_when_it_moves(ledger, database):
     news = News(ledger.database)
     old = begun()
@@ -121,6 +165,17 @@ async def test_a_round_in_small_pieces_finds_what_one_look_at_everything_finds(l
         name: len(rows) for name, rows in at_once.items()
     }
     assert len([name for name, rows in at_once.items() if rows]) >= 6
+
+
+async def test_a_round_ends_however_fast_transactions_come(ledger, monkeypatch):
+    monkeypatch.setattr(invariant_rounds, "IDS_MAX", 1)
+    await deposits(ledger, 2)
+    round_ = Round(ledger.database)
+    for _ in range(4 * len(invariants.queries(""))):
+        await ledger.commit(begun())
+        if not await round_.step():
+            return
+    pytest.fail("it reads what came behind its beginning, and never ends")
 
 
 async def test_a_question_that_the_database_did_not_answer_is_asked_again(ledger, monkeypatch):
