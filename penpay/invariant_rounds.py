@@ -7,6 +7,7 @@ from itertools import chain
 
 from penpay import invariants
 from penpay.adapters.database import PROOFS, Database
+from penpay.domain.errors import Unavailable
 from penpay.domain.ids import is_ulid
 from penpay.invariants import OF_ALL, OF_THE_CLOCK, Broken, Head, Span
 
@@ -63,33 +64,46 @@ class News:
 class Round:
     """One round over everything that is there when it begins: it ends, however fast more is written.
 
-    Question by question, none of which takes long but those that no key finds.
+    Question by question, none of which takes long but those that no key finds. What the database does not answer is
+    asked once more, behind the others: what it never will answer in time keeps none of them waiting.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries = database.queries("invariants")
         self._questions: Iterator[Question] = iter(())
-        self._next: Question | None = None
+        self._put_off: list[Question] = []
+        self._is_once_more = False
         self._after: str | None = None
         """The last transaction that is asked about; None before the chains were."""
         self._newest = ""
         """The last one of the round."""
         self.broken = _nothing(invariants.queries(database.prefix))
         """By name, with what was found so far."""
+        self.unanswered: set[str] = set()
+        """Names of questions that were not answered twice: nobody knows whether these hold."""
 
     async def step(self) -> bool:
-        """Ask the next question; False when none is left. Raises `Unavailable`; then it is asked again."""
-        self._next = self._next or next(self._questions, None) or await self._more()
-        if self._next is None:
+        """Ask the next question; False when none is left. Raises `Unavailable`, and may be called again."""
+        question = next(self._questions, None) or await self._more()
+        if question is None:
             return False
-        name, query = self._next
-        self.broken[name] = [*self.broken[name], *await invariants.rows(self._database, query)][: invariants.ROWS_MAX]
-        self._next = None
+        name, query = question
+        try:
+            found = await invariants.rows(self._database, query)
+        except Unavailable:
+            if self._is_once_more:
+                self.unanswered.add(name)
+            else:
+                self._put_off.append(question)
+            raise
+        self.broken[name] = [*self.broken[name], *found][: invariants.ROWS_MAX]
         return True
 
     async def _more(self) -> Question | None:
-        """The first of the next questions: what the chains hold, then page by page the transactions."""
+        """The first of the next questions: what the chains hold, page by page the transactions, what was put off."""
+        if self._is_once_more:
+            return None
         if self._after is None:
             prefix = self._database.prefix
             whole = [(Head(head.chain, 0, 0, 0), head) for head in await _heads(self._database)]
@@ -99,10 +113,11 @@ class Round:
         else:
             page = self._queries("transactions_behind", after=self._after, newest=self._newest, limit=IDS_MAX)
             ids = [id_ for (id_,) in await self._database.rows(page, lane=PROOFS)]
-            if not ids:
-                return None
-            self._questions, self._after = iter(invariants.of_transactions(self._database.prefix, ids)), ids[-1]
-        return next(self._questions)
+            if ids:
+                self._questions, self._after = iter(invariants.of_transactions(self._database.prefix, ids)), ids[-1]
+            else:
+                self._questions, self._is_once_more = iter(self._put_off), True
+        return next(self._questions, None)
 
 
 def _of_chains(prefix: str, spans: Sequence[Span]) -> Iterator[Question]:

@@ -9,6 +9,7 @@ from actors.periodic import Job
 from penpay import invariant_rounds, invariants
 from penpay.adapters.database import Database
 from penpay.adapters.metrics import Metrics
+from penpay.domain.errors import Unavailable
 from penpay.domain.overview import Check
 from penpay.ports import Clock
 
@@ -54,16 +55,34 @@ class InvariantJobs:
         self._round = self._round or invariant_rounds.Round(self._database)
         end_s = self._clock.monotonic_s() + min(TURN_S, self._every_s)
         while (began_s := self._clock.monotonic_s()) < end_s:
-            if not await self._round.step():
-                self._of_all, self._round = _counts(self._round.broken), None
-                return self._report(self._of_all)
-            await self._sleep((self._clock.monotonic_s() - began_s) * (1 / SHARE - 1))
+            try:
+                if not await self._round.step():
+                    return self._ended(self._round)
+            except Unavailable:
+                await self._rest(began_s)  # the server may have worked on it all the same
+                raise
+            await self._rest(began_s)
         # What was found is told at once; that the rest holds is known when the round ends.
         self._of_all = self._of_all | {name: count for name, count in _counts(self._round.broken).items() if count}
         return f"going on; {self._report(self._of_all)}"
 
+    async def _rest(self, began_s: float) -> None:
+        await self._sleep((self._clock.monotonic_s() - began_s) * (1 / SHARE - 1))
+
+    def _ended(self, round_: invariant_rounds.Round) -> str:
+        """What was not answered is as it was known to be, if it was."""
+        unknown, found = round_.unanswered, _counts(round_.broken)
+        before = {name: count for name, count in self._of_all.items() if name in unknown}
+        known = {name: count for name, count in found.items() if count or name not in unknown}
+        self._of_all, self._round = before | known, None
+        said = self._report(self._of_all)
+        if not unknown:
+            return said
+        log.error("invariants_unanswered", names=sorted(unknown))
+        return f"{said}; not answered: {', '.join(sorted(unknown))}"
+
     async def of_news(self) -> str:
-        """Every invariant that can be, over what was done since the last round that found nothing."""
+        """Every invariant that can be, over what was done since the last look, and what that found broken."""
         self._of_news = _counts(await self._news.look(within_s=NEWS_S / 2))
         return self._report(self._of_news)
 

@@ -18,6 +18,7 @@ class Books:
         self.clock = StandingClock()
         self.cost_s = 0.0
         self.of_all, self.of_news = {}, {}
+        self.unanswered = set()
         self.rounds, self.asked_s = 0, 0.0
 
     async def sleep(self, pause_s):
@@ -31,6 +32,7 @@ class Round:
         self._books = books
         self._asked = 0
         self.broken = {"sums": (), "chains": ()}
+        self.unanswered = books.unanswered
 
     async def step(self):
         if self._asked == QUESTIONS:
@@ -139,3 +141,37 @@ async def test_a_round_goes_on_where_the_database_went_away(house, monkeypatch):
     lost.step = step
     assert await jobs.of_all() == "2 hold"
     assert books.rounds == 1
+
+
+async def test_what_is_not_answered_costs_its_share_of_the_time_too(house, monkeypatch):
+    books, jobs, _ = house
+
+    async def too_long(_round):
+        books.clock.now_s += 20.0
+        books.asked_s += 20.0
+        raise Unavailable("database")
+
+    monkeypatch.setattr(Round, "step", too_long)
+    for _ in range(10):
+        with pytest.raises(Unavailable):
+            await jobs.of_all()
+    assert books.asked_s <= SHARE * books.clock.now_s * 1.01
+
+
+async def test_what_was_not_answered_is_as_it_was_and_not_taken_to_hold(house):
+    books, jobs, gauges = house
+    books.of_all = {"sums": [("KES", 1)]}
+    await jobs.of_all()
+    books.of_all, books.unanswered = {}, {"sums"}
+    assert await jobs.of_all() == "broken: sums; not answered: sums"
+    assert gauges.shown == {"sums": 1, "chains": 0}
+    books.unanswered = set()
+    assert await jobs.of_all() == "2 hold"
+    assert gauges.shown == {"sums": 0, "chains": 0}
+
+
+async def test_what_was_never_answered_is_nothing_that_holds(house):
+    books, jobs, gauges = house
+    books.unanswered = {"sums"}
+    assert await jobs.of_all() == "1 hold; not answered: sums"
+    assert gauges.shown == {"chains": 0}
