@@ -1,6 +1,7 @@
 """A running node asks the invariants: of what is new every few seconds, of everything without payments noticing."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
@@ -20,6 +21,10 @@ SHARE = 0.01
 """Of the time goes into questions about everything: they cost what the books have grown to, and payments wait."""
 TURN_S = 50.0
 """After which a round over everything goes on in the next call: a job that never ends looks like one that hangs."""
+
+
+REST_MAX_S = 900.0
+"""After a question that was not answered: what kept the database away may be over long before."""
 
 
 class InvariantJobs:
@@ -59,15 +64,15 @@ class InvariantJobs:
                 if not await self._round.step():
                     return self._ended(self._round)
             except Unavailable:
-                await self._rest(began_s)  # the server may have worked on it all the same
+                await self._rest(began_s, at_most_s=REST_MAX_S)  # the server may have worked on it all the same
                 raise
             await self._rest(began_s)
         # What was found is told at once; that the rest holds is known when the round ends.
         self._of_all = self._of_all | {name: count for name, count in _counts(self._round.broken).items() if count}
         return f"going on; {self._report(self._of_all)}"
 
-    async def _rest(self, began_s: float) -> None:
-        await self._sleep((self._clock.monotonic_s() - began_s) * (1 / SHARE - 1))
+    async def _rest(self, began_s: float, *, at_most_s: float = math.inf) -> None:
+        await self._sleep(min((self._clock.monotonic_s() - began_s) * (1 / SHARE - 1), at_most_s))
 
     def _ended(self, round_: invariant_rounds.Round) -> str:
         """What was not answered is as it was known to be, if it was."""

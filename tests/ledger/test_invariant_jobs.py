@@ -3,7 +3,7 @@
 import pytest
 
 from penpay import invariant_rounds
-from penpay.app.invariant_jobs import NEWS_S, SHARE, TURN_S, InvariantJobs
+from penpay.app.invariant_jobs import NEWS_S, REST_MAX_S, SHARE, TURN_S, InvariantJobs
 from penpay.domain.errors import Unavailable
 from tests.ledger.test_anchors import StandingClock
 
@@ -143,19 +143,18 @@ async def test_a_round_goes_on_where_the_database_went_away(house, monkeypatch):
     assert books.rounds == 1
 
 
-async def test_what_is_not_answered_costs_its_share_of_the_time_too(house, monkeypatch):
+@pytest.mark.parametrize(("silence_s", "rest_s"), [(1.0, 99.0), (20.0, REST_MAX_S)])
+async def test_behind_a_silence_it_rests_but_not_for_hours(house, monkeypatch, silence_s, rest_s):
     books, jobs, _ = house
 
-    async def too_long(_round):
-        books.clock.now_s += 20.0
-        books.asked_s += 20.0
+    async def silence(_round):
+        books.clock.now_s += silence_s
         raise Unavailable("database")
 
-    monkeypatch.setattr(Round, "step", too_long)
-    for _ in range(10):
-        with pytest.raises(Unavailable):
-            await jobs.of_all()
-    assert books.asked_s <= SHARE * books.clock.now_s * 1.01
+    monkeypatch.setattr(Round, "step", silence)
+    with pytest.raises(Unavailable):
+        await jobs.of_all()
+    assert books.clock.now_s == pytest.approx(silence_s + rest_s)
 
 
 async def test_what_was_not_answered_is_as_it_was_and_not_taken_to_hold(house):
