@@ -32,7 +32,9 @@ SETTINGS = {
 }
 ANSWER_S = {"answer_delay_s": 0.3}
 UNASKED = {"query": ["pending"] * 60}
-"""Of a prompt: whoever asks about it learns nothing, so that only what Safaricom tells by itself counts."""
+"""Of a prompt: whoever asks about it learns nothing, so that only what Safaricom tells by itself counts.
+
+Its list of payments tells too, and may be first: where the callback must be, the stage is `unlisted`."""
 _keys = (f"key-{number}" for number in itertools.count())
 
 

@@ -3,8 +3,8 @@
 from tests.faults.stage import UNASKED, Stage
 
 
-async def test_it_is_one_payment_and_every_copy_is_acknowledged(stage: Stage) -> None:
-    who = stage.customer()
+async def test_it_is_one_payment_and_every_copy_is_acknowledged(unlisted: Stage) -> None:
+    stage, who = unlisted, unlisted.customer()
     deposit = await stage.deposit(who, phone={**UNASKED, "copies": 20})
     await stage.reaches(deposit, "COMPLETED")
     assert stage.paid_by(deposit) == "callback"

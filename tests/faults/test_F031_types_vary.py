@@ -12,8 +12,8 @@ SHAPES = (
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-async def test_every_shape_says_the_same(stage: Stage, shape: dict[str, object]) -> None:
-    who = stage.customer()
+async def test_every_shape_says_the_same(unlisted: Stage, shape: dict[str, object]) -> None:
+    stage, who = unlisted, unlisted.customer()
     deposit = await stage.deposit(who, phone={**UNASKED, **shape})
     await stage.reaches(deposit, "COMPLETED")
     assert stage.paid_by(deposit) == "callback"
