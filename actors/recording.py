@@ -10,7 +10,15 @@ from penpay.domain.decision import Decision
 from penpay.domain.errors import OutcomeUnknown, Unavailable
 from penpay.domain.json_text import json_bytes
 from penpay.domain.presentation import evidence_of, render_transaction
-from penpay.domain.unit import AuditRecord, OutboxEvent, TransactionChange, TransactionRow, UnitOfWork
+from penpay.domain.unit import (
+    AuditRecord,
+    OperationChange,
+    OperationState,
+    OutboxEvent,
+    TransactionChange,
+    TransactionRow,
+    UnitOfWork,
+)
 from penpay.messages import Committed, CommitUnit, OutboxBell, UnitRejected, ledger_of, outbox_of
 from penpay.ports import Addresses
 
@@ -20,11 +28,13 @@ def unit_of(
 ) -> UnitOfWork:
     """The unit `<transaction>:<version>` that makes a decision durable, with its event for the streams and its audit.
 
-    `base` is the row before (for a new saga: what admission fixed). Polls leave no event and no audit record.
+    `base` is the row before (for a new saga: what admission fixed). Polls leave no event and no audit record; what an
+    operation does always leaves a record, by which auditors and invariants find its transaction.
     """
     saga = decision.saga
     row = flow.to_row(saga, base)
     told = decision.postings or any(step.from_state != step.to_state or step.data for step in decision.steps)
+    recorded = told or decision.new_operations or any(map(_moves, decision.operations))
     events = [f"{step.from_state}>{step.event}>{step.to_state}" for step in decision.steps]
     return UnitOfWork(
         unit_id=f"{saga.id}:{saga.version}",
@@ -38,10 +48,15 @@ def unit_of(
         references=decision.references,
         consumes=tuple(consumes),
         outbox=(transaction_event(row),) if told else (),
-        audit=(_audit(flow, actor, saga.id, events),) if told else (),
+        audit=(_audit(flow, actor, saga.id, events),) if recorded else (),
         reviews=decision.reviews,
         reviews_closed=decision.reviews_closed,
     )
+
+
+def _moves(change: OperationChange) -> bool:
+    """Whether it says more than that what waits for its turn still is intended, which is told at each wake."""
+    return change != OperationChange(id=change.id, to=OperationState.INTENT)
 
 
 def _audit(flow: Flow, actor: str, subject: str, steps: Sequence[str]) -> AuditRecord:

@@ -199,6 +199,36 @@ async def test_every_consumed_row_is_consumed_by_the_unit_that_it_caused(house: 
     assert (by_unit["2"], by_unit["3"]) == ((first.row.id,), (second.row.id,))
 
 
+async def refunding(house: House, saga: AsyncioActorRef) -> None:
+    """The shillings arrived, Deriv took no dollars for them."""
+    refused = {"outcome": Outcome.REFUSED, "code": "TransferDisabled"}
+    await settle(saga, accepted(house), evidence(house, "stk", paid_body(house.clock.now())))
+    await settle(saga, rail(house, "DERIV_TRANSFER", **refused))
+    assert row_of(house).state == "REFUND_SENDING"
+
+
+async def test_a_unit_that_moves_an_operation_leaves_an_audit_record_though_its_saga_stays_where_it_is(
+    house: House, saga: AsyncioActorRef
+) -> None:
+    await refunding(house, saga)
+    await settle(saga, rail(house, "REVERSAL", Outcome.CONFIRMED, facts={"conversation_id": "AG_1"}))
+    last = house.units[f"{row_of(house).id}:{row_of(house).version}"]
+    assert [change.to for change in last.operations] == ["SENT"]
+    assert [(record.subject, record.detail["steps"]) for record in last.audit] == [
+        (row_of(house).id, "REFUND_SENDING>RefundAccepted>REFUND_SENDING")
+    ]
+    assert last.outbox == (), "its customer sees nothing new"
+
+
+async def test_an_intent_that_stays_one_leaves_no_audit_record(house: House, saga: AsyncioActorRef) -> None:
+    await refunding(house, saga)
+    house.clock.turn(3_600)
+    version = row_of(house).version
+    await settle(saga, WakeUp())
+    last = house.units[f"{row_of(house).id}:{version + 1}"]
+    assert ([change.to for change in last.operations], last.audit) == (["INTENT"], ())
+
+
 async def test_a_duplicate_callback_is_consumed_and_changes_nothing(house: House, saga: AsyncioActorRef) -> None:
     body = paid_body(house.clock.now())
     await settle(saga, accepted(house), evidence(house, "stk", body))

@@ -1,16 +1,26 @@
 """What a running node asks of what is new, and of everything in pieces, on the real database: nothing is missed."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from actors.deposit_flow import DEPOSIT
+from actors.recording import unit_of
 from penpay import invariant_rounds, invariants
+from penpay.domain import deposit_events as ev
+from penpay.domain.decision import Decision, Occasion, Operation
 from penpay.domain.errors import Unavailable
+from penpay.domain.money import kes
+from penpay.domain.unit import OperationState, UnitOfWork
 from penpay.invariant_rounds import News, Round
+from penpay.messages import Committed
 from tests.contracts.store.units import begun
-from tests.ledger.house import opened, paid
+from tests.domain.books import RULES, new_deposit
+from tests.ledger.house import SHARD, fresh_id, opened, paid, stk, transaction_row
 from tests.ledger.test_audit import as_root
 
 
@@ -107,6 +117,44 @@ async def test_a_transaction_of_long_ago_is_looked_at_when_it_moves(ledger, data
     assert "i28_rate_not_honoured" in await found(invariants.check(ledger.database))
     await ledger.commit(paid(old))
     assert "i28_rate_not_honoured" in await found(news.look())
+
+
+def told_by_its_rules(*happenings: ev.Event) -> Iterator[UnitOfWork]:
+    """The units of a deposit to which these happen, a second apart."""
+    at = datetime.now(UTC)
+    saga = replace(new_deposit(), id=fresh_id(), shard=SHARD, user_id=fresh_id(), created_at=at, state_since=at)
+    push = stk()
+    saga, base = replace(saga, stk=Operation(id=push.id, state=OperationState.INTENT)), transaction_row(id=saga.id)
+    for number, event in enumerate(happenings):
+        occasion = Occasion(at + timedelta(seconds=number), (fresh_id(), fresh_id(), fresh_id()))
+        decision = DEPOSIT.decide(saga, event, occasion, RULES)
+        assert isinstance(decision, Decision)
+        unit = unit_of(DEPOSIT, decision, base, actor="saga")
+        saga, base = decision.saga, unit.transaction.row
+        yield unit if number else replace(unit, new_operations=(push,))
+
+
+async def test_an_operation_that_moves_while_its_transaction_stays_brings_the_look_there(ledger, database):
+    news = News(ledger.database)
+    paid_at = datetime.now(UTC)
+    *before, acknowledged = told_by_its_rules(
+        ev.StkStarted(),
+        ev.StkAccepted(checkout_request_id="ws_1", pushed_at=paid_at),
+        ev.MpesaPaid(source="callback", amount=kes(130_000), receipt=f"R{fresh_id()[-9:]}", paid_at=paid_at),
+        ev.DerivRefused(code="TransferDisabled", attempt=1, hold=False),
+        ev.RefundAccepted(conversation_id="AG_1", originator_conversation_id="1-1"),
+    )
+    for unit in before:
+        assert isinstance(await ledger.commit(unit), Committed)
+    assert await found(news.look()) == set()
+    as_root(
+        database,
+        "UPDATE {ledger}.provider_operations SET state = 'UNKNOWN' WHERE kind = 'DERIV_TRANSFER'",
+        "UPDATE {ledger}.provider_operations SET state = 'REFUSED' WHERE kind = 'STK'",
+    )
+    assert await found(news.look()) == set()
+    assert isinstance(await ledger.commit(acknowledged), Committed)
+    assert "i06_credit_without_payment" in await found(news.look())
 
 
 async def test_old_rows_are_asked_about_with_everything(ledger, database):

@@ -1,17 +1,20 @@
 """What must hold of a single row of the journal. Each function names the rules that its row breaks."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 from penpay.domain import deposit, withdrawal
 from penpay.simulation.store.rows import AccountRow, AuditRow, EntryRow, FenceRow, PostingRow, UnitRow
 from penpay.simulation.store.schema import Schema
+from penpay.simulation.store.tables import Change
 
 CREDIT_SIDE = frozenset(
     {"customer", "suspense", "mpesa_charges", "deriv_out", "b2c_out", "refund_out", "fx_spread", "rounding"}
 )
 DEBIT_SIDE = frozenset({"deriv_in", "mpesa_fees", "write_off"})
 ASSETS = frozenset({"mpesa_paybill", "mpesa_utility", "deriv_agent"})
+_STANDING = attrgetter("state", "provider_ref", "code", "attempts_closed")
 EDGES = {"DEPOSIT": deposit.edges(), "WITHDRAWAL": withdrawal.edges()}
 
 
@@ -38,6 +41,17 @@ def of_posting(schema: Schema, row: PostingRow) -> Iterator[str]:
         yield "i26_posting_without_unit"
     if row.transaction_id and not schema.audit_log.under("unit", row.unit_id):
         yield "i26_money_without_audit"
+
+
+def unrecorded(changes: Sequence[Change]) -> Iterator[str]:
+    """Operations that a commit moved without a record of whose they are: who follows the chain would not see them."""
+    recorded = {change.after.subject for change in changes if change.table.spec.name == "audit_log"}
+    moved = (change for change in changes if change.table.spec.name == "provider_operations" and _moves(change))
+    yield from (change.key for change in moved if change.after.transaction_id not in recorded)
+
+
+def _moves(change: Change) -> bool:
+    return change.before is None or _STANDING(change.before) != _STANDING(change.after)
 
 
 def of_entry(schema: Schema, row: EntryRow) -> Iterator[str]:

@@ -14,6 +14,7 @@ from penpay.simulation.books.journal import (
     of_posting,
     of_unit,
     stands_at_last_entry,
+    unrecorded,
 )
 from penpay.simulation.books.sagas import nobody_wakes, of_admission, of_operation, of_transaction
 from penpay.simulation.store.rows import AccountRow, StoredOperation
@@ -73,6 +74,7 @@ class Watch:
                 mine = self._schema.provider_operations.under("user", change.key)
                 operations |= {operation.id: None for operation in mine}
         self.broken += [Broken(*found) for found in self._gathered(transactions, operations)]
+        self.broken += [Broken("w03_operation_without_audit", id_) for id_ in unrecorded(changes)]
 
     def _gathered(self, transactions: dict[str, None], operations: dict[str, None]) -> Iterator[tuple[str, object]]:
         for id_ in transactions:
