@@ -3,13 +3,15 @@
 The node judges an item anew before it books it, so that nobody books what a provider does not list.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from penpay.adapters.agent_account import AgentReading
 from penpay.adapters.reconcile_store import MySqlReconciliation
 from penpay.domain.money import Currency, Money
+from penpay.domain.movements import Contradiction, movement_of
 from penpay.domain.reconciliation import REACH, Finding, Listed, Verdict, Window, compare, not_told
 from penpay.ports import Clock
 from penpay.ports_rails import PullList, RailReads
@@ -54,10 +56,14 @@ class Lists:
     async def compared(self, source: str, since: datetime, *, until: datetime, now: datetime) -> Compared:
         """A list of a period, item by item. The agent's is always read to its end: its balance stands there."""
         since = max(since, begins(source, now))
+        # Known before the books and the list: of what is answered meanwhile either may still be as it was asked about.
+        answered = await self.books.answered()
         window = Window(since=since + CLOCKS, settled_at=self.settled_at(now))
         if source == PAYMENTS:
-            return await self._payments(since, until, window), None
-        return await self._agent(since, window)
+            found, balance = await self._payments(since, until, window), None
+        else:
+            found, balance = await self._agent(since, window)
+        return [_counted(one, answered) for one in found], balance
 
     async def judged(self, kind: str, ref: str, *, at: datetime) -> Finding | None:
         """One movement that is said to have happened then, as its provider lists it. None: it is not listed so.
@@ -118,6 +124,11 @@ class Lists:
         if not reading.complete:
             found.append(not_told(AGENT, "list", "some of its entries cannot be read"))
         return found, reading.balance
+
+
+def _counted(finding: Finding, answered: Mapping[str, int]) -> Finding:
+    movement = movement_of("", finding)
+    return replace(finding, answered=answered.get(movement.key, 0)) if isinstance(movement, Contradiction) else finding
 
 
 def begins(source: str, now: datetime) -> datetime:

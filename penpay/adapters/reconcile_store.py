@@ -1,12 +1,14 @@
 """What the books say to the providers' lists, and the cursors of how far those were read."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from penpay.adapters.database import Database
 from penpay.adapters.mysql_wire import Row
 from penpay.domain.money import Currency, Money
+from penpay.domain.movements import DIFFERS, told_of
 from penpay.domain.reconciliation import Booked
 from penpay.domain.unit import OperationKind
 
@@ -56,6 +58,11 @@ class MySqlReconciliation:
         return frozenset(
             Money(minor if kind == OperationKind.DERIV_WITHDRAW else -minor, Currency.USD) for kind, minor in rows
         )
+
+    async def answered(self) -> Counter[str]:
+        """How often people answered what was found, by the key of it that was never answered."""
+        rows = await self._database.rows(self._queries("answered", kind=DIFFERS))
+        return Counter(told_of(json.loads(evidence)).key for (evidence,) in rows)
 
     async def cursors(self) -> Mapping[str, datetime]:
         """Up to when each list agreed, or was filed by the node."""

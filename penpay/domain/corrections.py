@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from penpay.domain.ledger import AccountCode
-from penpay.domain.money import Currency, Money, parse_amount
-from penpay.domain.movements import DIFFERS, Contradiction
+from penpay.domain.money import Currency, Money
+from penpay.domain.movements import DIFFERS, Contradiction, told_of
 from penpay.domain.postings import Books
 from penpay.domain.reconciliation import REACH, Finding, Remedy, Verdict
 from penpay.domain.review import Action, ReviewItem
@@ -21,22 +21,7 @@ _ASSETS = {Currency.KES: AccountCode.MPESA_PAYBILL, Currency.USD: AccountCode.DE
 
 def contradiction_of(item: ReviewItem) -> Contradiction | None:
     """The two amounts that a question is about; None when it is about something else."""
-    if item.kind != DIFFERS:
-        return None
-    told = item.evidence
-    return Contradiction(
-        ref=told["ref"],
-        listed=_signed(told["listed"]),
-        booked=_signed(told["booked"]),
-        at=told["at"],
-        transaction_id=told.get("transaction", ""),
-    )
-
-
-def _signed(text: str) -> Money:
-    amount, _, currency = text.partition(" ")
-    size = parse_amount(amount.removeprefix("-"), currency)
-    return Money(-size.minor if amount.startswith("-") else size.minor, size.currency)
+    return told_of(item.evidence) if item.kind == DIFFERS else None
 
 
 def corrected(unit: UnitOfWork, told: Contradiction, *, rest_id: str, reference: str, actor: str) -> UnitOfWork:

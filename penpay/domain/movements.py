@@ -5,11 +5,12 @@ made, for whose the difference is only people can say. Source: faults.md F55.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from penpay.domain.errors import BadInput
-from penpay.domain.money import Currency, Money
+from penpay.domain.money import Currency, Money, parse_amount
 from penpay.domain.presentation import time_text
 from penpay.domain.reconciliation import Finding, Remedy
 from penpay.domain.strays import DUE, EXITS, SHARD, Stray, stray_unit
@@ -32,11 +33,14 @@ class Contradiction:
     """The provider's time as text."""
     transaction_id: str = ""
     """The customer's transaction that it is booked for, if any."""
+    answered: int = 0
+    """How often people have answered the same."""
 
     @property
     def key(self) -> str:
-        """Other amounts are another question."""
-        return f"differs:{self.ref}:{self.booked.minor}:{self.listed.minor}"
+        """Other amounts are another question; and so is what was answered, when it is there once more."""
+        same = f"differs:{self.ref}:{self.booked.minor}:{self.listed.minor}"
+        return f"{same}:{self.answered}" if self.answered else same
 
     @property
     def kind(self) -> str:
@@ -57,7 +61,12 @@ def movement_of(kind: str, finding: Finding) -> Movement | None:
     at = time_text(finding.at)
     if finding.remedy is Remedy.OTHER_AMOUNT and mine is not None and mine.amount is not None:
         return Contradiction(
-            ref=finding.ref, listed=finding.amount, booked=mine.amount, at=at, transaction_id=mine.transaction_id
+            ref=finding.ref,
+            listed=finding.amount,
+            booked=mine.amount,
+            at=at,
+            transaction_id=mine.transaction_id,
+            answered=finding.answered,
         )
     if finding.remedy not in {Remedy.SUSPENSE, Remedy.REVIEW}:
         return None
@@ -66,7 +75,7 @@ def movement_of(kind: str, finding: Finding) -> Movement | None:
 
 
 def movement_unit(movement: Movement, *, review_id: str, now: datetime, actor: str) -> UnitOfWork:
-    """The unit that puts it before a person, named after the provider's id: so it is put once, whoever finds it."""
+    """The unit that puts it before a person, named after the movement: so it is put once, whoever finds it."""
     if isinstance(movement, Stray):
         return stray_unit(movement, review_id=review_id, now=now, actor=actor)
     listed, booked = movement.listed, movement.booked
@@ -97,6 +106,23 @@ def movement_unit(movement: Movement, *, review_id: str, now: datetime, actor: s
     )
 
 
+def told_of(evidence: Mapping[str, str]) -> Contradiction:
+    """What a question of the kind `DIFFERS` told people."""
+    return Contradiction(
+        ref=evidence["ref"],
+        listed=_signed(evidence["listed"]),
+        booked=_signed(evidence["booked"]),
+        at=evidence["at"],
+        transaction_id=evidence.get("transaction", ""),
+    )
+
+
+def _signed(text: str) -> Money:
+    amount, _, currency = text.partition(" ")
+    size = parse_amount(amount.removeprefix("-"), currency)
+    return Money(-size.minor if amount.startswith("-") else size.minor, size.currency)
+
+
 def encode_movement(movement: Movement) -> bytes:
     """Canonical: the same movement gives the same bytes. Of the agent's account, so it holds no digits of a phone."""
     body: dict[str, object] = {"ref": movement.ref, "at": movement.at}
@@ -104,7 +130,7 @@ def encode_movement(movement: Movement) -> bytes:
         body |= {"kind": movement.kind, "amount": _pair(movement.amount)}
     else:
         body |= {"transaction": movement.transaction_id, "amount": _pair(movement.listed)}
-        body |= {"booked": _pair(movement.booked)}
+        body |= {"booked": _pair(movement.booked), "answered": movement.answered}
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -116,7 +142,13 @@ def decode_movement(body: bytes) -> Movement:
         datetime.fromisoformat(at)
         if "booked" in raw:
             return Contradiction(
-                ref=ref, listed=amount, booked=_money(raw["booked"]), at=at, transaction_id=_text(raw["transaction"])
+                ref=ref,
+                listed=amount,
+                booked=_money(raw["booked"]),
+                at=at,
+                transaction_id=_text(raw["transaction"]),
+                # Rows that were stored before it was counted have none.
+                answered=_count(raw.get("answered", 0)),
             )
         kind = _text(raw["kind"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -137,6 +169,12 @@ def _money(pair: object) -> Money:
     if type(minor) is not int:
         raise TypeError("no minor units")
     return Money(minor, Currency(currency))
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError("no number of times")
+    return value
 
 
 def _text(value: object) -> str:

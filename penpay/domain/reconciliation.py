@@ -82,6 +82,8 @@ class Finding:
     phone_tail: str = ""
     mine: Booked | None = None
     """What our books hold under its id."""
+    answered: int = 0
+    """How often people have answered a question about the same two amounts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,6 +89,12 @@ WHERE o.kind IN ('DERIV_TRANSFER', 'DERIV_RETURN', 'DERIV_WITHDRAW')
     WHERE r.operation_id = o.id AND r.kind IN ('deriv_transaction', 'deriv_credit', 'deriv_credit_claimed')
   );
 
+-- name: answered
+-- What the questions of a kind that belong to no transaction told people who have answered them.
+SELECT evidence
+FROM {ledger}.review_items
+WHERE transaction_id = '' AND kind = :kind AND closed_at IS NOT NULL;
+
 -- name: cursors
 -- Up to when each list agreed with the books, or was filed by the node.
 SELECT source, agreed_until FROM {ledger}.reconcile_cursors;

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import urllib.request
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -148,6 +149,9 @@ class Sides:
 
     async def awaited(self) -> frozenset[Money]:
         return frozenset({usd(700)})
+
+    async def answered(self) -> Counter[str]:
+        return Counter()
 
     async def booked_since(self, account: str) -> datetime:
         return OPENED

@@ -1,5 +1,6 @@
 """The agent's statement against our books, by the node that has the agent's session."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,6 +31,8 @@ class OurBooks:
     amounts: dict[str, Money] = field(default_factory=dict)
     waited_for: frozenset[Money] = frozenset()
     away: bool = False
+    answers: list[str] = field(default_factory=list)
+    """Keys of what people have answered, once for each time."""
 
     async def booked(self, kinds, *, account, currency, since, refs) -> dict[str, Booked]:
         if self.away:
@@ -39,6 +42,9 @@ class OurBooks:
 
     async def awaited(self) -> frozenset[Money]:
         return self.waited_for
+
+    async def answered(self) -> Counter[str]:
+        return Counter(self.answers)
 
 
 @dataclass
@@ -85,6 +91,20 @@ async def test_another_amount_than_is_booked_becomes_evidence_once_over_runs_and
     found = decode_movement(row.body)
     assert isinstance(found, Contradiction)
     assert (found.ref, found.listed, found.booked, found.transaction_id) == (ref, usd(-100), usd(-694), "T1")
+
+
+async def test_what_people_answered_becomes_evidence_when_it_is_there_once_more(rail: Rail):
+    async with rail.running():
+        ref = await transferred(rail, fault="other_amount", amount="1.00")
+        books = OurBooks({ref: usd(-694)})
+        for number in range(3):
+            await job(rail, books).compare()
+            await job(rail, books).compare()
+            assert len(rail.filed.rows) == number + 1
+            books.answers.append(f"differs:{ref}:-694:-100")
+    found = [decode_movement(row.body) for row in rail.filed.rows]
+    assert [one.answered for one in found if isinstance(one, Contradiction)] == [0, 1, 2]
+    assert len({one.key for one in found}) == 3
 
 
 async def test_what_agrees_with_the_books_is_no_evidence(rail: Rail):
