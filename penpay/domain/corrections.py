@@ -9,7 +9,7 @@ from datetime import datetime
 
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Currency, Money
-from penpay.domain.movements import DIFFERS, Contradiction, told_of
+from penpay.domain.movements import DIFFERS, Contradiction, movement_unit, told_of
 from penpay.domain.postings import Books
 from penpay.domain.reconciliation import REACH, Finding, Remedy, Verdict
 from penpay.domain.review import Action, ReviewItem
@@ -38,6 +38,15 @@ def corrected(unit: UnitOfWork, told: Contradiction, *, rest_id: str, reference:
         reviews=(_about_rest(told, gap, unit, rest_id),) if gap.minor > 0 else (),
         audit=(AuditRecord(actor=actor, action=f"ledger.{Action.CORRECT}", subject=told.ref, detail=detail),),
     )
+
+
+def replaced(unit: UnitOfWork, instead: Contradiction, *, review_id: str, actor: str) -> UnitOfWork:
+    """The unit that closes the question and puts another one, about the amounts by now: one of them is always open.
+
+    It is named as whoever else finds these amounts names it, so that they are asked about once.
+    """
+    put = movement_unit(instead, review_id=review_id, now=unit.at, actor=actor)
+    return replace(put, reviews_closed=unit.reviews_closed, audit=(*put.audit, *unit.audit))
 
 
 def _about_rest(told: Contradiction, rest: Money, unit: UnitOfWork, id_: str) -> ReviewOpened:

@@ -5,7 +5,8 @@ Money never stays behind an answer: what a question is about is booked with it.
 
 from datetime import datetime
 
-from penpay.domain.corrections import contradiction_of, corrected
+from penpay.domain.corrections import contradiction_of, corrected, replaced
+from penpay.domain.movements import Contradiction
 from penpay.domain.review import NAME_MISMATCH, Action, Approval, ReviewItem, closing
 from penpay.domain.strays import EXITS, ended, stray_of
 from penpay.domain.unit import UnitOfWork
@@ -32,11 +33,19 @@ def exit_problem(item: ReviewItem, action: str, evidence: str = "") -> str:
 
 
 def answered(
-    item: ReviewItem, action: str, approval: Approval, *, new_id: str, at: datetime, stands: bool = True
+    item: ReviewItem,
+    action: str,
+    approval: Approval,
+    *,
+    new_id: str,
+    at: datetime,
+    stands: bool = True,
+    instead: Contradiction | None = None,
 ) -> UnitOfWork:
     """The unit that closes it, with all that the answer books. `new_id`: of a question that follows.
 
-    `stands`: whether two amounts still differ as people were shown; if not, there is nothing to be booked.
+    `stands`: whether two amounts still differ as people were shown; if not, there is nothing to be booked. `instead`:
+    the amounts by which they differ by now, and about which nobody is asked yet.
     """
     unit, actor = closing(item, approval, at=at), f"staff:{approval.by}"
     stray, contradiction = stray_of(item), contradiction_of(item)
@@ -44,4 +53,6 @@ def answered(
         return ended(unit, stray, action, item_id=item.id, reference=approval.evidence, actor=actor)
     if contradiction is not None and stands:
         return corrected(unit, contradiction, rest_id=new_id, reference=approval.evidence, actor=actor)
+    if instead is not None:
+        return replaced(unit, instead, review_id=new_id, actor=actor)
     return unit

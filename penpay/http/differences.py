@@ -1,16 +1,14 @@
 """Before the books follow a provider, its list is read once more: they follow what people were shown, or not at all."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from penpay.domain.corrections import contradiction_of, stands
 from penpay.domain.errors import GatewayError
-from penpay.domain.movements import Contradiction, movement_of, movement_unit
+from penpay.domain.movements import Contradiction, movement_of
 from penpay.domain.reconciliation import Finding, Verdict
 from penpay.domain.review import ReviewItem
-from penpay.domain.unit import UnitOfWork
 from penpay.http.replies import Stop
 
 AGREE_BY_NOW = "Its provider and our books do not differ so any more: the question was closed, and nothing was booked."
@@ -32,15 +30,15 @@ class Movements(Protocol):
 class Look:
     """What a question was found to be when it was decided. `stands`: as people were shown it.
 
-    `before`: units that put what was found instead. `note`: what people are told of that.
+    `instead`: what was found in its place. `note`: what people are told of that.
     """
 
     stands: bool = True
     note: str = ""
-    before: Sequence[UnitOfWork] = ()
+    instead: Contradiction | None = None
 
 
-async def look_again(movements: Movements, item: ReviewItem, *, new_id: str, now: datetime, actor: str) -> Look:
+async def look_again(movements: Movements, item: ReviewItem, *, now: datetime) -> Look:
     """For a question about two amounts. Raises `Stop` when the list cannot be read now."""
     told = contradiction_of(item)
     if told is None:
@@ -53,8 +51,7 @@ async def look_again(movements: Movements, item: ReviewItem, *, new_id: str, now
     instead = movement_of(told.kind, found) if found is not None else None
     if not isinstance(instead, Contradiction):
         return Look(stands=False, note=AGREE_BY_NOW)
-    put = movement_unit(instead, review_id=new_id, now=now, actor=actor)
-    return Look(stands=False, note=OTHERS_BY_NOW, before=(put,))
+    return Look(stands=False, note=OTHERS_BY_NOW, instead=instead)
 
 
 async def looked_up(movements: Movements, kind: str, ref: str, *, at: datetime) -> Finding | None:

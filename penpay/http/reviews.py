@@ -7,6 +7,7 @@ are corrected: its provider's list is read again before, and says whether there 
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -63,8 +64,7 @@ class ReviewDesk:
         if not item.holds and (problem := exit_problem(item, decision.action, approval.evidence)):
             raise Stop("review_not_resolvable", f"{problem[0].upper()}{problem[1:]}.")
         at = self.clock.now()
-        actor = f"staff:{approval.by}"
-        look = await look_again(self.movements, item, new_id=self.ids.ulid(), now=at, actor=actor)
+        look = await look_again(self.movements, item, now=at)
         await self._log(item, decision.action, approval, at)
         try:
             if item.holds:
@@ -123,12 +123,11 @@ class ReviewDesk:
     async def _by_ledger(self, item: ReviewItem, action: str, approval: Approval, look: Look) -> dict[str, Any]:
         if item.kind == NAME_MISMATCH:
             await self._decide_name(item, action, approval)
-        for put in look.before:
-            said = await self._committed(put)
-            if isinstance(said, UnitRejected) and said.code not in ALREADY_KNOWN:
-                raise _NothingDone(Stop("review_not_resolvable", f"{said.code}: {said.detail}"))
-        unit = answered(item, action, approval, new_id=self.ids.ulid(), at=self.clock.now(), stands=look.stands)
-        reply = await self._committed(unit)
+        unit = partial(answered, item, action, approval, new_id=self.ids.ulid(), stands=look.stands)
+        reply = await self._committed(unit(at=self.clock.now(), instead=look.instead))
+        if look.instead is not None and _is_known(reply) and await self._is_open(item):
+            # Whoever compares has asked about the amounts by now: nothing but this question is left to be answered.
+            reply = await self._committed(unit(at=self.clock.now()))
         if not isinstance(reply, Committed):
             told_used = reply.code is RejectCode.DUPLICATE_REFERENCE
             stop = Stop(
@@ -137,6 +136,10 @@ class ReviewDesk:
             # What was decided about a name has been done by now.
             raise stop if item.kind == NAME_MISMATCH else _NothingDone(stop)
         return {"item": item.id, "transaction": None, "note": look.note or None}
+
+    async def _is_open(self, item: ReviewItem) -> bool:
+        found = await self.reviews.item(item.id)
+        return found is not None and found.closed_at is None
 
     async def _committed(self, unit: UnitOfWork) -> Committed | UnitRejected:
         reply: Committed | UnitRejected = await self.addresses.ask(
@@ -157,6 +160,10 @@ class _NothingDone(Exception):
     def __init__(self, stop: Stop) -> None:
         super().__init__(stop.code)
         self.stop = stop
+
+
+def _is_known(reply: Committed | UnitRejected) -> bool:
+    return isinstance(reply, UnitRejected) and reply.code in ALREADY_KNOWN
 
 
 def _traced(action: str) -> str:

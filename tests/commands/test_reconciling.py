@@ -16,6 +16,8 @@ import pytest
 from rich.console import Console
 
 from penpay.adapters.agent_account import AgentReading
+from penpay.adapters.system import RandomUlids
+from penpay.chaos.books import rows
 from penpay.client import Client
 from penpay.demo.play import Stage, sign_up
 from penpay.demo.rails import SandboxControl
@@ -27,6 +29,8 @@ from penpay.ports_rails import PullList
 from penpay.provider_lists import Lists
 from penpay.reconcile import Report, show
 from penpay.stack import PrivateInstallation
+from tests.chaos.test_crash_points import dying
+from tests.harness.crashing_node import DIED
 
 SETTINGS = {
     "PENPAY_TIMING__SPEED": "300",
@@ -402,6 +406,57 @@ def test_people_correct_another_amount_than_booked_and_the_gate_opens(make_insta
         assert "done" in decided(installation, one["id"], "settle", by_hand["ref"], "--yes").stdout
     assert until_clean(installation)["findings"] == []
     assert "invariants hold" in installation.run("check")
+
+
+def asked_when_the_list_showed(installation: PrivateInstallation, listed: str, line: dict) -> str:
+    """The question about a line of the statement, from when it showed another amount; its id."""
+    now, id_ = datetime.now(UTC).replace(tzinfo=None), RandomUlids().ulid()
+    told = {"ref": line["ref"], "listed": listed, "booked": f"{line['words'].rpartition(' ')[2]} USD", "at": line["at"]}
+    rows(
+        installation,
+        "INSERT INTO {ledger}.review_items"
+        " VALUES (%s, 0, '', '', 'movement_differs', '?', 'FINANCE', %s, %s, %s, NULL, '')",
+        *(id_, json.dumps(told), now, now),
+    )
+    return id_
+
+
+def asked_about(installation: PrivateInstallation, ref: str) -> list[tuple[str, str]]:
+    """Open questions about a movement: ids, and what they say is listed."""
+    listed = json.loads(installation.run("review", "list", "--json"))
+    return [(one["id"], one["evidence"]["listed"]) for one in listed if one["evidence"].get("ref") == ref]
+
+
+@pytest.mark.parametrize(("when", "left"), [("before", "-2.00 USD"), ("after", "-1.00 USD")])
+def test_a_node_that_dies_while_one_question_takes_the_place_of_another_leaves_one(make_installation, when, left):
+    """F55. The list shows other amounts than people were asked about."""
+    installation = make_installation(settings=SETTINGS)
+    installation.start()
+    until_clean(installation)
+    step = {"op": "paymentagent_transfer", "fault": "other_amount", "amount": "1.00", "times": 1}
+    asyncio.run(control(installation, "/deriv/script", {"steps": [step]}))
+    asyncio.run(deposit(installation, 10_000_701))
+    (line,) = next(found for _ in range(10) if (found := shown_by_agent(installation)))
+    item = asked_when_the_list_showed(installation, "-2.00 USD", line)
+
+    async def dies() -> None:
+        async with dying(installation.node, f"unit ledger.differs:{when}"):
+            lost = await asyncio.to_thread(decided, installation, item, "correct", "ticket 1", "--yes")
+            assert lost.returncode != 0, lost.stdout
+            assert installation.node.exit_code == DIED, installation.node.log_tail()
+
+    asyncio.run(dies())
+    ((now, listed),) = asked_about(installation, line["ref"])
+    assert (now == item, listed) == (when == "before", left)
+    if when == "before":
+        told = decided(installation, item, "correct", "ticket 1", "--yes")
+        assert (told.returncode, "other amounts" in told.stdout) == (0, True), told.stderr
+        ((now, listed),) = asked_about(installation, line["ref"])
+        assert listed == "-1.00 USD"
+    assert "done" in decided(installation, now, "correct", "ticket 2", "--yes").stdout
+    assert questions(installation).keys() == {"credit_surplus"}
+    assert "invariants hold" in installation.run("check")
+    installation.run("audit", "verify")
 
 
 def test_shillings_missing_from_the_paying_account_are_found_by_their_balance(make_installation):

@@ -4,7 +4,8 @@ The node is composed of its real parts; only the ledger's store, the rails' atte
 sockets are handed in inside a shell that ends the process (`os._exit`, so nothing is flushed, closed or given back).
 A point is `<what>:<when>`:
 
-- `unit <event>:before|after`: around the commit of the unit that records this event of a saga;
+- `unit <event>:before|after`: around the commit of the unit that records this event of a saga, or an audit record of
+  this action;
 - `sent <kind>:before|after`, `end <kind>:before|after`: around the rail's own rows about an operation of this kind;
 - `call <name>:before|after`: before a call leaves, and when its answer has come back, which nobody then hears of.
 """
@@ -68,12 +69,9 @@ class Ledger(Shell):
             yield transaction
 
     async def _commit(self, commit: Callable[[LedgerBatch], Awaitable[None]], batch: LedgerBatch) -> None:
-        events = [
-            f"unit {event.event}"
-            for planned in batch.units
-            if planned.incoming.unit.transaction is not None
-            for event in planned.incoming.unit.transaction.events
-        ]
+        units = [planned.incoming.unit for planned in batch.units]
+        steps = [step.event for unit in units if unit.transaction is not None for step in unit.transaction.events]
+        events = [f"unit {event}" for event in [*steps, *(record.action for unit in units for record in unit.audit)]]
         for event in events:
             self._death.at(event, "before")
         await commit(batch)

@@ -14,8 +14,8 @@ from penpay.domain.presentation import time_text
 from penpay.domain.reconciliation import Booked, Finding, Remedy, Verdict
 from penpay.domain.review import Action
 from penpay.domain.review_view import actions_of
-from penpay.domain.unit import UnitOfWork
-from penpay.messages import Committed, CommitUnit
+from penpay.domain.unit import RejectCode, UnitOfWork
+from penpay.messages import Committed, CommitUnit, UnitRejected
 from tests.http.test_reviews import DECISION, Desk, add_item, desk, staff_log  # noqa: F401 - the desk is a fixture
 
 SEEN = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -138,18 +138,50 @@ async def test_what_does_not_stand_any_more_is_closed_and_nothing_is_booked(
     assert [record.action for record in asked.unit.audit] == ["review.closed"]
 
 
-async def test_other_amounts_than_people_were_shown_are_another_question_and_are_put_before_this_one_is_closed(
+async def test_other_amounts_than_people_were_shown_are_another_question_in_the_place_of_this_one(
     desk: Desk,  # noqa: F811
     module_database,
 ):
     item = question(module_database, usd(-100), usd(-694))
-    desk.found = LISTED_ANEW
+    desk.found = replace(LISTED_ANEW, answered=2)
     status, body = await answer(desk, item, "correct")
     assert (status, "other amounts" in body["note"]) == (200, True), body
-    put, closed = (asked.unit for _, asked in desk.actors.asked)
-    assert (put.unit_id, [one.evidence["listed"] for one in put.reviews]) == ("differs:72:-694:-500", ["-5.00 USD"])
-    assert (put.postings, closed.postings, closed.reviews) == ((), (), ())
+    ((_, asked),) = desk.actors.asked
+    unit = asked.unit
+    assert (unit.unit_id, [one.evidence["listed"] for one in unit.reviews]) == ("differs:72:-694:-500:2", ["-5.00 USD"])
+    assert (unit.postings, [one.item_id for one in unit.reviews_closed]) == ((), [item])
+    assert [record.action for record in unit.audit] == ["ledger.differs", "review.closed"]
+
+
+def known(desk: Desk, database, item: str, *, closed: bool):  # noqa: F811
+    """Somebody has asked about the amounts by now; `closed`: by answering this question."""
+
+    def said(asked: CommitUnit) -> Committed | UnitRejected:
+        if not asked.unit.unit_id.startswith("differs:"):
+            return Committed(asked.unit.unit_id)
+        if closed:
+            database.rows("UPDATE {ledger}.review_items SET closed_at = UTC_TIMESTAMP(6) WHERE id = %s", (item,))
+        return UnitRejected(asked.unit.unit_id, RejectCode.UNIT_DIFFERS)
+
+    desk.found, desk.actors.answers[CommitUnit] = LISTED_ANEW, said
+    return desk.resolve(item, {**DECISION, "action": "correct", "evidence": f"ticket-{item}"})
+
+
+async def test_a_question_whose_successor_was_put_already_is_closed_alone(desk: Desk, module_database):  # noqa: F811
+    item = question(module_database, usd(-100), usd(-694))
+    status, body = await known(desk, module_database, item, closed=False)
+    assert (status, "other amounts" in body["note"]) == (200, True), body
+    (_, closed) = (asked.unit for _, asked in desk.actors.asked)
+    assert (closed.unit_id, closed.reviews) == (f"review:{item}:closed", ())
     assert [one.item_id for one in closed.reviews_closed] == [item]
+
+
+async def test_who_answers_it_second_has_done_nothing(desk: Desk, module_database):  # noqa: F811
+    item = question(module_database, usd(-100), usd(-694))
+    status, body = await known(desk, module_database, item, closed=True)
+    assert (status, body["code"], "Somebody else" in body["detail"]) == (409, "review_not_resolvable", True)
+    assert len(desk.actors.asked) == 1
+    assert [action for _, action, _ in staff_log(module_database, item)] == ["review.correct", "review.correct.refused"]
 
 
 @pytest.mark.parametrize("found", [IN_PART, NotSent("timed_out")])

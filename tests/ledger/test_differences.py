@@ -1,5 +1,6 @@
 """A difference between a provider's list and our books, on the real database: people are asked each time it comes."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,7 @@ from penpay.adapters.reconcile_store import MySqlReconciliation
 from penpay.adapters.review_store import MySqlReviews
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Money, usd
-from penpay.domain.movements import DIFFERS, movement_of, movement_unit
+from penpay.domain.movements import DIFFERS, Contradiction, movement_of, movement_unit
 from penpay.domain.reconciliation import Finding
 from penpay.domain.review import Action, Approval, ReviewItem
 from penpay.domain.review_alone import answered
@@ -128,3 +129,21 @@ async def test_books_that_followed_are_asked_about_when_the_list_goes_back(compa
         assert item.evidence["listed"] == f"{listed.text()} USD"
         await comparing.decided(item, stands=True)
         assert await comparing.compares() is None
+
+
+async def test_of_two_pairs_who_answer_at_once_one_puts_what_follows_and_neither_leaves_two(comparing: Comparing):
+    await comparing.compares()
+    (item,) = await comparing.asked()
+    comparing.listed = usd(-500)
+    instead = movement_of("debit", await comparing.found())
+    assert isinstance(instead, Contradiction)
+    told = [
+        comparing.ledger.commit(
+            answered(item, Action.CORRECT, pair, new_id=fresh_id(), at=NOW, stands=False, instead=instead)
+        )
+        for pair in (Approval("Achieng", "Kamau", "ticket 1"), Approval("Wanjiru", "Odhiambo", "ticket 2"))
+    ]
+    first, second = await asyncio.gather(*told)
+    assert {type(first), type(second)} == {Committed, UnitRejected}
+    assert isinstance(await comparing.compares(), UnitRejected), "whoever compares asks nothing else"
+    assert [one.evidence["listed"] for one in await comparing.asked()] == ["-5.00 USD"]
