@@ -11,7 +11,7 @@ import pytest
 from penpay import invariants
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import kes, usd
-from penpay.domain.unit import ReviewOpened
+from penpay.domain.unit import OperationChange, OperationState, ReviewOpened
 from penpay.messages import InboxRow
 from penpay.ports import AttemptEnd
 from penpay.simulation.books import sweep as sweeping
@@ -272,6 +272,19 @@ async def test_a_commit_that_breaks_a_rule_is_seen_at_once(world, name):
         tables = (world.schema.postings, world.schema.ledger_entries)
         world.watch.look([Change(table, key, None, row) for table in tables for key, row in table.rows.items()])
     assert name in {broken.name for broken in world.watch.broken}
+
+
+@pytest.mark.parametrize(("audited", "found"), [(True, []), (False, ["w03_operation_without_audit"])])
+async def test_an_operation_that_a_commit_moves_without_a_record_is_seen_at_once(audited: bool, found: list[str]):
+    stage, first = MemoryStage(), begun()
+    watch = Watch(stage.server)
+    async with ledger(stage) as (_, commit):
+        await commit(first)
+        sent = OperationChange(id=first.new_operations[0].id, to=OperationState.SENT)
+        unit = stepped(first, state="AWAITING_PAYER", operations=(sent,))
+        await commit(unit if audited else replace(unit, audit=()))
+    assert [broken.name for broken in watch.broken if broken.name.startswith("w")] == found
+    stage.close()
 
 
 def test_a_phone_is_what_the_database_takes_for_one():
