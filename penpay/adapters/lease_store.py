@@ -114,5 +114,14 @@ class MySqlLeaseStore:
         """Safe to repeat. The fence keeps its owner: only the next one changes it."""
         await self._database.write(self._queries("release", name=lease.name, owner=self._boot_id, epoch=lease.epoch))
 
+    async def leave(self) -> None:
+        """Whatever is ours, also what a take that was given up took all the same: its COMMIT may be on its way."""
+
+        async def free(connection: Connection) -> None:
+            await connection.rows(self._queries("lock_leases"))
+            await connection.query(self._queries("leave", owner=self._boot_id))
+
+        await self._database.transact(free)
+
     def _deadline_s(self, asked_s: float) -> float:
         return asked_s + self._lease_ms / 1000 * LOCAL_SHARE

@@ -28,7 +28,6 @@ from actors.saga import SagaParts
 from actors.wakeups import WakeUpsActor
 from penpay.app.house import House, HouseMetrics
 from penpay.app.rules import limits_of, rules_of
-from penpay.domain.errors import Unavailable
 from penpay.messages_rails import DerivBalance
 from supervisors.specs import SupervisorSpec
 from supervisors.tree import ShardCrew, shard_tree
@@ -65,15 +64,6 @@ class ShardPlan:
             if not holder.held:
                 await holder.take()
         return [self._trees[shard] for shard, holder in self._holders.items() if holder.held]
-
-    async def release(self) -> None:
-        """Give back what was taken for shards that did not come to run any more: their next owner need not wait."""
-        for holder in self._holders.values():
-            try:
-                await holder.release()
-            except Unavailable:
-                log.warning("lease_not_released", lease=holder.name)
-                return
 
     def _crew(self, shard: int, holder: LeaseHolder) -> ShardCrew:
         house, outside = self._house, self._house.outside

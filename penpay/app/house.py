@@ -34,6 +34,10 @@ class NodeLeases(LeaseStore, Protocol):
         """Whether the name is ours; then leases of an earlier process of it are taken over at once."""
         ...
 
+    async def leave(self) -> None:
+        """Give back whatever this process holds, whether or not it was told so. Raises `Unavailable`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:

@@ -81,14 +81,24 @@ class Node:
         loop.add_signal_handler(signal.SIGUSR1, self._dump)
         try:
             await self._check()
-            await started_or_leaving(self._tree, self._leaving)
-            return await self._until_the_end()
+            return await self._live()
         except StartFailed as error:
             raise StartRefused(f"cannot start: {error}") from error
         finally:
-            await self._tree.stop()
-            await self._plan.release()
             await self._outside.close()
+
+    async def _live(self) -> int:
+        """From the first lease to the last one. Raises `StartFailed`."""
+        try:
+            await started_or_leaving(self._tree, self._leaving)
+            return await self._until_the_end()
+        finally:
+            await self._tree.stop()
+            try:
+                # Also what was taken for shards that did not come to run any more: their next owner need not wait.
+                await self._outside.stores.leases.leave()
+            except StoreError as error:
+                log.warning("leases_not_released", error=type(error).__name__)
 
     async def _until_the_end(self) -> int:
         failed = self._tree.failed

@@ -49,3 +49,9 @@ WHERE name = :name AND owner = :owner AND epoch = :epoch AND state = 'OWNED';
 UPDATE {ledger}.leases
 SET state = 'FREE', expires_at = UTC_TIMESTAMP(6)
 WHERE name = :name AND owner = :owner AND epoch = :epoch;
+
+-- name: leave
+-- Everything given back, behind lock_leases: a take whose COMMIT is on its way is waited for.
+UPDATE {ledger}.leases
+SET state = 'FREE', expires_at = UTC_TIMESTAMP(6)
+WHERE owner = :owner AND state = 'OWNED';

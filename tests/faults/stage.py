@@ -31,6 +31,8 @@ SETTINGS = {
     "PENPAY_LIMITS__FX_MAX_AGE_S": "10",
 }
 ANSWER_S = {"answer_delay_s": 0.3}
+WAITS = {"outcome": "wait"}
+"""Of a prompt: it stays open until the test has it answered (`Stage.answers`)."""
 UNASKED = {"query": ["pending"] * 60}
 """Of a prompt: whoever asks about it learns nothing, so that only what Safaricom tells by itself counts.
 
@@ -132,7 +134,7 @@ class Stage:
         assert reply.status == 202, reply.body
         return str(reply.body["id"])
 
-    async def reaches(self, transaction_id: str, *states: str, within_s: float = 25.0) -> str:
+    async def reaches(self, transaction_id: str, *states: str, within_s: float = 60.0) -> str:
         """Wait until the transaction stands in one of these states."""
         try:
             async with asyncio.timeout(within_s):
@@ -149,10 +151,15 @@ class Stage:
 
     async def push_of(self, who: Customer) -> Mapping[str, Any]:
         """Their newest prompt, once it is there."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (pushes := (await self.told(who)).pushes):
                 await asyncio.sleep(0.05)
         return pushes[-1]
+
+    async def answers(self, who: Customer, code: str = "0") -> None:
+        """Have them answer the prompt that was left open (`WAITS`): when the test wants it, however slow all is."""
+        push = await self.push_of(who)
+        await self.control.post(f"/pushes/{push['checkout_id']}/answer", {"result_code": code})
 
     async def told(self, who: Customer) -> Told:
         """What happened on the rails."""
@@ -173,7 +180,7 @@ class Stage:
         await self.installation.redis.start_async()
         body = {"password": "nobody has this one", "device": {"id": "d", "name": "d", "platform": "web"}}
         url = f"{self.installation.node.public_url}/api/v1/auth/login"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             status = 503
             while status == 503:
                 await asyncio.sleep(0.2)

@@ -1,5 +1,6 @@
 """Names of nodes as locks of the server. Who owns what is in tests/contracts/store."""
 
+import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
@@ -27,6 +28,20 @@ async def test_a_claim_ends_with_its_process_and_comes_back_after_a_database_res
         await database.server.restart_async()
         assert await a.claim_node()
         assert (await a.renew(lease)).epoch == lease.epoch
+
+
+async def test_what_a_take_in_flight_gets_is_given_back_as_well(database):
+    """The node was told to leave between a COMMIT and its answer; here the COMMIT itself is still to come."""
+    async with process(database, node="a", boot_id="a1") as a:
+        with database.server.connect() as connection, connection.cursor() as cursor:
+            connection.begin()
+            leases = f"{database.prefix}ledger.leases"
+            cursor.execute(f"UPDATE {leases} SET owner = 'a1', node = 'a', state = 'OWNED' WHERE name = 'shard/1'")
+            leaving = asyncio.create_task(a.leave())
+            await asyncio.sleep(0.2)
+            connection.commit()
+        await leaving
+    assert database.rows("SELECT state FROM {ledger}.leases WHERE name = 'shard/1'") == [("FREE",)]
 
 
 @pytest.mark.parametrize("node", ["n", "n" * 40, "n" * 200])

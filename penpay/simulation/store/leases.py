@@ -111,6 +111,24 @@ class MemoryLeaseStore:
 
         await self._node.transact(free)
 
+    async def leave(self) -> None:
+        """Whatever is ours, also what a take that was given up took all the same."""
+
+        async def free(session: Session) -> None:
+            await self._node.weather.at("leases.leave")
+            await session.lock(*(("leases", one) for one in sorted(self._schema.leases.rows)))
+            ours = [row for row in self._schema.leases if (row.owner, row.state) == (self._node.boot_id, "OWNED")]
+
+            def put(changes: list[Change]) -> None:
+                for row in ours:
+                    after = row._replace(state="FREE", expires_at=self._node.server.now())
+                    self._schema.leases.change(row.name, after, changes)
+
+            session.commit(put)
+            await self._node.weather.at("leases.leave.done")
+
+        await self._node.transact(free)
+
     def _mine(self, lease: Lease) -> LeaseRow | None:
         row = self._schema.leases.get(lease.name)
         return row if row is not None and (row.owner, row.epoch) == (self._node.boot_id, lease.epoch) else None

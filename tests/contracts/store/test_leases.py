@@ -57,6 +57,20 @@ async def test_a_released_lease_is_free_at_once_and_a_late_release_changes_nothi
     assert await b.leases.renew(taken) is not None
 
 
+async def test_whoever_leaves_gives_back_all_of_its_own_and_nothing_else(stage):
+    a, b = await claimed(stage, "a"), await claimed(stage, "b")
+    # Of one of them nobody was told: whoever asked for it had been told to leave meanwhile.
+    told = [await a.leases.acquire(name) for name in ("rail/deriv", "shard/1")]
+    await a.leases.acquire("shard/2")
+    await b.leases.leave()
+    assert all([await a.leases.renew(lease) for lease in told])
+    await a.leases.leave()
+    assert [row["name"] for row in stage.stored("leases") if row["state"] == "OWNED"] == []
+    assert await b.leases.acquire("shard/2") is not None
+    await a.leases.leave()
+    assert [row["name"] for row in stage.stored("leases") if row["state"] == "OWNED"] == ["shard/2"]
+
+
 async def test_a_restarted_node_takes_its_own_leases_over_at_once(stage):
     before = await claimed(stage, "a")
     lease = await before.leases.acquire("shard/1")
