@@ -1,6 +1,6 @@
 """F14: the customer is frozen between admission and the next call of a provider."""
 
-from tests.faults.stage import Stage
+from tests.faults.stage import WAITS, Stage
 
 FREEZE = """
 INSERT INTO {ledger}.user_status (user_id, shard, status, frozen_at, reason, updated_at)
@@ -17,9 +17,10 @@ async def _freeze(stage: Stage, transaction_id: str) -> None:
 
 async def test_money_that_arrives_is_booked_and_goes_nowhere(stage: Stage) -> None:
     who = stage.customer()
-    deposit = await stage.deposit(who, phone={"answer_delay_s": 1.5})
+    deposit = await stage.deposit(who, phone=WAITS)
     await stage.reaches(deposit, "AWAITING_PAYER")
     await _freeze(stage, deposit)
+    await stage.answers(who)
     await stage.reaches(deposit, "IN_REVIEW")
     assert stage.reviews(deposit) == ["account_frozen"]
     assert stage.postings(deposit) == ["paid"]

@@ -1,11 +1,13 @@
 """F16: Safaricom took the push, and its answer never came."""
 
-from tests.faults.stage import Stage
+from tests.faults.stage import WAITS, Stage
 
 
 async def test_the_callback_finds_its_deposit_and_nobody_is_asked_twice(unlisted: Stage) -> None:
     stage, who = unlisted, unlisted.customer()
-    deposit = await stage.deposit(who, phone={"fault": "reset_after", "answer_delay_s": 1.0})
+    deposit = await stage.deposit(who, phone={**WAITS, "fault": "reset_after"})
+    await stage.reaches(deposit, "STK_UNKNOWN", "FAILED")
+    await stage.answers(who)
     await stage.reaches(deposit, "COMPLETED")
     assert "STK_UNKNOWN" in stage.path(deposit)
     # Only the callback names the push, which a query then agrees to.

@@ -2,13 +2,15 @@
 
 import pytest
 
-from tests.faults.stage import Stage
+from tests.faults.stage import WAITS, Stage
 
 
 @pytest.mark.parametrize("fault", ["truncated", "html_after"])
 async def test_what_was_executed_is_found_and_not_repeated(stage: Stage, fault: str) -> None:
     who = stage.customer()
-    deposit = await stage.deposit(who, phone={"fault": fault, "answer_delay_s": 1.0})
+    deposit = await stage.deposit(who, phone={**WAITS, "fault": fault})
+    await stage.reaches(deposit, "STK_UNKNOWN", "FAILED")
+    await stage.answers(who)
     await stage.reaches(deposit, "COMPLETED")
     assert "STK_UNKNOWN" in stage.path(deposit)
     assert (await stage.told(who)).counts == (1, 1, 1)

@@ -1,15 +1,16 @@
 """F42: the node dies when the intent to transfer is recorded, and nothing was sent."""
 
-from tests.faults.stage import Stage
+from tests.faults.stage import WAITS, Stage
 from tests.faults.withdrawing import operations, tree
 
 
 async def test_the_same_operation_is_sent_once_by_the_next_incarnation(stage: Stage) -> None:
     who = stage.customer()
-    deposit = await stage.deposit(who, phone={"answer_delay_s": 1.5})
+    deposit = await stage.deposit(who, phone=WAITS)
     await stage.reaches(deposit, "AWAITING_PAYER")
     await tree(stage, "rails/deriv/transfers", "stop")
     try:
+        await stage.answers(who)
         await stage.reaches(deposit, "DERIV_SENDING")
         assert operations(stage, deposit, "DERIV_TRANSFER") == [("INTENT", 0)]
         ((intended,),) = transfers(stage, deposit)

@@ -13,7 +13,7 @@ from penpay.chaos.books import settled
 from penpay.stack import NodeProcess, PrivateInstallation, PrivateMariaDB
 from tests.faults.conftest import judged
 from tests.faults.restoring import copied, staged, until_opened
-from tests.faults.stage import SETTINGS
+from tests.faults.stage import SETTINGS, WAITS
 from tests.harness.wire import Wire
 
 
@@ -32,9 +32,11 @@ async def test_one_of_two_servers_moves_money_and_a_node_writes_to_no_other_than
         async with staged(installation, customers=6) as stage:
             await stage.reaches(await stage.deposit(stage.customer()), "COMPLETED")
             known, asking = stage.customer(), stage.customer()
-            begun = await stage.deposit(known, phone={"answer_delay_s": 3.0})
+            begun = await stage.deposit(known, phone=WAITS)
             await stage.reaches(begun, "AWAITING_PAYER")
-            with promoted(installation.mariadb, await copied(installation), installation.folder) as other:
+            old = await copied(installation)
+            await stage.answers(known)
+            with promoted(installation.mariadb, old, installation.folder) as other:
                 # The second node owns everything over there, and neither hears of the other again.
                 reaches(second, installation.mariadb, other.socket_path)
                 second.spawn()

@@ -11,7 +11,7 @@ from penpay.stack import PrivateInstallation, RunFolder
 from penpay.stack.folder import memory_folder
 from tests.faults.conftest import judged
 from tests.faults.restoring import staged
-from tests.faults.stage import SETTINGS, Reply, Stage
+from tests.faults.stage import SETTINGS, WAITS, Reply, Stage
 from tests.harness.small_disk import small_disk
 from tests.harness.wire import Wire
 
@@ -38,7 +38,7 @@ def data_folder() -> Iterator[Path]:
 async def test_money_is_refused_and_everything_goes_on_alone_afterwards(wired: tuple[Stage, Wire]) -> None:
     stage, _ = wired
     who, asking = stage.customer(), stage.customer()
-    deposit = await stage.deposit(who, phone={"answer_delay_s": 1.0})
+    deposit = await stage.deposit(who, phone=WAITS)
     push = await stage.push_of(who)
     with read_only(stage):
         refused = await stage.ask(asking, key=KEY)
@@ -46,7 +46,8 @@ async def test_money_is_refused_and_everything_goes_on_alone_afterwards(wired: t
         # A callback that cannot be stored is not acknowledged.
         told = {"checkout_id": push["checkout_id"], "msisdn": who.msisdn, "amount_kes": stage.amount_of(who)}
         assert await stage.forge(push["callback_url"], **told) >= 500
-        await asyncio.sleep(1.5)
+        await stage.answers(who)
+        await asyncio.sleep(1.0)
         assert stage.state(deposit) in {"STK_SENDING", "AWAITING_PAYER"}
         assert (await stage.told(who)).transfers == []
     # The callback is lost, as Safaricom sends it once: the query or the list of payments tells.
@@ -68,9 +69,11 @@ async def test_a_full_disk_takes_whole_units_or_none_and_nobody_restarts_anythin
         installation.start()
         async with staged(installation, customers=CROWD + 1) as stage:
             early = stage.customer()
-            before = await stage.deposit(early, phone={"answer_delay_s": 2.0})
+            before = await stage.deposit(early, phone=WAITS)
             born = {path: member["restarts"] for path, member in (await stage.operator.members()).items()}
+            await stage.push_of(early)
             disk.fill()
+            await stage.answers(early)
             # What fits into pages that are there already is still taken, wholly.
             crowd: dict[Customer, Reply] = {}
             async with asyncio.timeout(60):

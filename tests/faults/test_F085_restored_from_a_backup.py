@@ -8,7 +8,7 @@ from typing import Any
 from penpay.stack import PrivateInstallation
 from tests.faults.operating import findings, run
 from tests.faults.restoring import copied, put_back, staged, until_opened
-from tests.faults.stage import SETTINGS, Stage
+from tests.faults.stage import SETTINGS, WAITS, Stage
 
 HOUR_S = 3600 / int(SETTINGS["PENPAY_TIMING__SPEED"])
 
@@ -22,10 +22,11 @@ async def test_what_was_paid_and_sent_since_is_neither_lost_nor_sent_again(
         await stage.reaches(await stage.deposit(stage.customer()), "COMPLETED")
         known, unknown = stage.customer(), stage.customer()
         # In the backup the first of them has a prompt on the phone; of the second there is nothing at all.
-        begun = await stage.deposit(known, phone={"answer_delay_s": 8.0})
+        begun = await stage.deposit(known, phone=WAITS)
         await stage.reaches(begun, "AWAITING_PAYER")
         old = await copied(installation)
         copied_s = time.monotonic()
+        await stage.answers(known)
         await stage.reaches(begun, "COMPLETED")
         await stage.reaches(await stage.deposit(unknown), "COMPLETED")
         # Nothing to wait for but the time itself.

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.faults.stage import Stage
+from tests.faults.stage import WAITS, Stage
 from tests.harness.wire import Wire
 
 
@@ -19,9 +19,10 @@ async def test_a_slow_line_slows_down_and_loses_nothing(wired: tuple[Stage, Wire
 async def test_a_line_that_swallows_everything_is_answered_in_time_and_got_over(wired: tuple[Stage, Wire]) -> None:
     stage, wire = wired
     who, asking = stage.customer(), stage.customer()
-    deposit = await stage.deposit(who, phone={"answer_delay_s": 2.0, "callback_delay_s": 1.0})
+    deposit = await stage.deposit(who, phone=WAITS)
     await stage.push_of(who)
     wire.silent = True
+    await stage.answers(who)
     # Bounded by our own time-outs: whoever asks is not kept for as long as the network sleeps.
     refused = await stage.ask(asking)
     assert refused.status == 503
