@@ -3,8 +3,8 @@
 from tests.faults.stage import Stage
 
 
-async def test_it_is_stored_and_credits_once(stage: Stage) -> None:
-    who = stage.customer()
+async def test_it_is_stored_and_credits_once(unlisted: Stage) -> None:
+    stage, who = unlisted, unlisted.customer()
     deposit = await stage.deposit(who, phone={"before_ack": True, "answer_delay_s": 0.0})
     await stage.reaches(deposit, "COMPLETED")
     # A query had to agree, and the receipt of what it agreed to is the callback's.

@@ -9,16 +9,13 @@ from tests.actors.test_saga import accepted, evidence, operation, paid_body, row
 from tests.faults.stage import Stage
 
 
-async def test_paid_in_time_it_is_credited_at_its_rate(stage: Stage) -> None:
-    who = stage.customer()
+async def test_paid_in_time_it_is_credited_at_its_rate(unlisted: Stage) -> None:
+    stage, who = unlisted, unlisted.customer()
     # Queries claim a failure, the list of payments lags: the truth is told by a callback that takes its time.
-    await stage.control.post("/daraja/script", {"knobs": {"pull_lag_s": 60.0}})
-    script = {"query": ["1032"] * 30, "callback_delay_s": 6.0}
-    deposit = await stage.deposit(who, phone=script)
-    try:
-        await stage.reaches(deposit, "FAILED")
-    finally:
-        await stage.control.post("/daraja/script", {"knobs": {"pull_lag_s": 0.0}})
+    deposit = await stage.deposit(who, phone={"query": ["1032"] * 60, "callback": "lost"})
+    await stage.reaches(deposit, "FAILED")
+    push = await stage.push_of(who)
+    await stage.control.post(f"/pushes/{push['checkout_id']}/callback", {})
     await stage.reaches(deposit, "COMPLETED")
     assert stage.path(deposit)[-4:] == ["FAILED", "PAID", "DERIV_SENDING", "COMPLETED"]
     assert (await stage.told(who)).counts == (1, 1, 1)

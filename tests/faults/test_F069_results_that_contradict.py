@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.faults.stage import Stage
-from tests.faults.withdrawing import held, withdrawer
+from tests.faults.withdrawing import held, no_status, withdrawer
 
 
 def _result(payout: Mapping[str, Any], code: int) -> dict[str, Any]:
@@ -49,9 +49,15 @@ async def test_a_failure_after_the_success_is_looked_at_and_gives_nothing_back(s
 
 async def test_a_success_while_the_failure_is_checked_wins(stage: Stage) -> None:
     who = await withdrawer(stage)
-    withdrawal = await who.withdraw(b2c={"delay_s": 1.5, "callback": "lost"})
-    payout = await who.payout()
-    assert await stage.forge(payout["result_url"], body=_result(payout, 2040)) == 200
+    # The failure is heard before anything else is told.
+    async with no_status(stage):
+        withdrawal = await who.withdraw(b2c={"callback": "lost"})
+        payout = await who.payout()
+        assert await stage.forge(payout["result_url"], body=_result(payout, 2040)) == 200
+        failed = "SELECT 1 FROM {ledger}.transaction_events WHERE transaction_id = %s AND event = 'PayoutFailed'"
+        async with asyncio.timeout(30):
+            while not stage.rows(failed, withdrawal):
+                await asyncio.sleep(0.05)
     await stage.reaches(withdrawal, "COMPLETED")
     assert (await who.told()).counts == (1, 1, 0)
     assert "RETURN_SENDING" not in stage.path(withdrawal)
@@ -64,7 +70,7 @@ async def test_a_success_after_the_dollars_went_back_is_looked_at(stage: Stage) 
     await stage.reaches(withdrawal, "REVERSED")
     payout = await who.payout()
     assert await stage.forge(payout["result_url"], body=_result(payout, 0)) == 200
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not stage.reviews(withdrawal):
             await asyncio.sleep(0.05)
     assert stage.state(withdrawal) == "IN_REVIEW"
