@@ -25,7 +25,7 @@ async def test_before_an_update_nothing_new_is_sent_and_what_is_in_flight_ends_b
     push = await stage.push_of(waiting)
     first = await stage.deposit(sent, deriv={"fault": "slow", "fault_delay_s": 1.5})
     async with asyncio.timeout(20):
-        while operations(stage, first, "DERIV_TRANSFER") != [("INTENT", 1)]:
+        while [attempts for _, attempts in operations(stage, first, "DERIV_TRANSFER")] != [1]:
             await asyncio.sleep(0.02)
     await stage.control.post("/deriv/site", {"status": "updating", "drop_after_s": 60})
     try:

@@ -7,12 +7,13 @@ from tests.faults.withdrawing import operations, tree, withdrawer
 async def test_it_is_sent_with_the_stored_id(stage: Stage) -> None:
     who = await withdrawer(stage)
     code = await who.code()
-    await tree(stage, "rails/deriv/credits", "stop")
+    # Nobody sees the debit arrive: neither who watches the agent's credits, nor who reads its statement.
+    await tree(stage, "rails/deriv/resolver", "stop")
     try:
         withdrawal = await who.ask(code)
         await stage.reaches(withdrawal, "DEBITED")
         await tree(stage, "rails/daraja/gate", "stop")
-        await tree(stage, "rails/deriv/credits", "start")
+        await tree(stage, "rails/deriv/resolver", "start")
         await stage.reaches(withdrawal, "B2C_SENDING")
         assert operations(stage, withdrawal, "B2C") == [("INTENT", 0)]
         ((stored,),) = stage.rows(

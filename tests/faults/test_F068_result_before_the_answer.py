@@ -6,7 +6,7 @@ from tests.faults.withdrawing import believed_for, held, withdrawer
 
 async def test_it_finds_its_payout_and_pays_once(stage: Stage) -> None:
     who = await withdrawer(stage)
-    withdrawal = await who.withdraw(b2c={"fault": "late", "fault_delay_s": 1.2, "delay_s": 0.0})
+    withdrawal = await who.withdraw(b2c={"fault": "late", "fault_delay_s": 1.8, "delay_s": 0.0})
     await stage.reaches(withdrawal, "COMPLETED")
     assert "AWAITING_RESULT" not in stage.path(withdrawal)
     assert believed_for(stage, withdrawal) == ["result"]

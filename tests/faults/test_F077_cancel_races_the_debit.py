@@ -12,8 +12,8 @@ from tests.faults.withdrawing import BALANCE_MINOR, operations, tree, withdrawer
 async def test_an_attempted_debit_cannot_be_cancelled(stage: Stage) -> None:
     who = await withdrawer(stage)
     withdrawal = await who.withdraw(deriv={"fault": "slow", "fault_delay_s": 1.5})
-    async with asyncio.timeout(10):
-        while operations(stage, withdrawal, "DERIV_WITHDRAW") != [("INTENT", 1)]:
+    async with asyncio.timeout(30):
+        while [attempts for _, attempts in operations(stage, withdrawal, "DERIV_WITHDRAW")] != [1]:
             await asyncio.sleep(0.02)
     with pytest.raises(ApiProblem) as told:
         await who.client.call("POST", f"/transactions/{withdrawal}/cancel")
