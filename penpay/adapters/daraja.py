@@ -16,6 +16,7 @@ import aiohttp
 
 from penpay.adapters import daraja_parse as parse
 from penpay.adapters.daraja_parse import Answer
+from penpay.adapters.http_bodies import body_of
 from penpay.domain.errors import GatewayError, NotSent, OutcomeUnknown
 from penpay.domain.money import MINOR_PER_MAJOR, Currency, Money
 from penpay.domain.mpesa_callbacks import EAT
@@ -252,10 +253,7 @@ class HttpDaraja:
             async with self._opened().request(
                 method, url, headers=headers, json=body, allow_redirects=False, trace_request_ctx=progress
             ) as response:
-                raw = await response.content.read(_BODY_MAX)
-                while not response.content.at_eof() and len(raw) < _BODY_MAX:
-                    raw += await response.content.read(_BODY_MAX - len(raw))
-                return Answer(response.status, raw)
+                return Answer(response.status, await body_of(response, _BODY_MAX))
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             if not progress.started:
                 raise NotSent(NOT_CONNECTED, type(error).__name__) from error

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 
+from penpay.adapters.http_bodies import body_of
 from penpay.domain.errors import Refused, Unavailable
 
 _BODY_MAX = 64 * 1024
@@ -27,7 +28,7 @@ class HttpFxSource:
             self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=False)
         try:
             async with self._session.get(self._url, allow_redirects=False) as response:
-                status, raw = response.status, await response.content.read(_BODY_MAX)
+                status, raw = response.status, await body_of(response, _BODY_MAX)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unavailable("fx", 5.0) from error
         if status != 200:
@@ -54,6 +55,6 @@ def read_rate(body: bytes) -> tuple[Decimal, datetime]:
         rate = Decimal(rate)
     if not isinstance(rate, Decimal) or not rate.is_finite() or rate <= 0 or not -7 < rate.adjusted() < 7:
         raise Refused("fx_absurd")
-    if type(stamp) is not int or not 0 < stamp < _TIMESTAMP_MAX:
+    if type(stamp) not in (int, Decimal) or not 0 < stamp < _TIMESTAMP_MAX:
         raise Refused("fx_without_time")
-    return rate, datetime.fromtimestamp(stamp, UTC)
+    return rate, datetime.fromtimestamp(int(stamp), UTC)

@@ -5,12 +5,13 @@ from typing import Any
 
 import aiohttp
 
+from penpay.adapters.http_bodies import body_of
 from penpay.domain.errors import Refused, Unavailable
 
 _BODY_MAX = 64 * 1024
-_ACCEPTED = frozenset({100, 101, 102})
-"""Processed, sent, queued."""
-_TRY_LATER = frozenset({500, 501, 502})
+_ACCEPTED = frozenset({"100", "101", "102", "Success", "0"})
+"""Processed, sent, queued; or the word for them, or nothing said against it."""
+_TRY_LATER = frozenset({"500", "501", "502"})
 
 
 class AfricasTalking:
@@ -34,7 +35,7 @@ class AfricasTalking:
             async with self._session.post(
                 self._url, data=form, headers=self._headers, allow_redirects=False
             ) as response:
-                status, raw = response.status, await response.content.read(_BODY_MAX)
+                status, raw = response.status, await body_of(response, _BODY_MAX)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unavailable("sms", 5.0) from error
         if status == 429 or status >= 500:
@@ -51,13 +52,17 @@ class AfricasTalking:
 
 
 def _check_accepted(body: bytes) -> None:
+    """Under a success of HTTP only a word against it counts: what is sent again for want of words comes twice."""
+    if not body.strip():
+        return
     try:
         raw: Any = json.loads(body)
-        told = raw["SMSMessageData"]["Recipients"]
-        code = told[0]["statusCode"] if told else 0
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+        told = raw.get("SMSMessageData", {}).get("Recipients", [{}])
+        code = told[0].get("statusCode", told[0].get("status", 0)) if told else "nobody"
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise Unavailable("sms", 10.0) from error
+    code = str(code)
     if code in _TRY_LATER:
         raise Unavailable("sms", 10.0)
     if code not in _ACCEPTED:
-        raise Refused(f"sms_{code}")
+        raise Refused(f"sms_{code}"[:64])
