@@ -216,12 +216,16 @@ GROUP BY t.user_id, t.eat_day, t.type
 HAVING SUM(CASE WHEN t.receive_currency = 'USD' THEN t.receive_minor ELSE t.send_minor END) > MAX(t.limit_usd_minor);
 
 -- name: i20_wrong_side
--- No account on the wrong side. Assets are judged over all shards: the money is one heap.
+-- No account on the wrong side. Assets are judged over all shards: the money is one heap. One that was opened without
+-- its provider's balance stands wherever payments leave it, until that is told.
 SELECT code, currency, SUM(balance_minor) AS sum_minor
 FROM {ledger}.accounts
 WHERE user_id = '' AND code IN ('mpesa_paybill', 'mpesa_utility', 'deriv_agent')
 GROUP BY code, currency
-HAVING SUM(balance_minor) < 0
+HAVING SUM(balance_minor) < 0 AND (
+  NOT EXISTS (SELECT 1 FROM {ledger}.units u WHERE u.unit_id = CONCAT('opening:', code, ':untold'))
+  OR EXISTS (SELECT 1 FROM {ledger}.units u WHERE u.unit_id = CONCAT('opening:', code))
+)
 UNION ALL
 SELECT id, currency, balance_minor
 FROM {accounts} a

@@ -72,6 +72,11 @@ def of_account(row: AccountRow) -> Iterator[str]:
         yield "i20_wrong_side"
 
 
+def is_judged(schema: Schema, asset: str) -> bool:
+    """Not an asset that was opened without its provider's balance, until that is told."""
+    return f"opening:{asset}" in schema.units.rows or f"opening:{asset}:untold" not in schema.units.rows
+
+
 def stands_at_last_entry(schema: Schema, row: AccountRow) -> bool:
     """Whether an account is where its newest entry left it."""
     holder = schema.ledger_entries.holder("uq_entries_version", (row.id, row.version))

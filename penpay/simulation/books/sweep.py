@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from penpay.domain.review_kinds import WATCHED
 from penpay.simulation.books.journal import (
     ASSETS,
+    is_judged,
     of_account,
     of_audit,
     of_entry,
@@ -70,7 +71,8 @@ def _sums(schema: Schema) -> Found:
         if (sum(mine), len(mine)) != (account.balance_minor, account.version):
             yield "i21_balance_differs", account.id
     yield from (("i03_trial_balance", currency) for currency, minor in trial.items() if minor)
-    yield from (("i20_wrong_side", heap) for heap, minor in heaps.items() if minor < 0)
+    below = [heap for heap, minor in heaps.items() if minor < 0 and is_judged(schema, heap[0])]
+    yield from (("i20_wrong_side", heap) for heap in below)
     requests: defaultdict[tuple[str, str, str], int] = defaultdict(int)
     for stored in schema.transactions:
         requests[stored.row.user_id, stored.row.route, stored.row.key_hash] += 1

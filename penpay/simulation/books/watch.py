@@ -7,6 +7,7 @@ from typing import Any
 
 from penpay.simulation.books.journal import (
     ASSETS,
+    is_judged,
     of_account,
     of_audit,
     of_entry,
@@ -88,7 +89,8 @@ class Watch:
             if operation is not None:
                 yield from ((rule, id_) for rule in of_operation(self._schema, operation))
         yield from (("i03_trial_balance", currency) for currency, minor in self._trial.items() if minor)
-        yield from (("i20_wrong_side", heap) for heap, minor in self._heaps.items() if minor < 0)
+        below = [heap for heap, minor in self._heaps.items() if minor < 0 and is_judged(self._schema, heap[0])]
+        yield from (("i20_wrong_side", heap) for heap in below)
 
     def _transaction_of(self, table: str, row: Any) -> str:
         match table:

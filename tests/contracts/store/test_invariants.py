@@ -311,3 +311,21 @@ def test_a_whole_number_is_a_phone(module_database, text):
 def test_digits_within_something_longer_are_no_phone(module_database, text):
     assert not sweeping._PHONE.search(text)
     assert module_database.rows(f"SELECT %s REGEXP '{sweeping._PHONE.pattern}'", (text,)) == [(0,)]
+
+
+async def test_an_asset_whose_opening_balance_nobody_told_is_on_no_side(world, module_database):
+    def judged() -> set[str]:
+        found = {*sweep(world.server)}
+        assert found == sql_verdict(world.server, module_database)
+        return found & {"i20_wrong_side"}
+
+    units = world.schema.units
+    told = units.rows["opening:mpesa_utility"]
+    note = told._replace(unit_id="opening:mpesa_utility:untold")
+    spent = world.put(world.schema.accounts, "00:mpesa_utility:KES", balance_minor=-1)
+    units._put(note.unit_id, None, note)
+    assert judged()
+    units._put(told.unit_id, told, None)
+    assert not judged()
+    world.watch.look(spent)
+    assert "i20_wrong_side" not in {broken.name for broken in world.watch.broken}
