@@ -126,6 +126,8 @@ class DarajaPollersActor(AsyncioActor):
         """Operation of a question → float that its result tells."""
         self._floats = _FLOATS_OF_ONE if parts.settings.one_short_code else _FLOATS
         self._balances_asked_s = 0.0
+        self._unanswered: set[str] = set()
+        """Floats that were asked for and not told since."""
         self._reserved_minor = 0
         self._stopped = ""
         """The code that speaks against our initiator: until a person resumes, no balance is asked with it."""
@@ -218,9 +220,13 @@ class DarajaPollersActor(AsyncioActor):
         self._pulling = False
         if look.problem and look.problem != self._pull_problem:
             log.warning("the list of payments is not all read", code=look.problem)
-        self._pull_problem = look.problem
+        self._note_list(look.problem)
         self._watch_due = self._watch_due or look.behind
         self._read_next()
+
+    def _note_list(self, problem: str) -> None:
+        self._pull_problem = problem
+        self._parts.board.answers("daraja", "pull", well=not problem)
 
     def _start_pull(self) -> None:
         self._pulling = True
@@ -241,7 +247,7 @@ class DarajaPollersActor(AsyncioActor):
     def _pulled(self, pulled: _Pulled) -> None:
         self._pulling = False
         listed = pulled.listed
-        self._pull_problem = pulled.code or (UNREADABLE_ROWS if listed and not listed.complete else "")
+        self._note_list(pulled.code or (UNREADABLE_ROWS if listed and not listed.complete else ""))
         asked, self._asked = self._asked, {}
         by_reference: dict[str, list[PullRow]] = {}
         for row in listed.rows if listed else ():
@@ -290,6 +296,9 @@ class DarajaPollersActor(AsyncioActor):
         if self._parts.lease.current() is None or self._stopped:
             return
         self._balances_asked_s = self._parts.clock.monotonic_s()
+        if self._unanswered:
+            self._parts.board.answers("daraja", "account_balance", well=False)
+        self._unanswered.update(self._floats)
         for name in self._floats:
             operation_id = self._parts.ids.ulid()
             self._balances[operation_id] = name
@@ -343,6 +352,9 @@ class DarajaPollersActor(AsyncioActor):
         elif found:
             reserved_minor = self._reserved_minor if name == PAYING else 0
             self._parts.board.floats[name] = FloatSnapshot(sum(known_minor), reserved_minor, at)
+            self._unanswered.discard(name)
+            if not self._unanswered:
+                self._parts.board.answers("daraja", "account_balance", well=True)
 
     async def _reserve(self) -> None:
         """Take what customers were promised off the float that it will be paid from."""

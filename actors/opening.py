@@ -85,6 +85,7 @@ class OpeningActor(AsyncioActor):
     async def _settle(self, rail: str, code: AccountCode, currency: Currency) -> bool:
         unit_id = f"opening:{code.value}"
         if await self._is_booked(unit_id):
+            self._board.untold.discard(code.value)
             return True
         seen = self._board.floats.get(code.value)
         if seen is None:
@@ -105,6 +106,7 @@ class OpeningActor(AsyncioActor):
         if not known and waited_s <= self._patience_s:
             return False
         log.error("opening_balance_unknown", account=code.value, rail=rail)
+        self._board.untold.add(code.value)
         if not known:
             await self._record(note, code, "untold", ())
         return True

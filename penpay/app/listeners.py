@@ -191,17 +191,19 @@ class NodeReadiness:
         ]
         for rail in ("daraja", "deriv"):
             health = board.rail(rail)
-            found.append(Dependency(name=rail, ok=health.up, detail=health.reason, needed=False))
+            detail = health.reason or board.without(rail)
+            found.append(Dependency(name=rail, ok=health.up, detail=detail, needed=False))
         fx, owned, gates = board.fx, self.owned(), self.closed_gates()
         problem = fx.problem if fx is not None else "no rate yet"
         reasons = "; ".join(sorted(set(gates.values())))
+        waits = ", ".join(sorted(board.unopened))
         open_ = self.admission.open
         missing = "" if owned else ": another node runs them, or they are on their way here"
         return [
             *found,
             Dependency(name="fx", ok=not problem, detail=problem, needed=False),
             Dependency(name="shards", ok=owned == self.shards, detail=f"{owned} of {self.shards}{missing}"),
-            Dependency(name="opening balances", ok=not board.unopened, detail=", ".join(sorted(board.unopened))),
+            Dependency(name="opening balances", ok=not board.unopened, detail=waits or board.opened_without),
             Dependency(name="admission", ok=open_, detail="" if open_ else "closed"),
             Dependency(name="recovery", ok=not gates, detail=reasons, needed=False),
         ]

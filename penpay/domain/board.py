@@ -45,6 +45,10 @@ class Board:
     """What the last probe of the database and of Redis found wrong; empty text means well."""
     unopened: set[str] = field(default_factory=set)
     """Rails whose opening balance is not booked yet: they take no money call before."""
+    untold: set[str] = field(default_factory=set)
+    """Accounts that were opened without their provider's balance: nobody told it in time."""
+    lacks: dict[str, set[str]] = field(default_factory=dict)
+    """Optional calls that a provider did not answer when it was last asked, by rail: their evidence is missing."""
     backlogs: dict[str, float] = field(default_factory=dict)
     """Seconds of work that wait for a rail's pace, by rail: what a deposit accepted now has before it."""
     closed_shards: dict[int, str] = field(default_factory=dict)
@@ -55,3 +59,24 @@ class Board:
         if name in self.unopened:
             return RailHealth(up=False, reason="opening balance not booked yet")
         return self.rails.get(name, RailHealth(up=False, reason="not started"))
+
+    def answers(self, rail: str, call: str, *, well: bool) -> None:
+        """Note whether a provider answers one of its optional calls."""
+        missing = self.lacks.setdefault(rail, set())
+        if well:
+            missing.discard(call)
+        else:
+            missing.add(call)
+
+    def without(self, rail: str) -> str:
+        """Which of them it does not, in words; empty when all is answered."""
+        return _without(self.lacks.get(rail, set()))
+
+    @property
+    def opened_without(self) -> str:
+        """Which accounts still lack their opening balance, in words."""
+        return _without(self.untold)
+
+
+def _without(missing: set[str]) -> str:
+    return f"without {', '.join(sorted(missing))}" if missing else ""

@@ -87,4 +87,5 @@ async def test_a_balance_that_nobody_tells_is_waited_for_once(house: House) -> N
     await start(house, waits_s=4)
     assert house.board.unopened == set()
     assert opened(house)["opening:mpesa_paybill:untold"] == []
+    assert house.board.untold == {"mpesa_paybill"}
     assert "opening:mpesa_paybill" not in house.units

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from penpay.adapters.metrics import Metrics
 from penpay.adapters.system import RandomUlids
 from penpay.app.listeners import NodeReadiness
-from penpay.domain.board import Board
+from penpay.domain.board import Board, RailHealth
 from penpay.domain.errors import Unavailable
 from penpay.http.edge import Admission
 from penpay.http.internal import InternalParts, _Lock, internal_app
@@ -147,6 +147,18 @@ async def test_readiness_says_where_the_shards_are(owned: int, says: str):
     (shards,) = [one for one in await readiness.dependencies() if one.name == "shards"]
     assert shards.ok is (owned == 4)
     assert shards.detail.startswith(says)
+
+
+async def test_readiness_names_what_a_rail_that_is_up_does_without():
+    board = Board(rails={"daraja": RailHealth(up=True)}, untold={"mpesa_utility"})
+    board.answers("daraja", "pull", well=False)
+    found = {one.name: one for one in await NodeReadiness(board, Admission(), lambda: 4, 4, dict).dependencies()}
+    assert (found["daraja"].ok, found["daraja"].detail) == (True, "without pull")
+    assert (found["opening balances"].ok, found["opening balances"].detail) == (True, "without mpesa_utility")
+    board.answers("daraja", "pull", well=True)
+    board.rails["daraja"] = RailHealth(up=False, reason="stopping")
+    found = {one.name: one for one in await NodeReadiness(board, Admission(), lambda: 4, 4, dict).dependencies()}
+    assert (found["daraja"].ok, found["daraja"].detail) == (False, "stopping")
 
 
 async def test_unknown_paths_and_commands_are_said_so(internal: Internal):

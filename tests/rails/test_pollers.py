@@ -151,6 +151,7 @@ class Pollers:
 
 
 PAYER = "2547****126"
+RESULT = b"""{"Result":{"ResultCode":0,"ResultParameters":{"ResultParameter":{"Key":"AccountBalance","Value":"%s"}}}}"""
 
 
 def probe(reference="P1", since=None):
@@ -379,6 +380,18 @@ async def test_balances_are_asked_again_until_they_are_known(pollers):
     pollers.daraja.account_balance = lambda **about: asked.append(about) or asyncio.sleep(0, "AG")
     async with pollers.running(balance_again_s=0.01):
         await until(lambda: len(asked) >= 6)
+
+
+async def test_what_safaricom_does_not_tell_is_on_the_board_until_it_does(pollers):
+    pollers.daraja.fails = True
+    lacks = pollers.board.lacks
+    async with pollers.running(balance_again_s=0.01, pull_every_s=0.01) as ref:
+        await until(lambda: lacks.get("daraja") == {"account_balance", "pull"})
+        pollers.daraja.fails = False
+        await until(lambda: lacks["daraja"] == {"account_balance"})
+        for name in ("mpesa_paybill", "mpesa_utility"):
+            inside(ref)._read_balance(name, RESULT % b"Utility Account|KES|1.00|1.00|0.00|0.00", CLOCK.now())
+        assert not lacks["daraja"]
 
 
 async def test_with_one_short_code_no_money_counts_twice(pollers, daraja, sandbox_rails):
