@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from config.sections import DatabaseSettings, Settings
-from penpay import audit, invariants
+from penpay import audit
 from penpay.adapters.anchor_files import AnchorFiles
 from penpay.adapters.database import Database
+from penpay.invariants import questions
 
 
 def _database(settings: Settings) -> Database:
@@ -17,7 +18,7 @@ async def invariants_of(settings: Settings) -> Mapping[str, Sequence[tuple[objec
     """Every invariant with the rows that break it. Raises `Unavailable`."""
     database = _database(settings)
     try:
-        return await invariants.check(database)
+        return await questions.check(database)
     finally:
         database.close()
 

@@ -1,8 +1,8 @@
 -- What must never be true of the books. Each query answers the rows that break its rule: none, always.
 -- The names begin with the number of the rule in the table of money invariants, so that an alarm can be looked up.
 -- `{postings}`, `{transactions}` and the like are all rows of the table, or those that are new or were touched, as
--- `penpay/invariants.py` says; `{ledger}.postings` is always the whole table and must then be found by a key. A
--- STRAIGHT_JOIN keeps the server from beginning there: it takes some accounts for a few rows, and they have most.
+-- `penpay/invariants/questions.py` says; `{ledger}.postings` is always the whole table and must then be found by a key.
+-- A STRAIGHT_JOIN keeps the server from beginning there: it takes some accounts for a few rows, and they have most.
 
 -- name: i01_posting_unbalanced
 -- Every posting sums to zero in each currency.

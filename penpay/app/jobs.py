@@ -17,7 +17,6 @@ from penpay.adapters.migrations import schema_problem
 from penpay.adapters.overview import MySqlOverview
 from penpay.adapters.server_check import login_problems, server_advice, server_problems
 from penpay.app.identity_jobs import IdentityJobs
-from penpay.app.invariant_jobs import InvariantJobs
 from penpay.app.mail_jobs import MailJobs
 from penpay.app.name_questions import NAME_QUESTIONS_S, NameQuestions
 from penpay.app.outside import NodeHouse
@@ -27,6 +26,7 @@ from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import Currency
 from penpay.http.event_hub import EventHub, balance_event
+from penpay.invariants.jobs import InvariantJobs
 from penpay.messages_rails import DerivBalance
 from supervisors.introspection import Census
 

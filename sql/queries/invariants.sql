@@ -5,7 +5,7 @@ UNION ALL
 SELECT chain, 0, seq, 0 FROM {audit}.audit_heads WHERE chain = 'sys';
 
 -- name: touched
--- Whom new records and postings are about, and whose question was answered. The names in braces: `penpay/invariants.py`.
+-- Whom new records and postings are about, and whose question was answered. Names in braces: `penpay/invariants/questions.py`.
 SELECT r.subject FROM {records} r WHERE r.chain <> 'sys'
 UNION
 SELECT p.transaction_id FROM {postings} p WHERE p.transaction_id IS NOT NULL

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 from actors.base import AsyncioActorRef
 from actors.ledger import LedgerActor
-from penpay import invariants
 from penpay.adapters.crypto import KeySealer
 from penpay.adapters.database import Database
 from penpay.adapters.lease_store import MySqlLeaseStore
@@ -32,6 +31,7 @@ from penpay.domain.unit import (
     TransactionRow,
     UnitOfWork,
 )
+from penpay.invariants import questions
 from penpay.messages import Committed, CommitUnit, UnitRejected
 from penpay.ports_ledger import LedgerStore
 
@@ -121,8 +121,8 @@ async def assert_sound(url: str, *, prefix: str) -> None:
     """The books are whole, whatever the test did."""
     database = Database(url, prefix=prefix)
     try:
-        names = [name for name in invariants.queries(prefix) if name.startswith(SOUND)]
-        broken = {name: rows for name, rows in (await invariants.check(database, only=names)).items() if rows}
+        names = [name for name in questions.queries(prefix) if name.startswith(SOUND)]
+        broken = {name: rows for name, rows in (await questions.check(database, only=names)).items() if rows}
         assert not broken, broken
     finally:
         database.close()

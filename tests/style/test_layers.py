@@ -37,6 +37,17 @@ ALLOWED = {
     ),
     "supervisors.tree": ("supervisors", "actors", *CORE, "config", "pykka", *LOGGING),
     "penpay.http": ("penpay.http", *CORE, "penpay.data", "penpay.__version__", "config", *EDGE, *LOGGING),
+    "penpay.invariants": (
+        "penpay.invariants",
+        *CORE,
+        "penpay.adapters.database",
+        "penpay.adapters.ledger_rows",
+        "penpay.adapters.metrics",
+        "penpay.adapters.sql_text",
+        "penpay.data",
+        "actors.periodic",
+        *LOGGING,
+    ),
     "penpay.sandbox": ("penpay.sandbox", "aiohttp", "multidict", "yarl", "cryptography", "orjson"),
     "penpay.simulation.store": ("penpay.simulation.store", *CORE, "penpay.data"),
     "penpay.simulation.books": (

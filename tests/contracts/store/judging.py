@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from penpay import invariants
+from penpay.invariants import questions
 from penpay.simulation.books.export import statements
 from penpay.simulation.store.server import MemoryServer
 from tests.harness.databases import MigratedDatabase
@@ -18,7 +18,7 @@ def sql_verdict(server: MemoryServer, database: MigratedDatabase, *, stored: boo
     with _late(server, database) as cursor:
         for statement in () if stored else statements(server, database.prefix):
             cursor.execute(statement)
-        found = {name for name, query in invariants.queries(database.prefix).items() if cursor.execute(query)}
+        found = {name for name, query in questions.queries(database.prefix).items() if cursor.execute(query)}
         cursor.execute("ROLLBACK")
     return found
 
@@ -29,16 +29,16 @@ def news_verdict(server: MemoryServer, database: MigratedDatabase) -> set[str]:
         for statement in statements(server, database.prefix):
             cursor.execute(statement)
         heads = [
-            invariants.Head(fence.name, fence.chain_seq, fence.audit_seq, 99)
+            questions.Head(fence.name, fence.chain_seq, fence.audit_seq, 99)
             for fence in server.schema.fences
             if fence.name.startswith("shard/")
         ]
-        spans = [(invariants.Head(head.chain, 0, 0, 0), head) for head in heads]
+        spans = [(questions.Head(head.chain, 0, 0, 0), head) for head in heads]
         ids = [stored.row.id for stored in server.schema.transactions]
         asked = [
-            *invariants.of_commits(database.prefix, spans),
-            *invariants.of_chains(database.prefix, spans),
-            *invariants.of_transactions(database.prefix, ids),
+            *questions.of_commits(database.prefix, spans),
+            *questions.of_chains(database.prefix, spans),
+            *questions.of_transactions(database.prefix, ids),
         ]
         found = {name for name, query in asked if cursor.execute(query)}
         cursor.execute("ROLLBACK")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from penpay import invariants
 from penpay.domain.ledger import AccountCode
 from penpay.domain.money import kes, usd
 from penpay.domain.unit import OperationChange, OperationState, ReviewOpened
+from penpay.invariants import questions
 from penpay.messages import InboxRow
 from penpay.ports import AttemptEnd
 from penpay.simulation.books import sweep as sweeping
@@ -245,7 +245,7 @@ BREAKAGES: dict[str, Callable[[World], list[Change]]] = {
 
 
 def test_every_rule_of_the_database_is_known_here():
-    assert BREAKAGES.keys() | BY_KEYS == invariants.queries("").keys()
+    assert BREAKAGES.keys() | BY_KEYS == questions.queries("").keys()
 
 
 async def test_sound_books_break_no_rule(world, module_database):
@@ -261,7 +261,7 @@ async def test_a_broken_rule_is_seen_by_both(world, module_database, name):
     found = sweep(world.server)
     assert name in found
     assert found.keys() == sql_verdict(world.server, module_database)
-    assert found.keys() - invariants.OF_ALL == news_verdict(world.server, module_database)
+    assert found.keys() - questions.OF_ALL == news_verdict(world.server, module_database)
 
 
 @pytest.mark.parametrize("name", BREAKAGES.keys() - OF_TIME)
@@ -288,7 +288,7 @@ async def test_an_operation_that_a_commit_moves_without_a_record_is_seen_at_once
 
 
 def test_a_phone_is_what_the_database_takes_for_one():
-    asked = set(re.findall(r"REGEXP '(.*?)'", " ".join(invariants.queries("").values())))
+    asked = set(re.findall(r"REGEXP '(.*?)'", " ".join(questions.queries("").values())))
     assert asked == {sweeping._PHONE.pattern}
 
 

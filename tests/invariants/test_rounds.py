@@ -10,13 +10,13 @@ import pytest
 
 from actors.deposit_flow import DEPOSIT
 from actors.recording import unit_of
-from penpay import invariant_rounds, invariants
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Decision, Occasion, Operation
 from penpay.domain.errors import Unavailable
 from penpay.domain.money import kes
 from penpay.domain.unit import OperationState, UnitOfWork
-from penpay.invariant_rounds import News, Round
+from penpay.invariants import questions, rounds
+from penpay.invariants.rounds import News, Round
 from penpay.messages import Committed
 from tests.contracts.store.units import begun
 from tests.domain.books import RULES, new_deposit
@@ -63,18 +63,18 @@ async def test_new_rows_that_break_a_rule_are_found_until_they_do_not(ledger, da
 @pytest.fixture
 def asked(monkeypatch):
     """The questions, as they are asked."""
-    queries, answer = [], invariants.rows
+    queries, answer = [], questions.rows
 
     async def counting(database, query):
         queries.append(query)
         return await answer(database, query)
 
-    monkeypatch.setattr(invariants, "rows", counting)
+    monkeypatch.setattr(questions, "rows", counting)
     return queries
 
 
 async def test_a_look_costs_no_more_the_longer_a_rule_is_broken(ledger, database, asked, monkeypatch):
-    monkeypatch.setattr(invariant_rounds, "IDS_MAX", 1)
+    monkeypatch.setattr(rounds, "IDS_MAX", 1)
     news, costs = News(ledger.database), []
     await news.look()
     first = (await deposits(ledger, 1))[OLD]
@@ -114,7 +114,7 @@ async def test_a_transaction_of_long_ago_is_looked_at_when_it_moves(ledger, data
         f"UPDATE {{ledger}}.transactions SET mid_rate_e6 = 2 * mid_rate_e6 WHERE id = '{old.transaction.row.id}'",
     )
     assert await found(news.look()) == set()
-    assert "i28_rate_not_honoured" in await found(invariants.check(ledger.database))
+    assert "i28_rate_not_honoured" in await found(questions.check(ledger.database))
     await ledger.commit(paid(old))
     assert "i28_rate_not_honoured" in await found(news.look())
 
@@ -164,11 +164,11 @@ async def test_old_rows_are_asked_about_with_everything(ledger, database):
     as_root(database, "UPDATE {ledger}.postings SET prev_hash = REPEAT('x', 32) WHERE seq = 2")
     await deposits(ledger, 1)
     assert await found(news.look()) == set()
-    assert await found(invariants.check(ledger.database)) == {"i22_chain_broken"}
+    assert await found(questions.check(ledger.database)) == {"i22_chain_broken"}
 
 
 async def test_however_many_transactions_moved_each_is_looked_at(ledger, database, monkeypatch):
-    monkeypatch.setattr(invariant_rounds, "IDS_MAX", 2)
+    monkeypatch.setattr(rounds, "IDS_MAX", 2)
     news = News(ledger.database)
     await news.look()
     for first in await deposits(ledger, 5):
@@ -194,8 +194,8 @@ async def all_of(round_: Round) -> Mapping[str, Sequence[object]]:
 
 
 async def test_a_round_in_small_pieces_finds_what_one_look_at_everything_finds(ledger, database, monkeypatch):
-    monkeypatch.setattr(invariant_rounds, "IDS_MAX", 2)
-    monkeypatch.setattr(invariant_rounds, "ROWS_MAX", 3)
+    monkeypatch.setattr(rounds, "IDS_MAX", 2)
+    monkeypatch.setattr(rounds, "ROWS_MAX", 3)
     firsts = await deposits(ledger, 5)
     assert {name for name, rows in (await all_of(Round(ledger.database))).items() if rows} == set()
     first = firsts[NEW].transaction.row
@@ -208,7 +208,7 @@ async def test_a_round_in_small_pieces_finds_what_one_look_at_everything_finds(l
         'UPDATE {ledger}.outbox SET body = \'{{"phone":"254712345678"}}\' WHERE seq = 9',
         f"UPDATE {{ledger}}.transactions SET next_wake_at = '2020-01-01' WHERE id = '{first.id}'",
     )
-    at_once = await invariants.check(ledger.database)
+    at_once = await questions.check(ledger.database)
     assert {name: len(rows) for name, rows in (await all_of(Round(ledger.database))).items()} == {
         name: len(rows) for name, rows in at_once.items()
     }
@@ -216,10 +216,10 @@ async def test_a_round_in_small_pieces_finds_what_one_look_at_everything_finds(l
 
 
 async def test_a_round_ends_however_fast_transactions_come(ledger, monkeypatch):
-    monkeypatch.setattr(invariant_rounds, "IDS_MAX", 1)
+    monkeypatch.setattr(rounds, "IDS_MAX", 1)
     await deposits(ledger, 2)
     round_ = Round(ledger.database)
-    for _ in range(4 * len(invariants.queries(""))):
+    for _ in range(4 * len(questions.queries(""))):
         await ledger.commit(begun())
         if not await round_.step():
             return
@@ -228,8 +228,8 @@ async def test_a_round_ends_however_fast_transactions_come(ledger, monkeypatch):
 
 def unanswered(monkeypatch, names: Sequence[str], times: int) -> list[str]:
     """The database does not answer these so many times. What it was asked."""
-    asked, answer = [], invariants.rows
-    texts = {query: name for name, query in invariants.queries("").items()}
+    asked, answer = [], questions.rows
+    texts = {query: name for name, query in questions.queries("").items()}
 
     async def sometimes(database, query):
         name = texts.get(query.replace(database.prefix, ""), "")
@@ -238,12 +238,12 @@ def unanswered(monkeypatch, names: Sequence[str], times: int) -> list[str]:
             raise Unavailable("database")
         return await answer(database, query)
 
-    monkeypatch.setattr(invariants, "rows", sometimes)
+    monkeypatch.setattr(questions, "rows", sometimes)
     return asked
 
 
 async def ended(round_: Round) -> None:
-    for _ in range(4 * len(invariants.queries(""))):
+    for _ in range(4 * len(questions.queries(""))):
         with suppress(Unavailable):
             if not await round_.step():
                 return
@@ -257,7 +257,7 @@ async def test_a_question_that_the_database_did_not_answer_is_asked_again_behind
     await ended(round_)
     half = len(asked) // 2
     assert asked[:half] == asked[half:]
-    assert half >= len(invariants.queries(""))
+    assert half >= len(questions.queries(""))
     assert round_.unanswered == set()
 
 
@@ -287,14 +287,14 @@ async def test_what_is_asked_of_what_is_new_costs_the_same_in_larger_books(ledge
     prefix, costs = ledger.database.prefix, []
     for _ in range(2):
         await deposits(ledger, 400)
-        before = await invariant_rounds._heads(ledger.database)
+        before = await rounds._heads(ledger.database)
         ids = [first.transaction.row.id for first in await deposits(ledger, 4)]
-        spans = list(zip(before, await invariant_rounds._heads(ledger.database), strict=True))
+        spans = list(zip(before, await rounds._heads(ledger.database), strict=True))
         database.rows("ANALYZE TABLE {ledger}.transactions, {ledger}.provider_operations, {ledger}.ledger_entries")
         asked = [
-            *invariants.of_commits(prefix, spans),
-            *invariants.of_chains(prefix, spans),
-            *invariants.of_transactions(prefix, ids),
+            *questions.of_commits(prefix, spans),
+            *questions.of_chains(prefix, spans),
+            *questions.of_transactions(prefix, ids),
         ]
         costs.append({name: await rows_read(ledger, query) for name, query in asked})
     assert costs[0] == costs[1]

@@ -1,7 +1,4 @@
-"""What must hold of the books at any moment, as named queries that answer the rows which break them.
-
-Asked of everything at once here, in pieces or of what is new only in `penpay/invariant_rounds.py`.
-"""
+"""The rules of `sql/invariants.sql` as statements: about everything, parts of the chains, or some transactions."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

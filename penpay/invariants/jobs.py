@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import structlog
 
 from actors.periodic import Job
-from penpay import invariant_rounds, invariants
 from penpay.adapters.database import Database
 from penpay.adapters.metrics import Metrics
 from penpay.domain.errors import Unavailable
 from penpay.domain.overview import Check
+from penpay.invariants import rounds
+from penpay.invariants.questions import Broken
 from penpay.ports import Clock
 
 log = structlog.get_logger()
@@ -45,8 +46,8 @@ class InvariantJobs:
         self._metrics = metrics
         self._every_s = every_s
         self._sleep = sleep
-        self._news = invariant_rounds.News(database)
-        self._round: invariant_rounds.Round | None = None
+        self._news = rounds.News(database)
+        self._round: rounds.Round | None = None
         self._of_news: Mapping[str, int] = {}
         self._of_all: dict[str, int] = {}
         self.last_check: Check | None = None
@@ -57,7 +58,7 @@ class InvariantJobs:
 
     async def of_all(self) -> str:
         """Every invariant over everything, in pieces with pauses. A round that takes long goes on in the next call."""
-        self._round = self._round or invariant_rounds.Round(self._database)
+        self._round = self._round or rounds.Round(self._database)
         end_s = self._clock.monotonic_s() + min(TURN_S, self._every_s)
         while (began_s := self._clock.monotonic_s()) < end_s:
             try:
@@ -74,7 +75,7 @@ class InvariantJobs:
     async def _rest(self, began_s: float, *, at_most_s: float = math.inf) -> None:
         await self._sleep(min((self._clock.monotonic_s() - began_s) * (1 / SHARE - 1), at_most_s))
 
-    def _ended(self, round_: invariant_rounds.Round) -> str:
+    def _ended(self, round_: rounds.Round) -> str:
         """What was not answered is as it was known to be, if it was."""
         unknown, found = round_.unanswered, _counts(round_.broken)
         before = {name: count for name, count in self._of_all.items() if name in unknown}
@@ -103,5 +104,5 @@ class InvariantJobs:
         return f"broken: {', '.join(broken)}" if broken else f"{len(found)} hold"
 
 
-def _counts(found: invariants.Broken) -> dict[str, int]:
+def _counts(found: Broken) -> dict[str, int]:
     return {name: len(rows) for name, rows in found.items()}

@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
-from penpay import invariants
 from penpay.adapters.database import PROOFS, Database
 from penpay.domain.errors import Unavailable
 from penpay.domain.ids import is_ulid
-from penpay.invariants import OF_ALL, OF_THE_CLOCK, Broken, Head, Span
+from penpay.invariants import questions
+from penpay.invariants.questions import OF_ALL, OF_THE_CLOCK, Broken, Head, Span
 
 IDS_MAX = 200
 """Transactions that one statement names. Pieces are small: a payment waits for the core that reads them."""
@@ -43,19 +43,19 @@ class News:
         heads = {head.chain: head for head in await _heads(self._database)}
         self._seen = self._seen or heads
         spans = [(self._seen.get(name, Head(name, 0, 0, 0)), head) for name, head in heads.items()]
-        touched = await self._database.rows(invariants.about(self._queries("touched"), prefix, spans), lane=PROOFS)
+        touched = await self._database.rows(questions.about(self._queries("touched"), prefix, spans), lane=PROOFS)
         ids = sorted(id_ for (id_,) in touched if is_ulid(id_))
-        asked = [*self._again, *invariants.of_commits(prefix, spans), *_of_chains(prefix, spans)]
+        asked = [*self._again, *questions.of_commits(prefix, spans), *_of_chains(prefix, spans)]
         for first in range(0, len(ids), IDS_MAX):
-            asked += invariants.of_transactions(prefix, ids[first : first + IDS_MAX])
-        broken = _nothing(invariants.queries(prefix).keys() - OF_ALL)
+            asked += questions.of_transactions(prefix, ids[first : first + IDS_MAX])
+        broken = _nothing(questions.queries(prefix).keys() - OF_ALL)
         again: defaultdict[str, list[Question]] = defaultdict(list)
         for name, query in asked:
             await asyncio.sleep(within_s / len(asked))
-            found = await invariants.rows(self._database, query)
+            found = await questions.rows(self._database, query)
             if found and name not in OF_THE_CLOCK:
                 again[name].append((name, query))
-            broken[name] = list(dict.fromkeys([*broken[name], *found]))[: invariants.ROWS_MAX]
+            broken[name] = list(dict.fromkeys([*broken[name], *found]))[: questions.ROWS_MAX]
         self._seen = heads
         self._again = [question for some in again.values() for question in some[:AGAIN_MAX]]
         return broken
@@ -78,7 +78,7 @@ class Round:
         """The last transaction that is asked about; None before the chains were."""
         self._newest = ""
         """The last one of the round."""
-        self.broken = _nothing(invariants.queries(database.prefix))
+        self.broken = _nothing(questions.queries(database.prefix))
         """By name, with what was found so far."""
         self.unanswered: set[str] = set()
         """Names of questions that were not answered twice: nobody knows whether these hold."""
@@ -90,14 +90,14 @@ class Round:
             return False
         name, query = question
         try:
-            found = await invariants.rows(self._database, query)
+            found = await questions.rows(self._database, query)
         except Unavailable:
             if self._is_once_more:
                 self.unanswered.add(name)
             else:
                 self._put_off.append(question)
             raise
-        self.broken[name] = [*self.broken[name], *found][: invariants.ROWS_MAX]
+        self.broken[name] = [*self.broken[name], *found][: questions.ROWS_MAX]
         return True
 
     async def _more(self) -> Question | None:
@@ -109,12 +109,12 @@ class Round:
             whole = [(Head(head.chain, 0, 0, 0), head) for head in await _heads(self._database)]
             newest = await self._database.rows(self._queries("newest_transaction"), lane=PROOFS)
             self._newest = "".join(id_ for (id_,) in newest)
-            self._questions, self._after = chain(invariants.at_once(prefix), _of_chains(prefix, whole)), ""
+            self._questions, self._after = chain(questions.at_once(prefix), _of_chains(prefix, whole)), ""
         else:
             page = self._queries("transactions_behind", after=self._after, newest=self._newest, limit=IDS_MAX)
             ids = [id_ for (id_,) in await self._database.rows(page, lane=PROOFS)]
             if ids:
-                self._questions, self._after = iter(invariants.of_transactions(self._database.prefix, ids)), ids[-1]
+                self._questions, self._after = iter(questions.of_transactions(self._database.prefix, ids)), ids[-1]
             else:
                 self._questions, self._is_once_more = iter(self._put_off), True
         return next(self._questions, None)
@@ -125,7 +125,7 @@ def _of_chains(prefix: str, spans: Sequence[Span]) -> Iterator[Question]:
     longest = max((new - old for begin, end in spans for old, new in zip(begin[1:], end[1:], strict=True)), default=0)
     for done in range(0, longest, ROWS_MAX):
         piece = [(begin.towards(end, done), begin.towards(end, done + ROWS_MAX)) for begin, end in spans]
-        yield from invariants.of_chains(prefix, piece)
+        yield from questions.of_chains(prefix, piece)
 
 
 async def _heads(database: Database) -> Sequence[Head]:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from penpay import invariant_rounds
-from penpay.app.invariant_jobs import NEWS_S, REST_MAX_S, SHARE, TURN_S, InvariantJobs
 from penpay.domain.errors import Unavailable
+from penpay.invariants import rounds
+from penpay.invariants.jobs import NEWS_S, REST_MAX_S, SHARE, TURN_S, InvariantJobs
 from tests.ledger.test_anchors import StandingClock
 
 EVERY_S = 60.0
@@ -66,8 +66,8 @@ class Gauges:
 @pytest.fixture
 def house(monkeypatch):
     books = Books()
-    monkeypatch.setattr(invariant_rounds, "Round", lambda _database: Round(books))
-    monkeypatch.setattr(invariant_rounds, "News", lambda _database: News(books))
+    monkeypatch.setattr(rounds, "Round", lambda _database: Round(books))
+    monkeypatch.setattr(rounds, "News", lambda _database: News(books))
     gauges = Gauges()
     return books, InvariantJobs(None, books.clock, gauges, every_s=EVERY_S, sleep=books.sleep), gauges
 
@@ -128,7 +128,7 @@ async def test_what_is_found_is_told_before_the_round_is_over_and_holds_until_on
 
 async def test_a_round_goes_on_where_the_database_went_away(house, monkeypatch):
     books, jobs, _ = house
-    monkeypatch.setattr(invariant_rounds, "Round", lambda _database: lost)
+    monkeypatch.setattr(rounds, "Round", lambda _database: lost)
     lost = Round(books)
     step = lost.step
 
