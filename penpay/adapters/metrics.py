@@ -74,6 +74,18 @@ class Metrics:
         self._violations = Gauge(
             "penpay_invariant_violations", "Rows that break an invariant", ("name",), registry=registry
         )
+        self._unanswered = Gauge(
+            "penpay_invariant_unanswered",
+            "1 where the database did not answer the last round over everything",
+            ("name",),
+            registry=registry,
+        )
+        self._asked = Gauge(
+            "penpay_invariants_asked_timestamp_seconds",
+            "When questions about what is new, or about everything, last went through; the node's beginning before",
+            ("of",),
+            registry=registry,
+        )
 
     def _providers(self) -> None:
         registry = self.registry
@@ -213,6 +225,15 @@ class Metrics:
         """Rows that break each invariant; all names every time, zeros included."""
         for name, count in counts.items():
             self._violations.labels(name).set(count)
+
+    def invariants_unanswered(self, counts: Mapping[str, int]) -> None:
+        """1 for each invariant of which nobody knows whether it holds; all names every time, zeros included."""
+        for name, count in counts.items():
+            self._unanswered.labels(name).set(count)
+
+    def invariants_asked(self, of: str, at: datetime) -> None:
+        """Every question about what is new (`news`), or about `everything`, was asked."""
+        self._asked.labels(of).set(at.timestamp())
 
     def float_seen(self, *, account: str, currency: str, minor: int) -> None:
         """A provider's balance as last seen."""

@@ -1,5 +1,7 @@
 """How much of the time a running node asks about everything, and what it says when either kind found a rule broken."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from penpay.domain.errors import Unavailable
@@ -9,6 +11,7 @@ from tests.ledger.test_anchors import StandingClock
 
 EVERY_S = 60.0
 QUESTIONS = 40
+BEGIN_AT = datetime(2026, 11, 29, 2, tzinfo=UTC)
 
 
 class Books:
@@ -16,6 +19,7 @@ class Books:
 
     def __init__(self):
         self.clock = StandingClock()
+        self.clock.now = lambda: BEGIN_AT + timedelta(seconds=self.clock.now_s)
         self.cost_s = 0.0
         self.of_all, self.of_news = {}, {}
         self.unanswered = set()
@@ -57,10 +61,16 @@ class News:
 
 class Gauges:
     def __init__(self):
-        self.shown = {}
+        self.shown, self.unanswered, self.asked = {}, {}, {}
 
     def violations(self, counts):
         self.shown = dict(counts)
+
+    def invariants_unanswered(self, counts):
+        self.unanswered = dict(counts)
+
+    def invariants_asked(self, of, at):
+        self.asked[of] = at
 
 
 @pytest.fixture
@@ -174,3 +184,40 @@ async def test_what_was_never_answered_is_nothing_that_holds(house):
     books.unanswered = {"sums"}
     assert await jobs.of_all() == "1 hold; not answered: sums"
     assert gauges.shown == {"chains": 0}
+
+
+async def test_when_each_kind_last_went_through_is_told_from_the_beginning_of_the_node_on(house):
+    books, jobs, gauges = house
+    assert gauges.asked == {"everything": BEGIN_AT, "news": BEGIN_AT}
+    books.cost_s = SHARE * TURN_S / QUESTIONS * 1.01
+    assert (await jobs.of_all()).startswith("going on")
+    assert gauges.asked == {"everything": BEGIN_AT, "news": BEGIN_AT}
+    await jobs.of_all()
+    await jobs.of_news()
+    assert gauges.asked == {"everything": books.clock.now(), "news": books.clock.now()}
+    assert books.clock.now() > BEGIN_AT
+
+
+async def test_a_look_that_never_goes_through_shows(house, monkeypatch):
+    books, jobs, gauges = house
+
+    async def away(_news, *, within_s):
+        raise Unavailable("database")
+
+    monkeypatch.setattr(News, "look", away)
+    books.clock.now_s += 600
+    with pytest.raises(Unavailable):
+        await jobs.of_news()
+    assert gauges.asked["news"] == BEGIN_AT
+
+
+async def test_which_rules_were_not_answered_is_told_when_the_round_ends_and_until_they_are(house):
+    books, jobs, gauges = house
+    await jobs.of_all()
+    assert gauges.unanswered == {"sums": 0, "chains": 0}
+    books.unanswered = {"sums"}
+    await jobs.of_all()
+    assert gauges.unanswered == {"sums": 1, "chains": 0}
+    books.unanswered = set()
+    await jobs.of_all()
+    assert gauges.unanswered == {"sums": 0, "chains": 0}

@@ -169,7 +169,10 @@ async def test_an_attack_moves_the_series_that_its_alert_looks_at(stage: Stage, 
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("alert", ["PenPayDollarsLow", "PenPayShillingsLow", "PenPayDerivAway"])
+@pytest.mark.parametrize(
+    "alert",
+    ["PenPayDollarsLow", "PenPayShillingsLow", "PenPayDerivAway", "PenPayNewsNotAsked", "PenPayBooksNotAsked"],
+)
 async def test_a_gauge_is_there_before_anything_is_wrong(stage: Stage, alert: str):
     """An alert on a series that appears with the trouble would be an alert on nothing."""
     (rule,) = [one for one in RULES if one["alert"] == alert]
