@@ -30,9 +30,10 @@ LANES: Final[Mapping[str, int]] = {GENERAL: 6, CALLBACKS: 1, LEDGER: 4, RAILS: 2
 PATIENCE_S: Final[Mapping[str, float]] = {PROOFS: 120.0, CALLBACKS: 3.0}
 """How long a statement may take, if not as long as elsewhere: where it reads whole tables, and where evidence is stored
 that comes once. A session that fell silent there, as after a failover, leaves time for a try on a new one."""
-WAIT_S: Final[Mapping[str, float]] = {GENERAL: 8.0, CALLBACKS: 8.0}
-"""How long a caller waits in all, for a session and all tries: behind these lanes is somebody who waits for an answer,
-and a server that hangs must not keep them. A writer knows better by itself when to give up."""
+WAIT_S: Final[Mapping[str, float]] = {GENERAL: 8.0, CALLBACKS: 8.0, PROOFS: 120.0}
+"""How long a caller waits in all, for a session and all tries: somebody waits for an answer, and a server that hangs
+must not keep them; and what reads whole tables is not begun anew when one try took all the time. A writer knows better
+by itself when to give up."""
 SEVERAL: Final = frozenset({LEDGER, RAILS})
 """Lanes whose sessions take several statements in one round trip: a busy writer's time goes into round trips."""
 ATTEMPTS: Final = 5
@@ -157,7 +158,7 @@ class Database:
             raise Unavailable("database") from error
 
     async def rows(self, statement: str, *, lane: str = GENERAL) -> tuple[Row, ...]:
-        """Read outside a transaction; tried once more on a new session. Raises `Unavailable`."""
+        """Read outside a transaction; again after a lost session. Raises `Unavailable`."""
         return await self._again(lambda connection: connection.rows(statement), lane)
 
     async def write(self, statement: str, *, lane: str = GENERAL) -> int:

@@ -1,6 +1,7 @@
 """Sessions of the database, and what the driver's errors mean."""
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -27,8 +28,8 @@ _SESSION = (
 )
 STATEMENT_TIMEOUT_S = 20.0
 """Far beyond what any statement of the daily business takes."""
-_IDLE_TRANSACTION = "SET SESSION idle_transaction_timeout = 15"
-"""MariaDB only: a paused owner's open transaction does not hold its fence for ever. MySQL answers 1193."""
+_SERVER_LATER_S = 1.0
+"""A server's own limit is longer by this: whoever waits gives up first, so that what it means is one case."""
 
 DEADLOCK = frozenset({1213})
 LOCK_TIMEOUT = frozenset({1205, 1020, 3572, 1969, 3024, 1317})
@@ -135,7 +136,7 @@ class Connection:
         try:
             for statement in _SESSION:
                 await connection.query(statement)
-            await connection.set_if_known(_IDLE_TRANSACTION)
+            await connection._limit(statement_timeout_s + _SERVER_LATER_S)
         except BaseException as error:
             session.close()
             if isinstance(error, ConnectionLost):
@@ -195,13 +196,21 @@ class Connection:
         assert len(answers) == len(statements), "each statement is answered, the COMMIT as well"
         return [rows for _, rows in answers]
 
-    async def set_if_known(self, statement: str) -> None:
-        """A setting that only some servers have."""
-        try:
-            await self.query(statement)
-        except StoreError as error:
-            if error.args[0] != UNKNOWN_VARIABLE:
-                raise
+    async def _limit(self, statement_s: float) -> None:
+        """What the server itself ends. It does not notice that nobody waits for a statement any more.
+
+        MariaDB: also an open transaction that a paused owner holds its fence with. MySQL has only a limit for reading.
+        """
+        on_mariadb = f"SET SESSION idle_transaction_timeout = 15, max_statement_time = {statement_s:.3f}"
+        on_mysql = f"SET SESSION max_execution_time = {math.ceil(statement_s * 1000)}"
+        for statement in (on_mariadb, on_mysql):
+            try:
+                await self.query(statement)
+            except StoreError as error:
+                if error.args[0] != UNKNOWN_VARIABLE:
+                    raise
+            else:
+                return
 
     async def rows(self, statement: str) -> tuple[Row, ...]:
         """Run one reading statement and answer all its rows."""

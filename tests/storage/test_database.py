@@ -10,8 +10,8 @@ import pytest
 from pymysql.err import IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
 from penpay.adapters.batching import Batcher
-from penpay.adapters.database import CALLBACKS, GENERAL, LANES, Database
-from penpay.adapters.mysql import STATEMENT_TIMEOUT_S, Connection, Dsn, translated
+from penpay.adapters.database import CALLBACKS, GENERAL, LANES, PATIENCE_S, PROOFS, WAIT_S, Database
+from penpay.adapters.mysql import STATEMENT_TIMEOUT_S, UNKNOWN_VARIABLE, Connection, Dsn, translated
 from penpay.domain.errors import StoreError, Unavailable
 from penpay.ports import CheckViolated, ConnectionLost, Deadlock, Duplicate, LockTimeout
 from tests.harness.liar import liar
@@ -134,6 +134,62 @@ async def test_a_callback_outlives_the_session_that_fell_silent(database, tmp_pa
         wire.hush()  # as after a failover: who is connected hears nothing more, who connects anew is served
         assert await store.write("DO 0", lane=CALLBACKS) == 0
         store.close()
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_the_server_goes_on_with_nothing_that_nobody_waits_for(database, monkeypatch, lane):
+    monkeypatch.setitem(PATIENCE_S, lane, 0.2)
+    store = Database(database.url, prefix=database.prefix, wait_s={lane: 0.2})
+    edges = f"{database.prefix}ledger.allowed_edges"
+    endless = f"SELECT COUNT(*) FROM {', '.join(f'{edges} e{number}' for number in range(9))}"
+    with pytest.raises(Unavailable):
+        await store.rows(endless, lane=lane)
+    store.close()
+
+    def running():
+        return database.rows("SELECT ID FROM information_schema.PROCESSLIST WHERE INFO = %s", (endless,))
+
+    try:
+        async with asyncio.timeout(20):
+            while running():
+                await asyncio.sleep(0.05)
+    finally:
+        for (number,) in running():
+            database.rows(f"KILL {number}")
+
+
+async def test_a_server_that_knows_another_limit_is_given_that_one(database, monkeypatch):
+    """MySQL refuses a statement that sets what it does not know, and knows how long one may read."""
+    asked, ask = [], Connection.query
+
+    async def as_mysql(connection, statement, **how):
+        asked.append(statement)
+        if "max_statement_time" in statement:
+            raise StoreError(UNKNOWN_VARIABLE, "Unknown system variable 'idle_transaction_timeout'")
+        return await ask(connection, statement, **how)
+
+    monkeypatch.setattr(Connection, "query", as_mysql)
+    connection = await Connection.open(Dsn.parse(database.url), statement_timeout_s=2.5)
+    assert await connection.rows("SELECT 1") == ((1,),)
+    assert asked[-1] == "SET SESSION max_execution_time = 3500"  # in milliseconds; this server knows neither
+    connection.close()
+
+
+async def test_what_reads_whole_tables_and_is_not_answered_in_time_is_not_begun_anew(database, monkeypatch):
+    for table in (PATIENCE_S, WAIT_S):
+        monkeypatch.setitem(table, PROOFS, table.get(PROOFS, 1e9) / 600)
+    asked, ask = [], Connection.rows
+
+    async def noting(connection, statement):
+        asked.append(statement)
+        return await ask(connection, statement)
+
+    monkeypatch.setattr(Connection, "rows", noting)
+    store = Database(database.url, prefix=database.prefix)
+    with pytest.raises(Unavailable):
+        await store.rows("SELECT SLEEP(60)", lane=PROOFS)
+    store.close()
+    assert asked == ["SELECT SLEEP(60)"]
 
 
 async def test_a_full_lane_is_unavailable_and_starves_no_other(store):
