@@ -5,10 +5,13 @@ Labels are few and closed: never an id, a phone or an address.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 
+Asked = Literal["news", "everything"]
+"""What a round of the invariants is about."""
 _FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _PROVIDER_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
 _STAGE_S = (0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 900, 3600, 21600, 86400)
@@ -82,10 +85,12 @@ class Metrics:
         )
         self._asked = Gauge(
             "penpay_invariants_asked_timestamp_seconds",
-            "When questions about what is new, or about everything, last went through; the node's beginning before",
+            "When all questions about what is new, or about everything, were last asked; 0 before the first time",
             ("of",),
             registry=registry,
         )
+        for of in get_args(Asked):  # an alert must not look at nothing until the first time, which may never come
+            self._asked.labels(of)
 
     def _providers(self) -> None:
         registry = self.registry
@@ -231,7 +236,7 @@ class Metrics:
         for name, count in counts.items():
             self._unanswered.labels(name).set(count)
 
-    def invariants_asked(self, of: str, at: datetime) -> None:
+    def invariants_asked(self, of: Asked, at: datetime) -> None:
         """Every question about what is new (`news`), or about `everything`, was asked."""
         self._asked.labels(of).set(at.timestamp())
 

@@ -17,8 +17,6 @@ from penpay.ports import Clock
 
 log = structlog.get_logger()
 
-NEWS, EVERYTHING = "news", "everything"
-"""What a kind of round is about, for the gauges."""
 NEWS_S = 5.0
 SHARE = 0.01
 """Of the time goes into questions about everything: they cost what the books have grown to, and payments wait."""
@@ -53,8 +51,6 @@ class InvariantJobs:
         self._of_news: Mapping[str, int] = {}
         self._of_all: dict[str, int] = {}
         self.last_check: Check | None = None
-        for of in (NEWS, EVERYTHING):  # or an alert would look at nothing until the first time, which may never come
-            metrics.invariants_asked(of, clock.now())
 
     def periodic(self) -> Sequence[tuple[str, Job, float]]:
         """Name, job, pause."""
@@ -86,7 +82,7 @@ class InvariantJobs:
         known = {name: count for name, count in found.items() if count or name not in unknown}
         self._of_all, self._round = before | known, None
         self._metrics.invariants_unanswered({name: int(name in unknown) for name in found})
-        self._metrics.invariants_asked(EVERYTHING, self._clock.now())
+        self._metrics.invariants_asked("everything", self._clock.now())
         said = self._report(self._of_all)
         if not unknown:
             return said
@@ -96,7 +92,7 @@ class InvariantJobs:
     async def of_news(self) -> str:
         """Every invariant that can be, over what was done since the last look, and what that found broken."""
         self._of_news = _counts(await self._news.look(within_s=NEWS_S / 2))
-        self._metrics.invariants_asked(NEWS, self._clock.now())
+        self._metrics.invariants_asked("news", self._clock.now())
         return self._report(self._of_news)
 
     def _report(self, found: Mapping[str, int]) -> str:
