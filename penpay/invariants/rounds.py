@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from penpay.adapters.database import PROOFS, Database
-from penpay.domain.errors import Unavailable
 from penpay.domain.ids import is_ulid
 from penpay.invariants import questions
 from penpay.invariants.questions import OF_ALL, OF_THE_CLOCK, Broken, Head, Span
@@ -73,6 +72,7 @@ class Round:
         self._queries = database.queries("invariants")
         self._questions: Iterator[Question] = iter(())
         self._put_off: list[Question] = []
+        self._unanswered: list[Question] = []
         self._is_once_more = False
         self._after: str | None = None
         """The last transaction that is asked about; None before the chains were."""
@@ -80,23 +80,22 @@ class Round:
         """The last one of the round."""
         self.broken = _nothing(questions.queries(database.prefix))
         """By name, with what was found so far."""
-        self.unanswered: set[str] = set()
+
+    @property
+    def unanswered(self) -> set[str]:
         """Names of questions that were not answered twice: nobody knows whether these hold."""
+        return {name for name, _ in self._unanswered}
 
     async def step(self) -> bool:
-        """Ask the next question; False when none is left. Raises `Unavailable`, and may be called again."""
+        """Ask the next question; False when none is left. Raises `Unavailable`. After any end it may be asked again."""
         question = next(self._questions, None) or await self._more()
         if question is None:
             return False
         name, query = question
-        try:
-            found = await questions.rows(self._database, query)
-        except Unavailable:
-            if self._is_once_more:
-                self.unanswered.add(name)
-            else:
-                self._put_off.append(question)
-            raise
+        behind = self._unanswered if self._is_once_more else self._put_off
+        behind.append(question)  # before it is asked: silence, a refusal or a restart in between is no answer either
+        found = await questions.rows(self._database, query)
+        behind.pop()
         self.broken[name] = [*self.broken[name], *found][: questions.ROWS_MAX]
         return True
 

@@ -12,7 +12,7 @@ from actors.deposit_flow import DEPOSIT
 from actors.recording import unit_of
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Decision, Occasion, Operation
-from penpay.domain.errors import Unavailable
+from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.money import kes
 from penpay.domain.unit import OperationState, UnitOfWork
 from penpay.invariants import questions, rounds
@@ -226,7 +226,10 @@ async def test_a_round_ends_however_fast_transactions_come(ledger, monkeypatch):
     pytest.fail("it reads what came behind its beginning, and never ends")
 
 
-def unanswered(monkeypatch, names: Sequence[str], times: int) -> list[str]:
+AWAY = Unavailable("database")
+
+
+def unanswered(monkeypatch, names: Sequence[str], times: int, error: BaseException = AWAY) -> list[str]:
     """The database does not answer these so many times. What it was asked."""
     asked, answer = [], questions.rows
     texts = {query: name for name, query in questions.queries("").items()}
@@ -235,16 +238,16 @@ def unanswered(monkeypatch, names: Sequence[str], times: int) -> list[str]:
         name = texts.get(query.replace(database.prefix, ""), "")
         asked.append(name or query)
         if (name in names or not names) and asked.count(name or query) <= times:
-            raise Unavailable("database")
+            raise error
         return await answer(database, query)
 
     monkeypatch.setattr(questions, "rows", sometimes)
     return asked
 
 
-async def ended(round_: Round) -> None:
+async def ended(round_: Round, error: BaseException = AWAY) -> None:
     for _ in range(4 * len(questions.queries(""))):
-        with suppress(Unavailable):
+        with suppress(type(error)):
             if not await round_.step():
                 return
     pytest.fail("it never ends")
@@ -271,6 +274,21 @@ async def test_what_takes_the_database_too_long_keeps_no_other_question_waiting(
     assert asked.count("i21_balance_differs") == 2
     broken = {name for name, rows in round_.broken.items() if rows}
     assert broken == {"i14_illegal_step", "i15_row_differs_from_history"}
+
+
+@pytest.mark.parametrize("error", [StoreError(3, "Error writing file"), asyncio.CancelledError()], ids=type)
+async def test_a_question_that_was_refused_or_cut_off_is_asked_again_too_and_not_taken_to_hold(
+    ledger, monkeypatch, error
+):
+    await deposits(ledger, 1)
+    asked = unanswered(monkeypatch, ("i21_balance_differs",), times=1, error=error)
+    round_ = Round(ledger.database)
+    await ended(round_, error)
+    assert [asked.count("i21_balance_differs"), round_.unanswered] == [2, set()]
+    unanswered(monkeypatch, ("i21_balance_differs",), times=2, error=error)
+    round_ = Round(ledger.database)
+    await ended(round_, error)
+    assert round_.unanswered == {"i21_balance_differs"}
 
 
 async def rows_read(ledger, query: str) -> int:
