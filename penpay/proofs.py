@@ -1,24 +1,28 @@
 """The checks of `penpay check` and `penpay audit verify`, from settings alone: they run without a node."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from config.sections import DatabaseSettings, Settings
 from penpay import audit
 from penpay.adapters.anchor_files import AnchorFiles
-from penpay.adapters.database import Database
+from penpay.adapters.database import PROOFS, Database
+from penpay.domain.errors import StoreError
 from penpay.invariants import questions
+from penpay.invariants.questions import Rows
+
+PATIENCE_S = 600.0
+"""A person who waits for an answer gives the database five times as long for it as a node that asks by itself."""
 
 
-def _database(settings: Settings) -> Database:
-    return Database(settings.database.url.get_secret_value(), prefix=settings.database.prefix)
-
-
-async def invariants_of(settings: Settings) -> Mapping[str, Sequence[tuple[object, ...]]]:
-    """Every invariant with the rows that break it. Raises `Unavailable`."""
-    database = _database(settings)
+async def invariants_of(settings: Settings, *, say: Callable[[str], None]) -> Mapping[str, Rows | StoreError]:
+    """Every invariant with the rows that break it, or why nobody knows. Raises `Unavailable`."""
+    within = {PROOFS: PATIENCE_S}
+    database = Database(
+        settings.database.url.get_secret_value(), prefix=settings.database.prefix, patience_s=within, wait_s=within
+    )
     try:
-        return await questions.check(database)
+        return await questions.check(database, say=say)
     finally:
         database.close()
 

@@ -120,6 +120,7 @@ class Database:
         dice: random.Random | None = None,
         acquire_timeout_s: float = 5.0,
         lanes: Mapping[str, int] = LANES,
+        patience_s: Mapping[str, float] = PATIENCE_S,
         wait_s: Mapping[str, float] = WAIT_S,
     ) -> None:
         self.dsn = Dsn.parse(url)
@@ -132,7 +133,7 @@ class Database:
                 self.dsn,
                 size,
                 acquire_timeout_s=acquire_timeout_s,
-                statement_timeout_s=PATIENCE_S.get(name, STATEMENT_TIMEOUT_S),
+                statement_timeout_s=patience_s.get(name, STATEMENT_TIMEOUT_S),
                 several=name in SEVERAL,
             )
             for name, size in lanes.items()

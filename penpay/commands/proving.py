@@ -40,26 +40,35 @@ def explain(
 
 
 def check(*, as_json: Json = False) -> None:
-    """Run every invariant as a query that must return no rows; 1 when one is broken."""
+    """Run every invariant as a query that must return no rows; 1 when one is broken, or the database did not answer."""
     import orjson  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
     from rich.markup import escape  # noqa: PLC0415
 
     from config.settings import load_settings  # noqa: PLC0415
+    from penpay.domain.errors import StoreError, Unavailable  # noqa: PLC0415
     from penpay.proofs import invariants_of  # noqa: PLC0415
 
-    found = asyncio.run(invariants_of(load_settings(os.environ)))
-    broken = {name: rows for name, rows in found.items() if rows}
+    with Console(stderr=True).status("asking") as status:
+        found = asyncio.run(invariants_of(load_settings(os.environ), say=status.update))
+    lines = []
+    for name, rows in found.items():
+        if isinstance(rows, Unavailable):
+            lines.append(f"[red]NOT ANSWERED[/] {name}: the database did not answer in time")
+        elif isinstance(rows, StoreError):
+            lines.append(f"[red]NOT ANSWERED[/] {name}: the database refused: {escape(str(rows))}")
+        elif rows:
+            lines.append(f"[red]BROKEN[/] {name}: {escape(', '.join(map(str, rows[:5])))}")
     if as_json:
-        counts = {name: [list(map(str, row)) for row in rows] for name, rows in found.items()}
-        typer.echo(orjson.dumps(counts).decode())
+        told = {
+            name: None if isinstance(rows, StoreError) else [list(map(str, row)) for row in rows]
+            for name, rows in found.items()
+        }
+        typer.echo(orjson.dumps(told).decode())
     else:
-        console = Console()
-        for name, rows in broken.items():
-            first = escape(", ".join(str(row) for row in rows[:5]))
-            console.print(f"[red]BROKEN[/] {name}: {first}", highlight=False)
-        console.print(f"{len(found) - len(broken)} of {len(found)} invariants hold", highlight=False)
-    raise typer.Exit(CHECK_FAILED if broken else 0)
+        for line in [*lines, f"{len(found) - len(lines)} of {len(found)} invariants hold"]:
+            Console().print(line, highlight=False, soft_wrap=True)
+    raise typer.Exit(CHECK_FAILED if lines else 0)
 
 
 def is_key(text: str) -> str:

@@ -1,13 +1,14 @@
 """The rules of `sql/invariants.sql` as statements: about everything, parts of the chains, or some transactions."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from penpay.adapters.database import PROOFS, Database
 from penpay.adapters.ledger_rows import POSTING_ID_STEP
 from penpay.adapters.sql_text import literal, parsed, with_schemas
 from penpay.data import data_dir
+from penpay.domain.errors import StoreError
 from penpay.domain.review_kinds import HOLDING, WATCHED
 from penpay.domain.unit import OperationKind
 
@@ -29,7 +30,9 @@ OF_THE_CLOCK = frozenset(
     {"i12_woken_late", "i13_unknown_for_hours", "i17_evidence_waits", "i29_outbox_stuck", "i30_call_after_freeze"}
 )
 """What keys find whenever it was written, so that every round asks it of everything."""
-Broken = Mapping[str, Sequence[tuple[object, ...]]]
+Rows = Sequence[tuple[object, ...]]
+"""Of those that break a rule the first ones: none where it holds."""
+Broken = Mapping[str, Rows]
 _ALL = {
     "postings": "{ledger}.postings",
     "entries": "{ledger}.ledger_entries",
@@ -72,13 +75,27 @@ def queries(prefix: str) -> Mapping[str, str]:
     return {name: _of(_ALL, text, prefix) for name, text in _texts().items()}
 
 
-async def check(database: Database, *, only: Sequence[str] = ()) -> Broken:
-    """Ask all of them of everything, or those named; broken rows by name, none where it holds. Raises `Unavailable`."""
-    asked = {name: query for name, query in queries(database.prefix).items() if not only or name in only}
-    return {name: await rows(database, query) for name, query in asked.items()}
+async def check(
+    database: Database, *, only: Sequence[str] = (), say: Callable[[str], None] = lambda _: None
+) -> Mapping[str, Rows | StoreError]:
+    """Ask all of them of everything, or those named; by name what was found, or why there was no answer.
+
+    `say` is told each name before it is asked. Raises `Unavailable` when there is no database to ask.
+    """
+    await database.rows("SELECT 1", lane=PROOFS)
+    found: dict[str, Rows | StoreError] = {}
+    for name, query in queries(database.prefix).items():
+        if only and name not in only:
+            continue
+        say(name)
+        try:
+            found[name] = await rows(database, query)
+        except StoreError as error:
+            found[name] = error
+    return found
 
 
-async def rows(database: Database, query: str) -> Sequence[tuple[object, ...]]:
+async def rows(database: Database, query: str) -> Rows:
     """The first rows that break an invariant. Raises `Unavailable`."""
     some = f"SELECT * FROM ({query}) broken LIMIT {ROWS_MAX}"  # noqa: S608 - both parts are our own
     return await database.rows(some, lane=PROOFS)

@@ -60,7 +60,7 @@ class Books:
     def broken(self) -> set[str]:
         """The invariants that do not hold, whoever works or not."""
         found = json.loads(self.penpay("check", "--json").said)
-        return {name for name, rows in found.items() if rows} - WAITING
+        return {name for name, rows in found.items() if rows != []} - WAITING
 
     def chains(self) -> list[tuple[str, int]]:
         """Chains of audited units with their lengths, the longest first."""
