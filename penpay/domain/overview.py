@@ -1,6 +1,6 @@
 """What whoever is on duty asks first: what needs a decision, what is broken, what is getting old, which rail is ill."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -102,19 +102,25 @@ NOTHING_KNOWN: Mapping[str, Any] = dict.fromkeys(("transactions", "oldest", "rev
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The last run of the invariants: rows that break each."""
+    """What is known of the invariants: rows that break each, and those that the last round over everything left open.
 
-    at: datetime
+    When all questions about what is new, and about everything, were last asked; None before the first time.
+    """
+
     counts: Mapping[str, int]
+    unanswered: Collection[str]
+    news_at: datetime | None
+    everything_at: datetime | None
 
     def rendered(self, now: datetime) -> dict[str, Any]:
         """For machines."""
         broken = {name: count for name, count in sorted(self.counts.items()) if count}
         return {
-            "checked_at": time_text(self.at),
-            "age_s": _age_s(self.at, now),
-            "held": len(self.counts) - len(broken),
+            "news_age_s": _age_s(self.news_at, now) if self.news_at is not None else None,
+            "everything_age_s": _age_s(self.everything_at, now) if self.everything_at is not None else None,
+            "held": len(self.counts.keys() - broken.keys() - set(self.unanswered)),
             "broken": broken,
+            "unanswered": sorted(self.unanswered),
         }
 
 

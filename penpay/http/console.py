@@ -57,7 +57,7 @@ class Stories(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class ConsoleDesk:
-    """What the console is answered from. `last_check`: the invariants' last run, None before the first.
+    """What the console is answered from. `last_check`: what is known of the invariants, None before the first run.
 
     `patience_s`: how long an overview waits for the database before it is told without.
     """

@@ -98,7 +98,7 @@ async def console(stores, sealer, module_database, ops_token: str) -> AsyncItera
         node="node-1",
         readiness=Readiness(),
         board=board,
-        last_check=lambda: Check(AT, {"I1": 0, "I2": 3}),
+        last_check=lambda: Check({"I1": 0, "I2": 3, "I4": 0}, unanswered=("I4",), news_at=AT, everything_at=None),
         reads=MySqlOverview(stores),
         items=MySqlSubjects(stores),
         stories=MySqlStories(stores, sealer),
@@ -159,7 +159,9 @@ async def test_the_overview_answers_the_four_questions(console: Console, custome
     assert (desk["owner_role"], desk["open"], desk["overdue"]) == ("FINANCE", 2, 1)
     assert (seen["ready"], seen["dependencies"]["redis"]["detail"]) == (True, "away: redis")
     assert seen["invariants"]["broken"] == {"I2": 3}
-    assert seen["invariants"]["held"] == 1
+    assert (seen["invariants"]["held"], seen["invariants"]["unanswered"]) == (1, ["I4"])
+    assert seen["invariants"]["news_age_s"] > 3600
+    assert seen["invariants"]["everything_age_s"] is None
     assert seen["gates"] == {"3": "at unit 7, but unit 9 was committed"}
     stages = {(one["type"], one["stage"]): (one["count"], one["oldest_s"]) for one in seen["transactions"]}
     assert stages.keys() == {("DEPOSIT", stage) for stage in ("AWAITING_PAYER", "DERIV_UNKNOWN", "IN_REVIEW")}

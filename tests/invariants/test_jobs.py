@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from penpay.domain.errors import Unavailable
 from penpay.invariants import rounds
@@ -195,6 +196,53 @@ async def test_when_each_kind_last_went_through_is_told(house):
     await jobs.of_news()
     assert gauges.asked == {"everything": books.clock.now(), "news": books.clock.now()}
     assert books.clock.now() > BEGIN_AT
+
+
+async def test_whoever_is_on_duty_sees_which_kind_went_through_when_and_what_was_not_answered(house):
+    books, jobs, _ = house
+    books.unanswered = {"sums"}
+    await jobs.of_news()
+    assert (jobs.last_check.news_at, jobs.last_check.everything_at) == (BEGIN_AT, None)
+    books.clock.now_s += 600
+    await jobs.of_all()
+    seen = jobs.last_check
+    assert (seen.news_at, seen.everything_at, seen.unanswered) == (BEGIN_AT, books.clock.now(), {"sums"})
+    books.unanswered = set()
+    await jobs.of_all()
+    assert jobs.last_check.unanswered == set()
+
+
+async def test_what_a_round_found_is_told_although_the_database_does_not_answer_the_next_question(house, monkeypatch):
+    _, jobs, gauges = house
+    step = Round.step
+
+    async def finds_and_falls_silent(round_):
+        if round_.broken["sums"]:
+            raise Unavailable("database")
+        round_.broken["sums"] = [("KES", 1)]
+        return await step(round_)
+
+    monkeypatch.setattr(Round, "step", finds_and_falls_silent)
+    with pytest.raises(Unavailable):
+        await jobs.of_all()
+    assert gauges.shown == {"sums": 1}
+
+
+async def test_the_log_tells_what_is_broken_when_that_changes_and_not_with_every_look(house):
+    books, jobs, _ = house
+    books.of_news = {"chains": [(0, 7)]}
+    with capture_logs() as told:
+        await jobs.of_news()
+        await jobs.of_news()
+        await jobs.of_all()
+        books.of_all = {"sums": [("KES", 1)]}
+        await jobs.of_all()
+        books.of_all = books.of_news = {}
+        await jobs.of_all()
+        await jobs.of_news()
+        books.of_news = {"chains": [(0, 7)]}
+        await jobs.of_news()
+    assert [one["names"] for one in told] == [["chains"], ["chains", "sums"], ["chains"], ["chains"]]
 
 
 async def test_a_look_that_never_goes_through_shows(house, monkeypatch):

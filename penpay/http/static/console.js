@@ -136,6 +136,7 @@ function card(title, tone, said, lines) {
   return el("section", { class: `card ${tone}` }, el("h2", {}, title), el("p", { class: "said" }, said), el("ul", { class: "lines" }, lines));
 }
 
+const since = (seconds) => (seconds === null ? "not yet" : `${age(seconds)} ago`);
 const UNKNOWN = "Nobody knows: the database is away";
 
 function toDecide(seen) {
@@ -156,11 +157,12 @@ function broken(seen, ill) {
     ...away.filter(([name]) => !rails.has(name) && name !== "recovery").map(([name, one]) => line(sentence(name), one.detail || "not well", one.needed ? "bad" : "warn")),
     ...Object.entries(seen.gates).map(([shard, reason]) => line(`Shard ${shard} may not send`, reason, "bad")),
     ...(seen.invariants ? Object.entries(seen.invariants.broken).map(([name, rows]) => line(`Invariant ${name}`, many(rows, "row"), "bad")) : []),
+    ...(seen.invariants ? seen.invariants.unanswered.map((name) => line(`Invariant ${name}`, "the database did not answer", "warn")) : []),
     ...ill.map((node) => line(node.path, node.state, "bad")),
   ];
   if (seen.outbox && seen.outbox.lag_s > 10) lines.push(line("Events are late", age(seen.outbox.lag_s), "warn"));
   const proof = seen.invariants
-    ? line(`${many(seen.invariants.held, "invariant holds", "invariants hold")}`, `checked ${age(seen.invariants.age_s)} ago`, seen.invariants.age_s > 900 ? "warn" : "")
+    ? line(`${many(seen.invariants.held, "invariant holds", "invariants hold")}`, `new rows asked ${since(seen.invariants.news_age_s)}, all ${since(seen.invariants.everything_age_s)}`, seen.invariants.news_age_s > 600 || seen.invariants.everything_age_s > 172800 ? "warn" : "")
     : line("Invariants", "not checked yet", "warn");
   const tone = seen.ready && !lines.some((one) => one.querySelector(".bad")) ? (lines.length ? "warn" : "good") : "bad";
   return card("What is broken?", tone, lines.length ? many(lines.length, "thing") : "Nothing", [...lines, proof]);
