@@ -10,6 +10,7 @@ import pytest
 
 from actors.deposit_flow import DEPOSIT
 from actors.recording import unit_of
+from penpay.adapters.database import PROOFS
 from penpay.domain import deposit_events as ev
 from penpay.domain.decision import Decision, Occasion, Operation
 from penpay.domain.errors import StoreError, Unavailable
@@ -185,6 +186,12 @@ async def test_what_the_clock_breaks_is_found_whenever_it_was_written(ledger, da
     late = "UPDATE {{ledger}}.transactions SET next_wake_at = '2020-01-01' WHERE id = '{id}'"
     as_root(database, late.format(id=first.transaction.row.id))
     assert await found(news.look()) == {"i12_woken_late"}
+
+
+async def test_a_question_about_everything_that_takes_its_time_keeps_no_look_at_what_is_new_waiting(ledger):
+    news = News(ledger.database)
+    async with ledger.database.connection(PROOFS):
+        assert await found(news.look()) == set()
 
 
 async def all_of(round_: Round) -> Mapping[str, Sequence[object]]:
