@@ -111,4 +111,9 @@ def _line(node: Mapping[str, Any]) -> str:
         line += f" restarts {node['restarts']}"
     if node["mailbox_depth"]:
         line += f" mailbox {node['mailbox_depth']} ({node['oldest_message_s']} s)"
+    observed = node.get("observed", {})
+    if observed.get("last"):
+        line += f" [dim]{escape(observed['last'])}[/]"
+    if observed.get("problem"):
+        line += f" [yellow]{escape(observed['problem'])}[/]"
     return line + (f" [red]{escape(node['last_failure'])}[/]" if node["last_failure"] else "")

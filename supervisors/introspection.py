@@ -73,8 +73,11 @@ def _child_node(parent: str, child: Child) -> dict[str, Any]:
     node["restarts"] = child.restarts
     node["last_failure"] = child.last_failure
     node["children"] = _children(cell)
-    if cell is not None and isinstance(cell.actor, EntityHost):
-        node.update(cell.actor.observable_state())
+    actor = cell.actor if cell is not None else None
+    if isinstance(actor, EntityHost):
+        node.update(actor.observable_state())
+    elif isinstance(child.spec, ChildSpec):
+        node["observed"] = dict(actor.observable_state()) if actor is not None else {}
     return node
 
 

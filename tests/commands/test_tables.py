@@ -124,6 +124,18 @@ def told_by_tree(console: Console) -> None:
     show_tree(console, {**member, "oldest_message_s": 0, "last_failure": MARKS, "children": []})
 
 
+def told_by_job(console: Console) -> None:
+    member = {"path": "penpay/jobs/invariants", "kind": "job", "state": "running", "restarts": 0, "mailbox_depth": 0}
+    observed = {"observed": {"runs": 7, "last": MARKS}}
+    show_tree(console, {**member, **observed, "oldest_message_s": 0, "last_failure": None, "children": []})
+
+
+def told_by_ill_actor(console: Console) -> None:
+    member = {"path": "penpay/shards/0/ledger", "kind": "ledger", "state": "running", "restarts": 0, "mailbox_depth": 0}
+    observed = {"observed": {"epoch": 3, "problem": MARKS}}
+    show_tree(console, {**member, **observed, "oldest_message_s": 0, "last_failure": None, "children": []})
+
+
 def told_by_list(console: Console) -> None:
     show_items(console, [open_item(MARKS)], AT)
 
@@ -169,6 +181,8 @@ def story(**other: Any) -> Story:
     "told",
     [
         told_by_tree,
+        told_by_job,
+        told_by_ill_actor,
         told_by_list,
         told_by_preview,
         told_by_refusal,

@@ -99,6 +99,12 @@ async def test_describe_shows_every_node_with_the_fields_of_the_contract(house, 
     assert nodes["edge"]["kind"] == "worker"
 
 
+async def test_describe_shows_what_an_actor_says_of_itself_while_there_is_one(house, tree):
+    assert tree.describe()["children"][1]["observed"] == {"remembers": 0}
+    await tree.stop_child("edge")
+    assert tree.describe()["children"][1]["observed"] == {}
+
+
 async def test_the_mailbox_of_a_busy_actor_is_visible(house, tree, until):
     house.tell("edge", "sleep")
     house.tell("edge", "waits")
