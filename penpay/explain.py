@@ -1,6 +1,7 @@
 """`penpay explain`: the whole story of one transaction, from its rows, in words for whoever is asked about it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from rich.console import Console
 from rich.markup import escape
@@ -8,15 +9,18 @@ from rich.table import Column, Table
 
 from config.sections import Settings
 from penpay.adapters.database import Database
+from penpay.adapters.overview import MySqlOverview
 from penpay.adapters.story_store import MySqlStories
+from penpay.adapters.system import SystemClock
 from penpay.app.outside import opened_sealer
 from penpay.app.rules import edge_settings_of
 from penpay.domain.accounts import TimelineStep
+from penpay.domain.overview import LATE_MAX, Late
 from penpay.domain.presentation import time_text
 from penpay.domain.review_view import Subject, actions_of, same_money_words
 from penpay.domain.story import Leg, Story
 from penpay.domain.timeline import Deadlines, without_repeats
-from penpay.review import NO_EXIT
+from penpay.review import NO_EXIT, age_text
 
 
 async def story_of(settings: Settings, transaction_id: str) -> Story | None:
@@ -26,6 +30,26 @@ async def story_of(settings: Settings, transaction_id: str) -> Story | None:
         return await MySqlStories(database, await opened_sealer(settings, database)).story(transaction_id)
     finally:
         database.close()
+
+
+async def oldest_of(settings: Settings) -> Sequence[Late]:
+    """The oldest transactions that wait for something to happen by itself. Raises `Unavailable`."""
+    database = Database(settings.database.url.get_secret_value(), prefix=settings.database.prefix)
+    try:
+        return (await MySqlOverview(database).unfinished(at=SystemClock().now(), late_max=LATE_MAX)).late
+    finally:
+        database.close()
+
+
+def show_oldest(console: Console, found: Sequence[Late], now: datetime) -> None:
+    """Which transactions an alert may have meant."""
+    columns = Column("transaction", no_wrap=True), Column("stage", overflow="fold"), Column("age", no_wrap=True)
+    table = Table(*columns, title="The oldest that are open")
+    for one in found:
+        money = f"{one.send.text()} {one.send.currency}"
+        table.add_row(one.id, f"{one.type} {one.stage}\n{money}", age_text(now - one.created_at))
+    console.print(table)
+    console.print("What waits for people: penpay review list", highlight=False)
 
 
 def deadlines_of(settings: Settings) -> Deadlines:

@@ -4,8 +4,7 @@ The preview is `penpay.domain.review_view`'s, the console shows the same. The de
 """
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 
 from rich.console import Console
 from rich.markup import escape
@@ -67,7 +66,7 @@ def show_items(console: Console, items: Sequence[Subject], now: datetime) -> Non
         asked = escape(f"{about}{item.kind}: {item.reason}\n{known}{', '.join(actions_of(one)) or NO_EXIT}")
         table.add_row(
             f"{item.id}\n{item.transaction_id}".strip(),
-            f"{due}\n{item.owner_role}, {_age(now - item.opened_at)} old",
+            f"{due}\n{item.owner_role}, {age_text(now - item.opened_at)} old",
             f"{asked}\n[red]may be the same money as another: see below[/]" if item.same_money else asked,
         )
     console.print(table)
@@ -104,6 +103,7 @@ def _same_money(console: Console, item: ReviewItem) -> None:
     console.print(f"[red]{item.kind} {item.id} {same_money_words(item)}[/]", highlight=False, soft_wrap=True)
 
 
-def _age(passed: Any) -> str:
+def age_text(passed: timedelta) -> str:
+    """For a person, to the minute."""
     minutes = int(passed.total_seconds()) // 60
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -18,9 +18,12 @@ Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 def explain(
-    transaction: Annotated[str, typer.Argument(help="The transaction's id.")], *, as_json: Json = False
+    transaction: Annotated[str, typer.Argument(help="The transaction's id.")] = "", *, as_json: Json = False
 ) -> None:
-    """Tell the story of a transaction: what is known, where the money is, what is awaited, and what happens then."""
+    """Tell the story of a transaction: what is known, where the money is, what is awaited, and what happens then.
+
+    Without one: the oldest that are open, with their ids.
+    """
     import orjson  # noqa: PLC0415 - `penpay --help` must answer at once
     from rich.console import Console  # noqa: PLC0415
 
@@ -29,6 +32,9 @@ def explain(
     from penpay.explain import deadlines_of, show, story_of  # noqa: PLC0415
 
     settings, transaction = load_settings(os.environ), transaction.strip().upper()
+    if not transaction:
+        _oldest(settings, as_json=as_json)
+        return
     story = asyncio.run(story_of(settings, transaction)) if is_ulid(transaction) else None
     if story is None:
         sys.stderr.write(f"penpay: no transaction {transaction}\n")
@@ -37,6 +43,20 @@ def explain(
         typer.echo(orjson.dumps(story.rendered(deadlines_of(settings))).decode())
     else:
         show(Console(), story, deadlines_of(settings))
+
+
+def _oldest(settings: "Settings", *, as_json: bool) -> None:
+    import orjson  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    from penpay.adapters.system import SystemClock  # noqa: PLC0415
+    from penpay.explain import oldest_of, show_oldest  # noqa: PLC0415
+
+    found, now = asyncio.run(oldest_of(settings)), SystemClock().now()
+    if as_json:
+        typer.echo(orjson.dumps([one.rendered(now) for one in found]).decode())
+    else:
+        show_oldest(Console(), found, now)
 
 
 def check(*, as_json: Json = False) -> None:

@@ -36,6 +36,18 @@ class Late:
     created_at: datetime
     updated_at: datetime
 
+    def rendered(self, now: datetime) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "id": self.id,
+            "type": self.type,
+            "stage": self.stage,
+            "send": self.send.wire(),
+            "created_at": time_text(self.created_at),
+            "updated_at": time_text(self.updated_at),
+            "age_s": _age_s(self.created_at, now),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -70,18 +82,7 @@ class Unfinished:
                 }
                 for one in self.backlog
             ],
-            "oldest": [
-                {
-                    "id": one.id,
-                    "type": one.type,
-                    "stage": one.stage,
-                    "send": one.send.wire(),
-                    "created_at": time_text(one.created_at),
-                    "updated_at": time_text(one.updated_at),
-                    "age_s": _age_s(one.created_at, now),
-                }
-                for one in self.late
-            ],
+            "oldest": [one.rendered(now) for one in self.late],
             "reviews": [
                 {
                     "owner_role": one.owner_role,

@@ -10,12 +10,14 @@ from rich.console import Console
 
 from penpay.domain.accounts import TimelineStep
 from penpay.domain.money import usd
+from penpay.domain.overview import Late
 from penpay.domain.reconciliation import Finding, Remedy, Verdict
 from penpay.domain.review import Action, Approval, ReviewItem
 from penpay.domain.review_view import Preview, Subject
 from penpay.domain.story import Story
 from penpay.domain.timeline import Deadlines
 from penpay.explain import show as show_story
+from penpay.explain import show_oldest
 from penpay.operator import show_tree
 from penpay.reconcile import Report
 from penpay.reconcile import show as show_report
@@ -77,6 +79,15 @@ def same_money_shown(console: Console, item_: ReviewItem) -> None:
     show_preview(console, Preview(item=item_, action="settle", approval="A B and C D"))
     show_preview(console, Preview(item=item_, action="settle", approval="A B and C D", refusal="no"))
     show_story(console, story(questions=[item_]), SOON)
+
+
+def test_the_oldest_open_transactions_are_shown_whole_with_their_ages() -> None:
+    console, text = on_paper(60)
+    created_at = AT - timedelta(hours=3, minutes=5)
+    show_oldest(console, [Late(TRANSACTION, "DEPOSIT", "DERIV_UNKNOWN", usd(966), created_at, AT)], AT)
+    assert TRANSACTION in text.getvalue()
+    for word in ("DEPOSIT", "DERIV_UNKNOWN", "9.66 USD", "3 h 5 min"):
+        assert word in " ".join(text.getvalue().split())
 
 
 def test_what_may_be_the_same_money_is_named_wherever_a_question_is_shown() -> None:

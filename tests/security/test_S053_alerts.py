@@ -86,6 +86,9 @@ def test_a_rule_says_how_urgent_it_is_and_where_to_begin(rule: dict[str, Any]):
     command: Any = typer.main.get_command(app)
     for word in words:
         command = command.commands[word]
+    # As it stands there: at night nobody knows yet which transaction it is.
+    assert not hasattr(command, "commands")
+    assert [one.name for one in command.params if one.required] == []
     file, _, section = rule["annotations"]["runbook"].partition("#")
     headings = re.findall(r"^#+ (.*)$", (ROOT / file).read_text(), re.MULTILINE)
     assert section in {heading.lower().replace(" ", "-") for heading in headings}
