@@ -69,6 +69,8 @@ class PeriodicActor(AsyncioActor):
 class ReadingActor(PeriodicActor):
     """A job that only reads, and takes its time over it: whoever stops the actor does not wait for it to end."""
 
+    KIND = PeriodicActor.KIND
+
     def __init__(self, name: str, job: Job, every_s: float) -> None:
         super().__init__(name, job, every_s)
         self._is_reading = False

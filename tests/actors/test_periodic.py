@@ -83,6 +83,10 @@ async def test_a_bug_in_what_it_reads_ends_it(house):
         await said(ref, "never")
 
 
+def test_each_is_a_job_in_the_tree_and_in_the_metrics():
+    assert {kind.KIND for kind in (PeriodicActor, ReadingActor)} == {"job"}
+
+
 async def test_one_that_writes_is_waited_for():
     job = Reading()
     ref = PeriodicActor.start("writing", job, HOUR_S)
