@@ -73,6 +73,10 @@ class Report:
         """Whether a person has to look."""
         return any(one.verdict in {Verdict.DIFFERS, Verdict.NOT_TOLD} for one in self.findings)
 
+    def balances(self) -> Mapping[str, Money]:
+        """What the providers told, by account, whether the books agree or not."""
+        return {one.ref: one.amount for one in self.findings if one.source == BALANCE and one.amount is not None}
+
     def as_json(self) -> dict[str, Any]:
         """For machines: all that does not agree, and counts."""
         counts = Counter((one.source, one.verdict.value) for one in self.findings)
@@ -80,6 +84,7 @@ class Report:
             "clean": is_clean(self.findings),
             "counts": {f"{source}: {verdict}": count for (source, verdict), count in sorted(counts.items())},
             "since": {source: time_text(at) for source, at in self.since.items()},
+            "balances": {account: told.wire() for account, told in self.balances().items()},
             "opened_shards": list(self.opened),
             "findings": [
                 {
@@ -216,6 +221,8 @@ def show(console: Console, report: Report) -> None:
         parts = [f"{counts[source, verdict]} {verdict}" for verdict in Verdict if counts[source, verdict]]
         nothing = f"nothing since {time_text(report.since[source])}" if source in report.since else "nothing to compare"
         console.print(f"{source}: {', '.join(parts) or nothing}", highlight=False)
+    for account, told in sorted(report.balances().items()):
+        console.print(f"  {account} {told.text()} {told.currency}", highlight=False)
     others = [one for one in report.findings if one.verdict is not Verdict.AGREES]
     if others:
         # On 80 columns too: amounts stand whole, ids and words go on in the next line.

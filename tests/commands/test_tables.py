@@ -163,6 +163,16 @@ def told_by_comparison(console: Console) -> None:
     show_report(console, Report([differing(ref="71", words=MARKS)]))
 
 
+def test_balances_are_shown_also_where_they_agree() -> None:
+    """An alert that one is low begins here."""
+    low = Finding(source="balance", ref="deriv_agent", verdict=Verdict.AGREES, words="", amount=usd(199_999))
+    untold = Finding(source="balance", ref="mpesa_utility", verdict=Verdict.NOT_TOLD, words="never told")
+    console, text = on_paper(120)
+    show_report(console, Report([low, untold]))
+    assert "deriv_agent 1999.99 USD" in text.getvalue()
+    assert Report([low, untold]).as_json()["balances"] == {"deriv_agent": {"amount": "1999.99", "currency": "USD"}}
+
+
 @pytest.mark.parametrize(("acted", "title"), [(True, "what was done"), (False, "what would be done")])
 def test_a_comparison_that_does_nothing_does_not_say_that_it_did(title: str, *, acted: bool) -> None:
     console, text = on_paper(120)
