@@ -61,6 +61,10 @@ class Head(NamedTuple):
         _, found, number = self.chain.partition("shard/")
         return int(number) if found else -1
 
+    def before(self, rows: int) -> "Head":
+        """So many rows back of each sort: within some commit."""
+        return Head(self.chain, *(max(0, newest - rows) for newest in self[1:]))
+
     def towards(self, end: "Head", rows: int) -> "Head":
         """So many rows further of each sort, but not beyond the end."""
         return Head(self.chain, *(min(seen + rows, newest) for seen, newest in zip(self[1:], end[1:], strict=True)))

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from penpay.adapters.database import PROOFS, Database
 from penpay.domain.ids import is_ulid
 from penpay.invariants import questions
-from penpay.invariants.questions import OF_ALL, OF_THE_CLOCK, Broken, Head, Span
+from penpay.invariants.questions import OF_ALL, OF_THE_CLOCK, Broken, Head, Rows, Span
 
 IDS_MAX = 200
 """Transactions that one statement names. Pieces are small: a payment waits for the core that reads them."""
 ROWS_MAX = 1_000
 """Postings, audit records and messages of each chain that one statement reads."""
+BEFORE = 200
+"""Rows of each chain that a first look goes back: the last commits before a node ended are the first to be doubted."""
 AGAIN_MAX = 20
 """Questions of one rule that found something and are asked again: what breaks it everywhere is one fault."""
 Question = tuple[str, str]
@@ -21,7 +23,7 @@ Question = tuple[str, str]
 
 
 class News:
-    """Asks what was added or touched since the last look. The first look notes where that begins.
+    """Asks what was added or touched since the last look; the first one begins a little before the newest rows.
 
     It costs what was done since, whatever the books have grown to, and however long a rule has been broken: a question
     that found rows is asked again until it finds none, so that what was found stays found, but nothing behind it is.
@@ -40,11 +42,14 @@ class News:
         """
         prefix = self._database.prefix
         heads = {head.chain: head for head in await _heads(self._database)}
-        self._seen = self._seen or heads
-        spans = [(self._seen.get(name, Head(name, 0, 0, 0)), head) for name, head in heads.items()]
+        spans = [
+            (self._seen.get(name, Head(name, 0, 0, 0)) if self._seen else head.before(BEFORE), head)
+            for name, head in heads.items()
+        ]
+        of_whole_commits = spans if self._seen else ()
         touched = await self._database.rows(questions.about(self._queries("touched"), prefix, spans), lane=PROOFS)
         ids = sorted(id_ for (id_,) in touched if is_ulid(id_))
-        asked = [*self._again, *questions.of_commits(prefix, spans), *_of_chains(prefix, spans)]
+        asked = [*self._again, *questions.of_commits(prefix, of_whole_commits), *_of_chains(prefix, spans)]
         for first in range(0, len(ids), IDS_MAX):
             asked += questions.of_transactions(prefix, ids[first : first + IDS_MAX])
         broken = _nothing(questions.queries(prefix).keys() - OF_ALL)
@@ -131,5 +136,5 @@ async def _heads(database: Database) -> Sequence[Head]:
     return [Head(*row) for row in await database.rows(database.queries("invariants")("heads"), lane=PROOFS)]
 
 
-def _nothing(names: Sequence[str] | set[str] | Mapping[str, str]) -> dict[str, Sequence[tuple[object, ...]]]:
+def _nothing(names: Iterable[str]) -> dict[str, Rows]:
     return dict.fromkeys(names, ())

@@ -5,13 +5,6 @@ import pytest
 from penpay.domain.errors import Unavailable
 from penpay.invariants import questions
 from tests.invariants.test_rounds import unanswered
-from tests.ledger.house import opened
-
-
-@pytest.fixture
-async def ledger(database):
-    async with opened(database.url, prefix=database.prefix) as ledger:
-        yield ledger
 
 
 async def test_what_is_not_answered_keeps_no_other_rule_from_being_asked(ledger, monkeypatch):

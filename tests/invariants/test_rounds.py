@@ -21,14 +21,8 @@ from penpay.invariants.rounds import News, Round
 from penpay.messages import Committed
 from tests.contracts.store.units import begun
 from tests.domain.books import RULES, new_deposit
-from tests.ledger.house import SHARD, fresh_id, opened, paid, stk, transaction_row
+from tests.ledger.house import SHARD, fresh_id, paid, stk, transaction_row
 from tests.ledger.test_audit import as_root
-
-
-@pytest.fixture
-async def ledger(database):
-    async with opened(database.url, prefix=database.prefix) as ledger:
-        yield ledger
 
 
 async def deposits(ledger, count: int):
@@ -59,6 +53,22 @@ async def test_new_rows_that_break_a_rule_are_found_until_they_do_not(ledger, da
     assert await found(news.look()) == broken
     as_root(database, HISTORY.format(id=first.transaction.row.id).replace("FAILED", paid(first).transaction.row.state))
     assert await found(news.look()) == set()
+
+
+async def test_what_was_committed_right_before_a_node_ended_is_asked_by_the_next(ledger, database):
+    first = (await deposits(ledger, 1))[OLD]
+    as_root(database, HISTORY.format(id=first.transaction.row.id))
+    next_one = News(ledger.database)
+    broken = {"i14_illegal_step", "i15_row_differs_from_history"}
+    assert await found(next_one.look()) == await found(next_one.look()) == broken
+
+
+async def test_a_first_look_that_begins_within_a_commit_finds_nothing_in_sound_books(ledger, monkeypatch):
+    await deposits(ledger, 2)
+    for rows in range(1, 9):
+        monkeypatch.setattr(rounds, "BEFORE", rows)
+        news = News(ledger.database)
+        assert await found(news.look()) == await found(news.look()) == set()
 
 
 @pytest.fixture
@@ -147,13 +157,13 @@ async def test_an_operation_that_moves_while_its_transaction_stays_brings_the_lo
     )
     for unit in before:
         assert isinstance(await ledger.commit(unit), Committed)
-    assert await found(news.look()) == set()
+    assert await found(news.look()) == {"a01_attempts_have_gaps"}  # no rail made the attempts that are told of
     as_root(
         database,
         "UPDATE {ledger}.provider_operations SET state = 'UNKNOWN' WHERE kind = 'DERIV_TRANSFER'",
         "UPDATE {ledger}.provider_operations SET state = 'REFUSED' WHERE kind = 'STK'",
     )
-    assert await found(news.look()) == set()
+    assert await found(news.look()) == {"a01_attempts_have_gaps"}
     assert isinstance(await ledger.commit(acknowledged), Committed)
     assert "i06_credit_without_payment" in await found(news.look())
 
