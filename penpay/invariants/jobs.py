@@ -51,6 +51,7 @@ class InvariantJobs:
         self._of_all: dict[str, int] = {}
         self._unanswered: Collection[str] = ()
         self._asked_at: dict[Asked, datetime] = {}
+        self._rests_until_s = -math.inf
         self._told: Sequence[str] = ()
         self.last_check: Check | None = None
 
@@ -62,15 +63,17 @@ class InvariantJobs:
         """Every invariant over everything, in pieces with pauses. A round that takes long goes on in the next call."""
         self._round = self._round or rounds.Round(self._database)
         end_s = self._clock.monotonic_s() + min(TURN_S, self._every_s)
-        while (began_s := self._clock.monotonic_s()) < end_s:
+        while self._clock.monotonic_s() < end_s:
+            await self._sleep(max(0.0, self._rests_until_s - self._clock.monotonic_s()))
+            began_s = self._clock.monotonic_s()
             try:
                 if not await self._round.step():
                     return self._ended(self._round)
             except Unavailable:
                 self._so_far(self._round)
-                await self._rest(began_s, at_most_s=REST_MAX_S)  # the server may have worked on it all the same
+                self._rest(began_s, at_most_s=REST_MAX_S)  # the server may have worked on it all the same
                 raise
-            await self._rest(began_s)
+            self._rest(began_s)
         return f"going on; {self._so_far(self._round)}"
 
     def _so_far(self, round_: rounds.Round) -> str:
@@ -78,8 +81,10 @@ class InvariantJobs:
         self._of_all |= {name: count for name, count in _counts(round_.broken).items() if count}
         return self._report(self._of_all)
 
-    async def _rest(self, began_s: float, *, at_most_s: float = math.inf) -> None:
-        await self._sleep(min((self._clock.monotonic_s() - began_s) * (1 / SHARE - 1), at_most_s))
+    def _rest(self, began_s: float, *, at_most_s: float = math.inf) -> None:
+        """Not here, but before the next question: how this one ended is told at once."""
+        now_s = self._clock.monotonic_s()
+        self._rests_until_s = now_s + min((now_s - began_s) * (1 / SHARE - 1), at_most_s)
 
     def _ended(self, round_: rounds.Round) -> str:
         """What was not answered is as it was known to be, if it was."""
