@@ -177,7 +177,7 @@ async def test_a_server_that_knows_another_limit_is_given_that_one(database, mon
 
 async def test_what_reads_whole_tables_and_is_not_answered_in_time_is_not_begun_anew(database, monkeypatch):
     for table in (PATIENCE_S, WAIT_S):
-        monkeypatch.setitem(table, PROOFS, table.get(PROOFS, 1e9) / 600)
+        monkeypatch.setitem(table, PROOFS, table.get(PROOFS, 1e9) / 60)
     asked, ask = [], Connection.rows
 
     async def noting(connection, statement):
