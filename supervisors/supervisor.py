@@ -303,6 +303,10 @@ class Supervisor(AsyncioActor):
         if child is None and name:
             reply.fail(NoSuchActor(f"{self.address}/{name}"))
             return DEFER
+        held = self._held_before(child) if child is not None else None
+        if held is not None:
+            reply.fail(Unavailable(f"{self.address}/{held.name} was stopped by a person and comes before {name}"))
+            return DEFER
         affected = self._affected(child) if child is not None else everyone
         self._in_order = self._in_order or child is None
         await self._stop_children(affected, keep=True)
@@ -329,9 +333,19 @@ class Supervisor(AsyncioActor):
     def _answer_commands(self) -> None:
         for command in list(self._commands):
             reply, affected = command
-            if all(child.phase in (Phase.RUNNING, Phase.DONE) for child in affected) or not reply.open:
+            if all(self._is_settled(child) for child in affected) or not reply.open:
                 reply.set(None)
                 self._commands.remove(command)
+
+    def _is_settled(self, child: Child) -> bool:
+        """Whether waiting changes nothing: it runs, or is away until a person says otherwise."""
+        return child.phase in (Phase.RUNNING, Phase.DONE, Phase.HELD) or self._held_before(child) is not None
+
+    def _held_before(self, child: Child) -> Child | None:
+        """Where order matters nobody starts behind one that a person stopped."""
+        everyone = list(self._children.values())
+        before = everyone[: everyone.index(child)] if self._ordered else []
+        return next((each for each in before if each.phase is Phase.HELD), None)
 
     def observable_state(self) -> Mapping[str, object]:
         """Children by phase."""

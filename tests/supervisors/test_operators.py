@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from actors.base import NobodyObserves, NoSuchActor
+from actors.base import NobodyObserves, NoSuchActor, Unavailable
 from supervisors.root import CommandRefused
 
 
@@ -71,6 +71,20 @@ async def test_stopping_an_actor_stops_its_dependents(house, tree):
     assert house.take() == ["+lease", "+session"]
 
 
+async def test_nobody_waits_for_what_stands_behind_one_that_a_person_stopped(house):
+    rails = house.supervisor("rails", "rest_for_one", *(house.child(name) for name in ("lease", "session", "sender")))
+    tree = await house.start(house.supervisor("penpay", "one_for_one", rails))
+    await tree.stop_child("rails/session")
+    house.take()
+    await tree.restart("rails/lease", timeout_s=5.0)
+    assert house.take() == ["-lease", "+lease"]
+    for command in (tree.start_child, tree.restart):
+        with pytest.raises(Unavailable, match="rails/session"):
+            await command("rails/sender", timeout_s=5.0)
+    await tree.start_child("rails/session", timeout_s=5.0)
+    assert house.take() == ["+session", "+sender"]
+
+
 async def test_a_path_that_nobody_has_is_named(house, tree):
     for path in ("nowhere", "rails/nobody", "no/such/path"):
         with pytest.raises(NoSuchActor):
@@ -107,6 +121,7 @@ async def test_describe_shows_what_an_actor_says_of_itself_while_there_is_one(ho
 
 async def test_the_mailbox_of_a_busy_actor_is_visible(house, tree, until):
     house.tell("edge", "sleep")
+    await until(lambda: tree.registry.cell("edge").busy_since_s is not None)
     house.tell("edge", "waits")
     await until(lambda: tree.describe()["children"][1]["oldest_message_s"] > 0)
     assert tree.describe()["children"][1]["mailbox_depth"] == 1
