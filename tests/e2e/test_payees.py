@@ -82,5 +82,6 @@ async def test_the_customers_own_name_is_kept_and_asks_nobody(stage: Stage):
 async def test_the_status_names_a_receiver_whose_result_was_lost(stage: Stage):
     who = await withdrawer(stage)
     withdrawal = await who.withdraw(b2c={"receiver_name": "WANJIRU KAMAU", "callback": "lost"})
-    await stage.reaches(withdrawal, "COMPLETED", within_s=40)
-    assert [(score, matched) for score, matched, _ in await kept(stage, who, 1)] == [(100, 1)]
+    await stage.reaches(withdrawal, "COMPLETED")
+    # Answers that take their time are several: asked again meanwhile.
+    assert {(score, matched) for score, matched, _ in await kept(stage, who, 1)} == {(100, 1)}

@@ -94,17 +94,16 @@ class Scene:
         self._ask(crowd.depositing)
         await self._until(lambda: self._ended() > 0)
         self._ask(crowd.withdrawing[half:])
-        await self._until(lambda: self._ended() >= PEOPLE // 10)
-        few = "too few were in flight for this test to mean anything"
-        assert self._ended() < PEOPLE // 2, few
-        assert self._debited() >= DEBITED_LEAST, few
+        # On a slow machine those who began early have ended by now, and others are debited a moment later.
+        await self._until(lambda: self._ended() >= PEOPLE // 10 and self._debited() >= DEBITED_LEAST)
+        assert self._ended() < PEOPLE // 2, "too few were in flight for this test to mean anything"
         self._ask(crowd.late)
 
     def _ask(self, some: Sequence[Asking]) -> None:
         self.asked.append(asyncio.create_task(self.crowd.ask(some)))
 
     async def _until(self, reached: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not reached():
             assert time.monotonic() < deadline, states(self.installation)
             await asyncio.sleep(0.02)
@@ -162,7 +161,7 @@ async def test_a_database_restart_restarts_no_actor(scene: Scene, way: str) -> N
         mariadb.kill()
     else:
         await mariadb.stop_async()
-    await scene.operator.until_ready(within_s=10, ready=False)
+    await scene.operator.until_ready(within_s=30, ready=False)
     await mariadb.start_async()
     await scene.operator.until_ready(within_s=30)
     await scene.end()

@@ -10,7 +10,7 @@ import pytest
 
 from penpay.bench.seed import seed
 from penpay.messages import AcceptWithdrawal, HttpAnswer
-from tests.faults.stage import Stage
+from tests.faults.stage import WAITS, Stage
 from tests.http.test_passwords import ask_code, reset
 from tests.http.test_phones import change_phone
 from tests.http.world import PASSWORD, Customer, World, login, new_phone
@@ -109,9 +109,9 @@ async def test_an_open_prompt_stays_with_the_number_that_it_was_sent_to(stage: S
     """On a running node: the number changes while the payer looks at the prompt; later deposits ring the new one."""
     (who,) = await seed(stage.installation.node.env or {}, 1, first=9_001, password=PASSWORD)
     other = f"2547110{who.number:05d}"
-    await stage.control.script_phone(who.msisdn, {"answer_delay_s": 4.0})
+    await stage.control.script_phone(who.msisdn, WAITS)
     await stage.control.script_phone(other, {"answer_delay_s": 0.1})
-    first = await stage.ask(who)
+    first = await stage.ask(who, 1500)
     assert first.status == 202, first.body
     push = await stage.push_of(who)
     asked = await stage.post(who, "/me/phone", {"phone": other, "password": PASSWORD}, key=None)
@@ -119,12 +119,13 @@ async def test_an_open_prompt_stays_with_the_number_that_it_was_sent_to(stage: S
     code = await code_at(stage, other)
     changed = await stage.post(who, "/me/phone/verify", {"phone": other, "code": code}, key=None)
     assert changed.status == 200, changed.body
+    await stage.answers(who)
     await stage.reaches(first.body["id"], "COMPLETED")
     assert push["msisdn"] == who.msisdn
     assert [one["msisdn"] for one in (await stage.told(who)).payments] == [who.msisdn]
     shown = (await stage.get(who, f"/transactions/{first.body['id']}")).body
     assert shown["phone"].endswith(who.msisdn[-3:])
-    second = await stage.ask(who, stage.amount_of(who) + 1)
+    second = await stage.ask(who, 1501)
     assert second.status == 202, second.body
     await stage.reaches(second.body["id"], "COMPLETED")
     truth = await stage.control.get("/truth")
@@ -132,7 +133,7 @@ async def test_an_open_prompt_stays_with_the_number_that_it_was_sent_to(stage: S
 
 
 async def code_at(stage: Stage, phone: str) -> str:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (text := await stage.control.newest_sms(phone)):
             await asyncio.sleep(0.05)
     return next(word for word in text.replace(".", " ").split() if word.isdigit() and len(word) == 6)

@@ -20,7 +20,7 @@ from penpay.bench.seed import Customer as Seeded
 from penpay.bench.seed import seed
 from penpay.demo.rails import SandboxControl
 from penpay.stack import PrivateInstallation
-from tests.faults.stage import SETTINGS, Stage
+from tests.faults.stage import SETTINGS, WAITS, Stage
 from tests.http.test_passwords import ask_code
 from tests.http.test_phones import change_phone
 from tests.http.test_sign_in import registration
@@ -325,7 +325,7 @@ async def test_a_node_changes_its_key_under_load_and_lives_without_the_old_one()
             await stage.reaches(first.body["id"], "COMPLETED")
             load = asyncio.create_task(turned.ask_on(customers))
             await turned.restart(f"2:{new},1:{old}", f"2:{next_index},1:{index}")
-            await stage.control.script_phone(late.msisdn, {"answer_delay_s": 20.0})
+            await stage.control.script_phone(late.msisdn, WAITS)
             under_way = (await stage.ask(late)).body["id"]
             await stage.push_of(late)
             async with asyncio.timeout(60):
@@ -336,7 +336,8 @@ async def test_a_node_changes_its_key_under_load_and_lives_without_the_old_one()
             again = await stage.ask(who, key="before")
             assert (again.status, again.raw) == (first.status, first.raw)
             await turned.restart(f"2:{new}", f"2:{next_index},1:{index}")
-            await stage.reaches(under_way, "COMPLETED", within_s=60)
+            await stage.answers(late)
+            await stage.reaches(under_way, "COMPLETED")
             again = await stage.ask(who, key="before")
             load.cancel()
         assert (again.status, again.raw) == (first.status, first.raw)

@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from tests.faults.stage import Stage
+from tests.faults.stage import WAITS, Stage
 
 PAID = {
     "MerchantRequestID": "m",
@@ -73,7 +73,7 @@ def headers() -> dict[str, str]:
 
 async def test_none_of_them_credits_fails_or_breaks_anything(stage: Stage, headers: dict[str, str]):
     who = stage.customer()
-    deposit = await stage.deposit(who, phone={"answer_delay_s": 6.0})
+    deposit = await stage.deposit(who, phone=WAITS)
     url = (await stage.push_of(who))["callback_url"]
 
     async def posted(body: bytes) -> int:
@@ -85,7 +85,8 @@ async def test_none_of_them_credits_fails_or_breaks_anything(stage: Stage, heade
     statuses = dict(zip(BODIES, await asyncio.gather(*map(posted, BODIES.values())), strict=True))
     assert {name: status for name, status in statuses.items() if status not in {200, 400, 413}} == {}
     assert statuses["larger than allowed"] == 413
-    await stage.reaches(deposit, "COMPLETED", within_s=40)
+    await stage.answers(who)
+    await stage.reaches(deposit, "COMPLETED")
     assert stage.postings(deposit) == ["paid", "hold", "done"]
     assert (await stage.told(who)).counts == (1, 1, 1)
     shown = (await stage.get(who, f"/transactions/{deposit}")).body
@@ -98,15 +99,24 @@ async def test_none_of_them_credits_fails_or_breaks_anything(stage: Stage, heade
 
 async def test_what_cannot_be_read_is_kept_as_evidence_and_shown_to_a_person(stage: Stage, headers: dict[str, str]):
     who = stage.customer()
-    deposit = await stage.deposit(who, phone={"answer_delay_s": 6.0})
+    deposit = await stage.deposit(who, phone=WAITS)
     push = await stage.push_of(who)
     async with stage.session.post(push["callback_url"], data=BODIES["no JSON"], headers=headers) as answer:
         assert answer.status == 200
-    await stage.reaches(deposit, "COMPLETED", within_s=40)
-    kept = stage.rows(
+    await stage.answers(who)
+    await stage.reaches(deposit, "COMPLETED")
+    # The real one may come behind a query, and be looked at behind the end.
+    async with asyncio.timeout(30):
+        while len(kept := callbacks(stage, deposit)) != 2 or "NEW" in kept:
+            await asyncio.sleep(0.05)
+    assert set(kept) <= {"CONSUMED", "QUARANTINED"}
+
+
+def callbacks(stage: Stage, deposit: str) -> list[str]:
+    """What became of each that came for its push."""
+    found = stage.rows(
         "SELECT i.status FROM {ledger}.callback_inbox i JOIN {ledger}.provider_operations o ON o.id = i.operation_id"
         " WHERE o.transaction_id = %s AND i.kind = 'stk'",
         deposit,
     )
-    assert len(kept) == 2, kept
-    assert {status for (status,) in kept} <= {"CONSUMED", "QUARANTINED"}
+    return [str(status) for (status,) in found]
