@@ -22,6 +22,8 @@ SETTINGS = {
     "PENPAY_TIMING__SPEED": "200",
     "PENPAY_TIMING__STK_MAX_AGE_S": "12000",
     "PENPAY_TIMING__PAID_IN_TIME_S": "12000",
+    # A claim that no query confirmed by then is a person's: a machine that stalls for some seconds is not so late.
+    "PENPAY_TIMING__STK_UNKNOWN_S": "3000",
     # Calls that get no answer are given up sooner than a test.
     "PENPAY_TIMING__DARAJA_CALL_S": "2",
     "PENPAY_TIMING__DERIV_CALL_S": "2",
