@@ -23,7 +23,7 @@ from actors.saga_bell import tell_saga
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import account_reference
-from penpay.domain.rail_end import ANOTHER_RECIPIENT, DISCONNECTED, TIMED_OUT, UNREADABLE, Outcome
+from penpay.domain.rail_end import AGENT_FUNDS, ANOTHER_RECIPIENT, DISCONNECTED, TIMED_OUT, UNREADABLE, Outcome
 from penpay.domain.statement import description
 from penpay.domain.unit import OperationKind
 from penpay.messages import ProbeAnswered
@@ -238,7 +238,7 @@ class DerivTransfersActor(RailSender):
             match result.outcome:
                 case Outcome.CONFIRMED if passed:
                     self._answer(check, "OK")
-                case Outcome.REFUSED if not result.hold or result.code == deriv.AGENT_FUNDS:
+                case Outcome.REFUSED if not result.hold or result.code == AGENT_FUNDS:
                     self._answer(check, "REFUSED", result.code)
                 case _:
                     self._answer(check, "UNANSWERED", result.code)

@@ -20,6 +20,7 @@ from penpay.domain.deposit_transfer import (
 from penpay.domain.draft import Draft
 from penpay.domain.ledger import AccountCode
 from penpay.domain.presentation import time_text
+from penpay.domain.rail_end import AGENT_FUNDS
 from penpay.domain.review_kinds import RECEIPT_MISSING
 from penpay.domain.unit import OperationState
 
@@ -52,6 +53,8 @@ def recipient_checked(d: Draft[Deposit], e: ev.RecipientChecked) -> None:
     """Push, or end before anyone was asked to pay. A check that passed is a cache: it is made again after a crash."""
     if e.ok:
         d.effect("submit", d.now.stk)
+    elif e.code == AGENT_FUNDS:
+        fail(d, "float_low", _O.WITHDRAWN, evidence={"code": e.code})
     else:
         fail(d, "recipient_refused", _O.WITHDRAWN, evidence={"code": e.code})
 

@@ -16,6 +16,7 @@ from typing import Any
 from penpay.domain.deriv_numbers import cents, epoch, number
 from penpay.domain.errors import BadInput
 from penpay.domain.money import Currency, Money
+from penpay.domain.rail_end import AGENT_FUNDS
 from penpay.domain.statement import StatementPage, StatementRow, page_of, signed_by
 
 Request = Mapping[str, "str | int | Money | Mapping[str, str | Money]"]
@@ -41,8 +42,6 @@ NOT_SHOWN = frozenset({"UnrecognisedRequest", "PermissionDenied"})
 """Errors of a read that asking again does not cure: Deriv has no such call, or this token may not see it."""
 
 SITE_STATUSES = frozenset({"up", "down", "updating"})
-AGENT_FUNDS = "agent_funds"
-"""Our own code for a refusal because the agent's account is short: it waits for a top-up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,13 @@ DEPOSITS: Mapping[str, Hint] = MappingProxyType(
                 "Kagua akaunti ya Deriv, au uunganishe nyingine.",
             ),
         ),
+        "float_low": (
+            (
+                "Deposits are paused until our account is topped up. Nothing was taken.",
+                "Kuweka pesa kumesimama hadi akaunti yetu ijazwe. Hakuna kilichochukuliwa.",
+            ),
+            ("Try again later.", "Jaribu tena baadaye."),
+        ),
         "deriv_refused": (
             (
                 "Deriv refused the transfer; the payment is given back.",

@@ -38,6 +38,8 @@ NOT_CONNECTED = "not_connected"
 ANOTHER_RECIPIENT = "another_recipient"
 """Confirmed, and not as it was asked: Deriv moved the dollars, and names somebody else who got them."""
 
+AGENT_FUNDS = "agent_funds"
+"""Refused: our account at Deriv is short. It waits for a top-up."""
 EXPIRED = "expired"
 """Code of an STK push that was too old to be sent (decisions, part 3)."""
 ABANDONED = "abandoned"

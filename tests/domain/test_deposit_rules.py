@@ -70,6 +70,15 @@ def test_a_deposit_goes_from_the_prompt_to_the_dollars() -> None:
     assert story.deposit.next_wake_at is None
 
 
+@pytest.mark.parametrize(
+    ("code", "told"), [("agent_funds", "float_low"), ("PaymentAgentTransferError", "recipient_refused")]
+)
+def test_a_check_that_fails_for_our_shortage_blames_nobody_else(code: str, told: str) -> None:
+    story = started()
+    story.happens(ev.RecipientChecked(ok=False, code=code))
+    assert (story.state, story.deposit.failure_code) == (State.FAILED, told)
+
+
 def test_a_second_identical_callback_changes_nothing() -> None:
     story = paid()
     before = story.deposit

@@ -28,7 +28,7 @@ from actors.rail_parts import SenderParts, SenderSettings
 from penpay.domain import deriv_protocol as deriv
 from penpay.domain.board import NOT_OURS, Board
 from penpay.domain.money import usd
-from penpay.domain.rail_end import ANOTHER_RECIPIENT, DISCONNECTED, NOT_CONNECTED, TIMED_OUT, Outcome
+from penpay.domain.rail_end import AGENT_FUNDS, ANOTHER_RECIPIENT, DISCONNECTED, NOT_CONNECTED, TIMED_OUT, Outcome
 from penpay.domain.unit import OperationKind
 from penpay.messages import ProbeAnswered
 from penpay.messages_rails import (
@@ -511,7 +511,7 @@ async def test_the_watermark_follows_the_account(rail):
     [
         ({}, "PaymentAgentTransferError", False),
         ({"error_code": "RateLimit", "error_message": "Rate limit"}, "RateLimit", True),
-        ({"error_message": "Your account balance is insufficient for this transaction."}, deriv.AGENT_FUNDS, True),
+        ({"error_message": "Your account balance is insufficient for this transaction."}, AGENT_FUNDS, True),
     ],
 )
 async def test_a_known_refusal_proves_that_nothing_was_executed(rail, step, code, hold):

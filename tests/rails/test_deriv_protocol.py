@@ -10,6 +10,7 @@ from penpay.domain import deriv_protocol as deriv
 from penpay.domain.errors import BadInput
 from penpay.domain.ids import account_reference, ulid
 from penpay.domain.money import Currency, kes, usd
+from penpay.domain.rail_end import AGENT_FUNDS
 from penpay.domain.statement import description
 
 TRANSFER = {"amount": usd(966), "loginid": "CR123456", "reference": "PP-P9K3W01J9ZAB"}
@@ -63,7 +64,7 @@ def frame(**members):
         ("PermissionDenied", "", ("PermissionDenied", True)),
         ("InputValidationFailed", "Input validation failed: amount", ("InputValidationFailed", False)),
         ("PaymentAgentTransferError", "Login ID (CR1) does not exist.", ("PaymentAgentTransferError", False)),
-        ("PaymentAgentTransferError", "Your account balance is insufficient.", (deriv.AGENT_FUNDS, True)),
+        ("PaymentAgentTransferError", "Your account balance is insufficient.", (AGENT_FUNDS, True)),
         ("PaymentAgentWithdrawalError", "Your token has expired.", ("PaymentAgentWithdrawalError", False)),
         ("InternalServerError", "Sorry", None),
         ("WrongResponse", "", None),

@@ -8,6 +8,7 @@ import pytest
 from penpay.domain import deriv_protocol as protocol
 from penpay.domain.errors import BadInput, NotSent
 from penpay.domain.money import Currency, Money, usd
+from penpay.domain.rail_end import AGENT_FUNDS
 from penpay.domain.statement import StatementRow
 from penpay.ports import ConnectionLost
 from tests.contracts.rails.deriv import Rail, Scenario, Talk, Who, in_the_simulation, on_the_sandbox, talk
@@ -108,7 +109,7 @@ def test_what_the_agent_has_not_is_refused_as_our_shortage(play):
             protocol.transferred(await talking.ask(to(who, MOST)))
         refused = protocol.refusal(await talking.ask(to(who, usd(held.minor + 1))))
         assert refused is not None
-        assert (refused.code, refused.hold) == (protocol.AGENT_FUNDS, True)
+        assert (refused.code, refused.hold) == (AGENT_FUNDS, True)
         assert await balance(talking) == held
 
     play(scenario)
