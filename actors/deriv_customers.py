@@ -110,7 +110,8 @@ class DerivCustomersActor(AsyncioActor):
         super().__init__()
         self._parts = parts
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
-        self._last_known: OrderedDict[str, DerivBalance] = OrderedDict()
+        self._last_known: OrderedDict[str, tuple[str, DerivBalance]] = OrderedDict()
+        """Customer → account, and what it held when it was last told."""
         self._opened = 0
 
     async def on_start(self) -> None:
@@ -129,7 +130,7 @@ class DerivCustomersActor(AsyncioActor):
             case _GiveUp(user_id):
                 session = self._sessions.get(user_id)
                 if session is not None:
-                    self._answer(user_id, session, self._stale(user_id))
+                    self._answer(user_id, session, self._stale(user_id, session, _UNREACHABLE))
             case _LookForIdle():
                 self._close_idle()
             case CloseCustomer(user_id):
@@ -171,17 +172,17 @@ class DerivCustomersActor(AsyncioActor):
     def _close(self, user_id: str) -> None:
         session = self._sessions.pop(user_id)
         session.task.cancel()
-        self._answer(user_id, session, self._stale(user_id))
+        self._answer(user_id, session, self._stale(user_id, session, _UNREACHABLE))
 
     def _close_idle(self) -> None:
         long_ago_s = self._parts.clock.monotonic_s() - self._parts.settings.idle_s
         for user_id in [user_id for user_id, session in self._sessions.items() if session.used_s < long_ago_s]:
             self._close(user_id)
 
-    def _stale(self, user_id: str) -> DerivBalance | Refusal:
-        """The last known balance with its time, never a guess."""
-        known = self._last_known.get(user_id)
-        return replace(known, live=False) if known is not None else _UNREACHABLE
+    def _stale(self, user_id: str, session: _Session, otherwise: Refusal) -> DerivBalance | Refusal:
+        """The last known balance of this very account with its time, never a guess."""
+        loginid, known = self._last_known.get(user_id, ("", None))
+        return replace(known, live=False) if known is not None and loginid == session.loginid else otherwise
 
     def _answer(self, user_id: str, session: _Session, answer: DerivBalance | Refusal) -> None:
         self.timers.cancel(("answer", user_id))
@@ -194,7 +195,7 @@ class DerivCustomersActor(AsyncioActor):
         if session is None or session.number != told.number:
             return
         session.balance = DerivBalance(balance=told.balance, as_of_at=self._parts.clock.now(), live=True)
-        self._last_known[told.user_id] = session.balance
+        self._last_known[told.user_id] = session.loginid, session.balance
         self._last_known.move_to_end(told.user_id)
         if len(self._last_known) > _LAST_KNOWN_MAX:
             self._last_known.popitem(last=False)
@@ -208,7 +209,7 @@ class DerivCustomersActor(AsyncioActor):
         session.balance = None
         if over.refusal is not None:
             del self._sessions[over.user_id]
-            self._answer(over.user_id, session, over.refusal)
+            self._answer(over.user_id, session, self._stale(over.user_id, session, over.refusal))
 
     # --- one customer's socket, in a child task ---
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -114,6 +114,16 @@ async def test_a_token_that_may_not_see_the_balance_asks_to_link_again(customers
     token = (await sandbox_rails.control("/deriv/tokens", {"loginid": "CRB1", "scopes": ["payments"]}))["token"]
     async with customers.running() as ref:
         assert (await ref.aask(ask(token=token))).code == "deriv_not_linked"
+
+
+async def test_without_a_live_token_the_last_known_balance_of_that_account_is_told(customers, sandbox_rails):
+    async with customers.running() as ref:
+        live = await ref.aask(ask())
+        await sandbox_rails.deriv_step("authorize", fault="refuse", error_code="InvalidToken", times=0)
+        await sandbox_rails.control("/deriv/drop", {})
+        await until(lambda: not inside(ref).observable_state()["sessions"])
+        assert await ref.aask(ask()) == replace(live, live=False)
+        assert (await ref.aask(ask("CRB2"))).code == "deriv_not_linked"
 
 
 async def test_after_a_drop_the_balance_comes_back_live(customers, sandbox_rails):
