@@ -109,10 +109,10 @@ def failure(answer: Answer) -> GatewayError:
         return Refused(code or f"http_{answer.status}", answer.detail)
     if has_invalid_token(answer):
         return NotSent(code or f"http_{answer.status}", answer.detail)
-    if not code:
-        return OutcomeUnknown(f"http_{answer.status}" if answer.status != 200 else UNREADABLE, answer.detail)
     if code in _RATE_LIMITED or "spike arrest" in message or "quota violation" in message:
         return NotSent(RATE_LIMITED, answer.detail)
+    if not code:
+        return OutcomeUnknown(f"http_{answer.status}" if answer.status != 200 else UNREADABLE, answer.detail)
     if code in _REFUSED:
         return Refused(code, answer.detail)
     if code == _OVERLOADED_CODE:

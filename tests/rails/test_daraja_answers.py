@@ -38,6 +38,12 @@ def test_the_proxy_says_in_words_of_its_own_that_a_product_is_not_ours_or_that_w
         assert (type(found), found.code) == (NotSent, RATE_LIMITED)
 
 
+@pytest.mark.parametrize("words", ["Spike arrest violation. Allowed rate : 10ps", "Rate limit quota violation."])
+def test_the_proxy_says_that_we_are_too_fast_under_500_as_well(words):
+    found = parse.failure(Answer(500, json.dumps({"fault": {"faultstring": words}}).encode()))
+    assert (type(found), found.code) == (NotSent, RATE_LIMITED)
+
+
 @pytest.mark.parametrize(("status", "body"), [(500, b""), (503, b"<html>"), (403, b""), (500, b'{"fault":{}}')])
 def test_other_answers_without_an_envelope_prove_nothing(status, body):
     assert not parse.has_invalid_token(Answer(status, body))
