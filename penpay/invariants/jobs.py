@@ -101,8 +101,11 @@ class InvariantJobs:
         return f"{said}; not answered: {', '.join(sorted(unknown))}"
 
     async def of_news(self) -> str:
-        """Every invariant that can be, over what was done since the last look, and what that found broken."""
-        self._of_news = _counts(await self._news.look(within_s=NEWS_S / 2))
+        """Every invariant that can be, over what was done since the last look, and what that found broken.
+
+        What was refused is as it was known to be.
+        """
+        self._of_news = {**self._of_news, **_counts(await self._news.look(within_s=NEWS_S / 2))}
         self._went_through("news")
         return self._report(self._of_news)
 

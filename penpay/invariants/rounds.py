@@ -2,13 +2,18 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
+import structlog
+
 from penpay.adapters.database import PROOFS, Database
+from penpay.domain.errors import StoreError, Unavailable
 from penpay.domain.ids import is_ulid
 from penpay.invariants import questions
 from penpay.invariants.questions import OF_ALL, OF_THE_CLOCK, Broken, Head, Rows, Span
+
+log = structlog.get_logger()
 
 IDS_MAX = 200
 """Transactions that one statement names. Pieces are small: a payment waits for the core that reads them."""
@@ -34,10 +39,12 @@ class News:
         self._queries = database.queries("invariants")
         self._seen: Mapping[str, Head] = {}
         self._again: Sequence[Question] = ()
+        self._refused: set[str] = set()
 
     async def look(self, *, within_s: float = 0.0) -> Broken:
         """Broken rows by name, empty where it holds. Raises `Unavailable`; then the next look begins where this did.
 
+        A rule is missing that the database refused to look at: it is asked again, and does not hide the others.
         `within_s` spreads the questions over about that time, so that payments do not wait for all at once.
         """
         prefix = self._database.prefix
@@ -54,15 +61,18 @@ class News:
             asked += questions.of_transactions(prefix, ids[first : first + IDS_MAX])
         broken = _nothing(questions.queries(prefix).keys() - OF_ALL)
         again: defaultdict[str, list[Question]] = defaultdict(list)
+        refused: set[str] = set()
         for name, query in asked:
             await asyncio.sleep(within_s / len(asked))
-            found = await questions.rows(self._database, query)
-            if found and name not in OF_THE_CLOCK:
+            found = await _answer(self._database, name, query, told=self._refused | refused)
+            if found is None:
+                refused.add(name)
+            if found != () and name not in OF_THE_CLOCK:
                 again[name].append((name, query))
-            broken[name] = list(dict.fromkeys([*broken[name], *found]))[: questions.ROWS_MAX]
-        self._seen = heads
+            broken[name] = list(dict.fromkeys([*broken[name], *(found or ())]))[: questions.ROWS_MAX]
+        self._seen, self._refused = heads, refused
         self._again = [question for some in again.values() for question in some[:AGAIN_MAX]]
-        return broken
+        return {name: rows for name, rows in broken.items() if rows or name not in refused}
 
 
 class Round:
@@ -99,7 +109,9 @@ class Round:
         name, query = question
         behind = self._unanswered if self._is_once_more else self._put_off
         behind.append(question)  # before it is asked: silence, a refusal or a restart in between is no answer either
-        found = await questions.rows(self._database, query)
+        found = await _answer(self._database, name, query)
+        if found is None:
+            raise Unavailable("database")
         behind.pop()
         self.broken[name] = [*self.broken[name], *found][: questions.ROWS_MAX]
         return True
@@ -130,6 +142,21 @@ def _of_chains(prefix: str, spans: Sequence[Span]) -> Iterator[Question]:
     for done in range(0, longest, ROWS_MAX):
         piece = [(begin.towards(end, done), begin.towards(end, done + ROWS_MAX)) for begin, end in spans]
         yield from questions.of_chains(prefix, piece)
+
+
+async def _answer(database: Database, name: str, query: str, *, told: Collection[str] = ()) -> Rows | None:
+    """The rows found; None where the database refuses to look. Raises `Unavailable`.
+
+    It has no room for a temporary table, or a right is missing: a job that crashed over it would take others along.
+    """
+    try:
+        return tuple(await questions.rows(database, query))
+    except Unavailable:
+        raise
+    except StoreError as error:
+        if name not in told:
+            log.error("invariant_refused", name=name, problem=str(error))  # noqa: TRY400 - where it arose says nothing
+        return None
 
 
 async def _heads(database: Database) -> Sequence[Head]:

@@ -23,7 +23,7 @@ class Books:
         self.clock.now = lambda: BEGIN_AT + timedelta(seconds=self.clock.now_s)
         self.cost_s = 0.0
         self.of_all, self.of_news = {}, {}
-        self.unanswered = set()
+        self.unanswered, self.refused = set(), set()
         self.rounds, self.asked_s = 0, 0.0
 
     async def sleep(self, pause_s):
@@ -57,7 +57,8 @@ class News:
 
     async def look(self, *, within_s):
         assert within_s < NEWS_S
-        return {"chains": (), **self._books.of_news}
+        looked = {"chains": (), **self._books.of_news}
+        return {name: rows for name, rows in looked.items() if name not in self._books.refused}
 
 
 class Gauges:
@@ -179,6 +180,21 @@ async def test_what_was_not_answered_is_as_it_was_and_not_taken_to_hold(house):
     books.unanswered = set()
     assert await jobs.of_all() == "2 hold"
     assert gauges.shown == {"sums": 0, "chains": 0}
+
+
+async def test_what_was_refused_of_what_is_new_is_as_it_was(house):
+    books, jobs, gauges = house
+    books.refused = {"chains"}
+    await jobs.of_news()
+    assert gauges.shown == {}
+    books.refused, books.of_news = set(), {"chains": [(0, 7)]}
+    await jobs.of_news()
+    books.refused, books.of_news = {"chains"}, {}
+    await jobs.of_news()
+    assert gauges.shown == {"chains": 1}
+    books.refused = set()
+    await jobs.of_news()
+    assert gauges.shown == {"chains": 0}
 
 
 async def test_what_was_never_answered_is_nothing_that_holds(house):

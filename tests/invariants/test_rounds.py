@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from actors.deposit_flow import DEPOSIT
 from actors.recording import unit_of
@@ -305,6 +306,43 @@ async def test_a_question_that_was_refused_or_cut_off_is_asked_again_too_and_not
     unanswered(monkeypatch, ("i21_balance_differs",), times=2, error=error)
     round_ = Round(ledger.database)
     await ended(round_, error)
+    assert round_.unanswered == {"i21_balance_differs"}
+
+
+async def test_what_is_refused_of_what_is_new_is_told_and_hides_nothing_and_is_asked_again(
+    ledger, database, monkeypatch
+):
+    news = News(ledger.database)
+    await news.look()
+    first = (await deposits(ledger, 1))[OLD]
+    as_root(
+        database,
+        HISTORY.format(id=first.transaction.row.id),
+        "UPDATE {ledger}.postings SET prev_hash = REPEAT('x', 32) WHERE seq = 2",
+    )
+    answer, refuses = questions.rows, True
+
+    async def refusing(database, query):
+        if refuses and "prev_hash" in query:
+            raise StoreError(3, "Error writing file")
+        return await answer(database, query)
+
+    monkeypatch.setattr(questions, "rows", refusing)
+    steps = {"i14_illegal_step", "i15_row_differs_from_history"}
+    with capture_logs() as told:
+        for _ in range(2):
+            looked = await news.look()
+            assert {name for name, rows in looked.items() if rows} == steps
+            assert "i22_chain_broken" not in looked  # it neither holds nor is broken
+    assert sorted(one["name"] for one in told) == ["i22_audit_chain_broken", "i22_chain_broken"]
+    refuses = False
+    assert await found(news.look()) == {*steps, "i22_chain_broken"}
+
+
+async def test_what_is_refused_of_everything_postpones_and_does_not_end_the_job(ledger, monkeypatch):
+    unanswered(monkeypatch, ("i21_balance_differs",), times=2, error=StoreError(3, "Error writing file"))
+    round_ = Round(ledger.database)
+    await ended(round_)  # no other exception than one for a database that is away
     assert round_.unanswered == {"i21_balance_differs"}
 
 
