@@ -88,6 +88,7 @@ class Round:
         self._questions: Iterator[Question] = iter(())
         self._put_off: list[Question] = []
         self._unanswered: list[Question] = []
+        self._refused: set[str] = set()
         self._is_once_more = False
         self._after: str | None = None
         """The last transaction that is asked about; None before the chains were."""
@@ -98,8 +99,8 @@ class Round:
 
     @property
     def unanswered(self) -> set[str]:
-        """Names of questions that were not answered twice: nobody knows whether these hold."""
-        return {name for name, _ in self._unanswered}
+        """Names of questions that were not answered twice, or refused: nobody knows whether these hold."""
+        return {name for name, _ in self._unanswered} | self._refused
 
     async def step(self) -> bool:
         """Ask the next question; False when none is left. Raises `Unavailable`. After any end it may be asked again."""
@@ -108,12 +109,12 @@ class Round:
             return False
         name, query = question
         behind = self._unanswered if self._is_once_more else self._put_off
-        behind.append(question)  # before it is asked: silence, a refusal or a restart in between is no answer either
-        found = await _answer(self._database, name, query)
-        if found is None:
-            raise Unavailable("database")
+        behind.append(question)  # before it is asked: a restart in between is no answer either
+        found = await _answer(self._database, name, query, told=self._refused)
         behind.pop()
-        self.broken[name] = [*self.broken[name], *found][: questions.ROWS_MAX]
+        if found is None:
+            self._refused.add(name)
+        self.broken[name] = [*self.broken[name], *(found or ())][: questions.ROWS_MAX]
         return True
 
     async def _more(self) -> Question | None:
