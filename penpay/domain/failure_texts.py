@@ -15,7 +15,7 @@ Hint = tuple[Words, Words]
 _AGAIN = ("Start a new deposit.", "Anza kuweka pesa upya.")
 _ANOTHER = ("Start a new withdrawal.", "Anza kutoa pesa upya.")
 _NEW_CODE = ("Ask for a new code and try again.", "Omba nambari mpya ya uthibitisho kisha ujaribu tena.")
-_REVIEW = ("Our team looks at it and will contact you.", "Timu yetu inalishughulikia na itawasiliana nawe.")
+REVIEW = ("Our team looks at it and will contact you.", "Timu yetu inalishughulikia na itawasiliana nawe.")
 _SUPPORT = ("Contact support.", "Wasiliana na huduma kwa wateja.")
 _SAFARICOM = (
     "Check with Safaricom that the number can receive money and is below its limits.",
@@ -32,14 +32,14 @@ _CLOSED: Hint = (
 )
 SECOND_LOOK: Hint = (
     ("Something needs a second look by our team.", "Kuna jambo ambalo timu yetu inapaswa kulichunguza."),
-    _REVIEW,
+    REVIEW,
 )
 _MONEY_SAFE: Hint = (
     (
         "The providers have not told us enough yet. Your money is not lost.",
         "Watoa huduma bado hawajatupa taarifa kamili. Pesa zako hazijapotea.",
     ),
-    _REVIEW,
+    REVIEW,
 )
 
 STK: Mapping[str, Hint] = MappingProxyType(
@@ -178,7 +178,7 @@ DEPOSITS: Mapping[str, Hint] = MappingProxyType(
         ),
         "amount_mismatch": (
             ("Another amount arrived than was asked for.", "Kiasi kilichofika si kile kilichoombwa."),
-            _REVIEW,
+            REVIEW,
         ),
         "closed_by_review": _CLOSED,
         "account_frozen": _FROZEN,
@@ -267,5 +267,16 @@ WITHDRAWALS: Mapping[str, Hint] = MappingProxyType(
         ),
     }
 )
+UNDECIDED: Mapping[str, Words] = MappingProxyType(
+    {
+        "deriv_refused": ("Deriv refused the transfer.", "Deriv ilikataa uhamisho."),
+        "paid_late": (
+            "The payment came after its rate had expired.",
+            "Malipo yalifika baada ya muda wa kiwango kuisha.",
+        ),
+        "payout_refused": ("M-Pesa could not pay this number.", "M-Pesa haikuweza kulipa namba hii."),
+    }
+)
+"""What is said instead, as long as people have not decided which way the money goes."""
 MPESA: Hint = (("M-Pesa did not make the payment.", "M-Pesa haikufanya malipo."), _AGAIN)
 """A result of a prompt that no table of Safaricom names."""

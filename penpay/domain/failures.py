@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from penpay.domain.failure_texts import B2C, DEPOSITS, MPESA, SECOND_LOOK, STK, WITHDRAWALS, Hint
+from penpay.domain.failure_texts import B2C, DEPOSITS, MPESA, REVIEW, SECOND_LOOK, STK, UNDECIDED, WITHDRAWALS, Hint
 from penpay.domain.fx import Direction
 
 LANGUAGES = ("en", "sw")
@@ -10,15 +10,18 @@ _TEXTS: Mapping[str, Mapping[str, Hint]] = {Direction.DEPOSIT: DEPOSITS, Directi
 
 
 def failure_of(
-    code: str, type_: str = Direction.DEPOSIT, *, provider_code: str = "", language: str = "en"
+    code: str, type_: str = Direction.DEPOSIT, *, provider_code: str = "", in_review: bool = False, language: str = "en"
 ) -> dict[str, str] | None:
     """The `failure` object of a transaction of this type, or None without a code. An unknown code keeps its name.
 
     `provider_code`: the last failed result of a payout, when there is one; it says more than `payout_refused`.
+    `in_review`: people are asked what becomes of the money, so nothing is promised and nothing need be done.
     """
     if not code:
         return None
     message, action = _hint(code, type_, provider_code)
+    if in_review:
+        message, action = UNDECIDED.get(code, message), REVIEW
     place = LANGUAGES.index(language)
     return {"code": code, "message": message[place], "next_action": action[place]}
 

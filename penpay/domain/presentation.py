@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from penpay.domain.decision import IN_REVIEW
 from penpay.domain.failures import failure_of
 from penpay.domain.fx import Direction, LockedRate
 from penpay.domain.json_text import read_json
@@ -79,4 +80,5 @@ def _failure(row: TransactionRow, language: str) -> dict[str, str] | None:
     if not row.failure_code:
         return None
     provider_code = str(read_json(row.data or "{}").get("failed_code", ""))
-    return failure_of(row.failure_code, row.type, provider_code=provider_code, language=language)
+    in_review = row.state == IN_REVIEW
+    return failure_of(row.failure_code, row.type, provider_code=provider_code, in_review=in_review, language=language)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import penpay.domain
-from penpay.domain.failure_texts import B2C, DEPOSITS, MPESA, SECOND_LOOK, STK, WITHDRAWALS
+from penpay.domain.failure_texts import B2C, DEPOSITS, MPESA, REVIEW, SECOND_LOOK, STK, UNDECIDED, WITHDRAWALS
 from penpay.domain.failures import LANGUAGES, failure_of, language_of
 from penpay.domain.payout_codes import _VERDICTS, Verdict
 from penpay.domain.presentation import evidence_of, render_transaction
@@ -96,6 +96,24 @@ def test_a_returned_withdrawal_says_why_m_pesa_could_not_pay():
     assert "not registered" in shown["message"]
     other = row(type="WITHDRAWAL", failure_code="payout_refused", data='{"failed_code":"777"}')
     assert "could not pay this number" in render_transaction(other, {})["failure"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("direction", "codes", "provider_codes"), [("DEPOSIT", DEPOSITS, [""]), ("WITHDRAWAL", WITHDRAWALS, ["", *B2C])]
+)
+def test_nothing_is_promised_and_nothing_to_be_done_while_people_decide(direction: str, codes, provider_codes):
+    for code in codes.keys() - {"refunded_by_review", "returned_by_review"}:
+        for provider_code in provider_codes:
+            data = f'{{"failed_code":"{provider_code}"}}'
+            asked = row(type=direction, state="IN_REVIEW", failure_code=code, data=data)
+            shown = [render_transaction(asked, {}, language)["failure"] for language in LANGUAGES]
+            assert [one["next_action"] for one in shown] == list(REVIEW)
+            assert " back" not in shown[0]["message"].replace("took the withdrawal back", "")
+            assert "rudi" not in shown[1]["message"]
+
+
+def test_what_is_said_until_people_decided_is_said_of_codes_that_there_are():
+    assert UNDECIDED.keys() <= DEPOSITS.keys() | WITHDRAWALS.keys()
 
 
 def test_no_failure_is_null():
