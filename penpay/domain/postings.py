@@ -185,8 +185,12 @@ class Books:
         return self._move(nth("netting_undone", times), Phase.POSTED, amount=aside, **legs)
 
     def unasked(self, ref: str, left: Money, *, asset: AccountCode, source: AccountCode = _C.WRITE_OFF) -> Posting:
-        """Money left by a provider's act that we had given up. Where the customer's does not stand, it is our loss."""
-        return self._move(f"unasked:{ref[:24]}", Phase.POSTED, debit=source, credit=asset, amount=left)
+        """Money left by a provider's act that we had given up. Where the customer's does not stand, it is our loss.
+
+        People may have taken one rail's id for the other's: each currency has keys of its own.
+        """
+        key = f"unasked:{left.currency.lower()}:{ref[:20]}"
+        return self._move(key, Phase.POSTED, debit=source, credit=asset, amount=left)
 
     def misdirected(self, ref: str, dollars: Money) -> Posting:
         """Deriv gave dollars of ours to somebody who was not meant: our loss, until people got them back."""

@@ -25,12 +25,18 @@ def under_way(story: Story) -> Story:
     return story
 
 
-def paid_after_a_return() -> Story:
-    """People proved that a return had done nothing, and paid out; the payout was asked about."""
+def unknown_return_given_up() -> Story:
+    """People proved that a return had done nothing."""
     story = failed_twice("2040")
     story.happens(ev.ReturnOutcomeUnknown(code="dropped", attempt=1))
     story.happens(ev.ReturnAmbiguous(proof="two rows"))
     story.happens(ev.StaffProved(executed=False, reference="", approval="a,b"))
+    return story
+
+
+def paid_after_a_return() -> Story:
+    """People proved that a return had done nothing, and paid out; the payout was asked about."""
+    story = unknown_return_given_up()
     story.happens(ev.StaffPaid(approval="a,b"))
     story.happens(ev.PayoutOutcomeUnknown(code="dropped", attempt=1))
     story.happens(ev.Parked(error="x"))
@@ -177,3 +183,27 @@ def test_a_claim_against_a_withdrawal_that_was_given_back_is_judged_before_it_is
     assert (story.balance("mpesa_utility:KES"), story.balance("write_off:KES")) == (-249_000, 249_000)
     story.happens(ev.StaffClosed(approval="a,b"))
     assert (story.state, story.questions) == (State.COMPLETED, [])
+
+
+def test_derivs_id_that_people_took_for_a_receipt_still_tells_of_its_own_dollars() -> None:
+    """Shillings of a payout and dollars of a return, each given up before: two movements, whatever they are called."""
+    story = unknown_return_given_up()
+    story.happens(ev.StaffSettled(reference="HAND1", approval="a,b"))
+    story.happens(CLAIMED)
+    story.happens(ev.StaffProved(executed=True, reference="77001", approval="a,b"))
+    assert (story.saga.receipt, story.balance("write_off:KES")) == ("77001", 249_000)
+    story.happens(ev.ReturnConfirmed(transaction_id="77001", amount=SEND, proof="statement"))
+    assert (story.state, story.questions[-1]) == (State.IN_REVIEW, "contradicting_return")
+    assert (story.balance("write_off:KES"), story.balance("write_off:USD")) == (249_000, SEND.minor)
+
+
+def test_a_receipt_that_people_took_for_derivs_id_still_tells_of_its_own_shillings() -> None:
+    story = refunding()
+    story.happens(dep.RefundOutcomeUnknown(code="silent"))
+    story.happens(dep.Parked(error="x"))
+    story.happens(dep.StaffProved(executed=False, reference="", approval="a,b"))
+    story.happens(dep.StaffSettled(reference="HAND1", approval="a,b"))
+    story.happens(confirmed("REV1"))
+    story.happens(REVERSED)
+    assert (story.state, story.questions[-1]) == (Deposits.IN_REVIEW, "contradicting_refund")
+    assert (story.balance("write_off:KES"), story.balance("write_off:USD")) == (130_000, 966)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from penpay.domain.ledger import Account, AccountCode
-from penpay.domain.money import Currency, kes
-from penpay.domain.postings import Books
+from penpay.domain.money import Currency, kes, usd
+from penpay.domain.postings import Books, opening
 from penpay.domain.review import Action
 from penpay.domain.strays import Stray, ended, stray_unit
 from penpay.domain.unit import (
@@ -324,6 +324,33 @@ async def test_a_posting_happens_once_and_a_hold_is_resolved_once(ledger, restar
     assert isinstance(await ledger.commit(void), Committed)
     twice = stepped(void, state="S", postings=(replace(books.deposit_void(kes(130_000)), key="void2"),))
     await rejected(ledger, twice, RejectCode.DUPLICATE_POSTING)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("known", ["now", "before the rails had keys of their own"])
+async def test_one_id_at_both_rails_is_two_movements_that_nobody_asked_for(ledger, restarted, known):
+    """People may have named Deriv's id as a payout's receipt; in old books its key had no rail."""
+    first = admitted()
+    floats = (
+        opening(SHARD, AccountCode.MPESA_UTILITY, kes(250_000)),
+        opening(SHARD, AccountCode.DERIV_AGENT, usd(2_000)),
+    )
+    for unit in (first, *(replace(plain(), postings=(posting,)) for posting in floats)):
+        assert isinstance(await ledger.commit(unit), Committed)
+    books = Books(SHARD, first.transaction.row.user_id)
+    shillings = books.unasked("77001", kes(249_000), asset=AccountCode.MPESA_UTILITY)
+    dollars = books.unasked("77001", usd(2_000), asset=AccountCode.DERIV_AGENT)
+    if known != "now":
+        shillings = replace(shillings, key="unasked:77001")
+    paid_out = stepped(first, state="IN_REVIEW", postings=(shillings,))
+    assert isinstance(await ledger.commit(paid_out), Committed)
+    if restarted:
+        await ledger.restart()
+    returned = stepped(paid_out, state="IN_REVIEW", postings=(dollars,))
+    assert isinstance(await ledger.commit(returned), Committed)
+    assert (await ledger.commit(paid_out)).replayed
+    again = stepped(returned, state="IN_REVIEW", postings=(dollars,))
+    await rejected(ledger, again, RejectCode.DUPLICATE_POSTING)
 
 
 @pytest.mark.parametrize("restarted", [False, True])
