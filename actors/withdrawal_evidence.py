@@ -39,7 +39,7 @@ def _rail(withdrawal: Withdrawal, end: RailEnd) -> ev.Event | Unusable | None:
         case OperationKind.B2C:
             return _payout_end(end)
         case OperationKind.DERIV_RETURN:
-            return _return_end(withdrawal, end)
+            return _return_end(end)
     return Unusable(f"a withdrawal has no {end.kind}")
 
 
@@ -63,13 +63,13 @@ def _payout_end(end: RailEnd) -> ev.Event:
     return ev.PayoutHeld(code=end.code, attempt=end.attempt)
 
 
-def _return_end(withdrawal: Withdrawal, end: RailEnd) -> ev.Event:
+def _return_end(end: RailEnd) -> ev.Event:
     if end.code == ANOTHER_RECIPIENT:
         loginid = end.facts.get("client_to_loginid", "")
         return ev.ReturnPaidAnother(transaction_id=end.provider_ref, loginid=loginid, attempt=end.attempt)
     match end.outcome:
         case Outcome.CONFIRMED:
-            return ev.ReturnConfirmed(transaction_id=end.provider_ref, amount=withdrawal.send, proof="reply")
+            return ev.ReturnConfirmed(transaction_id=end.provider_ref, proof="reply")
         case Outcome.REFUSED:
             return ev.ReturnRefused(code=end.code, attempt=end.attempt, hold=end.hold)
         case Outcome.UNKNOWN:
@@ -150,8 +150,10 @@ def event_of_probe(withdrawal: Withdrawal, answer: ProbeAnswered) -> ev.Event | 
             return ev.DebitAbsent(proof=answer.proof)
         case "debit", "AMBIGUOUS":
             return ev.DebitAmbiguous(proof=answer.proof)
-        case "transfer", "CONFIRMED" if answer.amount is not None:
-            return ev.ReturnConfirmed(transaction_id=answer.reference, amount=answer.amount, proof="statement")
+        case "transfer", "CONFIRMED" if answer.amount == withdrawal.send:
+            return ev.ReturnConfirmed(transaction_id=answer.reference, proof="statement")
+        case "transfer", "CONFIRMED":
+            return ev.ReturnAmbiguous(proof=f"{answer.reference} is of another amount")
         case "transfer", "ABSENT":
             return ev.ReturnAbsent(proof=answer.proof, attempt=answer.attempt)
         case "transfer", "AMBIGUOUS":

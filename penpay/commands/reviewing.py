@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 
 ACTIONS = (
     "credit, pay: send it on. refund, return: send it back. executed, absent: how an unknown operation ended. settle: "
-    "all was given back by hand; surplus: what was set aside of it was. own: the house's own top-up or withdrawal, or "
-    "what was set aside for a customer who has had more since; lost: dollars that are gone. correct: the books follow "
-    "what the provider lists; if both agree by now, this only closes the question. approve: another name on Deriv. "
-    "close: nothing is left to be done."
+    "all was given back by hand; surplus: what was set aside of it was. own: the house's own top-up or withdrawal; "
+    "lost: dollars that are gone. correct: the books follow what the provider lists; if both agree by now, this only "
+    "closes the question. approve: another name on Deriv. close: nothing is left to be done."
 )
 EVIDENCE = (
     "What it rests on; for `executed`, `settle` and `surplus` the provider's id. It carries one decision; one that is "

@@ -139,50 +139,26 @@ class Books:
             (self._of(dollars, _USD), -split.usd_minor),
         ]
 
-    def returned_otherwise(
-        self, dollars: Money, returned: Money, times: int, *, source: AccountCode, undone: int = 0
-    ) -> Posting:
-        """Other dollars went back than were asked: the rest is set aside, more is our loss.
+    def returned_otherwise(self, dollars: Money, *, undone: int = 0) -> Posting:
+        """Dollars went back after that had been given up: from where the customer's stand.
 
         `undone`: how many times dollars that had gone back stood here again.
         """
-        legs = self._dollars_returned(dollars, returned, source=source, left=_C.DERIV_AGENT)
-        phase, resolved = (Phase.POST, nth("return_hold", times)) if source is _C.DERIV_OUT else (Phase.POSTED, "")
-        return _summed(nth("returned_otherwise", undone + 1), phase, legs, resolved)
+        key, legs = nth("returned_otherwise", undone + 1), {"debit": _C.CUSTOMER, "credit": _C.DERIV_AGENT}
+        return self._move(key, Phase.POSTED, amount=dollars, **legs)
 
-    def return_covered(self, dollars: Money, returned: Money, *, source: AccountCode, undone: int = 0) -> Posting:
-        """Dollars that stand here again are those of a return that had been our loss; the rest as above."""
-        legs = self._dollars_returned(dollars, returned, source=source, left=_C.WRITE_OFF)
-        return _summed(nth("return_covered", undone + 1), Phase.POSTED, legs)
+    def return_covered(self, dollars: Money, *, undone: int = 0) -> Posting:
+        """Dollars that stand here again are those of a return that had been our loss."""
+        key, legs = nth("return_covered", undone + 1), {"debit": _C.CUSTOMER, "credit": _C.WRITE_OFF}
+        return self._move(key, Phase.POSTED, amount=dollars, **legs)
 
-    def return_undone(self, dollars: Money, returned: Money, undone: int, *, source: AccountCode) -> Posting:
+    def return_undone(self, dollars: Money, undone: int) -> Posting:
         """Somebody else got the dollars that had gone back: they are our loss, and the customer's stand here again.
 
         Undoes a return, whichever posting it was; the agent's dollars have left.
         """
-        legs = self._dollars_returned(dollars, returned, source=source, left=_C.WRITE_OFF)
-        return _summed(nth("undone", undone), Phase.POSTED, [(account, -minor) for account, minor in legs])
-
-    def _dollars_returned(
-        self, dollars: Money, returned: Money, *, source: AccountCode, left: AccountCode
-    ) -> list[tuple[Account, int]]:
-        rest = dollars.minor - returned.minor
-        return [
-            (self._of(source, _USD), dollars.minor),
-            (self._of(left, _USD), -returned.minor),
-            (self._of(_C.SUSPENSE, _USD), -max(rest, 0)),
-            (self._of(_C.WRITE_OFF, _USD), max(-rest, 0)),
-        ]
-
-    def netted(self, aside: Money, times: int) -> Posting:
-        """What was set aside goes against what we lost: its customer has had more than that."""
-        legs = {"debit": _C.SUSPENSE, "credit": _C.WRITE_OFF}
-        return self._move(nth("netted", times), Phase.POSTED, amount=aside, **legs)
-
-    def netting_undone(self, aside: Money, times: int) -> Posting:
-        """Undoes all of those: somebody else had got some of it."""
-        legs = {"debit": _C.WRITE_OFF, "credit": _C.SUSPENSE}
-        return self._move(nth("netting_undone", times), Phase.POSTED, amount=aside, **legs)
+        legs = {"debit": _C.WRITE_OFF, "credit": _C.CUSTOMER}
+        return self._move(nth("undone", undone), Phase.POSTED, amount=dollars, **legs)
 
     def unasked(self, ref: str, left: Money, *, asset: AccountCode, source: AccountCode = _C.WRITE_OFF) -> Posting:
         """Money left by a provider's act that we had given up. Where the customer's does not stand, it is our loss.
@@ -290,16 +266,10 @@ class Books:
         resolved = nth("payout_hold", times) if held else ""
         return _posting("payout_done", Phase.POST if held else Phase.POSTED, legs, resolves=resolved)
 
-    def payout_covered(self, dollars: Money, split: Exchange, fee: Money, *, source: AccountCode) -> Posting:
-        """Dollars that stand here again pay for shillings that had been booked as our loss, and Safaricom's fee.
-
-        What they do not cost is set aside; what is missing is our loss.
-        """
-        rest = dollars.minor - split.usd_minor
+    def payout_covered(self, split: Exchange, fee: Money) -> Posting:
+        """Dollars that stand here again pay for shillings that had been booked as our loss, and Safaricom's fee."""
         legs = [
-            (self._of(source, _USD), dollars.minor),
-            (self._of(_C.SUSPENSE, _USD), -max(rest, 0)),
-            (self._of(_C.WRITE_OFF, _USD), max(-rest, 0)),
+            (self._of(_C.CUSTOMER, _USD), split.usd_minor),
             (self._of(_C.FX_POSITION, _USD), -split.usd_minor),
             (self._of(_C.FX_POSITION, _KES), split.position_minor),
             (self._of(_C.FX_SPREAD, _KES), -split.spread_minor),
@@ -308,7 +278,7 @@ class Books:
             (self._of(_C.MPESA_FEES, _KES), fee.minor),
             (self._of(_C.MPESA_CHARGES, _KES), -fee.minor),
         ]
-        return _summed("payout_covered", Phase.POSTED, legs)
+        return _posting("payout_covered", Phase.POSTED, legs)
 
     def return_hold(self, dollars: Money, times: int = 1) -> Posting:
         """Held for giving the dollars back."""
@@ -322,7 +292,7 @@ class Books:
         return self._move(nth("return_void", times), Phase.VOID, amount=dollars, resolves=resolved, **legs)
 
     def return_done(self, dollars: Money, times: int = 1, *, undone: int = 0) -> Posting:
-        """The dollars left the agent, back to the customer. `undone` as of a return otherwise than asked."""
+        """The dollars left the agent, back to the customer. `undone` as of one that had been given up."""
         legs = {"debit": _C.DERIV_OUT, "credit": _C.DERIV_AGENT}
         key, resolved = nth("return_done", undone + 1), nth("return_hold", times)
         return self._move(key, Phase.POST, amount=dollars, resolves=resolved, **legs)

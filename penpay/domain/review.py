@@ -30,8 +30,7 @@ class Action(StrEnum):
 
     EXECUTED and ABSENT say how an operation ended whose outcome nobody could prove; SETTLE, that all the money was
     given back by hand, or by Deriv itself if it never arrived here, and SURPLUS, what was set aside of it. OWN and LOST
-    belong to movements that nothing of ours explains: a top-up or withdrawal of the house, or dollars that are gone;
-    OWN also to dollars that a withdrawal set aside, when its customer has had more since.
+    belong to movements that nothing of ours explains: a top-up or withdrawal of the house, or dollars that are gone.
     CORRECT belongs to a movement of another amount than is booked: the books follow its provider. APPROVE belongs to a
     name that is another on Deriv. The evidence of EXECUTED, SETTLE and SURPLUS is the provider's
     own id.
@@ -124,7 +123,6 @@ _EVENTS: Mapping[tuple[str, str], Callable[..., Event]] = {
     (Direction.DEPOSIT, Action.CLOSE): StaffClosed,
     (Direction.WITHDRAWAL, Action.PAY): withdrawal_events.StaffPaid,
     (Direction.WITHDRAWAL, Action.RETURN): withdrawal_events.StaffReturned,
-    (Direction.WITHDRAWAL, Action.OWN): withdrawal_events.StaffOwned,
     (Direction.WITHDRAWAL, Action.CLOSE): StaffClosed,
 }
 

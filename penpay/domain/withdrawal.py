@@ -52,7 +52,6 @@ _STAFF: _Row = {
     ev.StaffReturned: (_S.RETURN_SENDING, _S.IN_REVIEW),
     ev.StaffProved: (_S.IN_REVIEW, _S.COMPLETED, _S.REVERSED),
     ev.StaffSettled: (_S.IN_REVIEW, _S.REVERSED),
-    ev.StaffOwned: (_S.IN_REVIEW,),
     ev.StaffClosed: (_S.FAILED, _S.COMPLETED, _S.REVERSED),
 }
 
@@ -196,11 +195,7 @@ class Withdrawal:
     money_at: str = ""
     """Where the customer's dollars stand: "", `deriv_in`, `customer`, `b2c_out`, `deriv_out`, `gone`."""
     set_aside: Money | None = None
-    """Dollars in suspense beside that: more arrived, or fewer went back, than what was booked."""
-    netted: Money | None = None
-    """Dollars that were set aside and then went against what we had lost: the customer had had more."""
-    nettings: int = 0
-    """How many times that was booked, and below undone, since somebody else had got some of them."""
+    """Dollars in suspense beside those that stand here: more arrived than were debited."""
     conversation_id: str = ""
     """What Safaricom knows the payout by, once it acknowledged it: its own id, or ours if it had it already."""
     receipt: str = ""

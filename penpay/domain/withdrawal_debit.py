@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from penpay.domain import withdrawal_events as ev
 from penpay.domain.draft import Draft
+from penpay.domain.money import usd
 from penpay.domain.review_kinds import WITNESS_LATE, WITNESS_MISMATCH, WITNESS_MISSING
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import State, Withdrawal
 from penpay.domain.withdrawal_payout import start_payout
-from penpay.domain.withdrawal_standing import set_aside
 
 _S = State
 _O = OperationState
@@ -152,7 +152,9 @@ def witness_seen(d: Draft[Withdrawal], e: ev.WitnessSeen, *, was_nobodys: bool =
     if not was_nobodys:
         d.reference("deriv_credit", e.transaction_id, d.now.debit)
     d.post(d.books.withdrawal_witnessed(d.now.send, e.amount))
-    set_aside(d, e.amount.minor - d.now.send.minor)
+    surplus = e.amount.minor - d.now.send.minor
+    if surplus > 0:
+        d.set(set_aside=usd(surplus))
     evidence = {"witness_transaction_id": e.transaction_id, "amount": e.amount.text()}
     d.step(d.now.state, evidence, witness_transaction_id=e.transaction_id, money_at="customer", next_wake_at=None)
     if e.amount != d.now.send:

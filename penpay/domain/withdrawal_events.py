@@ -128,10 +128,9 @@ class PayoutNotCompleted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnConfirmed(Event):
-    """The dollars are back in the customer's account."""
+    """The dollars are back in the customer's account: those that were asked for, since no provider tells of others."""
 
     transaction_id: str
-    amount: Money
     proof: str
 
 
@@ -187,13 +186,6 @@ class ReturnAmbiguous(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffPaid(Event):
     """Two named people decided: pay out again."""
-
-    approval: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StaffOwned(Event):
-    """Two named people decided: what was set aside is ours, for the customer has had more dollars since."""
 
     approval: str
 

@@ -10,12 +10,10 @@ from penpay.domain import withdrawal_return as back
 from penpay.domain.deliveries import Delivery
 from penpay.domain.draft import Draft
 from penpay.domain.ledger import AccountCode
-from penpay.domain.money import Money
 from penpay.domain.review_kinds import code_of_end
 from penpay.domain.sent_dollars import no_longer_newest
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import State, Withdrawal
-from penpay.domain.withdrawal_netting import net, nettable
 from penpay.domain.withdrawal_standing import claims_payout
 
 _S = State
@@ -77,7 +75,7 @@ def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
         case "payout", False:
             payout.payout_absent(d, "staff")
         case _, True:
-            returned = ev.ReturnConfirmed(transaction_id=e.reference, amount=d.now.send, proof="staff")
+            returned = ev.ReturnConfirmed(transaction_id=e.reference, proof="staff")
             back.return_confirmed(d, returned)
         case _:
             back.back_absent(d, "staff")
@@ -86,8 +84,7 @@ def staff_proved(d: Draft[Withdrawal], e: ev.StaffProved) -> None:
 def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
     """Dollars are back, as two people know: all that stand here, or only what was set aside beside the rest.
 
-    They gave them back by hand; or Deriv did, and the dollars of the debit never arrived here. With the last of dollars
-    that paid for nothing, all are given back.
+    They gave them back by hand; or Deriv did, and the dollars of the debit never arrived here.
     """
     evidence = {"approval": e.approval, "deriv_transaction_id": e.reference}
     aside, rest = d.now.set_aside, _is_free(d) and not e.surplus_only
@@ -99,21 +96,11 @@ def staff_settled(d: Draft[Withdrawal], e: ev.StaffSettled) -> None:
     d.reference("deriv_transaction", e.reference, d.now.debit)
     if aside is not None:
         d.post(d.books.settled_by_hand(e.reference, aside, AccountCode.SUSPENSE, aside=True))
-        if d.now.money_at == "gone" and not d.now.delivered and not d.now.receipt:
-            _by_hand(d, e, aside, AccountCode.SUSPENSE)
         d.step(_S.IN_REVIEW, evidence, set_aside=None)
     if rest:
         d.post(d.books.settled_by_hand(e.reference, d.now.send, AccountCode.CUSTOMER))
-        _by_hand(d, e, d.now.send, AccountCode.CUSTOMER)
+        _by_hand(d, e, AccountCode.CUSTOMER)
         _given_back(d, evidence, failure_code=code_of_end(d.now.failure_code, GIVEN_BACK))
-
-
-def staff_owned(d: Draft[Withdrawal], e: ev.StaffOwned) -> None:
-    """What was set aside is ours: the customer has had more dollars since. A claimed payout is judged first."""
-    ours = nettable(d.now)
-    if ours is not None and not claims_payout(d.now):
-        net(d, ours)
-        d.step(_S.IN_REVIEW, {"approval": e.approval, "ours": f"{ours.text()} USD"})
 
 
 def _debit_undone(d: Draft[Withdrawal], e: ev.StaffSettled, evidence: Mapping[str, str]) -> None:
@@ -125,14 +112,14 @@ def _debit_undone(d: Draft[Withdrawal], e: ev.StaffSettled, evidence: Mapping[st
         return
     d.reference("deriv_debit", e.reference, d.now.debit)
     d.post(d.books.debit_undone(d.now.send))
-    _by_hand(d, e, d.now.send, AccountCode.DERIV_IN)
+    _by_hand(d, e, AccountCode.DERIV_IN)
     _given_back(d, evidence, failure_code="debit_undone")
 
 
-def _by_hand(d: Draft[Withdrawal], e: ev.StaffSettled, dollars: Money, source: AccountCode) -> None:
+def _by_hand(d: Draft[Withdrawal], e: ev.StaffSettled, source: AccountCode) -> None:
     """Remembered as any other: a reply may still name somebody else who got what people took for theirs."""
     no_longer_newest(d, d.now.return_transaction_id)
-    back.remember(d, Delivery(e.reference, dollars, paid=dollars, paid_from=source.value))
+    back.remember(d, Delivery(e.reference, d.now.send, paid=d.now.send, paid_from=source.value))
 
 
 def _given_back(d: Draft[Withdrawal], evidence: Mapping[str, str], *, failure_code: str) -> None:

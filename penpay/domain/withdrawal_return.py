@@ -11,13 +11,12 @@ from penpay.domain.rail_end import ANOTHER_RECIPIENT
 from penpay.domain.sent_dollars import no_longer_newest, paid_another
 from penpay.domain.unit import OperationKind, OperationState
 from penpay.domain.withdrawal import State, Withdrawal
-from penpay.domain.withdrawal_netting import nettable, not_netted
-from penpay.domain.withdrawal_standing import CONTRADICTING_PAYOUT, all_gone, claims_payout, not_returned, not_theirs
+from penpay.domain.withdrawal_standing import CONTRADICTING_PAYOUT, claims_payout, not_returned, not_theirs
 
 _S = State
 _O = OperationState
 CONTRADICTING_RETURN = "contradicting_return"
-"""The question about dollars that went back otherwise than asked."""
+"""The question about dollars that went back although that was given up, or to somebody else."""
 
 
 def start_return(d: Draft[Withdrawal], *, reason: str) -> None:
@@ -44,17 +43,17 @@ def start_return(d: Draft[Withdrawal], *, reason: str) -> None:
 
 
 def return_confirmed(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
-    """The dollars are back. Anything that was not asked for like this is looked at."""
+    """The dollars are back. Those of a return that had been given up are looked at."""
     if e.transaction_id in d.now.booked_transaction_ids:
         return
     no_longer_newest(d, d.now.return_transaction_id)
     d.reference("deriv_transaction", e.transaction_id, d.now.back)
     d.operation("back", _O.CONFIRMED, provider_ref=e.transaction_id)
     evidence = {"deriv_transaction_id": e.transaction_id, "proof": e.proof}
-    if d.now.money_at != "deriv_out" or e.amount != d.now.send:
+    if d.now.money_at != "deriv_out":
         claimed = claims_payout(d.now)
         _unexpected(d, e)
-        d.to_review(CONTRADICTING_RETURN, "FINANCE", f"Deriv executed {e.amount.text()} USD{_ours(d.now)}", evidence)
+        d.to_review(CONTRADICTING_RETURN, "FINANCE", f"Deriv executed {d.now.send.text()} USD", evidence)
         _still_claimed(d, claimed=claimed)
         return
     d.post(d.books.return_done(d.now.send, d.now.returns, undone=d.now.undone))
@@ -67,15 +66,10 @@ def return_confirmed(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
     d.effect("settled")
 
 
-def _ours(now: Withdrawal) -> str:
-    ours = nettable(now)
-    return f", beyond what was the customer's: of what is set aside {ours.text()} USD are ours" if ours else ""
-
-
 def _delivered(d: Draft[Withdrawal], e: ev.ReturnConfirmed, *, paid: Money | None) -> None:
     """Remember what the customer got, and whether the dollars that stood here went for it."""
     paid_from = "" if paid is None else AccountCode.CUSTOMER.value
-    remember(d, Delivery(e.transaction_id, e.amount, paid=paid, paid_from=paid_from))
+    remember(d, Delivery(e.transaction_id, d.now.send, paid=paid, paid_from=paid_from))
 
 
 def remember(d: Draft[Withdrawal], one: Delivery) -> None:
@@ -84,15 +78,14 @@ def remember(d: Draft[Withdrawal], one: Delivery) -> None:
 
 
 def _unexpected(d: Draft[Withdrawal], e: ev.ReturnConfirmed) -> None:
-    """Given back otherwise than asked: from the dollars where they stand, or out of our own pocket."""
+    """Given back after it was given up: from the dollars where they stand, or out of our own pocket."""
     d.take_back()
-    if d.now.money_at in {AccountCode.DERIV_OUT, AccountCode.CUSTOMER}:
-        source, times, undone = AccountCode(d.now.money_at), d.now.returns, d.now.undone
-        d.post(d.books.returned_otherwise(d.now.send, e.amount, times, source=source, undone=undone))
+    if d.now.money_at == AccountCode.CUSTOMER:
+        d.post(d.books.returned_otherwise(d.now.send, undone=d.now.undone))
         _delivered(d, e, paid=d.now.send)
-        all_gone(d, d.now.send.minor - e.amount.minor)
+        d.set(money_at="gone")
     else:
-        d.post(d.books.unasked(e.transaction_id, e.amount, asset=AccountCode.DERIV_AGENT))
+        d.post(d.books.unasked(e.transaction_id, d.now.send, asset=AccountCode.DERIV_AGENT))
         _delivered(d, e, paid=None)
 
 
@@ -103,8 +96,6 @@ def return_paid_another(d: Draft[Withdrawal], e: ev.ReturnPaidAnother) -> None:
         back_absent(d, ANOTHER_RECIPIENT, attempts_closed=e.attempt)
 
     claimed = claims_payout(d.now)
-    if any(one.transaction_id == e.transaction_id for one in d.now.delivered):
-        not_netted(d)
     paid_another(
         d,
         e,

@@ -43,7 +43,7 @@ _PACKING = Packing(
         "misdirected_transaction_id",
     ),
     times=("debited_at", "failed_at", "declined_at", "state_since"),
-    counts=("payouts", "returns", "undone", "nettings", "polls"),
+    counts=("payouts", "returns", "undone", "polls"),
     flags=(),
     lists=("earlier_transaction_ids",),
     operations=OPERATIONS,
@@ -52,8 +52,7 @@ _PACKING = Packing(
 
 def to_row(withdrawal: Withdrawal, base: TransactionRow) -> TransactionRow:
     """The row after a decision. `base` carries what admission fixed for ever (key, quote, day, limit)."""
-    beside = {"set_aside_minor": withdrawal.set_aside, "netted_minor": withdrawal.netted}
-    kept = {name: amount.minor for name, amount in beside.items() if amount is not None}
+    kept = {"set_aside_minor": withdrawal.set_aside.minor} if withdrawal.set_aside is not None else {}
     return copied(
         base,
         state=withdrawal.state.value,
@@ -96,7 +95,6 @@ def from_row(row: TransactionRow) -> Withdrawal:
         completed_at=row.completed_at,
         delivered=_deliveries(row, data),
         set_aside=usd(data["set_aside_minor"]) if "set_aside_minor" in data else None,
-        netted=usd(data["netted_minor"]) if "netted_minor" in data else None,
         **unpacked(data, _PACKING),
     )
 

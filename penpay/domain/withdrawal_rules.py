@@ -70,7 +70,6 @@ HANDLERS: Mapping[type[ev.Event], Callable[..., None]] = {
     ev.StaffReturned: people.staff_returned,
     ev.StaffProved: people.staff_proved,
     ev.StaffSettled: people.staff_settled,
-    ev.StaffOwned: people.staff_owned,
     ev.StaffClosed: people.staff_closed,
 }
 _OF_DEBIT = (

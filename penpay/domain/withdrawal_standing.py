@@ -9,7 +9,6 @@ from penpay.domain.deliveries import Delivery
 from penpay.domain.draft import Draft
 from penpay.domain.fx import exchange
 from penpay.domain.ledger import AccountCode
-from penpay.domain.money import Money, usd
 from penpay.domain.payout_codes import payout_fee
 from penpay.domain.unit import OperationState
 from penpay.domain.withdrawal import Withdrawal
@@ -36,65 +35,36 @@ def give_back(d: Draft[Withdrawal]) -> None:
 def not_paid_out(d: Draft[Withdrawal]) -> None:
     """The payout did nothing: the dollars stand here again."""
     d.post(d.books.payout_void(d.now.send, d.now.payouts))
-    _stand(d, d.now.send, source=AccountCode.CUSTOMER)
+    _stand(d)
 
 
 def not_returned(d: Draft[Withdrawal]) -> None:
     """The return did nothing: the dollars stand here again."""
     d.post(d.books.return_void(d.now.send, d.now.returns))
-    _stand(d, d.now.send, source=AccountCode.CUSTOMER)
+    _stand(d)
 
 
-def not_theirs(d: Draft[Withdrawal], taken: Delivery) -> None:
-    """Somebody else got these dollars: those of the customer that went for them stand here again, as they had stood.
-
-    A rest that had been set aside comes along. If people have given it back meanwhile, only the others are left, in
-    suspense.
-    """
-    assert taken.paid is not None
-    rest = max(taken.paid.minor - taken.amount.minor, 0)
-    aside = d.now.set_aside.minor if d.now.set_aside is not None else 0
-    stands, source = taken.paid, AccountCode(taken.paid_from)
-    if rest > aside:
-        stands, source = taken.amount, AccountCode.SUSPENSE
-    else:
-        d.set(set_aside=usd(aside - rest) if aside > rest else None)
+def not_theirs(d: Draft[Withdrawal], _taken: Delivery) -> None:
+    """Somebody else got these dollars: those of the customer that went for them stand here again."""
     d.set(undone=d.now.undone + 1)
-    d.post(d.books.return_undone(stands, taken.amount, d.now.undone, source=source))
-    _stand(d, stands, source=source)
+    d.post(d.books.return_undone(d.now.send, d.now.undone))
+    _stand(d)
 
 
-def _stand(d: Draft[Withdrawal], dollars: Money, *, source: AccountCode) -> None:
+def _stand(d: Draft[Withdrawal]) -> None:
     """They are the customer's again, unless shillings or other dollars left meanwhile: then they pay for those.
 
-    They pay for one movement, the payout or that of the most dollars; every other one was our loss, and stays so.
+    They pay for one movement; every other one was our loss, and stays so.
     """
     now = d.now
     if now.receipt:
         split = exchange(kes_minor=now.receive.minor, usd_minor=now.send.minor, rate=now.rate)
-        fee = payout_fee(now.receive)
-        d.post(d.books.payout_covered(dollars, split, fee, source=source))
-        all_gone(d, dollars.minor - now.send.minor)
+        d.post(d.books.payout_covered(split, payout_fee(now.receive)))
+        d.set(money_at="gone")
     elif now.delivered:
-        most = max(now.delivered, key=lambda one: one.amount.minor)
-        d.post(d.books.return_covered(dollars, most.amount, source=source, undone=now.undone))
-        paid_for = replace(most, paid=dollars, paid_from=source.value)
-        d.set(delivered=tuple(paid_for if one is most else one for one in now.delivered))
-        all_gone(d, dollars.minor - most.amount.minor)
-    elif source is AccountCode.CUSTOMER:
-        d.set(money_at=source.value)
+        first, *others = now.delivered
+        d.post(d.books.return_covered(now.send, undone=now.undone))
+        paid_for = replace(first, paid=now.send, paid_from=AccountCode.CUSTOMER.value)
+        d.set(money_at="gone", delivered=(paid_for, *others))
     else:
-        set_aside(d, dollars.minor)
-
-
-def all_gone(d: Draft[Withdrawal], rest_minor: int) -> None:
-    """All dollars that stood somewhere have paid for something; the rest of them is set aside."""
-    d.set(money_at="gone")
-    set_aside(d, rest_minor)
-
-
-def set_aside(d: Draft[Withdrawal], minor: int) -> None:
-    """Remember dollars in suspense beside where the rest stands; nothing or less is no money."""
-    known = d.now.set_aside.minor if d.now.set_aside is not None else 0
-    if minor > 0:
-        d.set(set_aside=usd(known + minor))
+        d.set(money_at=AccountCode.CUSTOMER.value)

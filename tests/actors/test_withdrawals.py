@@ -484,6 +484,22 @@ def took(house: House) -> dict[str, int]:
     return {name: minor for name, minor in found.items() if minor}
 
 
+async def test_a_return_of_another_amount_than_asked_comes_before_people(house: House, saga: AsyncioActorRef) -> None:
+    """No provider tells of one; if an answer did, nothing would be booked as what it is not."""
+    await to_payout(house, saga)
+    await settle(saga, rail(house, "B2C", Outcome.CONFIRMED, facts={}), result(house, 2040))
+    house.clock.turn(601)
+    await settle(saga, status(house, "Declined"))
+    await settle(saga, rail(house, "DERIV_RETURN", Outcome.UNKNOWN, code="timed_out"))
+    found = {"operation_id": operation(house, "DERIV_RETURN"), "outcome": "CONFIRMED", "reference": "r1"}
+    await settle(saga, ProbeAnswered(probe="transfer", amount=usd(1900), **found))
+    assert (row_of(house).state, house.reviews) == ("IN_REVIEW", ["return_ambiguous"])
+    assert took(house) == {"deriv_agent": 2000, "deriv_out": -2000}
+    executed = ResolveReview(item_id="i", action="executed", approval=Approval("a", "b", "r1"))
+    assert isinstance(await saga.aask(executed), TransactionRow)
+    assert (row_of(house).state, took(house)) == ("REVERSED", {})
+
+
 @pytest.mark.parametrize("reply_first", [False, True], ids=["statement first", "reply first"])
 async def test_a_return_that_somebody_else_got_is_made_once_more_whichever_is_told_first(
     house: House, saga: AsyncioActorRef, *, reply_first: bool

@@ -81,7 +81,7 @@ def test_dollars_that_arrived_late_may_go_back() -> None:
     story.happens(CREDIT)
     assert story.saga.failure_code == "witness_late"
     story.happens(RETURN)
-    story.happens(ev.ReturnConfirmed(transaction_id="r1", amount=SEND, proof="reply"))
+    story.happens(ev.ReturnConfirmed(transaction_id="r1", proof="reply"))
     assert (story.state, story.questions, story.clearing()) == (State.REVERSED, [], 0)
 
 

@@ -77,7 +77,7 @@ def test_what_happened_at_a_provider_is_named_by_its_own_id(action: str):
         ("WITHDRAWAL", "pay", withdrawal_events.StaffPaid),
         ("WITHDRAWAL", "return", withdrawal_events.StaffReturned),
         ("WITHDRAWAL", "close", withdrawal_events.StaffClosed),
-        ("WITHDRAWAL", "own", withdrawal_events.StaffOwned),
+        ("WITHDRAWAL", "own", None),
         ("DEPOSIT", "own", None),
         ("WITHDRAWAL", "credit", None),
         ("WITHDRAWAL", "refund", None),

@@ -15,7 +15,7 @@ const EXITS = {
   absent: "Proven: it never happened",
   settle: "Settled: all given back, by hand or by Deriv itself (evidence: the provider's id)",
   surplus: "Surplus settled: what was set aside was given back by hand (evidence: the provider's id)",
-  own: "Ours: a top-up or withdrawal of the house, or dollars set aside whose customer has had more since",
+  own: "Ours: a top-up or withdrawal of the house",
   lost: "Lost: the dollars are gone",
   correct: "Correct: the books follow what the provider lists; if both agree by now, this only closes the question",
   approve: "Approve: the account is the customer's",
