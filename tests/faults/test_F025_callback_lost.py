@@ -18,7 +18,7 @@ async def test_the_receipt_is_attached_later_and_books_nothing(stage: Stage) -> 
     deposit = await stage.deposit(who, phone={"callback": "lost"})
     await stage.reaches(deposit, "COMPLETED")
     (payment,) = (await stage.told(who)).payments
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (await stage.get(who, f"/transactions/{deposit}")).body["evidence"].get("mpesa_receipt"):
             await asyncio.sleep(0.1)
     assert stage.reviews(deposit) == []

@@ -43,7 +43,7 @@ async def told_by_its_callback(stage: Stage, who: Customer, metadata: str) -> st
     """A deposit of which the callback is the first to tell; the list of payments follows it."""
     # Sleepers are woken once a second: two of their questions learn nothing.
     deposit = await stage.deposit(who, phone={"metadata": metadata, "query": ["pending"] * 2})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not claims(stage, deposit):
             await asyncio.sleep(0.05)
     await stage.control.post("/daraja/script", {"knobs": {"pull_lag_s": 0.0}})

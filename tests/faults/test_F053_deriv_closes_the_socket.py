@@ -71,7 +71,7 @@ async def test_what_was_in_flight_on_a_dropped_socket_is_looked_for_and_what_wai
     crowd = [stage.customer() for _ in range(3)]
     late = stage.customer()
     deposits = await asyncio.gather(*(stage.deposit(who, deriv={"fault": "no_reply"}) for who in crowd))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while [len((await stage.told(who)).transfers) for who in crowd] != [1] * len(crowd):
             await asyncio.sleep(0.02)
     await stage.control.post("/deriv/drop", {})
@@ -89,6 +89,6 @@ async def test_what_was_in_flight_on_a_dropped_socket_is_looked_for_and_what_wai
 
 async def until_deriv_says(stage: Stage, reason: str) -> None:
     """Wait until the rail gives this as the reason why it takes no business."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while reason not in str((await stage.operator.ready())["dependencies"]["deriv"]):
             await asyncio.sleep(0.05)

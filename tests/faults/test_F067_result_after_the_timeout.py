@@ -46,7 +46,7 @@ async def consumed(stage: Stage, withdrawal: str) -> None:
         "SELECT i.status FROM {ledger}.callback_inbox i JOIN {ledger}.provider_operations o ON o.id = i.operation_id"
         " WHERE o.transaction_id = %s AND i.kind LIKE %s"
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (found := stage.rows(rows, withdrawal, "%timeout%")) != [("CONSUMED",)]:
             assert found in ([], [("NEW",)]), found
             await asyncio.sleep(0.05)

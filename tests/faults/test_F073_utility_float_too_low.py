@@ -16,7 +16,7 @@ _FLOAT = re.compile(r"^penpay_float_minor\{[^}]*mpesa_utility[^}]*\} (\S+)$", re
 async def _node_knows(stage: Stage, *, poor: bool) -> None:
     """The pollers ask for the balances when they start; wait until the answer shows."""
     assert await stage.operator.restart(POLLERS) == 200
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             async with stage.session.get(f"{stage.installation.node.internal_url}/metrics") as page:
                 shown = _FLOAT.search(await page.text())

@@ -102,7 +102,7 @@ async def test_other_facts_about_a_refund_that_is_done_move_nothing_and_are_look
         {**said, "ResultCode": 21},
     ):
         assert await stage.forge(told["result_url"], body={"Result": result}) == 200
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while heard(stage, deposit) != ["CONSUMED", "CONSUMED", "CONSUMED", "QUARANTINED"]:
             await asyncio.sleep(0.05)
     assert stage.state(deposit) == "REVERSED"

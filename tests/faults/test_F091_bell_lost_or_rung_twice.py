@@ -77,7 +77,7 @@ async def test_a_callback_whose_bell_nobody_heard_is_found_by_the_next_sweep(sta
         ((shard,),) = stage.rows("SELECT shard FROM {ledger}.transactions WHERE id = %s", deposit)
         await tree(stage, f"shards/{shard}/inbox", "stop")
         await stage.control.post(f"/pushes/{push['checkout_id']}/answer", {})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while stored(stage, deposit) != [("NEW",)]:
                 await asyncio.sleep(0.05)
         assert stage.state(deposit) == "AWAITING_PAYER"
@@ -108,7 +108,7 @@ async def test_events_that_come_again_and_in_disorder_reach_their_reader_once_an
 async def read_to_the_end(stream: aiohttp.ClientResponse, deposit: str, seen: list[str]) -> None:
     """Read events, and note the places of those about transactions, until this deposit's last one."""
     place = kind = ""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for line in stream.content:
             name, _, value = line.decode().strip().partition(": ")
             if name == "id":

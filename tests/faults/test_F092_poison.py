@@ -158,7 +158,7 @@ async def test_a_saga_that_a_message_always_breaks_is_parked_alone_and_with_its_
     message = evidence(admitted, "stk", POISON)
     async with hosted(parts, Brittle) as tree:
         assert admitted.reviews == []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while admitted.rows[poisoned.id].state != "IN_REVIEW":
                 tree.registry.tell(f"sagas/{poisoned.id}", message)
                 await asyncio.sleep(0.001)

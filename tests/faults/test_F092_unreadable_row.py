@@ -166,7 +166,7 @@ async def test_its_host_gives_up_at_once_and_puts_the_question_once_whichever_pr
             return await super().on_receive(message)
 
     for number in (1, 2):
-        async with hosted(parts, Noted) as tree, asyncio.timeout(10):
+        async with hosted(parts, Noted) as tree, asyncio.timeout(60):
             (host,) = tree.describe()["children"]
             while not any(child["state"] == "parked" for child in host["children"]):
                 tree.registry.tell(f"sagas/{transaction_id}", WakeUp())
@@ -228,7 +228,7 @@ async def test_a_decision_about_another_question_of_it_is_refused_and_breaks_not
 ) -> None:
     transaction_id = await damaged(ledger, database, damage)
     address, approval = f"sagas/{transaction_id}", Approval("Achieng Otieno", "Brian Kamau", "ticket 4711")
-    async with hosted(parts) as tree, asyncio.timeout(10):
+    async with hosted(parts) as tree, asyncio.timeout(60):
         while parked and not questions(database, transaction_id):
             tree.registry.tell(address, WakeUp())
             await asyncio.sleep(0.01)

@@ -127,7 +127,7 @@ async def test_sagas_that_only_wait_are_rows_and_no_actors(admitted: House) -> N
         await tree.registry.ask(saga, told, timeout_s=5.0)
         assert row_of(admitted).state == state
         # It is gone, and what it knows is read again by the one that the next message starts.
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while saga in {cell.address for cell in tree.living()}:
                 await asyncio.sleep(0.001)
     await tree.stop()

@@ -47,7 +47,7 @@ async def test_a_wrong_passkey_stops_pushes_and_no_payment(stage: Stage) -> None
         await stage.control.post(f"/pushes/{push['checkout_id']}/answer", {})
         await stage.reaches(deposit, "COMPLETED")
         refused = await stage.deposit(other)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not stage.rows(
                 "SELECT 1 FROM {ledger}.rail_attempts a JOIN {ledger}.provider_operations o ON o.id = a.operation_id"
                 " WHERE o.transaction_id = %s AND a.outcome <> ''",

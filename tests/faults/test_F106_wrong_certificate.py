@@ -80,7 +80,7 @@ async def test_a_node_takes_no_business_for_that_rail_and_goes_on_when_the_right
 ) -> None:
     address, heard = impostor
     async with configured(stage.installation.node, PENPAY_DARAJA__BASE_URL=f"https://{address}"):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             # Taken until the rail has found out; such a push waits.
             while (reply := await stage.ask(stage.customer())).code != "rail_down":
                 assert reply.status in {202, 503}, reply.body

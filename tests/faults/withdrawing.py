@@ -116,7 +116,7 @@ class Withdrawer:
 
     async def payout(self) -> Mapping[str, Any]:
         """Their newest payout, once Safaricom has taken it."""
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(60):
             while not (payouts := (await self.told()).payouts):
                 await asyncio.sleep(0.05)
         return payouts[-1]

@@ -100,7 +100,7 @@ async def test_a_name_in_doubt_is_decided_on_a_running_node(stage: Stage) -> Non
     client = Client(stage.installation.node.public_url, stage.session)
     msisdn, email, password = f"2547{number:08d}", f"doubt{number}@example.com", "a long enough password, doubtful"
     await client.register(email=email, phone=f"+{msisdn}", password=password, full_name="Wanjiru Kamau Doubt")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (found := re.search(r"code is ([0-9]{6})", await stage.control.newest_sms(msisdn))):
             await asyncio.sleep(0.05)
     await client.verify_phone(f"+{msisdn}", found[1])
@@ -115,7 +115,7 @@ async def test_a_name_in_doubt_is_decided_on_a_running_node(stage: Stage) -> Non
     with pytest.raises(ApiProblem) as refused:
         await client.deposit("1300.00", "KES", key="doubt-1")
     assert refused.value.code == "deriv_not_linked"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (items := [one for one in listed(stage) if one["kind"] == "name_mismatch"]):
             await asyncio.sleep(0.2)
     (item,) = items

@@ -39,7 +39,7 @@ async def test_it_is_enough_for_limits_and_streams(url: str):
     reader = StreamReader(blocking_client(url), shards=1, publish=got.put_nowait, ring=rung.append)
     streams = RedisStreams(client)
     await reader.open()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not reader._places:
             await asyncio.sleep(0)
         await streams.publish(0, [ROW])
