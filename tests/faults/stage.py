@@ -136,6 +136,14 @@ class Stage:
         assert reply.status == 202, reply.body
         return str(reply.body["id"])
 
+    async def only_called_back(self, who: Customer, **phone: Any) -> str:
+        """A deposit of which its callback alone tells, and that behind the answer to the push: what comes before it has
+        to be confirmed by a query. Its stage is `unlisted`."""
+        deposit = await self.deposit(who, phone={**UNASKED, **WAITS, **phone})
+        await self.reaches(deposit, "AWAITING_PAYER")
+        await self.answers(who)
+        return deposit
+
     async def reaches(self, transaction_id: str, *states: str, within_s: float = 60.0) -> str:
         """Wait until the transaction stands in one of these states."""
         try:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.stage import UNASKED, Stage
+from tests.faults.stage import Stage
 
 SHAPES = (
     {"code_type": "string", "amount_type": "string", "balance": "packed", "phone": "string"},
@@ -14,7 +14,7 @@ SHAPES = (
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 async def test_every_shape_says_the_same(unlisted: Stage, shape: dict[str, object]) -> None:
     stage, who = unlisted, unlisted.customer()
-    deposit = await stage.deposit(who, phone={**UNASKED, **shape})
+    deposit = await stage.only_called_back(who, **shape)
     await stage.reaches(deposit, "COMPLETED")
     assert stage.paid_by(deposit) == "callback"
     ((minor,),) = stage.rows(

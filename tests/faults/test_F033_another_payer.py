@@ -6,12 +6,12 @@ from actors.base import AsyncioActorRef
 from tests.actors.house import House
 from tests.actors.test_saga import accepted, evidence, paid_body, row_of, settle
 from tests.faults.operating import until_comparable
-from tests.faults.stage import UNASKED, Stage
+from tests.faults.stage import Stage
 
 
 async def test_a_masked_phone_that_fits_is_the_payer(unlisted: Stage) -> None:
     stage = unlisted
-    deposit = await stage.deposit(stage.customer(), phone={**UNASKED, "phone": "masked"})
+    deposit = await stage.only_called_back(stage.customer(), phone="masked")
     await stage.reaches(deposit, "COMPLETED")
     assert stage.paid_by(deposit) == "callback"
 

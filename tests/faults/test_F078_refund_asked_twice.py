@@ -5,7 +5,7 @@ from typing import Any
 
 from penpay.stack import ProcessFailed
 from tests.faults.operating import run
-from tests.faults.stage import UNASKED, WAITS, Stage
+from tests.faults.stage import WAITS, Stage
 from tests.faults.test_F029_callback_of_another import reversals as asked_back
 from tests.faults.withdrawing import operations, tree
 
@@ -31,7 +31,7 @@ async def question(stage: Stage, transaction_id: str) -> str:
 async def test_one_person_may_not_and_two_do_it_once(unlisted: Stage) -> None:
     stage, who = unlisted, unlisted.customer()
     # Only the callback tells: a query knows no amount, and whoever comes second moves the version once more.
-    deposit = await stage.deposit(who, phone={**UNASKED, "paid_kes": 77})
+    deposit = await stage.only_called_back(who, paid_kes=77)
     await stage.reaches(deposit, "IN_REVIEW")
     item = await question(stage, deposit)
     assert not resolved(stage, item, second="achieng"), "the same person twice"

@@ -32,7 +32,7 @@ async def test_a_callback_to_an_address_under_the_old_key_still_counts(unlisted:
     async with configured(stage.installation.node, PENPAY_SECURITY__CALLBACK_KEY=ring):
         await stage.control.post(f"/pushes/{push['checkout_id']}/answer", {})
         await stage.reaches(old, "COMPLETED")
-        new = await stage.deposit(after, phone=silent)
+        new = await stage.only_called_back(after)
         await stage.reaches(new, "COMPLETED")
         assert "/cb/d/02" in (await stage.push_of(after))["callback_url"]
     assert [stage.paid_by(deposit) for deposit in (old, new)] == ["callback", "callback"]
