@@ -11,6 +11,8 @@ from penpay.domain.unit import OperationState
 
 _S = State
 _O = OperationState
+CLAIM_ASKED_MIN = 2
+"""Wake-ups since a claim of payment, however late it came, before a person judges it: push and list were asked then."""
 
 
 # --- time -------------------------------------------------------------------------------------------------------
@@ -41,7 +43,7 @@ def _wake_payer(d: Draft[Deposit], _e: ev.Woke) -> None:
     if age_s >= d.rules.stk_watch_max_s:
         d.to_review("payment_unknown", "OPS", "the provider never said whether the customer paid")
         return
-    if d.now.held_receipt and age_s >= d.rules.stk_unknown_min_s:
+    if d.now.held_receipt and age_s >= d.rules.stk_unknown_min_s and d.now.polls >= CLAIM_ASKED_MIN:
         d.to_review("payment_unconfirmed", "OPS", "a success callback that no query confirms")
         return
     target = _S.STK_UNKNOWN if age_s >= d.rules.stk_grace_s else _S.AWAITING_PAYER

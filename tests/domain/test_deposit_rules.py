@@ -401,6 +401,19 @@ def test_a_held_payment_that_no_query_confirms_goes_to_a_person_and_never_fails(
     assert (story.state, story.reviews) == (State.IN_REVIEW, ["payment_unconfirmed"])
 
 
+def test_a_claim_that_comes_behind_a_long_silence_is_asked_about_before_a_person_is() -> None:
+    story = accepted()
+    story.happens(callback(trusted=False), after_s=3 * 3600)
+    came_at = story.at
+    asked = set()
+    while story.state is not State.IN_REVIEW:
+        asked |= set(story.does())
+        story.happens(ev.Woke(), after_s=(story.deposit.next_wake_at - story.at).total_seconds())
+    assert asked >= {"probe_stk", "probe_pull"}
+    assert story.reviews == ["payment_unconfirmed"]
+    assert timedelta(minutes=5) < story.at - came_at < timedelta(minutes=15)
+
+
 def test_a_late_claim_is_looked_for_in_the_list_where_queries_say_nothing() -> None:
     """As they do of another amount: without the list nobody would ever know how much arrived."""
     story = accepted()
