@@ -28,6 +28,8 @@ DEBITED = frozenset(State) - SETTLED - {State.CREATED, State.DERIV_SENDING, Stat
 """States of a withdrawal whose customer has paid and was not paid yet."""
 DEBITED_LEAST = 10
 """So many of them are on their way when something breaks."""
+OPEN_LEAST = PEOPLE // 4
+"""So many of all were accepted by then and have not ended, beside those who just ask."""
 UNSAID = {"DEPOSIT": "refund_overdue", "WITHDRAWAL": "payout_unknown"}
 """The one question that may be left to a person: nobody heard Safaricom's answer, and it gives none a second time."""
 END_WITHIN_S = 90.0
@@ -98,6 +100,7 @@ class Scene:
         await self._until(lambda: self._ended() >= PEOPLE // 10 and self._debited() >= DEBITED_LEAST)
         # However many have ended meanwhile: these begin now.
         self._ask(crowd.depositing[some:])
+        await self._until(lambda: self._open() >= OPEN_LEAST)
         self._ask(crowd.late)
 
     def _ask(self, some: Sequence[Asking]) -> None:
@@ -111,6 +114,10 @@ class Scene:
 
     def _ended(self) -> int:
         return self._in(SETTLED) - self.before
+
+    def _open(self) -> int:
+        found = states(self.installation)
+        return sum(found.values()) - self._in(SETTLED)
 
     def _debited(self) -> int:
         return self._in(DEBITED)
