@@ -101,6 +101,8 @@ class Scene:
         # However many have ended meanwhile: these begin now.
         self._ask(crowd.depositing[some:])
         await self._until(lambda: self._open() >= OPEN_LEAST)
+        asked = len(crowd.withdrawing) + len(crowd.depositing)
+        await self._until(lambda: sum(states(self.installation).values()) - self.before >= asked)
         self._ask(crowd.late)
 
     def _ask(self, some: Sequence[Asking]) -> None:
